@@ -1,0 +1,154 @@
+"""Every exception of the project, and the closed list of reasons for which one job can fail.
+
+Two kinds never mix. What is wrong with *one job* is a `JobError`: raised by the leaf that finds it,
+turned into a `Failure` value at the stage boundary, answered to the producer, dead-lettered. What is
+wrong with *the worker or its surroundings* is any other `WorkerError`: no job is blamed for it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Failure",
+    "JobError",
+    "KafkaSetupError",
+    "ModelError",
+    "PredictorCrashedError",
+    "PredictorError",
+    "PredictorTimeoutError",
+    "Reason",
+    "SettingsError",
+    "Stage",
+    "WorkerError",
+]
+
+
+class Stage(enum.StrEnum):
+    """The stages of the data path, in order; values are metric labels and dead-letter headers."""
+
+    PARSE = "parse"
+    FETCH = "fetch"
+    DECODE = "decode"
+    INFER = "infer"
+    DRAW = "draw"
+    PUBLISH = "publish"
+
+
+class Reason(enum.Enum):
+    """Why a job failed: a bounded set, safe as a metric label.
+
+    Each member is `(label, stage, HTTP status)`; the status is the result's `errorCode`.
+    """
+
+    NULL_VALUE = ("null_value", Stage.PARSE, 400)
+    EMPTY_VALUE = ("empty_value", Stage.PARSE, 400)
+    NOT_UTF8 = ("not_utf8", Stage.PARSE, 400)
+    NOT_JSON = ("not_json", Stage.PARSE, 400)
+    NOT_OBJECT = ("not_object", Stage.PARSE, 400)
+    MISSING_FIELD = ("missing_field", Stage.PARSE, 422)
+    WRONG_FIELD = ("wrong_field", Stage.PARSE, 422)
+    CONTENT_TYPE = ("content_type", Stage.PARSE, 415)
+    BAD_BASE64 = ("bad_base64", Stage.FETCH, 400)
+    BAD_URL = ("bad_url", Stage.FETCH, 400)
+    FORBIDDEN_URL = ("forbidden_url", Stage.FETCH, 403)
+    NOT_FOUND = ("not_found", Stage.FETCH, 404)
+    FETCH_REFUSED = ("fetch_refused", Stage.FETCH, 424)
+    FETCH_FAILED = ("fetch_failed", Stage.FETCH, 502)
+    FETCH_TIMEOUT = ("fetch_timeout", Stage.FETCH, 504)
+    TOO_LARGE = ("too_large", Stage.FETCH, 413)
+    NOT_AN_IMAGE = ("not_an_image", Stage.DECODE, 415)
+    TOO_MANY_PIXELS = ("too_many_pixels", Stage.DECODE, 413)
+    CORRUPT_IMAGE = ("corrupt_image", Stage.DECODE, 422)
+    DEADLINE_EXCEEDED = ("deadline_exceeded", Stage.INFER, 504)
+    POISON = ("poison", Stage.INFER, 500)
+    UNAVAILABLE = ("unavailable", Stage.INFER, 503)
+    INTERNAL = ("internal", Stage.INFER, 500)
+
+    def __init__(self, label: str, stage: Stage, status: int) -> None:
+        self.label = label
+        self.stage = stage
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One job's failure as a value: what is answered, dead-lettered and counted.
+
+    Attributes:
+        reason: the bounded cause.
+        message: one sentence for the producer which says what to change.
+        stage: where it failed; the reason's usual stage unless another one found it.
+        attempts: how often the failing step was tried, at least 1.
+    """
+
+    reason: Reason
+    message: str
+    stage: Stage
+    attempts: int = 1
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this failure, also the result's `errorCode`."""
+        return self.reason.status
+
+
+class WorkerError(Exception):
+    """Base of all errors raised here.
+
+    WorkerError
+    ├── JobError                  one job is at fault; becomes a `Failure`
+    ├── SettingsError             the configuration is at fault; the worker does not start
+    ├── KafkaSetupError           broker unreachable, topic missing, not authorised
+    ├── ModelError                a model directory is missing, damaged or not supported
+    └── PredictorError            the predictor raised an error for a batch
+        ├── PredictorCrashedError its process died
+        └── PredictorTimeoutError it did not answer in time and was killed
+    """
+
+
+@dataclass(eq=False)
+class JobError(WorkerError):
+    """One job cannot be done, for a reason that its producer can act on.
+
+    Attributes:
+        transient: trying again later may help (DNS, connect, 5xx, time-out).
+    """
+
+    reason: Reason
+    message: str
+    transient: bool = False
+    attempts: int = field(default=1, kw_only=True)
+    stage: Stage | None = field(default=None, kw_only=True)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def as_failure(self) -> Failure:
+        """The value that stands for this error outside the stage that raised it."""
+        return Failure(self.reason, self.message, self.stage or self.reason.stage, self.attempts)
+
+
+class SettingsError(WorkerError):
+    """A setting is missing, unknown or out of range; the message names it and the remedy."""
+
+
+class KafkaSetupError(WorkerError):
+    """Kafka cannot be used as configured; the message names the topic or address and the remedy."""
+
+
+class ModelError(WorkerError):
+    """A model cannot be loaded; the message names the file and what is wrong with it."""
+
+
+class PredictorError(WorkerError):
+    """The predictor could not answer a batch."""
+
+
+class PredictorCrashedError(PredictorError):
+    """The predictor process died (native crash, out of memory, kill)."""
+
+
+class PredictorTimeoutError(PredictorError):
+    """The predictor did not answer within `predictor.timeout` and was killed."""
