@@ -1,0 +1,51 @@
+# `make` lists what can be made. Everything runs in .venv, which is made from requirements/dev.txt.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK_VENV := .venv-lock
+SOURCES := $(wildcard worker tests benchmarks)
+
+export PYTHON
+ARGS ?=
+KEEP ?=
+
+.PHONY: help demo test lint format bench lock clean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
+
+demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
+	$(BIN)/python -m worker.demo $(if $(KEEP),--keep) $(ARGS)
+
+test: $(STAMP) ## All tests, against a real Kafka broker
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Style, types and architecture
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(STAMP) ## The worker end to end against the bare predictor
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## Re-make the lock files in requirements/ from pyproject.toml
+	test -x $(LOCK_VENV)/bin/uv || { $${PYTHON:-python3} -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install --quiet 'uv>=0.9'; }
+	scripts/lock.sh $(LOCK_VENV)/bin/uv
+
+clean: ## Remove the virtual environments and what tools left behind (not the user's cache)
+	rm -rf $(VENV) $(LOCK_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements/dev.txt pyproject.toml scripts/venv.sh
+	scripts/venv.sh $(VENV)
+	touch $@
