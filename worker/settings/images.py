@@ -1,0 +1,93 @@
+"""Settings of what happens to an image before and after the predictor."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from worker.settings.base import Bytes, Count, Group, MiB, Seconds
+
+__all__ = ["DecodeSettings", "FetchSettings", "PictureSettings"]
+
+
+class FetchSettings(Group):
+    """How image URLs are fetched, and which addresses they may reach."""
+
+    concurrency: Count = Field(64, description="Most fetches at a time.")
+    per_host: Count = Field(16, description="Most connections to one host at a time.")
+    connect_timeout: Seconds = Field(3.0, description="Time to connect.")
+    read_timeout: Seconds = Field(5.0, description="Longest silence while reading.")
+    total_timeout: Seconds = Field(15.0, description="Time for one attempt, redirects included.")
+    attempts: Annotated[int, Field(ge=1, le=100)] = Field(
+        4, description="Attempts when an error is transient."
+    )
+    backoff_initial: Seconds = Field(
+        0.2, description="Longest wait before the second attempt; doubles each time, with jitter."
+    )
+    backoff_max: Seconds = Field(5.0, description="Longest wait between attempts.")
+    deadline: Seconds = Field(30.0, description="Time for all attempts of one job.")
+    max_redirects: Annotated[int, Field(ge=0, le=20)] = Field(
+        3, description="Most redirects followed; each target is checked."
+    )
+    max_bytes: Bytes = Field(20 * MiB, description="Largest image fetched.")
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Private networks that image URLs may reach; public addresses need no entry.",
+    )
+    trust_env: bool = Field(
+        False,
+        description="Whether HTTP_PROXY etc. are used; the proxy must then check addresses.",
+    )
+    user_agent: str = Field(
+        "classify-worker", min_length=1, description="User-Agent header of fetches."
+    )
+
+    @field_validator("allow_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        """Takes a list, a JSON array or `10.0.0.0/8,127.0.0.1/32`; nothing is the empty list."""
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            array = value.lstrip().startswith("[")
+            value = json.loads(value) if array else [part for part in value.split(",") if part]
+        if not isinstance(value, list | tuple):
+            raise ValueError("not a list")  # noqa: TRY004 - pydantic collects only ValueErrors
+        return tuple(ip_network(n.strip() if isinstance(n, str) else n) for n in value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.backoff_initial > self.backoff_max:
+            raise ValueError("backoff_initial must be at most backoff_max")
+        return self
+
+
+class DecodeSettings(Group):
+    """Which images are accepted, and on how many threads they are decoded."""
+
+    threads: Annotated[int, Field(ge=0, le=256)] = Field(
+        0, description="Threads that decode and draw; 0 is one per core."
+    )
+    max_bytes: Bytes = Field(
+        20 * MiB, description="Largest encoded image accepted, whatever way it came."
+    )
+    max_pixels: Annotated[int, Field(ge=1, le=2**30)] = Field(
+        64_000_000,
+        description="Most pixels (width x height) accepted; a small file can hold a huge picture.",
+    )
+    max_side: Count = Field(30_000, description="Longest side accepted, in pixels.")
+
+
+class PictureSettings(Group):
+    """The visualisation in results."""
+
+    enabled: bool = Field(
+        True, description="Whether results carry a picture when the job does not say."
+    )
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(85, description="JPEG quality.")
+    max_side: Annotated[int, Field(ge=32, le=16_384)] = Field(
+        1024, description="Longest side of the picture, in pixels."
+    )

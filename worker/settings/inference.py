@@ -1,0 +1,57 @@
+"""Settings of batching and of the predictor processes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from worker.settings.base import Group, Seconds, Wait
+
+__all__ = ["BatchingSettings", "PredictorSettings"]
+
+
+class BatchingSettings(Group):
+    """How jobs share a run of the predictor."""
+
+    max_batch: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0,
+        description="Most images per batch; 0 measures at start-up and takes the smallest batch "
+        "that is nearly the fastest.",
+    )
+    calibration_limit: Annotated[int, Field(ge=1, le=1024)] = Field(
+        32, description="Largest batch that start-up measures."
+    )
+    linger: Wait = Field(
+        0.0,
+        description="Longest wait of the oldest image for a fuller batch while a slot is free.",
+    )
+    patience: Seconds = Field(
+        30.0,
+        description="Jobs without a deadline are ordered as if they had this much time; "
+        "they never expire.",
+    )
+
+
+class PredictorSettings(Group):
+    """The predictor processes."""
+
+    slots: Annotated[int, Field(ge=0, le=64)] = Field(
+        0,
+        description="Predictor processes; 0 is one per listed GPU, or what suits the cores on CPU.",
+    )
+    threads: Annotated[int, Field(ge=0, le=256)] = Field(
+        0, description="CPU threads per predictor; 0 shares out the cores."
+    )
+    timeout: Seconds = Field(
+        60.0,
+        description="Time for one batch, after which the predictor is killed and started again.",
+    )
+    start_timeout: Seconds = Field(
+        180.0, description="Time for a predictor process to load its model and warm up."
+    )
+    top_k: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0,
+        description="Categories per result when the job names no number; "
+        "0 is the model's own default.",
+    )

@@ -1,0 +1,74 @@
+"""Settings of the worker as a service: memory, publishing, HTTP, shutdown, logs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from worker.settings.base import Bytes, Count, Group, MessageBytes, MiB, Seconds, Wait
+
+__all__ = ["HttpSettings", "IntakeSettings", "LogSettings", "PublishSettings", "ShutdownSettings"]
+
+
+class IntakeSettings(Group):
+    """How much work is taken in at a time: memory is bounded here."""
+
+    max_jobs: Count = Field(512, description="Most jobs in flight, over all partitions.")
+    max_bytes: Bytes = Field(
+        256 * MiB,
+        description="Bytes of records and images held at which no more jobs are taken in.",
+    )
+    partition_max_jobs: Count = Field(
+        256, description="Most jobs in flight per partition; a full partition is paused."
+    )
+
+
+class PublishSettings(Group):
+    """How results and dead letters are written."""
+
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "none", description="Compression of batches; JPEG pictures hardly shrink."
+    )
+    max_request_bytes: MessageBytes = Field(
+        8 * MiB,
+        description="Largest message; a larger result loses its picture. "
+        "Keep it at the topic's max.message.bytes.",
+    )
+    linger: Wait = Field(0.0, description="Time to gather messages into one request.")
+    backoff_max: Seconds = Field(
+        5.0, description="Longest wait between attempts while the broker does not answer."
+    )
+
+
+class HttpSettings(Group):
+    """The HTTP server for metrics and probes."""
+
+    host: str = Field(
+        "0.0.0.0",  # noqa: S104 - a container's probe comes from outside
+        min_length=1,
+        description="Address to listen on.",
+    )
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        8080, description="Port to listen on; 0 takes a free one."
+    )
+
+
+class ShutdownSettings(Group):
+    """How the worker stops."""
+
+    deadline: Seconds = Field(
+        25.0,
+        description="Time from the first signal to exit; below Kubernetes' grace period of 30.",
+    )
+
+
+class LogSettings(Group):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level logged; debug has a line a job."
+    )
+    format: Literal["console", "json"] = Field(
+        "json", description="Lines for people, or JSON for collectors."
+    )
