@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
-SOURCES := $(wildcard worker tests benchmarks)
+SOURCES := $(wildcard worker tests benchmarks scripts)
 
 export PYTHON
 ARGS ?=
@@ -38,9 +38,10 @@ format: $(STAMP) ## Format the code and mend what ruff can
 bench: $(STAMP) ## The worker end to end against the bare predictor
 	$(BIN)/python -m benchmarks $(ARGS)
 
-lock: ## Re-make the lock files in requirements/ from pyproject.toml
-	test -x $(LOCK_VENV)/bin/uv || { $${PYTHON:-python3} -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install --quiet 'uv>=0.9'; }
+lock: $(STAMP) ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
+	test -x $(LOCK_VENV)/bin/uv || { $(BIN)/python -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install --quiet 'uv>=0.9'; }
 	scripts/lock.sh $(LOCK_VENV)/bin/uv
+	$(BIN)/python scripts/lock_jars.py
 
 clean: ## Remove the virtual environments and what tools left behind (not the user's cache)
 	rm -rf $(VENV) $(LOCK_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

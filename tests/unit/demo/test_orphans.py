@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psutil
+
+# Starts a child under guard, says who it is, and waits to be killed.
+PARENT = """
+import subprocess, sys
+from worker.demo.orphans import OrphanGuard
+guard = OrphanGuard()
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+guard.watch(child.pid)
+print(child.pid, guard.pid, flush=True)
+input()
+"""
+
+
+def test_a_child_dies_with_a_parent_that_was_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        child, guard = (psutil.Process(int(pid)) for pid in parent.stdout.readline().split())
+        parent.kill()
+
+    child.wait(10)
+    guard.wait(10)
