@@ -13,6 +13,15 @@ from worker.settings.base import Bytes, Count, Group, MiB, Seconds
 __all__ = ["DecodeSettings", "FetchSettings", "PictureSettings"]
 
 
+def _elements(text: str) -> object:
+    if not text.lstrip().startswith("["):
+        return [element for element in text.split(",") if element.strip()]
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
 class FetchSettings(Group):
     """How image URLs are fetched, and which addresses they may reach."""
 
@@ -52,10 +61,9 @@ class FetchSettings(Group):
         if value is None:
             return ()
         if isinstance(value, str):
-            array = value.lstrip().startswith("[")
-            value = json.loads(value) if array else [part for part in value.split(",") if part]
+            value = _elements(value)
         if not isinstance(value, list | tuple):
-            raise ValueError("not a list")  # noqa: TRY004 - pydantic collects only ValueErrors
+            return value  # which pydantic refuses in its own words
         return tuple(ip_network(n.strip() if isinstance(n, str) else n) for n in value)
 
     @model_validator(mode="after")

@@ -115,12 +115,9 @@ class KafkaSettings(Group):
     create_topics: bool = Field(
         False, description="Whether missing topics are created; otherwise they are an error."
     )
-    topics: TopicSettings = TopicSettings()
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to the brokers."
     )
-    tls: TlsSettings = TlsSettings()
-    sasl: SaslSettings = SaslSettings()
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         "earliest",
         description="Where a new group starts; earliest loses no job that is already there.",
@@ -161,6 +158,9 @@ class KafkaSettings(Group):
         8 * MiB,
         description="Most bytes that one fetch returns per partition; a larger record comes alone.",
     )
+    topics: TopicSettings = TopicSettings()
+    tls: TlsSettings = TlsSettings()
+    sasl: SaslSettings = SaslSettings()
 
     @field_validator("bootstrap_servers")
     @classmethod

@@ -62,6 +62,16 @@ class ShutdownSettings(Group):
         description="Time from the first signal to exit; below Kubernetes' grace period of 30.",
     )
 
+    @property
+    def drain(self) -> float:
+        """Seconds for jobs in flight to end."""
+        return 0.6 * self.deadline
+
+    @property
+    def flush(self) -> float:
+        """Seconds for each of the last commit, and the goodbye to the brokers."""
+        return 0.15 * self.deadline
+
 
 class LogSettings(Group):
     """What is logged, and how."""

@@ -1,0 +1,48 @@
+"""Settings from the command line: `kafka.group_id=mine`, the value written as in YAML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from worker.configuration.catalogue import Setting, describe, group_docs
+from worker.configuration.layer import Layer, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["read_overrides"]
+
+SOURCE = "command line"
+
+
+def read_overrides(overrides: Sequence[str]) -> Layer:
+    """The settings in `key=value` arguments; of a repeated key the last one counts."""
+    layer = Layer()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        setting = describe().get(key)
+        if not equals:
+            layer.object_to(f"{SOURCE}: {override!r} is not key=value")
+        elif key in group_docs():
+            layer.object_to(f"{SOURCE}: {key} is a group of settings; name one, as {key}.name=...")
+        elif setting is None:
+            layer.object_to(
+                f"{SOURCE}: unknown key {key!r}; "
+                f"the nearest known key is {nearest(key, describe())}"
+            )
+        else:
+            _override(layer, setting, text)
+    return layer
+
+
+def _override(layer: Layer, setting: Setting, text: str) -> None:
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        value = text
+    if setting.text and value is not None and not isinstance(value, str):
+        value = text  # a group id may look like a number, a password like anything
+    layer.give(setting, value, SOURCE)
