@@ -1,8 +1,8 @@
 """Every exception of the project, and the closed list of reasons for which one job can fail.
 
 Two kinds never mix. What is wrong with *one job* is a `JobError`: raised by the leaf that finds it,
-turned into a `Failure` value at the stage boundary, answered to the producer, dead-lettered. What is
-wrong with *the worker or its surroundings* is any other `WorkerError`: no job is blamed for it.
+turned into a `Failure` value at the stage boundary, answered to the producer, dead-lettered. What
+is wrong with *the worker or its surroundings* is any other `WorkerError`: no job is blamed for it.
 """
 
 from __future__ import annotations

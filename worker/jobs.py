@@ -27,6 +27,7 @@ __all__ = [
 Headers = Sequence[tuple[str, bytes]]
 """Kafka record headers: an ordered multimap."""
 
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A Kafka record as the worker sees it, free of any client library's types.
@@ -45,7 +46,7 @@ class Record:
 
     @property
     def id(self) -> str:
-        """`topic-partition-offset`: the same for every delivery, so results can be de-duplicated."""
+        """`topic-partition-offset`, equal for every delivery: results can be told apart by it."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
     @property

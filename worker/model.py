@@ -1,4 +1,4 @@
-"""What a model directory says about its model: files, preprocessing, labels. No tensors, no I/O but reading it.
+"""What a model directory says about its model: files, preprocessing, labels. No tensors.
 
 The directory is Paddle's inference format: `inference.json` (or the older `inference.pdmodel`),
 `inference.pdiparams`, and `inference.yml`, whose `PreProcess.transform_ops` and `PostProcess.Topk`
@@ -42,13 +42,17 @@ _INTERPOLATIONS: Mapping[object, Interpolation] = {
     4: "lanczos",
 }
 
+ResizeBackend = Literal["cv2", "pil"]
+_BACKENDS: Mapping[object, ResizeBackend] = {"cv2": "cv2", "pil": "pil"}
+
 
 @dataclass(frozen=True, slots=True)
 class Resize:
     """How to scale an image before the crop.
 
     Attributes:
-        short: length of the shorter side in pixels, keeping the aspect ratio; None when `size` is set.
+        short: length of the shorter side in pixels, keeping the aspect ratio; None when `size` is
+            set.
         size: `(width, height)` in pixels, ignoring the aspect ratio; None when `short` is set.
         backend: whose filter to use; Pillow's bicubic and OpenCV's differ.
     """
@@ -56,7 +60,7 @@ class Resize:
     short: int | None
     size: tuple[int, int] | None
     interpolation: Interpolation = "bilinear"
-    backend: Literal["cv2", "pil"] = "cv2"
+    backend: ResizeBackend = "cv2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class ModelSpec:
         params: the weights.
         labels: in class order; empty when the model brings none (labels are then the class ids).
         top_k: the model's own default for the number of categories.
-        digest: `sha256:...` over program, weights and configuration: the same files, the same answers.
+        digest: `sha256:...` over program, weights and configuration: the same files, the same
+            answers.
     """
 
     name: str
@@ -113,7 +118,10 @@ class ModelSpec:
         if self.resize is not None and self.resize.size is not None:
             width, height = self.resize.size
             return height, width
-        raise ModelError(f"{self.directory / CONFIG_FILE}: transform_ops fix no input size; add a CropImage or a ResizeImage with size")
+        raise ModelError(
+            f"{self.directory / CONFIG_FILE}: transform_ops fix no input size; "
+            "add a CropImage, or a ResizeImage with size"
+        )
 
     def label(self, class_id: int) -> str:
         """The label of a class, or the id as text when the model names none."""
@@ -124,13 +132,19 @@ def load_model_spec(directory: Path) -> ModelSpec:
     """Read and check a model directory.
 
     Raises:
-        ModelError: a file is missing, unreadable or says something that is not supported; it is named.
+        ModelError: a file is missing, unreadable or says something that is not supported; it is
+            named.
     """
     if not directory.is_dir():
         raise ModelError(f"model directory {directory} does not exist")
-    program = next((directory / name for name in PROGRAM_FILES if (directory / name).is_file()), None)
+    program = next(
+        (directory / name for name in PROGRAM_FILES if (directory / name).is_file()), None
+    )
     if program is None:
-        raise ModelError(f"{directory} has neither {PROGRAM_FILES[0]} nor {PROGRAM_FILES[1]}: is it an inference model?")
+        raise ModelError(
+            f"{directory} has neither {PROGRAM_FILES[0]} nor {PROGRAM_FILES[1]}: "
+            "is it an inference model?"
+        )
     params, config = directory / PARAMS_FILE, directory / CONFIG_FILE
     for path in (params, config):
         if not path.is_file():
@@ -191,7 +205,11 @@ def _transforms(document: Mapping[str, Any]) -> tuple[Resize | None, Crop | None
                     continue
                 case _:
                     raise ValueError(f"transform {name} is not supported here")
-    return resize, crop, normalize or Normalize(scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return (
+        resize,
+        crop,
+        normalize or Normalize(scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+    )
 
 
 def _resize(options: Mapping[str, Any]) -> Resize:
@@ -199,12 +217,14 @@ def _resize(options: Mapping[str, Any]) -> Resize:
     key = interpolation.lower() if isinstance(interpolation, str) else interpolation
     if key not in _INTERPOLATIONS:
         raise ValueError(f"ResizeImage.interpolation {interpolation!r} is unknown")
-    backend = options.get("backend") or "cv2"
-    if backend not in ("cv2", "pil"):
-        raise ValueError(f"ResizeImage.backend {backend!r} is unknown: use cv2 or pil")
+    backend = _BACKENDS.get(options.get("backend") or "cv2")
+    if backend is None:
+        raise ValueError(f"ResizeImage.backend {options['backend']!r} is unknown: use cv2 or pil")
     short, size = options.get("resize_short"), options.get("size")
     if short is not None:
-        return Resize(_positive(short, "ResizeImage.resize_short"), None, _INTERPOLATIONS[key], backend)
+        return Resize(
+            _positive(short, "ResizeImage.resize_short"), None, _INTERPOLATIONS[key], backend
+        )
     if size is not None:
         return Resize(None, _pair(size, "ResizeImage.size"), _INTERPOLATIONS[key], backend)
     raise ValueError("ResizeImage needs resize_short or size")
@@ -220,7 +240,9 @@ def _normalize(options: Mapping[str, Any]) -> Normalize:
         scale = float(numerator) / float(denominator or 1)
     default = Normalize()
     return Normalize(
-        float(scale), _triple(options.get("mean", default.mean), "mean"), _triple(options.get("std", default.std), "std")
+        float(scale),
+        _triple(options.get("mean", default.mean), "mean"),
+        _triple(options.get("std", default.std), "std"),
     )
 
 
@@ -230,7 +252,9 @@ def _post_process(document: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
     labels = options.get("label_list") or ()
     if isinstance(labels, str) or not isinstance(labels, Sequence):
         raise TypeError("PostProcess.Topk.label_list must be a list of labels")
-    return tuple(str(label) for label in labels), _positive(options.get("topk", 5), "PostProcess.Topk.topk")
+    return tuple(str(label) for label in labels), _positive(
+        options.get("topk", 5), "PostProcess.Topk.topk"
+    )
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
@@ -259,7 +283,9 @@ def _triple(value: object, name: str) -> tuple[float, float, float]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
         raise ValueError(f"NormalizeImage.{name} must have three numbers")
     red, green, blue = (float(number) for number in value)
-    if not all(math.isfinite(number) for number in (red, green, blue)) or (name == "std" and 0.0 in (red, green, blue)):
+    if not all(math.isfinite(number) for number in (red, green, blue)) or (
+        name == "std" and 0.0 in (red, green, blue)
+    ):
         raise ValueError(f"NormalizeImage.{name} must be finite and, for std, not zero")
     return red, green, blue
 

@@ -1,0 +1,102 @@
+"""Liveness is progress, not a running process: polls, event loop and predictors that move."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from worker.metrics import Metrics
+
+__all__ = ["Health", "Heartbeat", "watch_event_loop"]
+
+LOOP_TICK = 0.05
+"""Seconds between two looks at the event loop; a stall shorter than that can pass unseen."""
+
+LOOP_WINDOW = 100
+"""Ticks over which the longest stall is shown."""
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """The last time that something moved.
+
+    Attributes:
+        limit: seconds without a beat after which it counts as stuck.
+    """
+
+    limit: float
+    clock: Callable[[], float] = time.monotonic
+    last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last = self.clock()
+
+    def beat(self) -> None:
+        """It moved."""
+        self.last = self.clock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it moved within the limit."""
+        return self.clock() - self.last <= self.limit
+
+
+class Health:
+    """What the probes answer.
+
+    Attributes:
+        poll: beats with every poll.
+        predictor_stalled: asks whether a predictor holds a batch for too long.
+    """
+
+    def __init__(self, poll_limit: float, metrics: Metrics) -> None:
+        self.poll = Heartbeat(poll_limit)
+        self.predictor_stalled: Callable[[], bool] = lambda: False
+        self._metrics = metrics
+        self._missing = {"warm": True, "assigned": True}
+        self._draining = False
+
+    def set_warm(self) -> None:
+        """The predictors are ready."""
+        self._missing["warm"] = False
+        self._update()
+
+    def set_assigned(self, assigned: bool) -> None:
+        """The group has given out its partitions (none, to a spare replica), or takes them back."""
+        self._missing["assigned"] = not assigned
+        self._update()
+
+    def set_draining(self) -> None:
+        """The worker is stopping."""
+        self._draining = True
+        self._update()
+
+    def not_ready(self) -> list[str]:
+        """Why the worker is not ready; empty when it is."""
+        reasons = [f"not {name}" for name, missing in self._missing.items() if missing]
+        return reasons + (["draining"] if self._draining else [])
+
+    def not_live(self) -> list[str]:
+        """Why the worker is stuck; empty when it moves. A frozen event loop answers no probe."""
+        reasons = []
+        if not self.poll.alive and not self._missing["warm"]:
+            reasons.append(f"no poll for {self.poll.limit:g} s")
+        if self.predictor_stalled():
+            reasons.append("a predictor makes no progress")
+        return reasons
+
+    def _update(self) -> None:
+        self._metrics.ready.set(not self.not_ready())
+
+
+async def watch_event_loop(metrics: Metrics) -> None:
+    """Show the longest stall of the event loop over the last seconds, until cancelled."""
+    loop = asyncio.get_running_loop()
+    worst: list[float] = []
+    while True:
+        due = loop.time() + LOOP_TICK
+        await asyncio.sleep(LOOP_TICK)
+        worst = [*worst[-LOOP_WINDOW + 1 :], max(0.0, loop.time() - due)]
+        metrics.loop_lag.set(max(worst))

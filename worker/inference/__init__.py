@@ -1,0 +1,1 @@
+"""Inference: batches, predictor processes and the backends in them."""

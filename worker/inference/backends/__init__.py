@@ -1,0 +1,22 @@
+"""What runs a network: one protocol, one module per library."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Backend"]
+
+
+class Backend(Protocol):
+    """A loaded network on a device, used by one thread at a time."""
+
+    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scores `[N, C] float32` for images `[N, 3, H, W] float32`, normalised, RGB.
+
+        Raises:
+            Exception: whatever the library raises; the caller takes it for a failed batch.
+        """
+        ...

@@ -1,0 +1,91 @@
+"""PaddlePaddle Inference: oneDNN on CPU, CUDA on GPU.
+
+Paddle holds the GIL for all of `predictor.run()` on CPU and GPU, and a native fault takes the
+process with it: the worker therefore uses this from a predictor process only.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.errors import ModelError
+from worker.model import ModelSpec
+
+__all__ = ["PaddleBackend"]
+
+GPU_MEMORY_MIB = 512
+"""First size of Paddle's GPU memory pool; it grows on demand."""
+
+
+class PaddleBackend:
+    """A network in Paddle's inference format.
+
+    Args:
+        device: `cpu`, or `gpu:N` and the like with one index.
+        threads: CPU threads of the math library.
+
+    Raises:
+        ModelError: Paddle cannot load the files, or the network's inputs and outputs are not those
+            of a classifier.
+    """
+
+    def __init__(self, spec: ModelSpec, device: str, threads: int) -> None:
+        # Read when Paddle is loaded: 2 leaves errors, without a line per operator pass.
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        with warnings.catch_warnings():
+            # Paddle warns about a missing compiler cache that inference never uses.
+            warnings.simplefilter("ignore")
+            # Loading Paddle takes a second, and only the processes that use it should pay.
+            from paddle import inference  # noqa: PLC0415
+        config = inference.Config(str(spec.program), str(spec.params))
+        config.disable_glog_info()
+        if spec.program.suffix == ".json":
+            # Without both, enable_memory_optim() fails on inference.json with "Not find
+            # predictor_id".
+            config.enable_new_ir(True)
+            config.enable_new_executor(True)
+        config.enable_memory_optim()
+        kind, _, index = device.partition(":")
+        match kind:
+            case "cpu":
+                config.disable_gpu()
+                config.enable_mkldnn()
+                # Kernels are cached per input shape, and batch sizes vary.
+                config.set_mkldnn_cache_capacity(64)
+                config.set_cpu_math_library_num_threads(threads)
+            case "gpu":
+                config.enable_use_gpu(GPU_MEMORY_MIB, int(index or 0))
+            case _:
+                config.enable_custom_device(kind, int(index or 0))
+        try:
+            self._predictor = inference.create_predictor(config)
+        except RuntimeError as error:
+            raise ModelError(
+                f"Paddle cannot load {spec.directory} on {device}: {_last_line(error)}"
+            ) from error
+        inputs, outputs = self._predictor.get_input_names(), self._predictor.get_output_names()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{spec.directory} has inputs {inputs} and outputs {outputs}; "
+                "a classifier has one of each"
+            )
+        self._input = self._predictor.get_input_handle(inputs[0])
+        self._output = self._predictor.get_output_handle(outputs[0])
+
+    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scores `[N, C] float32` for `[N, 3, H, W] float32`."""
+        self._input.reshape(list(batch.shape))
+        self._input.copy_from_cpu(batch)
+        self._predictor.run()
+        scores: npt.NDArray[np.float32] = self._output.copy_to_cpu()
+        return scores
+
+
+def _last_line(error: Exception) -> str:
+    """Paddle's messages carry a C++ stack; what went wrong is in the end."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,172 @@
+"""Late-binding micro-batches: a batch is formed when a predictor is free for it, not before.
+
+While all predictors are busy, ready images wait and the next batch fills itself; a timer would only
+add latency. `linger` is for GPUs, where a fuller batch can be worth a short wait of an idle
+predictor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+__all__ = ["Batch", "Batcher", "CloseReason", "Ticket"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class CloseReason(enum.StrEnum):
+    """Why a batch was closed; values are metric labels."""
+
+    FULL = "full"
+    """It reached the largest size."""
+    SHARED = "shared"
+    """Other predictors were free too, so the ready images were split among them."""
+    DRAINED = "drained"
+    """It took all that was ready."""
+    LINGERED = "lingered"
+    """The oldest image had waited for `linger`."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket(Generic[T, R]):
+    """One image waiting for its answer.
+
+    Attributes:
+        urgency: the smaller, the sooner it is batched; seconds on any one clock.
+        ready_at: when it was submitted, seconds of the batcher's clock.
+        result: resolves to the answer; cancel it to withdraw an image that is not yet in a batch.
+    """
+
+    item: T
+    urgency: float
+    ready_at: float
+    result: asyncio.Future[R] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T, R]):
+    """Tickets that go through the predictor together, most urgent first; never empty."""
+
+    tickets: list[Ticket[T, R]]
+    reason: CloseReason
+
+
+class Batcher(Generic[T, R]):
+    """Holds ready images until a predictor slot asks for a batch; for one event loop.
+
+    Args:
+        max_batch: most images per batch; may be set anew at any time.
+        linger: seconds that the oldest image waits for a fuller batch while a slot is free.
+        clock: monotonic seconds.
+        call_at: schedules a callback at a time of that clock and returns a handle with `cancel`.
+    """
+
+    def __init__(
+        self,
+        max_batch: int,
+        linger: float = 0.0,
+        *,
+        clock: Callable[[], float] | None = None,
+        call_at: Callable[[float, Callable[[], None]], asyncio.TimerHandle] | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.max_batch = max_batch
+        self.linger = linger
+        self._clock = clock or loop.time
+        self._call_at = call_at or loop.call_at
+        self._order = itertools.count()
+        # Invariant: holds every ticket that is in no batch; withdrawn ones are skipped when met.
+        self._ready: list[tuple[float, int, Ticket[T, R]]] = []
+        # Invariant: a slot in here is free and owns one future, resolved when it should look again.
+        self._free_slots: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Images waiting for a batch."""
+        return len(self._ready)
+
+    def submit(self, item: T, urgency: float) -> Ticket[T, R]:
+        """Queue a ready image; its answer comes through the ticket's `result`."""
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        ticket = Ticket(item, urgency, self._clock(), result)
+        self._push(ticket)
+        self._wake_one()
+        return ticket
+
+    def put_back(self, tickets: list[Ticket[T, R]]) -> None:
+        """Queue tickets again, with the urgency and the waiting time that they have already."""
+        for ticket in tickets:
+            self._push(ticket)
+        self._wake_one()
+
+    async def take(self) -> Batch[T, R]:
+        """The next batch for a free slot, as soon as one is due."""
+        while True:
+            self._drop_withdrawn()
+            if self._ready and (batch := self._close_batch()) is not None:
+                # What is left may be due for another free slot.
+                self._wake_one()
+                return batch
+            await self._wait()
+
+    def _push(self, ticket: Ticket[T, R]) -> None:
+        heapq.heappush(self._ready, (ticket.urgency, next(self._order), ticket))
+
+    def _drop_withdrawn(self) -> None:
+        if any(ticket.result.done() for _, _, ticket in self._ready):
+            self._ready = [entry for entry in self._ready if not entry[2].result.done()]
+            heapq.heapify(self._ready)
+
+    def _close_batch(self) -> Batch[T, R] | None:
+        """The batch that is due now, or None while it should linger."""
+        count = len(self._ready)
+        if count >= self.max_batch:
+            # Several free slots share even a full queue: two halves in parallel beat one whole.
+            size, reason = self.max_batch, CloseReason.FULL
+        elif self.linger > 0 and not self._lingered():
+            return None
+        else:
+            size, reason = count, CloseReason.LINGERED if self.linger > 0 else CloseReason.DRAINED
+        share = math.ceil(count / (len(self._free_slots) + 1))
+        if share < size:
+            size, reason = share, CloseReason.SHARED
+        return Batch([heapq.heappop(self._ready)[2] for _ in range(size)], reason)
+
+    def _lingered(self) -> bool:
+        # The timer belongs to the oldest image and is never restarted by a younger one.
+        due = min(ticket.ready_at for _, _, ticket in self._ready) + self.linger
+        if self._clock() >= due:
+            return True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._call_at(due, self._wake_one)
+        return False
+
+    async def _wait(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._free_slots.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                # The wake-up meant for this slot would be lost with it.
+                self._wake_one()
+            raise
+        finally:
+            if waiter in self._free_slots:
+                self._free_slots.remove(waiter)
+
+    def _wake_one(self) -> None:
+        while self._ready and self._free_slots:
+            waiter = self._free_slots.pop(0)
+            if not waiter.done():
+                waiter.set_result(None)
+                return

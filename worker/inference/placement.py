@@ -1,0 +1,72 @@
+"""Where predictor slots run: one per listed device, or one per group of CPU cores."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.errors import SettingsError
+
+__all__ = ["Placement", "available_cores", "place"]
+
+MOST_CPU_SLOTS = 8
+"""More slots would cost a copy of the weights each, for little: cores are then grouped."""
+
+DEVICE_KINDS = ("cpu", "gpu", "npu", "xpu", "mlu")
+_DEVICE = re.compile(rf"(?P<kind>{'|'.join(DEVICE_KINDS)})(?::(?P<indices>\d+(?:,\d+)*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One slot's device (`cpu`, or `gpu:N` and the like) and CPU threads."""
+
+    device: str
+    threads: int
+
+
+def available_cores() -> int:
+    """Cores that this process may use, by affinity mask and container quota; at least 1."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, min(cores, _quota() or cores))
+
+
+def place(device: str, slots: int, threads: int, cores: int) -> list[Placement]:
+    """The slots for a device string.
+
+    On CPU, one thread per slot is the most efficient, since no thread waits for another at the end
+    of every layer (measured with ResNet50 on 2 cores: 85 ms of CPU time per image against 105 ms
+    for one slot of two threads), and a busy decoder then slows one slot, not all.
+
+    Args:
+        device: `cpu`, `gpu:0`, `gpu:0,1` and the like.
+        slots: number of slots; 0 chooses.
+        threads: CPU threads per slot; 0 shares out the cores.
+
+    Raises:
+        SettingsError: the device string is malformed.
+    """
+    match = _DEVICE.fullmatch(device)
+    if match is None or (match["kind"] == "cpu" and match["indices"]):
+        raise SettingsError(
+            f"device {device!r} is not known: use cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0"
+        )
+    kind, indices = match["kind"], match["indices"]
+    if kind == "cpu":
+        count = slots or (max(1, cores // threads) if threads else min(cores, MOST_CPU_SLOTS))
+        return [Placement("cpu", threads or max(1, cores // count))] * count
+    names = [f"{kind}:{index}" for index in (indices or "0").split(",")]
+    count = slots or len(names)
+    return [Placement(names[index % len(names)], threads or 1) for index in range(count)]
+
+
+def _quota() -> int | None:
+    """Whole cores of a container's CPU quota (cgroup v2), or None without one."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else max(1, int(quota) // int(period))

@@ -1,0 +1,179 @@
+"""One predictor process seen from the worker: start, run, kill. Blocking; driven by one thread.
+
+Waiting for the process releases the GIL, so the event loop goes on while a batch is computed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
+from worker.failpoints import Failpoints
+from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start, anonymous_file
+from worker.model import ModelSpec
+
+__all__ = ["Slot"]
+
+REAP_TIMEOUT = 2.0
+"""Seconds until a process whose socket has closed must have ended."""
+
+
+class Slot:
+    """A predictor process on one device, or the place where the next one will run.
+
+    Args:
+        spec: the model that it loads.
+        device: `cpu`, or `gpu:N` and the like with one index.
+        threads: CPU threads of its predictor.
+        capacity: most images of one batch.
+        timeout: seconds for one batch.
+        start_timeout: seconds to load the model.
+        failpoints: faults to inject, for tests.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        device: str,
+        *,
+        threads: int,
+        capacity: int,
+        timeout: float,
+        start_timeout: float,
+        failpoints: Failpoints,
+    ) -> None:
+        self._start = Start(spec, device, threads, capacity, failpoints)
+        self._timeout = timeout
+        self._start_timeout = start_timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._shared: SharedBatch | None = None
+        self._finalizer: weakref.finalize[..., Slot] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now, or None."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def device(self) -> str:
+        """The device that its process uses."""
+        return self._start.device
+
+    @property
+    def running(self) -> bool:
+        """Whether a process is up, as far as is known."""
+        return self._shared is not None
+
+    def start(self) -> None:
+        """Start the process and load the model; nothing if it is up.
+
+        Raises:
+            ModelError: the process says why it cannot load the model.
+            PredictorError: it died or took too long.
+        """
+        if self.running:
+            return
+        ours, theirs = socket.socketpair()
+        memory = anonymous_file()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
+                [
+                    sys.executable,
+                    "-m",
+                    "worker.inference.process",
+                    *map(str, (os.getpid(), theirs.fileno(), memory)),
+                ],
+                pass_fds=(theirs.fileno(), memory),
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+            )
+            # Reached at interpreter exit too, so that no way of ending leaves a process behind.
+            self._finalizer = weakref.finalize(self, _kill, self._process)
+            theirs.close()
+            self._connection = Connection(ours.detach())
+            answer = self._ask(self._start, self._start_timeout)
+            if not isinstance(answer, Loaded):
+                self.kill()
+                raise ModelError(str(answer))
+            self._shared = SharedBatch(
+                memory, self._start.capacity, self._start.spec.input_size, answer.classes
+            )
+        finally:
+            ours.close()
+            theirs.close()
+            os.close(memory)
+
+    def run(self, crops: Sequence[npt.NDArray[np.uint8]]) -> tuple[npt.NDArray[np.float32], float]:
+        """Scores `[N, C] float32` of crops `[H, W, 3] uint8`, and the predictor's seconds.
+
+        Raises:
+            PredictorError: the predictor raised an error; its process is still up.
+            PredictorCrashedError: the process died.
+            PredictorTimeoutError: it did not answer in time and was killed.
+        """
+        if self._shared is None:
+            raise PredictorCrashedError("the predictor process is not running")
+        for row, crop in enumerate(crops):
+            self._shared.crops[row] = crop
+        answer = self._ask(Run(len(crops)), self._timeout)
+        if not isinstance(answer, Ran):
+            raise PredictorError(str(answer))
+        return self._shared.scores[: len(crops)].copy(), answer.seconds
+
+    def interrupt(self) -> None:
+        """End the process from another thread: who waits in `run` gets `PredictorCrashedError`."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def kill(self) -> None:
+        """End the process at once and free what it held."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._finalizer is not None:
+            self._finalizer()
+        self._process = self._connection = self._shared = self._finalizer = None
+
+    def _ask(self, message: Start | Run, timeout: float) -> object:
+        """Send one message and wait for its answer; a process that gives none is killed."""
+        assert self._connection is not None
+        deadline = time.monotonic() + timeout
+        try:
+            self._connection.send(message)
+            if self._connection.poll(max(0.0, deadline - time.monotonic())):
+                return self._connection.recv()
+        except (EOFError, OSError) as error:
+            status = self._reap()
+            raise PredictorCrashedError(f"the predictor process died ({status})") from error
+        self.kill()
+        raise PredictorTimeoutError(
+            f"the predictor did not answer within {timeout:g} s and was killed"
+        )
+
+    def _reap(self) -> str:
+        """How the process ended, once it has; it is killed if it lives on without its socket."""
+        process = self._process
+        assert process is not None
+        try:
+            code = process.wait(REAP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "its socket closed"
+        self.kill()
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()

@@ -1,0 +1,1 @@
+"""The Kafka door: intake, ledgers, commits, publishing. Nothing else imports aiokafka."""

@@ -1,0 +1,109 @@
+"""The partitions that this worker holds now, each with its ledger and its running jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker.kafka.ledger import Ledger
+from worker.metrics import PartitionState
+
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+
+    from worker.messages import Message
+
+__all__ = ["Assignment", "Holding"]
+
+
+@dataclass(slots=True, eq=False)
+class Holding:
+    """One partition for the time of one assignment.
+
+    Attributes:
+        start: where reading began, or None while that is not known.
+        committed: the position last committed from here, or None.
+        tasks: the jobs of this partition that run.
+    """
+
+    partition: TopicPartition
+    ledger: Ledger[tuple[Message, ...]] = field(default_factory=Ledger)
+    start: int | None = None
+    committed: int | None = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Assignment:
+    """Holdings by partition; for one event loop.
+
+    Rebalances are eager with aiokafka: all partitions are given up together, then a new set is
+    assigned.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._holdings: dict[TopicPartition, Holding] = {}
+        self._clock = clock
+        # Invariant: False from the moment that partitions are being given up until new ones are
+        # assigned.
+        self.accepting = False
+
+    def __iter__(self) -> Iterator[Holding]:
+        return iter(self._holdings.values())
+
+    def __len__(self) -> int:
+        return len(self._holdings)
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None:
+        """Begin an assignment with new ledgers: aiokafka reads on from the committed offsets."""
+        self._holdings = {partition: Holding(partition) for partition in partitions}
+        self.accepting = True
+
+    def get(self, partition: TopicPartition) -> Holding | None:
+        """The holding that takes records of `partition`, or None when they are to be dropped.
+
+        A poll can return records of a partition that is being given up; its new owner gets them
+        too.
+        """
+        return self._holdings.get(partition) if self.accepting else None
+
+    async def drain(self, timeout: float) -> int:
+        """Wait until no job runs or `timeout` seconds passed; how many still run."""
+        tasks = self._tasks()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+        return len(self._tasks())
+
+    async def abandon(self) -> int:
+        """End the assignment: close ledgers, cancel what still runs; how many jobs that were."""
+        tasks = self._tasks()
+        for holding in self:
+            holding.ledger.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._holdings = {}
+        return len(tasks)
+
+    def states(self, highwater: Callable[[TopicPartition], int | None]) -> Iterable[PartitionState]:
+        """Lag and age of every partition, for metrics.
+
+        Args:
+            highwater: the end offset of a partition as of its last fetch.
+        """
+        now = self._clock()
+        for partition, holding in self._holdings.items():
+            end = highwater(partition)
+            position = holding.start if holding.ledger.position is None else holding.ledger.position
+            oldest = holding.ledger.oldest_timestamp_ms
+            yield PartitionState(
+                partition.topic,
+                partition.partition,
+                None if end is None or position is None else max(0, end - position),
+                0.0 if oldest is None else max(0.0, now - oldest / 1000),
+            )
+
+    def _tasks(self) -> set[asyncio.Task[None]]:
+        return {task for holding in self for task in holding.tasks}

@@ -1,0 +1,158 @@
+"""aiokafka clients made from the settings, and stopped within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from worker.errors import KafkaSetupError
+from worker.kafka.oauth import token_provider
+from worker.settings import KafkaSettings, PublishSettings, TlsSettings
+
+__all__ = ["make_admin", "make_consumer", "make_producer", "stop_bounded"]
+
+ASSIGNORS = {
+    "range": RangePartitionAssignor,
+    "roundrobin": RoundRobinPartitionAssignor,
+    "sticky": StickyPartitionAssignor,
+}
+
+STOP_TIMEOUT = 5.0
+"""Seconds that a client gets to stop: while its broker is down, its own `stop` can hang."""
+
+BATCH_BYTES = 512 * 1024
+"""Most bytes that wait per partition: several pictures share a request."""
+
+log = structlog.get_logger(__name__)
+
+
+class Client(Protocol):
+    """What all aiokafka clients can do to end."""
+
+    async def stop(self) -> None:
+        """Stop."""
+
+
+def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsumer:
+    """A consumer of the group, without subscription; `options` are aiokafka's and win.
+
+    Raises:
+        KafkaSetupError: a certificate or key cannot be loaded.
+    """
+    return AIOKafkaConsumer(
+        **_connection(settings)
+        | {
+            "group_id": settings.group_id,
+            "group_instance_id": settings.group_instance_id,
+            "enable_auto_commit": False,
+            "auto_offset_reset": settings.auto_offset_reset,
+            "isolation_level": settings.isolation_level,
+            "partition_assignment_strategy": [ASSIGNORS[settings.assignor]],
+            "session_timeout_ms": _milliseconds(settings.session_timeout),
+            "heartbeat_interval_ms": _milliseconds(settings.heartbeat_interval),
+            # aiokafka takes the session time-out otherwise, which is too short to drain.
+            "rebalance_timeout_ms": _milliseconds(settings.rebalance_timeout),
+            "max_poll_interval_ms": _milliseconds(settings.max_poll_interval),
+            "fetch_max_bytes": settings.fetch_max_bytes,
+            "max_partition_fetch_bytes": settings.partition_fetch_bytes,
+            # A JoinGroup is answered when the slowest member has drained: a shorter limit would
+            # give up and join anew, again and again.
+            "request_timeout_ms": _milliseconds(
+                max(settings.request_timeout, settings.rebalance_timeout + 10)
+            ),
+        }
+        | options
+    )
+
+
+def make_producer(
+    settings: KafkaSettings, publish: PublishSettings, **options: object
+) -> AIOKafkaProducer:
+    """An idempotent producer with `acks=all`; `options` are aiokafka's and win.
+
+    Raises:
+        KafkaSetupError: a certificate or key cannot be loaded.
+    """
+    return AIOKafkaProducer(
+        **_connection(settings)
+        | {
+            "enable_idempotence": True,
+            "acks": "all",
+            "compression_type": None if publish.compression == "none" else publish.compression,
+            "max_request_size": publish.max_request_bytes,
+            "max_batch_size": min(BATCH_BYTES, publish.max_request_bytes),
+            "linger_ms": _milliseconds(publish.linger),
+            "request_timeout_ms": _milliseconds(settings.request_timeout),
+        }
+        | options
+    )
+
+
+def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
+    """An administration client.
+
+    Raises:
+        KafkaSetupError: a certificate or key cannot be loaded.
+    """
+    return AIOKafkaAdminClient(
+        **_connection(settings), request_timeout_ms=_milliseconds(settings.request_timeout)
+    )
+
+
+async def stop_bounded(client: Client, name: str, timeout: float = STOP_TIMEOUT) -> bool:
+    """Stop a client, or leave it behind after `timeout` seconds; whether it stopped."""
+    try:
+        async with asyncio.timeout(timeout):
+            await client.stop()
+    except TimeoutError:
+        log.warning("kafka_client_not_stopped", client=name, seconds=timeout)
+        return False
+    return True
+
+
+def _connection(settings: KafkaSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.client_id,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings.tls)
+    if settings.security_protocol.startswith("SASL"):
+        sasl = settings.sasl
+        options["sasl_mechanism"] = sasl.mechanism
+        if sasl.mechanism == "OAUTHBEARER":
+            options["sasl_oauth_token_provider"] = token_provider(sasl)
+        else:
+            options["sasl_plain_username"] = sasl.username
+            options["sasl_plain_password"] = (
+                sasl.password.get_secret_value() if sasl.password else None
+            )
+    return options
+
+
+def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file is not None:
+            password = tls.key_password.get_secret_value() if tls.key_password else None
+            context.load_cert_chain(tls.cert_file, tls.key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        raise KafkaSetupError(
+            f"cannot load the files of kafka.tls (ca {tls.ca_file}, cert {tls.cert_file}, "
+            f"key {tls.key_file}): {error}"
+        ) from error
+    context.check_hostname = tls.verify_hostname
+    return context
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

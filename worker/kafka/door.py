@@ -1,0 +1,161 @@
+"""The Kafka door as one thing: consumer, ledgers, commits and publisher, wired and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from worker.budget import Budget, Reservation
+from worker.errors import KafkaSetupError
+from worker.health import Health
+from worker.jobs import Record
+from worker.kafka.assignment import Assignment
+from worker.kafka.client import make_consumer, make_producer, stop_bounded
+from worker.kafka.committer import Committer
+from worker.kafka.intake import Intake
+from worker.kafka.publisher import Outgoing, Publisher
+from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.topics import ensure_topics
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+__all__ = ["KafkaDoor"]
+
+Answer = Callable[[Record, Reservation], Awaitable[Sequence[Outgoing]]]
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaDoor:
+    """Takes jobs from the jobs topic and delivers what `answer` makes of them, at least once.
+
+    Args:
+        answer: the messages that a record leads to; it never raises for what is wrong with the
+            record.
+        delivered: told of every record whose messages are acknowledged.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        answer: Answer,
+        delivered: Callable[[Record], None],
+        health: Health,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._answer = answer
+        self._delivered = delivered
+        self._health = health
+        self._metrics = metrics
+        self._assignment = Assignment()
+        self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._publisher: Publisher | None = None
+
+    async def connect(self) -> None:
+        """Check the topics and connect the producer.
+
+        Raises:
+            KafkaSetupError: Kafka cannot be used as configured.
+        """
+        kafka, publish = self._settings.kafka, self._settings.publish
+        limits = await ensure_topics(
+            kafka, (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic)
+        )
+        self._publisher = Publisher(
+            lambda: make_producer(kafka, publish),
+            {topic: min(limit, publish.max_request_bytes) for topic, limit in limits.items()},
+            publish.max_request_bytes,
+            publish.backoff_max,
+            self._metrics,
+        )
+        try:
+            await self._publisher.start()
+        except KafkaError as error:
+            raise KafkaSetupError(
+                f"cannot publish to {kafka.bootstrap_servers}: {type(error).__name__}: {error}"
+            ) from error
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Join the group and work until `stop` is set; then drain, commit, flush and leave.
+
+        Raises:
+            KafkaSetupError: the group cannot be joined.
+            Exception: a defect that no job is to blame for; what is unsettled is delivered again.
+        """
+        kafka = self._settings.kafka
+        consumer = make_consumer(kafka)
+        committer = Committer(consumer, self._assignment, kafka.commit_interval, self._metrics)
+        intake = Intake(
+            consumer,
+            kafka.jobs_topic,
+            self._assignment,
+            Budget(self._settings.intake.max_jobs, self._settings.intake.max_bytes),
+            self._handle,
+            partition_max_jobs=self._settings.intake.partition_max_jobs,
+            error_patience=kafka.session_timeout,
+            heartbeat=self._health.poll,
+            metrics=self._metrics,
+            on_defect=self._fail,
+        )
+        listener = RebalanceListener(
+            self._assignment,
+            committer,
+            kafka.rebalance_timeout * kafka.drain_share,
+            self._metrics,
+            self._health.set_assigned,
+        )
+        consumer.subscribe([kafka.jobs_topic], listener=listener)
+        self._metrics.watch_partitions(lambda: self._assignment.states(consumer.highwater))
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            await stop_bounded(consumer, "consumer")
+            raise KafkaSetupError(
+                f"cannot join group {kafka.group_id}: {type(error).__name__}: {error}"
+            ) from error
+        loops = [
+            asyncio.create_task(intake.run(), name="intake"),
+            asyncio.create_task(committer.run(), name="committer"),
+        ]
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
+            ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            errors = [ending.exception() for ending in ended]
+            failures = [error for error in errors if error is not None]
+            intake.stop()
+            # After a defect nothing is drained: its cause may be what draining would wait for.
+            limits = self._settings.shutdown
+            drain = 0.0 if failures else limits.drain
+            abandoned = await give_up(self._assignment, committer, drain, limits.flush)
+            log.info("drained", abandoned_jobs=abandoned)
+        finally:
+            for task in [*loops, stopped]:
+                task.cancel()
+            await asyncio.gather(*loops, stopped, return_exceptions=True)
+            await asyncio.gather(
+                self.disconnect(), stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
+            )
+        if failures:
+            raise failures[0]
+
+    async def disconnect(self) -> None:
+        """Flush and stop the producer, within a bound."""
+        if self._publisher is not None:
+            await self._publisher.stop(self._settings.shutdown.flush)
+            self._publisher = None
+
+    async def _handle(self, record: Record, held: Reservation) -> None:
+        messages = await self._answer(record, held)
+        assert self._publisher is not None
+        await self._publisher.publish(messages)
+        self._delivered(record)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._defect.done():
+            self._defect.set_exception(error)

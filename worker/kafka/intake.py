@@ -1,0 +1,185 @@
+"""Polls jobs as capacity allows, runs each in a task of its own, settles it once delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from worker.jobs import Record
+from worker.kafka.assignment import Assignment, Holding
+from worker.metrics import Metrics
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+    from worker.budget import Budget, Reservation
+    from worker.health import Heartbeat
+
+__all__ = ["Intake"]
+
+POLL_SECONDS = 0.5
+"""Longest wait of one poll; also how often a poll shows that the loop lives."""
+
+ERROR_BACKOFF = 1.0
+"""Seconds before polling again after an error."""
+
+log = structlog.get_logger(__name__)
+
+Handle = Callable[[Record, "Reservation"], Awaitable[None]]
+
+
+class Intake:
+    """The poll loop.
+
+    Args:
+        handle: takes one job to its acknowledged end; what it raises is a defect of the worker, not
+            of the job.
+        partition_max_jobs: jobs in flight at which a partition is paused.
+        error_patience: seconds of nothing but failing polls after which `run` gives up.
+        on_defect: told when a job could not be brought to an end; the job stays unsettled.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one place where all of these meet
+        self,
+        consumer: AIOKafkaConsumer,
+        topic: str,
+        assignment: Assignment,
+        budget: Budget,
+        handle: Handle,
+        *,
+        partition_max_jobs: int,
+        error_patience: float,
+        heartbeat: Heartbeat,
+        metrics: Metrics,
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self._consumer = consumer
+        # Polled when no partition may be: aiokafka takes an empty list for all partitions, and not
+        # polling at all for leaving the group.
+        self._nowhere = TopicPartition(topic, -1)
+        self._assignment = assignment
+        self._budget = budget
+        self._handle = handle
+        self._partition_max_jobs = partition_max_jobs
+        self._error_patience = error_patience
+        self._heartbeat = heartbeat
+        self._metrics = metrics
+        self._on_defect = on_defect
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Poll until cancelled; after `stop` without taking anything, to stay in the group.
+
+        Raises:
+            KafkaError: polling failed for `error_patience` seconds; aiokafka does not recover from
+                some errors.
+        """
+        failing_since: float | None = None
+        while True:
+            open_partitions, most = self._open_partitions()
+            try:
+                # Never cancelled: aiokafka would count that poll as under way for ever.
+                # `timeout_ms` ends it.
+                polled = await self._consumer.getmany(
+                    *(open_partitions or [self._nowhere]),
+                    timeout_ms=round(POLL_SECONDS * 1000) if open_partitions else 0,
+                    max_records=most or 1,
+                )
+            except KafkaError as error:
+                now = time.monotonic()
+                failing_since = failing_since or now
+                log.warning("poll_failed", error=f"{type(error).__name__}: {error}")
+                if now - failing_since > self._error_patience:
+                    raise
+                await asyncio.sleep(ERROR_BACKOFF)
+                continue
+            failing_since = None
+            self._heartbeat.beat()
+            for partition, records in polled.items():
+                self._take(partition, records)
+            if not open_partitions:
+                await self._wait_for_room()
+
+    def stop(self) -> None:
+        """Take in no more jobs; those in flight go on."""
+        self._stopping = True
+
+    def _open_partitions(self) -> tuple[list[TopicPartition], int]:
+        """The partitions to poll and the most records to take; pauses full ones, resumes others."""
+        room = 0 if self._stopping or not self._assignment.accepting else self._budget.free_jobs
+        spare: dict[TopicPartition, int] = {}
+        for holding in self._assignment:
+            free = min(room, self._partition_max_jobs - holding.ledger.outstanding)
+            if free > 0:
+                spare[holding.partition] = free
+        assigned = self._consumer.assignment()
+        held = {holding.partition for holding in self._assignment} & assigned
+        full, paused = held - spare.keys(), self._consumer.paused() & assigned
+        # Paused ones are not polled either: a poll would throw away what was fetched for them
+        # already.
+        self._consumer.pause(*(full - paused))
+        self._consumer.resume(*(paused - full))
+        self._metrics.paused.set(len(full))
+        return [partition for partition in spare if partition in assigned], min(
+            spare.values(), default=0
+        )
+
+    async def _wait_for_room(self) -> None:
+        """Wait until a job ends, but not so long that the group misses a poll."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._budget.wait_freed()
+        except TimeoutError:
+            return
+
+    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+        holding = self._assignment.get(partition)
+        if holding is None:
+            return
+        for polled in records:
+            record = _record(polled)
+            holding.ledger.track(record.offset, record.timestamp_ms)
+            held = self._budget.reserve(record.size)
+            task = asyncio.create_task(self._run_job(holding, record, held), name=record.id)
+            holding.tasks.add(task)
+            task.add_done_callback(partial(self._job_ended, holding, held))
+        self._count()
+
+    async def _run_job(self, holding: Holding, record: Record, held: Reservation) -> None:
+        await self._handle(record, held)
+        holding.ledger.settle(record.offset)
+
+    def _job_ended(self, holding: Holding, held: Reservation, task: asyncio.Task[None]) -> None:
+        holding.tasks.discard(task)
+        held.release()
+        self._count()
+        if task.cancelled():
+            self._metrics.abandoned.inc()
+        elif (error := task.exception()) is not None:
+            # The offset stays unsettled, so nothing beyond it is committed and the job is delivered
+            # again.
+            log.critical("job_not_delivered", record=task.get_name(), exc_info=error)
+            self._on_defect(error)
+
+    def _count(self) -> None:
+        self._metrics.in_flight.set(self._budget.jobs)
+        self._metrics.buffered.set(self._budget.bytes)
+
+
+def _record(polled: ConsumerRecord) -> Record:
+    return Record(
+        polled.topic,
+        polled.partition,
+        polled.offset,
+        polled.timestamp,
+        polled.key,
+        polled.value,
+        polled.headers,
+    )

@@ -1,0 +1,124 @@
+"""Which offset of one partition may be committed: pure bookkeeping, no I/O, no clock.
+
+One ledger lives for one assignment of one partition. Jobs finish in any order; the position that
+may be committed is the end of the settled prefix, so a crash can only ever repeat jobs, never skip
+one. The idea follows Jeffail/checkpoint's uncapped checkpointer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+__all__ = ["Ledger"]
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Entry(Generic[T]):
+    timestamp_ms: int
+    settled: bool = False
+    payload: T | None = None
+
+
+class Ledger(Generic[T]):
+    """Tracks the polled offsets of one partition, in offset order, until each is settled.
+
+    Only polled offsets count: gaps from compaction or transaction markers need no settling. `T` is
+    what a settled offset leaves behind for the caller (nothing for at-least-once; the messages to
+    publish together with the offset for a transactional publisher).
+    """
+
+    __slots__ = ("_closed", "_entries", "_first", "_last", "_position", "_settled")
+
+    def __init__(self) -> None:
+        # Invariant: keys ascend, and the first entry, if any, is not settled: it ends the prefix.
+        self._entries: OrderedDict[int, _Entry[T]] = OrderedDict()
+        # Invariant: None until the first offset settles; afterwards it never decreases.
+        self._position: int | None = None
+        self._first: int | None = None
+        self._last: int | None = None
+        self._settled = 0
+        self._closed = False
+
+    def track(self, offset: int, timestamp_ms: int = 0) -> None:
+        """Take note of a polled record.
+
+        Args:
+            timestamp_ms: the record's timestamp, for `oldest_timestamp_ms`.
+
+        Raises:
+            ValueError: the offset is not above the last one tracked, or the ledger is closed:
+                either would let a commit skip a job.
+        """
+        if self._closed:
+            raise ValueError("the ledger is closed: its partition was given up")
+        if self._last is not None and offset <= self._last:
+            raise ValueError(f"offset {offset} does not follow {self._last}")
+        self._last = offset
+        if self._first is None:
+            self._first = offset
+        self._entries[offset] = _Entry(timestamp_ms)
+
+    def settle(self, offset: int, payload: T | None = None) -> list[tuple[int, T | None]]:
+        """Mark a tracked offset as done; return what thereby joined the settled prefix, in order.
+
+        After `close` this does nothing: what finishes late will be delivered again elsewhere.
+
+        Raises:
+            KeyError: the offset is not outstanding: never tracked, or settled before.
+        """
+        if self._closed:
+            return []
+        entry = self._entries.get(offset)
+        if entry is None or entry.settled:
+            raise KeyError(offset)
+        entry.settled, entry.payload = True, payload
+        self._settled += 1
+        released: list[tuple[int, T | None]] = []
+        while self._entries:
+            first, entry = next(iter(self._entries.items()))
+            if not entry.settled:
+                break
+            del self._entries[first]
+            self._settled -= 1
+            released.append((first, entry.payload))
+            self._position = first + 1
+        return released
+
+    def close(self) -> None:
+        """End the assignment: later `settle` calls are ignored, `position` stays readable."""
+        self._closed = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether the partition was given up."""
+        return self._closed
+
+    @property
+    def position(self) -> int | None:
+        """The offset to commit: one past the settled prefix; None when nothing is settled yet."""
+        return self._position
+
+    @property
+    def first(self) -> int | None:
+        """The first offset ever tracked; None before."""
+        return self._first
+
+    @property
+    def outstanding(self) -> int:
+        """Offsets tracked and not settled."""
+        return len(self._entries) - self._settled
+
+    @property
+    def unreleased(self) -> int:
+        """Offsets tracked that a restart would deliver again, settled or not."""
+        return len(self._entries)
+
+    @property
+    def oldest_timestamp_ms(self) -> int | None:
+        """Timestamp of the oldest unsettled record, epoch milliseconds; None when idle."""
+        first = next(iter(self._entries.values()), None)
+        return None if first is None else first.timestamp_ms

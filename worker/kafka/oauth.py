@@ -1,0 +1,80 @@
+"""Tokens for OAUTHBEARER: from a file that something else renews, or a token endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import aiohttp
+from aiokafka.abc import AbstractTokenProvider
+
+from worker.errors import KafkaSetupError
+from worker.settings import SaslSettings
+
+__all__ = ["token_provider"]
+
+TOKEN_TIMEOUT = 10.0
+"""Seconds to get a token."""
+
+EARLY = 30.0
+"""Seconds before its end at which a token is renewed: clocks differ and requests take time."""
+
+
+def token_provider(sasl: SaslSettings) -> AbstractTokenProvider:
+    """The provider that the settings describe; it is asked at every (re)connection."""
+    if sasl.token_file is not None:
+        return _FileTokens(sasl.token_file)
+    return _EndpointTokens(sasl)
+
+
+class _FileTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        try:
+            text = await asyncio.to_thread(self._path.read_text, "utf-8")
+        except OSError as error:
+            raise KafkaSetupError(f"cannot read kafka.sasl.token_file: {error}") from error
+        return text.strip()
+
+
+class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
+    """Client-credentials grant (RFC 6749, section 4.4)."""
+
+    def __init__(self, sasl: SaslSettings) -> None:
+        self._sasl = sasl
+        self._token: str | None = None
+        self._renew_at = 0.0
+
+    async def token(self) -> str:
+        if self._token is None or time.monotonic() >= self._renew_at:
+            await self._renew()
+        assert self._token is not None
+        return self._token
+
+    async def _renew(self) -> None:
+        sasl = self._sasl
+        assert sasl.token_endpoint is not None
+        assert sasl.client_id is not None
+        assert sasl.client_secret is not None
+        form = {"grant_type": "client_credentials"} | ({"scope": sasl.scope} if sasl.scope else {})
+        auth = aiohttp.BasicAuth(sasl.client_id, sasl.client_secret.get_secret_value())
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    timeout=aiohttp.ClientTimeout(total=TOKEN_TIMEOUT), trust_env=True
+                ) as session,
+                session.post(
+                    sasl.token_endpoint, data=form, auth=auth, raise_for_status=True
+                ) as response,
+            ):
+                answer = await response.json()
+            self._token = str(answer["access_token"])
+            lifetime = float(answer.get("expires_in", 0))
+        except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
+            raise KafkaSetupError(
+                f"no token from kafka.sasl.token_endpoint: {type(error).__name__}: {error}"
+            ) from error
+        self._renew_at = time.monotonic() + max(0.0, lifetime - EARLY)

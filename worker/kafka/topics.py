@@ -1,0 +1,84 @@
+"""The three topics: they exist or are created, and how large their messages may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from worker.errors import KafkaSetupError
+from worker.kafka.client import make_admin, stop_bounded
+from worker.settings import KafkaSettings
+
+__all__ = ["ensure_topics"]
+
+log = structlog.get_logger(__name__)
+
+
+async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
+    """Check that topics exist, or create them; their largest messages, where readable, in bytes.
+
+    Raises:
+        KafkaSetupError: no broker answers, or a topic is missing and `kafka.create_topics` is off.
+    """
+    admin = make_admin(settings)
+    try:
+        await admin.start()
+        missing = sorted(set(topics) - set(await admin.list_topics()))
+        if missing and not settings.create_topics:
+            raise KafkaSetupError(
+                f"topics missing on {settings.bootstrap_servers}: {', '.join(missing)}. "
+                "Create them, correct their names, or set kafka.create_topics: true"
+            )
+        for topic in missing:
+            await _create(admin, topic, settings)
+        return await _limits(admin, topics)
+    except KafkaError as error:
+        raise KafkaSetupError(
+            f"cannot use the Kafka brokers at {settings.bootstrap_servers} "
+            f"({settings.security_protocol}): {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        await stop_bounded(_Closing(admin), "admin")
+
+
+class _Closing:
+    """aiokafka names the admin client's end `close`, that of all others `stop`."""
+
+    def __init__(self, admin: AIOKafkaAdminClient) -> None:
+        self._admin = admin
+
+    async def stop(self) -> None:
+        await self._admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSettings) -> None:
+    new = NewTopic(topic, settings.topics.partitions, settings.topics.replication_factor)
+    response = await admin.create_topics([new])
+    for name, code, *detail in response.topic_errors:
+        error = for_code(code)
+        # Another replica may have been quicker.
+        if code and error is not TopicAlreadyExistsError:
+            raise KafkaSetupError(
+                f"cannot create topic {name}: {error.__name__} {detail[0] if detail else ''}"
+            )
+    log.info("topic_created", topic=topic, partitions=settings.topics.partitions)
+
+
+async def _limits(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    limits: dict[str, int] = {}
+    try:
+        for response in await admin.describe_configs(resources):
+            for _code, _message, _kind, topic, entries in response.resources:
+                values = {entry[0]: entry[1] for entry in entries}
+                if "max.message.bytes" in values:
+                    limits[topic] = int(values["max.message.bytes"])
+    except KafkaError as error:
+        # Reading a topic's configuration needs a right of its own; publish.max_request_bytes then
+        # decides alone.
+        log.info("topic_limits_unknown", error=type(error).__name__)
+    return limits

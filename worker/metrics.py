@@ -1,0 +1,225 @@
+"""Every metric: its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
+
+Buckets are classic ones (prometheus-client has no native histograms yet), close together around the
+latencies that people set objectives for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+__all__ = ["BATCH_WAIT", "Metrics", "PartitionState"]
+
+BATCH_WAIT = "batch_wait"
+"""The `stage` label of the time that a decoded image waits for its batch."""
+
+LATENCY_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    3,
+    5,
+    10,
+    30,
+    60,
+    300,
+)
+STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One assigned partition at the time of a scrape.
+
+    Attributes:
+        lag: records between the settled prefix and the partition's end; None before the first
+            fetch.
+        oldest_age: seconds since the timestamp of the oldest record in flight; 0 when idle.
+    """
+
+    topic: str
+    partition: int
+    lag: int | None
+    oldest_age: float
+
+
+class Metrics:
+    """All metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.jobs = Counter(
+            "classify_jobs",
+            "Jobs that ended, by outcome (success, failure) and reason (ok, or why it failed).",
+            ["outcome", "reason"],
+            registry=registry,
+        )
+        self.images = Counter(
+            "classify_images", "Images that went through the predictor.", registry=registry
+        )
+        self.latency = Histogram(
+            "classify_latency_seconds",
+            "From the record's timestamp to the acknowledged result.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.stages = Histogram(
+            "classify_stage_duration_seconds",
+            "Time per job in a stage: fetch, decode, batch_wait, infer, draw, publish.",
+            ["stage"],
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "classify_batch_size_images",
+            "Images per predictor run.",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.batches = Counter(
+            "classify_batches",
+            "Batches by why they closed: full, shared, drained, lingered.",
+            ["reason"],
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "classify_jobs_in_flight", "Jobs taken in and not yet ended.", registry=registry
+        )
+        self.buffered = Gauge(
+            "classify_buffered_bytes",
+            "Bytes of records and images held by jobs in flight.",
+            registry=registry,
+        )
+        self.ready_images = Gauge(
+            "classify_ready_images", "Decoded images waiting for a batch.", registry=registry
+        )
+        self.fetch_attempts = Counter(
+            "classify_fetch_attempts",
+            "Attempts to fetch an image URL that were transient failures.",
+            registry=registry,
+        )
+        self.rebalances = Counter(
+            "classify_rebalances", "Times that partitions were assigned.", registry=registry
+        )
+        self.assigned = Gauge(
+            "classify_assigned_partitions", "Partitions assigned to this worker.", registry=registry
+        )
+        self.paused = Gauge(
+            "classify_paused_partitions",
+            "Assigned partitions paused because work is at a limit.",
+            registry=registry,
+        )
+        self.commits = Counter(
+            "classify_commits",
+            "Offset commits by outcome (success, failure).",
+            ["outcome"],
+            registry=registry,
+        )
+        self.abandoned = Counter(
+            "classify_abandoned_jobs",
+            "Jobs given up unanswered with their partition; they are delivered again.",
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "classify_dead_letters",
+            "Records sent to the dead-letter topic, by stage and reason.",
+            ["stage", "reason"],
+            registry=registry,
+        )
+        self.reduced = Counter(
+            "classify_reduced_messages",
+            "Messages that lost their picture (result) or value (dead letter) to fit the topic.",
+            ["topic"],
+            registry=registry,
+        )
+        self.publish_retries = Counter(
+            "classify_publish_retries", "Messages that had to be sent again.", registry=registry
+        )
+        self.predictor_restarts = Counter(
+            "classify_predictor_restarts",
+            "Predictor processes started again, by cause (crash, timeout).",
+            ["cause"],
+            registry=registry,
+        )
+        self.predictor_slots = Gauge(
+            "classify_predictor_slots", "Predictor processes that are up.", registry=registry
+        )
+        self.loop_lag = Gauge(
+            "classify_event_loop_lag_seconds",
+            "Longest delay of the event loop in the last seconds.",
+            registry=registry,
+        )
+        self.ready = Gauge(
+            "classify_ready", "1 when assigned, warm and not draining, else 0.", registry=registry
+        )
+        self.model = Info(
+            "classify_model", "The model: name, digest, device, classes.", registry=registry
+        )
+        self.build = Info("classify_build", "The worker's version.", registry=registry)
+        self._partitions = _PartitionCollector()
+        registry.register(self._partitions)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+    def watch_partitions(self, states: Callable[[], Iterable[PartitionState]]) -> None:
+        """Ask `states` at every scrape: a revoked partition then leaves no stale series."""
+        self._partitions.states = states
+
+    @contextmanager
+    def time_stage(self, stage: str) -> Iterator[None]:
+        """Measure one job's time in a stage, however it ends."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(stage).observe(time.perf_counter() - began)
+
+    def render(self) -> bytes:
+        """The text exposition of all metrics."""
+        return generate_latest(self.registry)
+
+
+class _PartitionCollector:
+    """Lag and oldest unprocessed age, read when scraped."""
+
+    def __init__(self) -> None:
+        self.states: Callable[[], Iterable[PartitionState]] = tuple
+
+    def collect(self) -> Iterable[Metric]:
+        lag = GaugeMetricFamily(
+            "classify_partition_lag_records",
+            "Records between the settled prefix and the partition's end.",
+            labels=["topic", "partition"],
+        )
+        age = GaugeMetricFamily(
+            "classify_partition_oldest_unprocessed_age_seconds",
+            "Age of the oldest record in flight; 0 when idle.",
+            labels=["topic", "partition"],
+        )
+        for state in self.states():
+            labels = [state.topic, str(state.partition)]
+            if state.lag is not None:
+                lag.add_metric(labels, state.lag)
+            age.add_metric(labels, state.oldest_age)
+        return [lag, age]

@@ -1,0 +1,174 @@
+"""The core that all doors share: fetch, decode, classify, draw. One job in, one outcome out.
+
+Stages know nothing of each other; they are wired here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from worker.budget import Reservation
+from worker.errors import Failure, JobError, Reason, Stage
+from worker.images.base64 import decode_image_text
+from worker.images.draw import draw
+from worker.images.fetch import ImageFetcher
+from worker.images.prepare import prepare
+from worker.images.transform import Transform
+from worker.jobs import Category, EncodedImage, Job, Outcome, Prepared, RawImage, Success, UrlImage
+from worker.metrics import Metrics
+from worker.model import ModelSpec
+from worker.settings import Settings
+
+__all__ = ["Classifier", "Pipeline", "top_categories"]
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Classifier(Protocol):
+    """What turns crops into scores: the predictor pool, or a predictor in this process."""
+
+    async def classify(
+        self, crop: npt.NDArray[np.uint8], urgency: float
+    ) -> npt.NDArray[np.float32]:
+        """Scores `[C]` of a crop `[H, W, 3]`."""
+        ...
+
+
+class Pipeline:
+    """Runs jobs through the stages; many at a time, for one event loop.
+
+    Args:
+        executor: threads that decode and draw.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        fetcher: ImageFetcher,
+        classifier: Classifier,
+        executor: Executor,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._spec = spec
+        self._fetcher = fetcher
+        self._classifier = classifier
+        self._executor = executor
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._transform = Transform(spec.resize, spec.crop)
+        self._top_k = settings.predictor.top_k or spec.top_k
+
+    async def process(self, job: Job, held: Reservation) -> Outcome:
+        """Take one job through all stages.
+
+        Whatever is wrong with the job comes back as a `Failure`. Cancelling withdraws it.
+
+        Args:
+            held: accounts for the bytes that the job holds on its way.
+        """
+        try:
+            if job.deadline is None:
+                return await self._run(job, held)
+            return await self._run_until(job.deadline, job, held)
+        except JobError as error:
+            return error.as_failure()
+        except Exception as error:
+            # A defect here must cost this job alone; it is loud in the log and in the metrics.
+            log.exception("job_raised", job_id=job.job_id)
+            return Failure(
+                Reason.INTERNAL, f"internal error: {type(error).__name__}", Reason.INTERNAL.stage
+            )
+
+    async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
+        remaining = deadline - self._clock()
+        expired = JobError(
+            Reason.DEADLINE_EXCEEDED,
+            "the job's deadlineMs has passed; allow more time or send it sooner",
+        )
+        if remaining <= 0:
+            raise expired
+        scope = asyncio.timeout(remaining)
+        try:
+            async with scope:
+                return await self._run(job, held)
+        except TimeoutError:
+            if scope.expired():
+                raise expired from None
+            raise
+
+    async def _run(self, job: Job, held: Reservation) -> Outcome:
+        prepared = await self._prepare(job, held)
+        urgency = (
+            job.deadline
+            if job.deadline is not None
+            else self._clock() + self._settings.batching.patience
+        )
+        scores = await self._classifier.classify(prepared.crop, urgency)
+        categories = top_categories(scores, job.top_k or self._top_k, self._spec)
+        if prepared.picture is None:
+            return Success(categories)
+        best = categories[0]
+        with self._metrics.time_stage(Stage.DRAW):
+            picture = await self._in_thread(
+                partial(
+                    draw, prepared.picture, best.name, best.score, self._settings.picture.quality
+                )
+            )
+        held.add(len(picture))
+        return Success(categories, picture)
+
+    async def _prepare(self, job: Job, held: Reservation) -> Prepared:
+        data: bytes | None = None
+        if isinstance(job.image, UrlImage):
+            with self._metrics.time_stage(Stage.FETCH):
+                data = await self._fetcher.fetch(job.image.url, job.deadline)
+            held.add(len(data))
+        visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
+        side = self._settings.picture.max_side if visualize else None
+        with self._metrics.time_stage(Stage.DECODE):
+            prepared = await self._in_thread(partial(self._decode, job, data, side))
+        held.add(prepared.nbytes - (0 if data is None else len(data)))
+        return prepared
+
+    def _decode(self, job: Job, fetched: bytes | None, side: int | None) -> Prepared:
+        limits = self._settings.decode
+        if fetched is not None:
+            data = fetched
+        elif isinstance(job.image, EncodedImage):
+            data = decode_image_text(job.image.text, limits.max_bytes)
+        else:
+            assert isinstance(job.image, RawImage)
+            data = job.image.data
+        return prepare(data, self._transform, limits, side)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+def top_categories(
+    scores: npt.NDArray[np.float32], count: int, spec: ModelSpec
+) -> tuple[Category, ...]:
+    """The best `count` classes of scores `[C]`, best first, with five digits like the reference."""
+    count = min(count, len(scores))
+    candidates = np.argpartition(scores, -count)[-count:]
+    # Ties by class id, so that equal scores always come in the same order.
+    ordered = candidates[np.lexsort((candidates, -scores[candidates]))]
+    return tuple(
+        Category(int(index), spec.label(int(index)), round(float(scores[index]), 5))
+        for index in ordered
+    )
