@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from worker.demo.cache import sha256_of
+from worker.cache import sha256_of
 from worker.demo.jars import user_maven
 
 ENDPOINTS = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")

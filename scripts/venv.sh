@@ -15,10 +15,12 @@ die() {
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 
+version_of() { "$1" --version 2>/dev/null || echo 'no command that runs'; }
+
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
-        supported "$PYTHON" || die "PYTHON=$PYTHON is not Python 3.11, 3.12 or 3.13" \
-            "($("$PYTHON" --version 2>&1 | tail -n 1)): name another one, as in 'make test PYTHON=python3.12'."
+        supported "$PYTHON" || die "PYTHON=$PYTHON is $(version_of "$PYTHON"), and Python 3.11, 3.12 or" \
+            "3.13 is needed: name another one, as in 'make test PYTHON=python3.12'."
         echo "$PYTHON"
         return
     fi
@@ -29,8 +31,7 @@ find_python() {
             return
         fi
     done
-    die "Python 3.11, 3.12 or 3.13 is needed, and 'python3' is" \
-        "$(python3 --version 2>&1 | tail -n 1 || true)." \
+    die "Python 3.11, 3.12 or 3.13 is needed, and 'python3' is $(version_of python3)." \
         "Install one, or name it: 'make test PYTHON=/path/to/python3.12'."
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker.demo.broker import KafkaBroker
-from worker.demo.cache import cache_directory
+from worker.cache import cache_directory
 from worker.demo.jars import fetch_jars
 from worker.demo.model import prepare_model
 

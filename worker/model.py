@@ -18,7 +18,7 @@ import yaml
 
 from worker.errors import ModelError
 
-__all__ = ["Crop", "ModelSpec", "Normalize", "Resize", "load_model_spec"]
+__all__ = ["Crop", "ModelSpec", "Normalize", "Resize", "find_model", "load_model_spec"]
 
 PROGRAM_FILES = ("inference.json", "inference.pdmodel")
 PARAMS_FILE = "inference.pdiparams"
@@ -126,6 +126,22 @@ class ModelSpec:
     def label(self, class_id: int) -> str:
         """The label of a class, or the id as text when the model names none."""
         return self.labels[class_id] if class_id < len(self.labels) else str(class_id)
+
+
+def find_model(model: str, cache: Path) -> Path:
+    """The directory of a model: the path itself, or the name below the cache.
+
+    Raises:
+        ModelError: there is neither; the message says where it was looked for.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    named = cache / model
+    # A name is one plain component: nothing that could leave the cache.
+    if path.name == model and named.is_dir():
+        return named
+    raise ModelError(f"model {model!r} is neither a directory nor in the model cache ({named})")
 
 
 def load_model_spec(directory: Path) -> ModelSpec:

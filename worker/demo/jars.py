@@ -13,7 +13,7 @@ import requests
 from jgo.config import GlobalSettings
 from jgo.maven import MavenContext
 
-from worker.demo.cache import sha256_of
+from worker.cache import sha256_of
 from worker.demo.errors import DemoError
 
 __all__ = ["Jar", "Progress", "fetch_jars", "locked_jars", "parse_lock", "user_maven"]

