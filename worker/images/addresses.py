@@ -1,0 +1,149 @@
+"""Which addresses image URLs may reach: a decision, without any I/O.
+
+The check that counts is made on the address that a socket is about to connect to (see `fetch`):
+after name resolution, after each redirect, whatever the URL looked like. The check of the URL's
+text before is there to answer at once, and clearly.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from yarl import URL
+
+from worker.errors import JobError, Reason
+
+__all__ = ["AddressPolicy", "parse_url"]
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_FORBIDDEN_IPV4 = tuple(
+    IPv4Network(block)
+    for block in (
+        "0.0.0.0/8",  # this host
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carrier-grade NAT
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local, and the clouds' metadata services
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and broadcast
+    )
+)
+"""The IANA special-purpose registry (RFC 6890 and updates), written out: what `ipaddress` calls
+private or global has changed between Python releases."""
+
+_GLOBAL_IPV6 = IPv6Network("2000::/3")
+"""The only part of IPv6 that is global unicast; loopback, link-local, unique local, multicast, IPv4
+compatible and all that is not assigned lie outside."""
+
+_FORBIDDEN_IPV6 = tuple(
+    IPv6Network(block)
+    for block in (
+        "2001::/23",  # protocol assignments, among them Teredo, which embeds IPv4 addresses
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which embeds IPv4 addresses
+        "3fff::/20",  # documentation
+    )
+)
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+")
+"""A name after IDNA encoding, or an address; no zone id, which only means something locally."""
+
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """Public addresses are allowed, all others only when listed.
+
+    Attributes:
+        allow_networks: networks that image URLs may reach although they are not public.
+    """
+
+    allow_networks: tuple[Network, ...] = ()
+
+    def check(self, host: str | Address) -> None:
+        """Judge an address, or a host name that is one in disguise (decimal, octal, hexadecimal).
+
+        A real host name passes: only its addresses can be judged, when they are known.
+
+        Raises:
+            JobError: `FORBIDDEN_URL`.
+        """
+        address = _literal(host) if isinstance(host, str) else host
+        if address is None or self._allows(address):
+            return
+        raise JobError(
+            Reason.FORBIDDEN_URL,
+            f"the URL leads to {address}, which is not a public address; if this worker may read "
+            "images from there, its operator adds the network to WORKER_FETCH__ALLOW_NETWORKS",
+        )
+
+    def _allows(self, address: Address) -> bool:
+        target = _target(address)
+        if any(a in network for network in self.allow_networks for a in (address, target)):
+            return True
+        if isinstance(target, IPv4Address):
+            return not any(target in network for network in _FORBIDDEN_IPV4)
+        return target in _GLOBAL_IPV6 and not any(target in network for network in _FORBIDDEN_IPV6)
+
+
+def parse_url(text: str) -> URL:
+    """The URL in `text`, if it is one that can be fetched at all.
+
+    Raises:
+        JobError: `BAD_URL` when it is malformed, is not http(s), has no host, or carries
+            credentials (they would end up in logs and dead letters).
+    """
+    try:
+        url = URL(text)
+        host, port = url.raw_host, url.port
+    except ValueError as error:
+        raise JobError(Reason.BAD_URL, f"the URL is malformed: {error}") from error
+    if url.scheme not in ("http", "https"):
+        raise JobError(
+            Reason.BAD_URL,
+            f"the URL's scheme is {url.scheme[:32]!r}; only http and https are fetched",
+        )
+    if host is None or _HOST.fullmatch(host) is None or not port:
+        raise JobError(Reason.BAD_URL, "the URL has no valid host and port; check its spelling")
+    if url.raw_user is not None or url.raw_password is not None:
+        raise JobError(Reason.BAD_URL, "the URL carries credentials; use a signed URL instead")
+    # Kept byte for byte when it can be sent as it is: a signature covers the exact spelling, and
+    # normalising rewrites %20 and the like.
+    return URL(text, encoded=True) if _SENDABLE.fullmatch(text) else url
+
+
+def _literal(host: str) -> Address | None:
+    """The address that `host` stands for without name resolution, or None."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        pass
+    try:
+        # What getaddrinfo takes for an address too: 2130706433, 0177.0.0.1, 0x7f.1, 127.1.
+        return IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError, ValueError):
+        return None
+
+
+def _target(address: Address) -> Address:
+    """Where packets to `address` end: the IPv4 address inside a mapped or NAT64 one."""
+    if isinstance(address, IPv6Address) and (address in _MAPPED or address in _NAT64):
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address

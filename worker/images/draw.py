@@ -1,0 +1,166 @@
+"""The picture that goes back: the image with its best label and score, legible whatever it shows.
+
+As in the reference, white text on a red box in the upper left corner, 5 % of the width high or down
+to 2 % until it fits. Where that cannot be read, something gives: small images are enlarged, flat
+ones get the text above them, long labels end in dots. The score always stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from worker.images.codecs import cv2, simplejpeg
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["draw", "shrink"]
+
+MIN_SIDE = 256
+"""Pixels. Images with both sides below this are enlarged; narrow ones get a margin on the right."""
+
+MIN_TEXT = 13
+"""Smallest font size in pixels that can be read."""
+
+MAX_LABEL = 256
+"""Characters of a label that are looked at; a longer one fits no picture."""
+
+_LARGEST, _SMALLEST = 0.05, 0.02
+_TALLEST = 0.2
+"""Most of the image's height that the text takes, where it may be larger than the smallest."""
+
+_OVERLAY = 0.25
+"""A box that would cover more of the image's height than this share goes above the image."""
+
+_MARGIN = 3
+_RED, _WHITE, _GREY = (0, 0, 255), (255, 255, 255), (48, 48, 48)
+
+
+class _Fonts(threading.local):
+    """One font per thread: a `FontFace` shared between threads draws wrong glyphs now and then."""
+
+    def __init__(self) -> None:
+        self.face = cv2.FontFace("uni")
+
+
+_fonts = _Fonts()
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A line of text, laid out.
+
+    Attributes:
+        size: font size in pixels.
+        left: pixels from the origin to the left edge; not 0 for scripts written from right to left.
+        ascent: pixels above the baseline.
+        width: pixels covered from left to right.
+        height: pixels covered from top to bottom.
+    """
+
+    line: str
+    size: int
+    left: int
+    ascent: int
+    width: int
+    height: int
+
+
+def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
+    """`bgr` scaled so that no side exceeds `max_side` pixels; the same array when none does."""
+    height, width = bgr.shape[:2]
+    longest = max(height, width)
+    if longest <= max_side:
+        return bgr
+    scale = max_side / longest
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def draw(picture: npt.NDArray[np.uint8], label: str, score: float, quality: int) -> bytes:
+    """The visualisation as JPEG bytes.
+
+    Args:
+        picture: `[H, W, 3] uint8` BGR of any size; left as it is.
+        label: the best category's label, in any script that OpenCV's built-in font has (Latin,
+            Greek, Cyrillic, Chinese, Japanese, Korean; characters it lacks become question marks).
+        score: its score, 0 to 1, written with two digits.
+        quality: JPEG quality, 1 to 100.
+    """
+    canvas = _legible(picture)
+    height, width = canvas.shape[:2]
+    smallest = max(MIN_TEXT, round(width * _SMALLEST))
+    largest = max(smallest, round(min(width * _LARGEST, height * _TALLEST)))
+    text = _fit(_clean(label), f"{score:.2f}", width - 4 * _MARGIN, largest, smallest)
+    right, bottom = text.width + 3 * _MARGIN, text.height + 3 * _MARGIN
+    if bottom > height * _OVERLAY:
+        canvas = _bordered(canvas, top=bottom + _MARGIN)
+    cv2.rectangle(canvas, (_MARGIN, _MARGIN), (right, bottom), _RED, cv2.FILLED)
+    origin = (2 * _MARGIN - text.left, 2 * _MARGIN + text.ascent)
+    cv2.putText(canvas, text.line, origin, _WHITE, _fonts.face, text.size)
+    encoded: bytes = simplejpeg.encode_jpeg(canvas, quality, "BGR", "420")
+    return encoded
+
+
+def _legible(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A contiguous copy to draw on, large enough for a short line of text."""
+    height, width = picture.shape[:2]
+    # Whole steps and no smoothing: the pixels of a tiny image stay what they are.
+    factor = -(-MIN_SIDE // max(height, width))
+    size = (width * factor, height * factor)
+    canvas = picture.copy()
+    if factor > 1:
+        canvas = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return _bordered(canvas, right=max(0, MIN_SIDE - size[0]))
+
+
+def _bordered(
+    canvas: npt.NDArray[np.uint8], *, top: int = 0, right: int = 0
+) -> npt.NDArray[np.uint8]:
+    if not top and not right:
+        return canvas
+    wide = cv2.copyMakeBorder(canvas, top, 0, 0, right, cv2.BORDER_CONSTANT, value=_GREY)
+    return np.asarray(wide, np.uint8)
+
+
+def _clean(label: str) -> str:
+    """One printable line; control characters would break it and lone surrogates the font engine."""
+    cut = label[:MAX_LABEL]
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in cut).split())
+
+
+def _fit(label: str, score: str, room: int, largest: int, smallest: int) -> _Text:
+    """Label and score in `room` pixels: as large as fits, then with the label's end left out."""
+    text = _measure(f"{label} {score}".strip(), largest)
+    if text.width > room:
+        # Widths grow with the size, only not quite evenly: start from the proportional size.
+        size = min(largest - 1, max(smallest, largest * room // text.width + 1))
+        text = _measure(text.line, size)
+        while text.width > room and size > smallest:
+            size -= 1
+            text = _measure(text.line, size)
+    if text.width <= room:
+        return text
+    # Invariant: the label's first `fits` characters fit (or none does), its first `too_many` do
+    # not.
+    fits, too_many = 0, len(label)
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if _measure(_shortened(label, middle, score), smallest).width <= room:
+            fits = middle
+        else:
+            too_many = middle
+    return _measure(_shortened(label, fits, score), smallest)
+
+
+def _shortened(label: str, characters: int, score: str) -> str:
+    return f"{label[:characters].rstrip(' ,')}... {score}"
+
+
+def _measure(line: str, size: int) -> _Text:
+    left, top, width, height = cv2.getTextSize((0, 0), line, (0, 0), _fonts.face, size)
+    return _Text(line, size, left, -top, width, height)

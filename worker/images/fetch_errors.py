@@ -1,0 +1,130 @@
+"""From what can go wrong with a fetch to the answer that the producer gets.
+
+Answers name the host at most: paths and queries may hold secrets, and the text of system errors
+addresses inside the network.
+"""
+
+from __future__ import annotations
+
+import http
+import os
+
+import aiohttp
+
+from worker.errors import JobError, Reason
+
+__all__ = ["ForbiddenAddressError", "StatusError", "explain"]
+
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})
+_GONE = frozenset({404, 410})
+
+
+class ForbiddenAddressError(OSError):
+    """The address is not allowed.
+
+    An `OSError`, so that a name's other addresses are tried; its text is always the same, so that
+    aiohttp passes the first one on instead of a summary when all were forbidden.
+
+    Attributes:
+        verdict: the error for the job, which names the address.
+    """
+
+    def __init__(self, verdict: JobError) -> None:
+        super().__init__("the address is not allowed")
+        self.verdict = verdict
+
+
+class StatusError(Exception):
+    """The server answered, but not with an image.
+
+    Attributes:
+        status: HTTP status.
+        retry_after: seconds that the server asks to wait, if it does.
+    """
+
+    def __init__(self, status: int, retry_after: float | None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.retry_after = retry_after
+
+
+_ANSWERS: tuple[tuple[type[Exception], Reason, str, bool], ...] = (
+    (TimeoutError, Reason.FETCH_TIMEOUT, "the image's server did not answer in time", True),
+    (
+        # Never a status, those are read here: an answer that is not HTTP, or a proxy's refusal.
+        aiohttp.ClientResponseError,
+        Reason.FETCH_FAILED,
+        "the image's server does not answer in valid HTTP",
+        False,
+    ),
+    (
+        aiohttp.ClientPayloadError,
+        Reason.FETCH_FAILED,
+        "the image's server broke off or garbled its answer",
+        True,
+    ),
+    (
+        aiohttp.ClientConnectionError,
+        Reason.FETCH_FAILED,
+        "the connection to the image's server broke",
+        True,
+    ),
+    (OSError, Reason.FETCH_FAILED, "the connection to the image's server broke", True),
+    (
+        # aiohttp.InvalidURL is one, and so is what a name raises that cannot be encoded for DNS.
+        ValueError,
+        Reason.BAD_URL,
+        "the URL's host name is malformed; check its spelling",
+        False,
+    ),
+)
+"""Exception, reason, message, transient; the first that fits counts."""
+
+
+def explain(error: Exception) -> JobError:
+    """The error for the job behind an exception of a fetch; transient if another try may help."""
+    if isinstance(error, JobError):
+        return error
+    if isinstance(error, StatusError):
+        return _status(error.status)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _connect(error)
+    for kind, reason, message, transient in _ANSWERS:
+        if isinstance(error, kind):
+            return JobError(reason, message, transient)
+    return _failed("the image's server answers in a way that cannot be used")
+
+
+def _status(status: int) -> JobError:
+    shown = str(status)
+    if status in set(http.HTTPStatus):
+        shown += f" {http.HTTPStatus(status).phrase}"
+    if status in _GONE:
+        return JobError(Reason.NOT_FOUND, f"there is no image at the URL (HTTP {shown})")
+    if status in _TRANSIENT_STATUSES or status >= 500:
+        return _failed(f"the image's server answered HTTP {shown}", transient=True)
+    return JobError(
+        Reason.FETCH_REFUSED,
+        f"the image's server answered HTTP {shown}; the URL must be readable with a plain GET",
+    )
+
+
+def _connect(error: aiohttp.ClientConnectorError) -> JobError:
+    cause = error.os_error
+    if isinstance(cause, ForbiddenAddressError):
+        return cause.verdict
+    host = repr(error.host)
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return _failed(f"the host name {host} cannot be resolved", transient=True)
+        case aiohttp.ClientConnectorCertificateError():
+            return _failed(f"the certificate of {host} is not valid for it, or not trusted here")
+        case aiohttp.ClientSSLError():
+            return _failed(f"no TLS connection to {host} can be made; is it an http URL?")
+        case _:
+            why = os.strerror(cause.errno) if cause.errno else "it does not answer"
+            return _failed(f"no connection to {host} can be made: {why}", transient=True)
+
+
+def _failed(message: str, *, transient: bool = False) -> JobError:
+    return JobError(Reason.FETCH_FAILED, message, transient)

@@ -1,0 +1,119 @@
+"""From decoded pixels to the crop that the model sees: exactly what `inference.yml` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from worker.errors import JobError, ModelError, Reason
+from worker.images.codecs import Image, cv2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from worker.model import Crop, Interpolation, Resize
+
+__all__ = ["MAX_RESIZED_PIXELS", "Transform"]
+
+MAX_RESIZED_PIXELS = 2**25
+"""Most pixels after scaling: a 30000x1 strip, its short side scaled to 256, would take 5.9 GB."""
+
+_CV2: Mapping[Interpolation, int] = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+_PIL: Mapping[Interpolation, Image.Resampling] = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """Scales, then crops the centre; either may be absent. Safe to share between threads.
+
+    The arithmetic is that of PaddleX (`inference/models/common/vision/processors.py`): sides
+    rounded as Python rounds, the crop's offset rounded down.
+
+    Attributes:
+        resize: how to scale, or None.
+        crop: what to cut out of the centre, or None.
+
+    Raises:
+        ModelError: the crop is larger than what the resize leaves, so that no image would do.
+    """
+
+    resize: Resize | None
+    crop: Crop | None
+
+    def __post_init__(self) -> None:
+        if self.resize is None or self.crop is None:
+            return
+        width, height = self.resize.size or (self.resize.short, self.resize.short)
+        # A square image is what the shorter side leaves at least; a longer side may be cut freely.
+        if width is None or height is None or self.crop.width > width or self.crop.height > height:
+            raise ModelError(
+                f"CropImage asks for {self.crop.width}x{self.crop.height} pixels, but ResizeImage "
+                f"leaves {width}x{height}: correct transform_ops in inference.yml"
+            )
+
+    def __call__(self, bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """`[H, W, 3] uint8` BGR to `[h, w, 3] uint8` RGB, contiguous and owning its memory.
+
+        Raises:
+            JobError: `CORRUPT_IMAGE` when the image is smaller than the crop, `TOO_MANY_PIXELS`
+                when it is so elongated that scaling its short side makes a monster.
+        """
+        scaled = bgr if self.resize is None else _scale(bgr, self.resize)
+        if self.crop is not None:
+            scaled = _centre(scaled, self.crop)
+        # Channels are independent of each other all the way: swapping them last moves a crop's
+        # worth of bytes instead of the photograph's.
+        return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _scale(bgr: npt.NDArray[np.uint8], resize: Resize) -> npt.NDArray[np.uint8]:
+    height, width = bgr.shape[:2]
+    size = _target(width, height, resize)
+    if size == (width, height):
+        return bgr
+    if size[0] * size[1] > MAX_RESIZED_PIXELS:
+        raise JobError(
+            Reason.TOO_MANY_PIXELS,
+            f"the image is {width}x{height} pixels, too elongated: scaled for the model it would "
+            f"be {size[0]}x{size[1]}; crop it",
+        )
+    if resize.backend == "pil":
+        scaled = Image.fromarray(bgr).resize(size, _PIL[resize.interpolation])
+        return np.asarray(scaled, np.uint8)
+    return np.asarray(cv2.resize(bgr, size, interpolation=_CV2[resize.interpolation]), np.uint8)
+
+
+def _target(width: int, height: int, resize: Resize) -> tuple[int, int]:
+    """The `(width, height)` to scale to."""
+    if resize.short is None:
+        return resize.size or (width, height)
+    scale = resize.short / min(height, width)
+    return round(width * scale), round(height * scale)
+
+
+def _centre(scaled: npt.NDArray[np.uint8], crop: Crop) -> npt.NDArray[np.uint8]:
+    height, width = scaled.shape[:2]
+    left, top = (width - crop.width) // 2, (height - crop.height) // 2
+    if left < 0 or top < 0:
+        raise JobError(
+            Reason.CORRUPT_IMAGE,
+            f"the image is {width}x{height} pixels, smaller than the {crop.width}x{crop.height} "
+            "that the model needs; send a larger one",
+        )
+    return scaled[top : top + crop.height, left : left + crop.width]
