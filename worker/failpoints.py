@@ -1,19 +1,19 @@
-"""Faults to inject into the predictor process, for tests and drills; nothing unless the environment asks.
+"""Faults on demand in a predictor process, so that tests can prove what the worker does about them.
 
-`WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.raise=00ff00,predictor.hang=0000ff,predictor.slow=1.5"`:
-a batch that holds an image of just that colour kills the process, raises an error or never ends;
-`slow` makes every batch take that many seconds more.
+`WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5"`: a batch that holds a crop of nothing
+but that colour (`RRGGBB`) meets its fate, and every batch takes that many seconds longer. Unset, as
+in production, this costs one comparison a batch.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import signal
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,67 +27,93 @@ VARIABLE = "WORKER_FAILPOINTS"
 Colour = tuple[int, int, int]
 
 
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise() -> None:
+    raise RuntimeError("failpoint predictor.raise")
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(3600)
+
+
+_ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {"predictor.kill": _kill, "predictor.raise": _raise, "predictor.hang": _hang}
+)
+_SLOW = "predictor.slow"
+
+
 @dataclass(frozen=True, slots=True)
 class Failpoints:
-    """The faults of one predictor process.
+    """What shall go wrong, and for which crops.
 
     Attributes:
-        kill: RGB colour of an image that ends the process with SIGKILL.
-        raise_: RGB colour of an image for which the predictor raises `RuntimeError`.
-        hang: RGB colour of an image for which the predictor never answers.
-        slow: seconds that every batch takes in addition.
+        actions: for each colour the action's name: `predictor.kill` ends the process with SIGKILL,
+            `predictor.raise` raises RuntimeError, `predictor.hang` never returns.
+        slow: seconds by which each batch is held up.
     """
 
-    kill: Colour | None = None
-    raise_: Colour | None = None
-    hang: Colour | None = None
+    actions: tuple[tuple[Colour, str], ...] = ()
     slow: float = 0.0
 
-    def __bool__(self) -> bool:
-        """Whether any fault is set."""
-        return self != Failpoints()
-
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Failpoints:
-        """The faults that `WORKER_FAILPOINTS` asks for.
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """The failpoints in `WORKER_FAILPOINTS`; none when it is unset or empty.
 
         Raises:
-            SettingsError: it is malformed.
+            SettingsError: a failpoint is unknown or its value is wrong.
         """
-        values: dict[str, Colour | float] = {}
-        for part in filter(None, (part.strip() for part in environ.get(VARIABLE, "").split(","))):
-            match = re.fullmatch(r"predictor\.(kill|raise|hang)=([0-9a-fA-F]{6})", part)
-            if match is not None:
-                red, green, blue = bytes.fromhex(match[2])
-                values["raise_" if match[1] == "raise" else match[1]] = (red, green, blue)
-                continue
-            match = re.fullmatch(r"predictor\.slow=(\d+(?:\.\d+)?)", part)
-            if match is None:
-                raise SettingsError(
-                    f"{VARIABLE}: {part!r} is unknown; use predictor.kill|raise|hang=RRGGBB "
-                    "or predictor.slow=SECONDS"
-                )
-            values["slow"] = float(match[1])
-        return cls(**values)  # type: ignore[arg-type]  # each name is matched to its type above
+        actions: list[tuple[Colour, str]] = []
+        slow = 0.0
+        for entry in filter(None, environ.get(VARIABLE, "").split(",")):
+            name, _, value = (part.strip() for part in entry.partition("="))
+            if name == _SLOW:
+                slow = _seconds(value)
+            elif name in _ACTIONS:
+                actions.append((_colour(name, value), name))
+            else:
+                known = ", ".join((*_ACTIONS, _SLOW))
+                raise SettingsError(f"{VARIABLE}: {name!r} is not one of {known}")
+        return cls(tuple(actions), slow)
+
+    def __bool__(self) -> bool:
+        """Whether anything is set: worth a warning when the worker starts."""
+        return bool(self.actions or self.slow)
 
     def before_batch(self, crops: npt.NDArray[np.uint8]) -> None:
-        """Do to a batch `[N, H, W, 3] uint8` RGB what is asked for.
+        """Do what is due for a batch.
+
+        Args:
+            crops: `[N, H, W, 3] uint8` RGB.
 
         Raises:
-            RuntimeError: the batch holds an image of the colour `raise_`.
+            RuntimeError: a crop has the colour of `predictor.raise`.
         """
         if not self:
             return
         if self.slow:
             time.sleep(self.slow)
-        if _holds(crops, self.kill):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if _holds(crops, self.hang):
-            threading.Event().wait()
-        if _holds(crops, self.raise_):
-            raise RuntimeError("failpoint predictor.raise")
+        for colour, action in self.actions:
+            if np.any(np.all(crops == np.array(colour, np.uint8), axis=(1, 2, 3))):
+                _ACTIONS[action]()
 
 
-def _holds(crops: npt.NDArray[np.uint8], colour: Colour | None) -> bool:
-    """Whether any image is of just that colour."""
-    return colour is not None and bool((crops == np.array(colour, np.uint8)).all((1, 2, 3)).any())
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise SettingsError(f"{VARIABLE}: {_SLOW}={text!r} is not a number of seconds up to 3600")
+    return seconds
+
+
+def _colour(name: str, text: str) -> Colour:
+    try:
+        red, green, blue = bytes.fromhex(text)
+    except ValueError as error:
+        raise SettingsError(f"{VARIABLE}: {name}={text!r} is not a colour as RRGGBB") from error
+    return red, green, blue

@@ -1,0 +1,169 @@
+"""Structured logs: one JSON object or one console line per event, on standard error.
+
+Events are named in snake_case and carry their facts as fields. Records of other libraries come out
+the same way, as `aiokafka_message` and the like with their text in `message`. Nothing that a log
+must not hold gets through: secrets, the image data in `data:` URIs and Base64, long values.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, TextIO
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from worker.settings import LogSettings
+
+__all__ = ["configure"]
+
+MAX_VALUE = 500
+"""Longest value logged, in characters; a stack trace may have MAX_TRACE, its end counts."""
+
+MAX_TRACE = 16_000
+MAX_ITEMS = 50
+MAX_DEPTH = 4
+MAX_SEARCHED = 8 * MAX_VALUE
+
+_REDACTED = "[redacted]"
+_SECRET_NAME = re.compile(
+    r"passw|secret|token|credential|authorization|cookie|api_?key", re.IGNORECASE
+)
+_USER_INFO = re.compile(r"(://)[^/\s@]+@")
+_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)\?[^\s#\"'<>]*", re.IGNORECASE)
+# Long runs of one alphabet are no words; digests and trace ids are shorter. `base64 FILE` breaks
+# its lines after 76 characters, and a repr shows the breaks as \n.
+_BASE64 = re.compile(
+    r"[A-Za-z0-9+/_=-]{200,}|(?:[A-Za-z0-9+/]{60,199}(?:\\[rn]|[\r\n])+){2,}[A-Za-z0-9+/]*={0,2}"
+)
+
+# What a level means for libraries that log more than an operator of this worker wants to read.
+_LIBRARIES = {"aiokafka": logging.WARNING, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
+_OURS = "worker"
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's loggers; a second call replaces the first.
+
+    Args:
+        settings: level and format.
+        stream: where lines go; standard error when None.
+    """
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _name_library_events],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                clean,
+                *_renderers(settings, handler.stream),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name, least in _LIBRARIES.items():
+        # At debug level they may speak, one level up: their own debug output is endless.
+        logging.getLogger(name).setLevel(logging.INFO if level == logging.DEBUG else least)
+    logging.captureWarnings(capture=True)
+
+
+def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Processor: redact secrets, take out image data, shorten what is long."""
+    for name, value in event.items():
+        if name == "exception":
+            event[name] = _without_payloads(str(value))[-MAX_TRACE:]
+        else:
+            event[name] = _cleaned(value, name, MAX_DEPTH)
+    return event
+
+
+def _cleaned(value: object, name: str, depth: int) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_NAME.search(name):
+        return _REDACTED
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"[{len(value)} bytes]"
+    if depth and isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _cleaned_items(value, depth - 1)
+    return _shortened(value if isinstance(value, str) else _text(value))
+
+
+def _cleaned_items(items: Mapping[object, object] | Iterable[object], depth: int) -> object:
+    if isinstance(items, Mapping):
+        pairs = islice(items.items(), MAX_ITEMS)
+        return {str(key): _cleaned(item, str(key), depth) for key, item in pairs}
+    return [_cleaned(item, "", depth) for item in islice(items, MAX_ITEMS)]
+
+
+def _shortened(text: str) -> str:
+    cleaned = _without_payloads(text[:MAX_SEARCHED])
+    if len(text) <= MAX_SEARCHED and len(cleaned) <= MAX_VALUE:
+        return cleaned
+    return f"{cleaned[:MAX_VALUE]}… [{len(text)} characters]"
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, BaseException) else repr(value)
+
+
+def _without_payloads(text: str) -> str:
+    text = _USER_INFO.sub(rf"\1{_REDACTED}@", text)
+    text = _QUERY.sub(rf"\1?{_REDACTED}", text)  # signatures of pre-signed URLs are in there
+    return _BASE64.sub(lambda found: f"[{len(found[0])} characters]", text)
+
+
+def _name_library_events(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    logger = str(event.get("logger", ""))
+    package = logger.partition(".")[0]
+    if package == _OURS:
+        return event
+    name = "python_warning" if logger == "py.warnings" else f"{package or 'root'}_message"
+    return {**event, "event": name, "message": event["event"]}
+
+
+def _renderers(settings: LogSettings, stream: TextIO) -> list[Processor]:
+    if settings.format == "console":
+        return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    return [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
+
+
+def _head_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    head = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**head, **event}
+
+
+def _to_json(event: EventDict, **_: object) -> str:
+    try:
+        return orjson.dumps(event).decode()
+    except TypeError:
+        # Only the standard library writes lone surrogates and integers beyond 64 bits.
+        return json.dumps(event)
