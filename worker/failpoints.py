@@ -68,7 +68,7 @@ class Failpoints:
         """
         actions: list[tuple[Colour, str]] = []
         slow = 0.0
-        for entry in filter(None, environ.get(VARIABLE, "").split(",")):
+        for entry in filter(str.strip, environ.get(VARIABLE, "").split(",")):
             name, _, value = (part.strip() for part in entry.partition("="))
             if name == _SLOW:
                 slow = _seconds(value)
