@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
-    """Check that topics exist, or create them; their largest messages, where readable, in bytes.
+    """Check that topics exist, or create them; their largest messages in bytes, where readable.
 
     Raises:
         KafkaSetupError: no broker answers, or a topic is missing and `kafka.create_topics` is off.
@@ -56,7 +56,10 @@ class _Closing:
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSettings) -> None:
-    new = NewTopic(topic, settings.topics.partitions, settings.topics.replication_factor)
+    replicas = settings.topics.replication_factor
+    if replicas == -1:
+        replicas = await _default_replication_factor(admin)
+    new = NewTopic(topic, settings.topics.partitions, replicas)
     response = await admin.create_topics([new])
     for name, code, *detail in response.topic_errors:
         error = for_code(code)
@@ -65,20 +68,36 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSetting
             raise KafkaSetupError(
                 f"cannot create topic {name}: {error.__name__} {detail[0] if detail else ''}"
             )
-    log.info("topic_created", topic=topic, partitions=settings.topics.partitions)
+    log.info("topic_created", topic=topic, partitions=new.num_partitions, replicas=replicas)
+
+
+async def _default_replication_factor(admin: AIOKafkaAdminClient) -> int:
+    """The brokers' own default, which aiokafka's version of the request cannot ask for."""
+    cluster = await admin.describe_cluster()
+    broker = ConfigResource(ConfigResourceType.BROKER, str(cluster["brokers"][0]["node_id"]))
+    values = await _describe(admin, [broker])
+    return int(next(iter(values.values())).get("default.replication.factor", 1))
 
 
 async def _limits(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-    limits: dict[str, int] = {}
     try:
-        for response in await admin.describe_configs(resources):
-            for _code, _message, _kind, topic, entries in response.resources:
-                values = {entry[0]: entry[1] for entry in entries}
-                if "max.message.bytes" in values:
-                    limits[topic] = int(values["max.message.bytes"])
+        described = await _describe(admin, resources)
     except KafkaError as error:
-        # Reading a topic's configuration needs a right of its own; publish.max_request_bytes then
-        # decides alone.
+        # Reading a topic's configuration needs a right of its own; without it
+        # publish.max_request_bytes decides alone.
         log.info("topic_limits_unknown", error=type(error).__name__)
-    return limits
+        return {}
+    key = "max.message.bytes"
+    return {topic: int(values[key]) for topic, values in described.items() if key in values}
+
+
+async def _describe(
+    admin: AIOKafkaAdminClient, resources: Sequence[ConfigResource]
+) -> dict[str, dict[str, str]]:
+    """The configuration of each resource by its name; empty where it may not be read."""
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in await admin.describe_configs(list(resources))
+        for _code, _message, _kind, name, entries in response.resources
+    }

@@ -1,0 +1,49 @@
+"""`classify-worker run`: the worker itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from worker.cache import cache_directory
+from worker.cli.options import Config, Overrides
+from worker.configuration import load
+from worker.failpoints import Failpoints
+from worker.logs import configure
+from worker.model import ModelSpec, find_model, load_model_spec
+from worker.settings import Settings
+
+__all__ = ["run"]
+
+
+def run(config: Config = None, overrides: Overrides = None) -> None:
+    """Work: classify jobs from Kafka until SIGTERM or SIGINT, then finish what was begun.
+
+    Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
+    """
+    settings = load(config, overrides or ()).settings
+    configure(settings.log)
+    failpoints = Failpoints.from_environ(os.environ)
+    cache = settings.model_cache or cache_directory() / "models"
+    spec = load_model_spec(find_model(settings.model, cache))
+    _run_loop(_serve(settings, spec, failpoints))
+
+
+async def _serve(settings: Settings, spec: ModelSpec, failpoints: Failpoints) -> None:
+    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
+    from worker.app import App  # noqa: PLC0415
+
+    await App(settings, spec, failpoints).run()
+
+
+def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    if sys.platform == "win32":
+        asyncio.run(coroutine)
+        return
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(coroutine)
