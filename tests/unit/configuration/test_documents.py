@@ -12,7 +12,7 @@ from worker.configuration.reference import render_reference_yaml, render_setting
 from worker.configuration.show import print_settings
 from worker.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REMEDY = "run: python -m worker.configuration.reference configs/worker.yaml docs/settings.md"
 
 
