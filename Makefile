@@ -38,15 +38,21 @@ format: $(STAMP) ## Format the code and mend what ruff can
 bench: $(STAMP) ## The worker end to end against the bare predictor
 	$(BIN)/python -m benchmarks $(ARGS)
 
-lock: $(STAMP) ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
-	test -x $(LOCK_VENV)/bin/uv || { $(BIN)/python -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install --quiet 'uv>=0.9'; }
+lock: ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
+	"$${PYTHON:-python3}" -m venv $(LOCK_VENV)
+	$(LOCK_VENV)/bin/python -m pip install --quiet 'uv>=0.9'
 	scripts/lock.sh $(LOCK_VENV)/bin/uv
+	$(MAKE) $(STAMP)
 	$(BIN)/python scripts/lock_jars.py
 
 clean: ## Remove the virtual environments and what tools left behind (not the user's cache)
 	rm -rf $(VENV) $(LOCK_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): requirements/dev.txt pyproject.toml scripts/venv.sh
+$(STAMP): $(VENV)/.packages pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.packages: requirements/dev.txt scripts/venv.sh
 	scripts/venv.sh $(VENV)
 	touch $@

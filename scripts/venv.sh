@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the virtual environment (default .venv) from the hashed lock, by plain pip with whatever
-# index, proxy and certificates the user configured for it.
+# Makes the virtual environment (default .venv) with the packages of the hashed lock, by plain pip
+# with whatever index, proxy and certificates the user configured for it.
 #
 #   PYTHON=python3.12 scripts/venv.sh [DIRECTORY]
 set -euo pipefail
@@ -52,12 +52,11 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     need_packages "$python has no venv module" "python$version-venv"
 fi
 
-say "Making $venv with $("$python" --version) ..."
+say "Making $venv with $("$python" --version), which takes a minute or two ..."
 "$python" -m venv --clear "$venv"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
 # Python compiles what it imports; compiling everything here would double the time (60 s for 28 s).
 "${pip[@]}" install --quiet --no-compile --require-hashes --only-binary :all: -r requirements/dev.txt
-"${pip[@]}" install --quiet --no-deps --no-build-isolation -e .
 
 # The wheels of Paddle and OpenCV expect a few system libraries that a minimal machine may lack.
 check='import cv2, paddle, simplejpeg'
