@@ -58,7 +58,7 @@ _FORBIDDEN_IPV6 = tuple(
     )
 )
 
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 """A name after IDNA encoding, or an address; no zone id, which only means something locally."""
 
 _SENDABLE = re.compile(r"[\x21-\x7e]+")

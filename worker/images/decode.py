@@ -15,6 +15,7 @@ from worker.errors import JobError, Reason
 from worker.images.codecs import CODEC_MAX_PIXELS, cv2, simplejpeg
 from worker.images.formats import ImageFormat
 from worker.images.headers import Header, damaged, read_header
+from worker.images.png import still_png
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,6 +55,8 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
     _check_size(header, limits)
     if header.format is ImageFormat.JPEG:
         return _decode_jpeg(data, header)
+    if header.format is ImageFormat.PNG:
+        return _decode_other(still_png(data), header)
     return _decode_other(data, header)
 
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
+from yarl import URL
 
 from worker.errors import JobError, Reason, Stage
 from worker.images.addresses import AddressPolicy, parse_url
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractResolver
     from aiohttp.connector import AddrInfoType
-    from yarl import URL
 
     from worker.settings import FetchSettings
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from worker.errors import JobError, Reason
 from worker.images.formats import ImageFormat, sniff
 from worker.images.jpeg import read_jpeg_header
+from worker.images.png import read_png_size
 from worker.images.tiff import first_directory
 
 __all__ = ["Header", "damaged", "read_header"]
@@ -62,12 +62,7 @@ def _jpeg(data: bytes) -> Header:
 
 
 def _png(data: bytes) -> Header:
-    if data[12:16] != b"IHDR":
-        raise ValueError("its header is missing")
-    # The last chunk with its checksum: without it libpng gives up, after a line on standard error.
-    if data.rfind(b"IEND\xae\x42\x60\x82") < 0:
-        raise ValueError("its end is missing")
-    return Header(ImageFormat.PNG, _number(data, 16, 4, "big"), _number(data, 20, 4, "big"))
+    return Header(ImageFormat.PNG, *read_png_size(data))
 
 
 def _webp(data: bytes) -> Header:
@@ -112,14 +107,7 @@ _READERS: Mapping[ImageFormat, Callable[[bytes], Header]] = {
 }
 
 
-def _number(
-    data: bytes,
-    at: int,
-    size: int,
-    order: Literal["little", "big"] = "little",
-    *,
-    signed: bool = False,
-) -> int:
+def _number(data: bytes, at: int, size: int, *, signed: bool = False) -> int:
     if len(data) < at + size:
         raise ValueError("it ends within its header")
-    return int.from_bytes(data[at : at + size], order, signed=signed)
+    return int.from_bytes(data[at : at + size], "little", signed=signed)

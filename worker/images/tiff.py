@@ -43,6 +43,8 @@ def _read(
 ) -> dict[int, int]:
     order = pointer[0]
     offset = struct.unpack_from(pointer, data, at)[0]
+    if offset > len(data):
+        raise ValueError("the first directory is beyond the end")
     entries = struct.unpack_from(order + count, data, offset)[0]
     if entries > _MAX_ENTRIES:
         raise ValueError(f"the first directory has {entries} entries")

@@ -1,0 +1,188 @@
+"""Whatever is sent as an image, a text or a URL: an answer, or a `JobError`; nothing else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.unit.images.make import encode, encode_cv2, noise, oriented
+from worker.errors import JobError
+from worker.images.addresses import AddressPolicy, parse_url
+from worker.images.backoff import parse_retry_after
+from worker.images.base64 import decode_image_text
+from worker.images.decode import decode
+from worker.images.draw import draw
+from worker.settings import DecodeSettings
+
+# A header may be changed to announce more: large enough to be decoded, small enough to be quick.
+LIMITS = DecodeSettings(max_pixels=250_000, max_side=5_000)
+
+RGB = noise(40, 24)
+PICTURE = Image.fromarray(RGB)
+GREY16 = RGB[:, :, 0].astype(np.uint16) * 257
+FILES = [
+    encode(PICTURE, "JPEG"),
+    encode(PICTURE, "JPEG", progressive=True),
+    encode(PICTURE.convert("CMYK"), "JPEG"),
+    oriented(PICTURE, "JPEG", 6),
+    encode(PICTURE, "PNG"),
+    encode(PICTURE.quantize(12), "PNG", bits=4),
+    encode(PICTURE, "PNG", save_all=True, append_images=[PICTURE.rotate(90)]),
+    encode_cv2(GREY16, ".png"),
+    encode(PICTURE, "WEBP"),
+    encode(PICTURE, "WEBP", lossless=True),
+    oriented(PICTURE, "WEBP", 3),
+    encode(PICTURE, "WEBP", save_all=True, append_images=[PICTURE.rotate(90)]),
+    encode(PICTURE.quantize(8), "GIF"),
+    encode(PICTURE, "GIF", save_all=True, append_images=[PICTURE.rotate(90)]),
+    encode(PICTURE, "BMP"),
+    encode(PICTURE.quantize(8), "BMP"),
+    encode(PICTURE, "TIFF"),
+    encode(PICTURE, "TIFF", compression="tiff_lzw"),
+    encode(PICTURE, "TIFF", compression="jpeg"),
+    encode(PICTURE.convert("1"), "TIFF", compression="group4"),
+    encode(PICTURE, "TIFF", big_tiff=True),
+]
+
+
+@st.composite
+def damaged(draw_value: st.DrawFn) -> bytes:
+    """A good file with some bytes changed, inserted, taken out or cut off."""
+    data = bytearray(draw_value(st.sampled_from(FILES)))
+    for _ in range(draw_value(st.integers(1, 4))):
+        # Headers are short and matter most: half of all damage is done to the first 64 bytes.
+        last = draw_value(st.sampled_from([min(64, len(data)), len(data)]))
+        at = draw_value(st.integers(0, last))
+        piece = draw_value(st.binary(max_size=8))
+        match draw_value(st.sampled_from(["change", "insert", "remove", "cut"])):
+            case "change":
+                data[at : at + len(piece)] = piece
+            case "insert":
+                data[at:at] = piece
+            case "remove":
+                del data[at : at + len(piece)]
+            case _:
+                del data[at:]
+    return bytes(data)
+
+
+Result = TypeVar("Result")
+
+
+def outcome(call: Callable[[], Result]) -> Result | JobError:
+    try:
+        return call()
+    except JobError as error:
+        return error
+
+
+def check_decode(data: bytes) -> None:
+    pixels = outcome(lambda: decode(data, LIMITS))
+    if isinstance(pixels, JobError):
+        assert 0 < len(pixels.message) < 400
+        return
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert pixels.flags.c_contiguous
+    assert min(pixels.shape[:2]) >= 1
+
+
+@settings(max_examples=1000, deadline=None)
+@given(damaged())
+def test_damaged_images(data: bytes) -> None:
+    check_decode(data)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            b"",
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF\0\0\0\0WEBP",
+            b"GIF89a",
+            b"II*\0",
+            b"MM\0+",
+            b"BM" + bytes(12) + b"\x28\0\0\0",
+        ]
+    ),
+    st.binary(max_size=300),
+)
+@example(b"II+\0", b"\x08\0\0\0" + b"\xff" * 8)
+@example(b"\xff\xd8\xff", b"\xe1\0\x10Exif\0\0II*\0\xff\xff\xff\xff")
+def test_bytes_behind_a_known_beginning(magic: bytes, rest: bytes) -> None:
+    check_decode(magic + rest)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.one_of(
+        st.text(),
+        st.text(alphabet="AZaz09+/=-_ \r\n%,;:!"),
+        st.text(alphabet="AZaz09+/=-_ \r\n%,;:!").map("data:image/png;base64,".__add__),
+        st.text().map("data:,".__add__),
+    ),
+    st.integers(1, 100),
+)
+def test_any_text(text: str, most: int) -> None:
+    data = outcome(lambda: decode_image_text(text, most))
+    if isinstance(data, JobError):
+        assert 0 < len(data.message) < 400
+    else:
+        assert 1 <= len(data) <= most
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(min_size=1, max_size=300), st.booleans(), st.integers(1, 80), st.booleans())
+def test_base64_comes_back_in_any_shape(
+    data: bytes, url_safe: bool, line: int, padded: bool
+) -> None:
+    text = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(data).decode()
+    if not padded:
+        text = text.rstrip("=")
+    wrapped = "\n".join(text[at : at + line] for at in range(0, len(text), line))
+    # Very short lines make a text longer than its bytes account for; that is a limit's business.
+    assert decode_image_text(wrapped, max(len(data), 2 * len(wrapped))) == data
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(st.text(), st.text().map("http://".__add__), st.text().map("http://a/".__add__)))
+def test_any_url(text: str) -> None:
+    with suppress(JobError):
+        url = parse_url(text)
+        assert url.scheme in ("http", "https")
+        assert url.raw_host
+        assert str(url).isascii()
+        assert not any(sign.isspace() for sign in str(url))
+        AddressPolicy().check(url.raw_host)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(), st.text(alphabet="0123456789:, GMTJanThu")))
+def test_any_retry_after(text: str) -> None:
+    seconds = parse_retry_after(text, 0.0)
+    assert seconds is None or seconds >= 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(max_size=400),
+    st.floats(0, 1),
+    st.integers(1, 700),
+    st.integers(1, 60),
+    st.booleans(),
+)
+def test_any_label_on_any_picture(
+    label: str, score: float, long: int, short: int, upright: bool
+) -> None:
+    shape = (long, short, 3) if upright else (short, long, 3)
+    assert draw(np.zeros(shape, np.uint8), label, score, 85).startswith(b"\xff\xd8")

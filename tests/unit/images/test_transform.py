@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.images.make import Pixels, noise
+from worker.errors import JobError, ModelError, Reason
+from worker.images.transform import MAX_RESIZED_PIXELS, Transform
+from worker.model import Crop, Resize
+
+SIZES = [
+    (640, 480),
+    (480, 640),
+    (451, 300),
+    (256, 256),
+    (257, 256),
+    (300, 301),
+    (224, 224),
+    (1, 1),
+    (7, 3),
+    (2000, 20),
+    (20, 2000),
+    (1333, 999),
+]
+"""Widths and heights; with some of them the longer side is rounded, up, down or from a half."""
+
+CV2 = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+PIL = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def by_the_book(rgb: Pixels, resize: Resize, crop: Crop | None) -> Pixels:
+    """The reference's steps, one after the other, on the whole RGB image."""
+    height, width = rgb.shape[:2]
+    if resize.size is not None:
+        size = resize.size
+    else:
+        assert resize.short is not None
+        scale = resize.short / min(height, width)
+        size = (round(width * scale), round(height * scale))
+    if size == (width, height):
+        scaled = rgb
+    elif resize.backend == "pil":
+        scaled = np.asarray(Image.fromarray(rgb).resize(size, PIL[resize.interpolation]))
+    else:
+        scaled = np.asarray(cv2.resize(rgb, size, interpolation=CV2[resize.interpolation]))
+    if crop is None:
+        return scaled
+    left = (scaled.shape[1] - crop.width) // 2
+    top = (scaled.shape[0] - crop.height) // 2
+    return scaled[top : top + crop.height, left : left + crop.width]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    ("resize", "crop"),
+    [
+        (Resize(256, None), Crop(224, 224)),
+        (Resize(256, None, "bicubic", "pil"), Crop(224, 224)),
+        (Resize(248, None, "bilinear", "pil"), Crop(224, 224)),
+        (Resize(232, None, "bicubic"), Crop(224, 200)),
+        (Resize(232, None, "area"), Crop(224, 224)),
+        (Resize(225, None, "lanczos"), Crop(224, 224)),
+        (Resize(224, None, "nearest"), Crop(224, 224)),
+        (Resize(None, (224, 224), "bicubic", "pil"), None),
+        (Resize(None, (384, 320), "bilinear"), None),
+        (Resize(None, (256, 256), "lanczos", "pil"), Crop(224, 224)),
+        (Resize(None, (256, 256), "area", "pil"), Crop(224, 224)),
+        (Resize(None, (256, 256), "nearest", "pil"), Crop(224, 224)),
+    ],
+    ids=str,
+)
+def test_every_pixel_is_the_references(
+    size: tuple[int, int], resize: Resize, crop: Crop | None
+) -> None:
+    rgb = noise(*size)
+    bgr = np.ascontiguousarray(rgb[:, :, ::-1])
+    before = bgr.copy()
+    result = Transform(resize, crop)(bgr)
+    assert np.array_equal(result, by_the_book(rgb, resize, crop))
+    assert result.dtype == np.uint8
+    assert result.flags.c_contiguous
+    assert result.base is None or not np.shares_memory(result, bgr)
+    assert np.array_equal(bgr, before)
+
+
+def test_without_resize_and_crop_only_the_channels_are_swapped() -> None:
+    bgr = noise(30, 20)
+    result = Transform(None, None)(bgr)
+    assert np.array_equal(result, bgr[:, :, ::-1])
+    assert not np.shares_memory(result, bgr)
+
+
+def test_a_crop_alone_takes_the_centre() -> None:
+    bgr = noise(31, 24)
+    assert np.array_equal(Transform(None, Crop(10, 11))(bgr), bgr[6:17, 10:20, ::-1])
+
+
+@pytest.mark.parametrize("size", [(223, 300), (300, 223), (1, 1)])
+def test_an_image_smaller_than_the_crop_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(JobError, match="send a larger one") as caught:
+        Transform(None, Crop(224, 224))(noise(*size))
+    assert caught.value.reason is Reason.CORRUPT_IMAGE
+    assert f"{size[0]}x{size[1]}" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "resize", [Resize(200, None), Resize(None, (200, 300)), Resize(None, (300, 200))]
+)
+def test_a_crop_that_no_image_can_fill_is_the_models_fault(resize: Resize) -> None:
+    with pytest.raises(ModelError, match="224x224"):
+        Transform(resize, Crop(224, 224))
+
+
+@pytest.mark.parametrize("backend", ["cv2", "pil"])
+def test_a_thread_thin_image_is_refused_before_it_is_scaled(backend: str) -> None:
+    transform = Transform(Resize(256, None, "bilinear", backend), Crop(224, 224))  # type: ignore[arg-type]
+    longest = MAX_RESIZED_PIXELS // 256**2
+    with pytest.raises(JobError, match="too elongated") as caught:
+        transform(np.zeros((1, longest + 1, 3), np.uint8))
+    assert caught.value.reason is Reason.TOO_MANY_PIXELS
+    assert transform(np.zeros((1, longest, 3), np.uint8)).shape == (224, 224, 3)
