@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.demo.broker import KafkaBroker
 from worker.cache import cache_directory
+from worker.demo.broker import KafkaBroker
 from worker.demo.jars import fetch_jars
 from worker.demo.model import prepare_model
 

@@ -41,6 +41,16 @@ def test_the_model_recognises_every_photograph(model_dir: Path) -> None:
     assert [p.class_id for p in shown] == scores.argmax(1).tolist()
 
 
+def test_the_scores_are_those_of_the_original_weights(model_dir: Path) -> None:
+    (chelsea,) = (photograph for photograph in photographs() if photograph.name == "chelsea")
+    image = paddle.to_tensor(as_the_model_sees_it(chelsea.path)[None])
+
+    scores = paddle.jit.load(str(model_dir / "inference"))(image).numpy()[0]
+
+    # Tiger cat, Egyptian cat, tabby.
+    np.testing.assert_allclose(scores[[282, 285, 281]], [0.39, 0.36, 0.16], atol=0.01)
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "find_spec", lambda _name: None)
 

@@ -44,12 +44,32 @@ def test_two_processes_at_once_make_one_whole_model(tmp_path: Path) -> None:
         )
         for _ in range(2)
     ]
-    # Both have a process each before either begins.
-    directories = {maker.communicate("\n", timeout=120)[0].strip() for maker in makers}
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("\n")
+        maker.stdin.flush()
+    directories = {maker.communicate(timeout=120)[0].strip() for maker in makers}
 
     (directory,) = directories
     load_model_spec(Path(directory))
     assert [entry.name for entry in (tmp_path / "models").iterdir()] == [Path(directory).name]
+
+
+def test_a_model_that_another_process_finished_first_stays(
+    monkeypatch: pytest.MonkeyPatch, model_dir: Path, tmp_path: Path
+) -> None:
+    rival = tmp_path / "models" / model_dir.name
+
+    def export(directory: Path) -> None:
+        for made in (directory, rival):
+            made.mkdir()
+            (made / "inference.yml").write_text(f"by {made.parent.name}")
+
+    monkeypatch.setattr(model, "_export", export)
+
+    assert prepare_model(tmp_path) == rival
+    assert (rival / "inference.yml").read_text() == "by models"
+    assert list((tmp_path / "models").iterdir()) == [rival]
 
 
 def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

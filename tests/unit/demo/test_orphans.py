@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ PARENT = """
 import subprocess, sys
 from worker.demo.orphans import OrphanGuard
 guard = OrphanGuard()
-child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 guard.watch(child.pid)
 print(child.pid, guard.pid, flush=True)
 input()
@@ -25,5 +26,10 @@ def test_a_child_dies_with_a_parent_that_was_killed() -> None:
         child, guard = (psutil.Process(int(pid)) for pid in parent.stdout.readline().split())
         parent.kill()
 
-    child.wait(10)
-    guard.wait(10)
+    try:
+        child.wait(10)
+        guard.wait(10)
+    finally:
+        for process in (child, guard):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
