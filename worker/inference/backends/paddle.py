@@ -6,19 +6,19 @@ process with it: the worker therefore uses this from a predictor process only.
 
 from __future__ import annotations
 
-import os
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ModelError
+from worker.inference.backends.devices import (
+    check_device,
+    configure_device,
+    import_paddle,
+    probe_build,
+)
 from worker.model import ModelSpec
 
 __all__ = ["PaddleBackend"]
-
-GPU_MEMORY_MIB = 512
-"""First size of Paddle's GPU memory pool; it grows on demand."""
 
 
 class PaddleBackend:
@@ -29,18 +29,14 @@ class PaddleBackend:
         threads: CPU threads of the math library.
 
     Raises:
-        ModelError: Paddle cannot load the files, or the network's inputs and outputs are not those
-            of a classifier.
+        ModelError: the device is not available, Paddle cannot load the files, or the network's
+            inputs and outputs are not those of a classifier.
     """
 
     def __init__(self, spec: ModelSpec, device: str, threads: int) -> None:
-        # Read when Paddle is loaded: 2 leaves errors, without a line per operator pass.
-        os.environ.setdefault("GLOG_minloglevel", "2")
-        with warnings.catch_warnings():
-            # Paddle warns about a missing compiler cache that inference never uses.
-            warnings.simplefilter("ignore")
-            # Loading Paddle takes a second, and only the processes that use it should pay.
-            from paddle import inference  # noqa: PLC0415
+        paddle = import_paddle(device)
+        check_device(device, probe_build(paddle))
+        inference = paddle.inference
         config = inference.Config(str(spec.program), str(spec.params))
         config.disable_glog_info()
         if spec.program.suffix == ".json":
@@ -49,18 +45,7 @@ class PaddleBackend:
             config.enable_new_ir(True)
             config.enable_new_executor(True)
         config.enable_memory_optim()
-        kind, _, index = device.partition(":")
-        match kind:
-            case "cpu":
-                config.disable_gpu()
-                config.enable_mkldnn()
-                # Kernels are cached per input shape, and batch sizes vary.
-                config.set_mkldnn_cache_capacity(64)
-                config.set_cpu_math_library_num_threads(threads)
-            case "gpu":
-                config.enable_use_gpu(GPU_MEMORY_MIB, int(index or 0))
-            case _:
-                config.enable_custom_device(kind, int(index or 0))
+        configure_device(config, device, threads)
         try:
             self._predictor = inference.create_predictor(config)
         except RuntimeError as error:
