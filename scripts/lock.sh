@@ -9,8 +9,7 @@ lock() {
     local target=$1
     shift
     "$uv" pip compile pyproject.toml --quiet --upgrade \
-        --universal --python-version 3.11 --fork-strategy fewest \
-        --generate-hashes --no-emit-index-url --no-emit-find-links \
+        --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
         --custom-compile-command "make lock" --output-file "requirements/$target" "$@"
 }
 
