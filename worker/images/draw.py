@@ -18,7 +18,7 @@ from worker.images.codecs import cv2, simplejpeg
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["draw", "shrink"]
+__all__ = ["annotate", "draw", "shrink"]
 
 MIN_SIDE = 256
 """Pixels. Images with both sides below this are enlarged; narrow ones get a margin on the right."""
@@ -82,14 +82,23 @@ def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
 
 
 def draw(picture: npt.NDArray[np.uint8], label: str, score: float, quality: int) -> bytes:
-    """The visualisation as JPEG bytes.
+    """The visualisation of `annotate` as JPEG bytes.
+
+    Args:
+        quality: JPEG quality, 1 to 100.
+    """
+    encoded: bytes = simplejpeg.encode_jpeg(annotate(picture, label, score), quality, "BGR", "420")
+    return encoded
+
+
+def annotate(picture: npt.NDArray[np.uint8], label: str, score: float) -> npt.NDArray[np.uint8]:
+    """The visualisation as `[h, w, 3] uint8` BGR, contiguous.
 
     Args:
         picture: `[H, W, 3] uint8` BGR of any size; left as it is.
         label: the best category's label, in any script that OpenCV's built-in font has (Latin,
             Greek, Cyrillic, Chinese, Japanese, Korean; characters it lacks become question marks).
         score: its score, 0 to 1, written with two digits.
-        quality: JPEG quality, 1 to 100.
     """
     canvas = _legible(picture)
     height, width = canvas.shape[:2]
@@ -102,8 +111,7 @@ def draw(picture: npt.NDArray[np.uint8], label: str, score: float, quality: int)
     cv2.rectangle(canvas, (_MARGIN, _MARGIN), (right, bottom), _RED, cv2.FILLED)
     origin = (2 * _MARGIN - text.left, 2 * _MARGIN + text.ascent)
     cv2.putText(canvas, text.line, origin, _WHITE, _fonts.face, text.size)
-    encoded: bytes = simplejpeg.encode_jpeg(canvas, quality, "BGR", "420")
-    return encoded
+    return canvas
 
 
 def _legible(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,58 @@
+"""From pixels to the bytes of a file, in the format that the file's name asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from worker.images.codecs import Image, cv2, simplejpeg
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["WRITABLE_SUFFIXES", "as_pillow", "encode"]
+
+_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+_OTHERS: Mapping[str, tuple[int, ...]] = {
+    ".png": (),
+    ".bmp": (),
+    ".tif": (),
+    ".tiff": (),
+    # Above 100 is lossless.
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),
+}
+WRITABLE_SUFFIXES = _JPEG_SUFFIXES | _OTHERS.keys()
+"""Suffixes, lower case with their dot, of the formats that `encode` writes."""
+
+
+def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
+    """An image file's bytes.
+
+    Args:
+        bgr: `[H, W, 3] uint8` BGR.
+        suffix: one of `WRITABLE_SUFFIXES`.
+        quality: of JPEG, 1 to 100; the other formats are written without loss.
+
+    Raises:
+        ValueError: the format is not written, or cannot hold an image of this size.
+    """
+    if suffix in _JPEG_SUFFIXES:
+        encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(bgr), quality, "BGR", "420")
+        return encoded
+    if suffix not in _OTHERS:
+        raise ValueError(
+            f"pictures are not written as {suffix!r}: use {', '.join(sorted(WRITABLE_SUFFIXES))}"
+        )
+    done, data = cv2.imencode(suffix, np.ascontiguousarray(bgr), _OTHERS[suffix])
+    if not done:
+        raise ValueError(
+            f"a {suffix} file cannot hold {bgr.shape[1]}x{bgr.shape[0]} pixels: use .png"
+        )
+    return data.tobytes()
+
+
+def as_pillow(bgr: npt.NDArray[np.uint8]) -> Image.Image:
+    """The same pixels as a Pillow image in mode RGB."""
+    return Image.fromarray(cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2RGB))
