@@ -19,6 +19,7 @@ from worker.budget import Reservation
 from worker.errors import Failure, JobError
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
+from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.images.fetch import ImageFetcher
 from worker.inference.placement import available_cores, place
@@ -43,13 +44,16 @@ class App:
 
     Args:
         spec: the model to serve.
+        kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
 
     Raises:
         SettingsError: the device string is malformed.
     """
 
-    def __init__(self, settings: Settings, spec: ModelSpec, failpoints: Failpoints) -> None:
+    def __init__(
+        self, settings: Settings, spec: ModelSpec, failpoints: Failpoints, *, kafka: bool = True
+    ) -> None:
         self._settings = settings
         self._spec = spec
         self._stop = asyncio.Event()
@@ -63,7 +67,7 @@ class App:
         metrics.model.info({"name": spec.name, "digest": spec.digest, "device": settings.device})
         # A poll is due every half second: half the time in which the group would expel the worker
         # is ample.
-        self._health = Health(settings.kafka.max_poll_interval / 2, metrics)
+        self._health = Health(settings.kafka.max_poll_interval / 2, metrics, kafka=kafka)
         self._threads = ThreadPoolExecutor(settings.decode.threads or cores, "image")
         self._pool = PredictorPool(
             spec, placements, settings.predictor, settings.batching, metrics, failpoints
@@ -71,7 +75,14 @@ class App:
         self._health.predictor_stalled = self._pool.stalled
         self._fetcher = ImageFetcher(settings.fetch)
         self._pipeline = Pipeline(spec, self._fetcher, self._pool, self._threads, settings, metrics)
-        self._door = KafkaDoor(settings, self._answer, self._delivered, self._health, metrics)
+        self._classify: Classify | None = None
+        if settings.http.infer or not kafka:
+            self._classify = Classify(
+                self._pipeline.process, settings.http, settings.decode.max_bytes, metrics
+            )
+        self._kafka: KafkaDoor | None = None
+        if kafka:
+            self._kafka = KafkaDoor(settings, self._answer, self._delivered, self._health, metrics)
 
     async def run(self) -> None:
         """Start, work until a signal, stop.
@@ -92,23 +103,42 @@ class App:
                     await asyncio.gather(starting, return_exceptions=True)
                     return
                 starting.result()
-                await self._door.run(self._stop)
+                ends = await asyncio.gather(
+                    self._work_for_kafka(), self._work_for_http(), return_exceptions=True
+                )
+                for error in ends:
+                    if error is not None:
+                        raise error
         self._stopped = True
 
     async def _startup(self, stack: AsyncExitStack) -> None:
         """Bring everything up, what fails quickest first; `stack` takes it down in reverse."""
-        server = HttpServer(self._settings.http, self._health, self.metrics)
+        server = HttpServer(self._settings.http, self._health, self.metrics, self._classify)
         await server.start()
         stack.push_async_callback(server.stop)
         log.info("starting", version=__version__, model=self._spec.name, http_port=server.port)
-        stack.push_async_callback(self._door.disconnect)
-        await self._door.connect()
+        if self._kafka is not None:
+            stack.push_async_callback(self._kafka.disconnect)
+            await self._kafka.connect()
         await stack.enter_async_context(self._fetcher)
         stack.callback(self._threads.shutdown, wait=False, cancel_futures=True)
         stack.push_async_callback(self._pool.stop)
         await self._pool.start()
         self._health.set_warm()
         log.info("warm", predictors=self._pool.pids)
+
+    async def _work_for_kafka(self) -> None:
+        if self._kafka is not None:
+            try:
+                await self._kafka.run(self._stop)
+            finally:
+                # A defect here ends the other door too.
+                self._stop.set()
+
+    async def _work_for_http(self) -> None:
+        await self._stop.wait()
+        if self._classify is not None:
+            await self._classify.drain(self._settings.shutdown.drain)
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:

@@ -50,6 +50,7 @@ class Reason(enum.Enum):
     MISSING_FIELD = ("missing_field", Stage.PARSE, 422)
     WRONG_FIELD = ("wrong_field", Stage.PARSE, 422)
     CONTENT_TYPE = ("content_type", Stage.PARSE, 415)
+    REQUEST_TIMEOUT = ("request_timeout", Stage.PARSE, 408)
     BAD_BASE64 = ("bad_base64", Stage.FETCH, 400)
     BAD_URL = ("bad_url", Stage.FETCH, 400)
     FORBIDDEN_URL = ("forbidden_url", Stage.FETCH, 403)

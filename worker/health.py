@@ -51,16 +51,19 @@ class Health:
         predictor_stalled: asks whether a predictor holds a batch for too long.
     """
 
-    def __init__(self, poll_limit: float, metrics: Metrics) -> None:
+    def __init__(self, poll_limit: float, metrics: Metrics, *, kafka: bool = True) -> None:
         self.poll = Heartbeat(poll_limit)
         self.predictor_stalled: Callable[[], bool] = lambda: False
         self._metrics = metrics
-        self._missing = {"warm": True, "assigned": True}
+        self._kafka = kafka
+        self._missing = {"warm": True} | ({"assigned": True} if kafka else {})
         self._draining = False
 
     def set_warm(self) -> None:
         """The predictors are ready."""
         self._missing["warm"] = False
+        # The first poll is due from now on, however long loading took.
+        self.poll.beat()
         self._update()
 
     def set_assigned(self, assigned: bool) -> None:
@@ -81,7 +84,7 @@ class Health:
     def not_live(self) -> list[str]:
         """Why the worker is stuck; empty when it moves. A frozen event loop answers no probe."""
         reasons = []
-        if not self.poll.alive and not self._missing["warm"]:
+        if self._kafka and not self.poll.alive and not self._missing["warm"]:
             reasons.append(f"no poll for {self.poll.limit:g} s")
         if self.predictor_stalled():
             reasons.append("a predictor makes no progress")

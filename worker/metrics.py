@@ -75,6 +75,18 @@ class Metrics:
             ["outcome", "reason"],
             registry=registry,
         )
+        self.requests = Counter(
+            "classify_http_requests",
+            "Requests to classify, by outcome (success, failure) and reason (ok, or why).",
+            ["outcome", "reason"],
+            registry=registry,
+        )
+        self.request_duration = Histogram(
+            "classify_http_request_duration_seconds",
+            "From a request's headers to its response.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
         self.images = Counter(
             "classify_images", "Images that went through the predictor.", registry=registry
         )

@@ -21,6 +21,7 @@ __all__ = [
     "MAX_JOB_ID",
     "MAX_URL",
     "OPTION_HEADERS",
+    "decode_json",
     "header_name",
     "job_from_object",
     "parse_job",
@@ -89,7 +90,8 @@ def parse_job(record: Record) -> Job:
             "the job as the value, the event's attributes as ce_ headers",
         )
     if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
-        return job_from_object(_decode_json(record.value), default_id=_header_id(headers))
+        body = decode_json(record.value, "value")
+        return job_from_object(body, default_id=_header_id(headers))
     raise JobError(
         Reason.CONTENT_TYPE,
         f"content-type {content_type[:_MAX_SHOWN]!r} is not accepted; {_ACCEPTED}",
@@ -151,7 +153,12 @@ def _header_id(headers: Mapping[str, str]) -> str | None:
     return headers.get("jobid") or headers.get("ceid") or None
 
 
-def _decode_json(value: bytes) -> object:
+def decode_json(value: bytes, name: str) -> object:
+    """The JSON document in `value`; messages call it `name`.
+
+    Raises:
+        JobError: it is not UTF-8, or not JSON.
+    """
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -161,10 +168,10 @@ def _decode_json(value: bytes) -> object:
         except UnicodeDecodeError as fault:
             raise JobError(
                 Reason.NOT_UTF8,
-                f"the value is not UTF-8 (byte {fault.start}); send JSON in UTF-8, "
+                f"the {name} is not UTF-8 (byte {fault.start}); send JSON in UTF-8, "
                 "or set the header content-type: image/jpeg if this is a raw image",
             ) from fault
-        raise JobError(Reason.NOT_JSON, f"the value is not JSON: {error}") from error
+        raise JobError(Reason.NOT_JSON, f"the {name} is not JSON: {error}") from error
 
 
 def _raw_job(value: bytes, headers: Mapping[str, str]) -> Job:

@@ -1,4 +1,4 @@
-"""`classify-worker run`: the worker itself."""
+"""`classify-worker run` and `serve`: the worker itself, with Kafka or with HTTP alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.logs import configure
 from worker.model import ModelSpec, find_model, load_model_spec
 from worker.settings import Settings
 
-__all__ = ["run"]
+__all__ = ["run", "serve"]
 
 
 def run(config: Config = None, overrides: Overrides = None) -> None:
@@ -24,19 +24,32 @@ def run(config: Config = None, overrides: Overrides = None) -> None:
 
     Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
     """
-    settings = load(config, overrides or ()).settings
+    _work(load(config, overrides or ()).settings, kafka=True)
+
+
+def serve(config: Config = None, overrides: Overrides = None) -> None:
+    """Answer POST /image-classification over HTTP, without Kafka, until SIGTERM or SIGINT.
+
+    Example: classify-worker serve --set model=models/PP-LCNet_x1_0 --set http.port=8080
+    """
+    _work(load(config, overrides or ()).settings, kafka=False)
+
+
+def _work(settings: Settings, *, kafka: bool) -> None:
     configure(settings.log)
     failpoints = Failpoints.from_environ(os.environ)
     cache = settings.model_cache or cache_directory() / "models"
     spec = load_model_spec(find_model(settings.model, cache))
-    _run_loop(_serve(settings, spec, failpoints))
+    _run_loop(_live(settings, spec, failpoints, kafka=kafka))
 
 
-async def _serve(settings: Settings, spec: ModelSpec, failpoints: Failpoints) -> None:
+async def _live(
+    settings: Settings, spec: ModelSpec, failpoints: Failpoints, *, kafka: bool
+) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
 
-    await App(settings, spec, failpoints).run()
+    await App(settings, spec, failpoints, kafka=kafka).run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:

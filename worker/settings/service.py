@@ -42,7 +42,7 @@ class PublishSettings(Group):
 
 
 class HttpSettings(Group):
-    """The HTTP server for metrics and probes."""
+    """The HTTP server: metrics, probes and, where wanted, classification."""
 
     host: str = Field(
         "0.0.0.0",  # noqa: S104 - a container's probe comes from outside
@@ -52,6 +52,17 @@ class HttpSettings(Group):
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8080, description="Port to listen on; 0 takes a free one."
     )
+    infer: bool = Field(
+        False,
+        description="Whether POST /image-classification and the page at / are served beside Kafka.",
+    )
+    max_jobs: Count = Field(
+        256, description="Most requests under way; more are answered 503 with Retry-After."
+    )
+    max_bytes: Bytes = Field(
+        256 * MiB, description="Bytes of bodies and images held at which requests are turned away."
+    )
+    read_timeout: Seconds = Field(30.0, description="Time for a request's body to arrive.")
 
 
 class ShutdownSettings(Group):
