@@ -86,6 +86,8 @@ class Batcher(Generic[T, R]):
         # Invariant: holds every ticket that is in no batch; withdrawn ones are skipped when met.
         self._ready: list[tuple[float, int, Ticket[T, R]]] = []
         # Invariant: a slot in here is free and owns one future, resolved when it should look again.
+        # It stays until it runs, so that images which come in one turn of the loop are shared among
+        # all that they wake.
         self._free_slots: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -161,12 +163,9 @@ class Batcher(Generic[T, R]):
                 self._wake_one()
             raise
         finally:
-            if waiter in self._free_slots:
-                self._free_slots.remove(waiter)
+            self._free_slots.remove(waiter)
 
     def _wake_one(self) -> None:
-        while self._ready and self._free_slots:
-            waiter = self._free_slots.pop(0)
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+        asleep = (waiter for waiter in self._free_slots if not waiter.done())
+        if self._ready and (waiter := next(asleep, None)) is not None:
+            waiter.set_result(None)
