@@ -43,6 +43,8 @@ def calibrate(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
     input_size: tuple[int, int],
     batching: BatchingSettings,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Calibration:
     """Run batches of 1, 2, 4, ... noise images; take the smallest that is nearly the fastest.
 
@@ -63,7 +65,7 @@ def calibrate(
     rows: list[Measurement] = []
     spent = 0.0
     for size in sizes:
-        seconds = [_time(run, list(noise[:size])) for _ in range(1 + RUNS)]
+        seconds = [_time(run, list(noise[:size]), clock) for _ in range(1 + RUNS)]
         spent += sum(seconds)
         rows.append(Measurement(size, min(seconds[1:])))
         if spent > TIME_LIMIT and not batching.max_batch:
@@ -79,7 +81,8 @@ def calibrate(
 def _time(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
     crops: Sequence[npt.NDArray[np.uint8]],
+    clock: Callable[[], float],
 ) -> float:
-    began = time.perf_counter()
+    began = clock()
     run(crops)
-    return time.perf_counter() - began
+    return clock() - began

@@ -15,6 +15,9 @@ MOST_CPU_SLOTS = 8
 """More slots would cost a copy of the weights each, for little: cores are then grouped."""
 
 DEVICE_KINDS = ("cpu", "gpu", "npu", "xpu", "mlu")
+QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
+"""A container's CPU quota and its period, in microseconds (cgroup v2)."""
+
 _DEVICE = re.compile(rf"(?P<kind>{'|'.join(DEVICE_KINDS)})(?::(?P<indices>\d+(?:,\d+)*))?")
 
 
@@ -56,17 +59,20 @@ def place(device: str, slots: int, threads: int, cores: int) -> list[Placement]:
         )
     kind, indices = match["kind"], match["indices"]
     if kind == "cpu":
-        count = slots or (max(1, cores // threads) if threads else min(cores, MOST_CPU_SLOTS))
-        return [Placement("cpu", threads or max(1, cores // count))] * count
+        if slots:
+            return [Placement("cpu", threads or max(1, cores // slots))] * slots
+        # Rounded up: 12 cores make 6 slots of 2 threads, where 8 of one would leave 4 idle.
+        each = threads or -(-cores // MOST_CPU_SLOTS)
+        return [Placement("cpu", each)] * max(1, cores // each)
     names = [f"{kind}:{index}" for index in (indices or "0").split(",")]
     count = slots or len(names)
     return [Placement(names[index % len(names)], threads or 1) for index in range(count)]
 
 
 def _quota() -> int | None:
-    """Whole cores of a container's CPU quota (cgroup v2), or None without one."""
+    """Whole cores of a container's CPU quota, or None without one."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        quota, period = QUOTA_FILE.read_text("ascii").split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
     except (OSError, ValueError):
         return None
-    return None if quota == "max" else max(1, int(quota) // int(period))
