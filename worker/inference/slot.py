@@ -58,6 +58,7 @@ class Slot:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._shared: SharedBatch | None = None
+        self._interrupted = False
         self._finalizer: weakref.finalize[..., Slot] | None = None
 
     @property
@@ -102,6 +103,10 @@ class Slot:
             self._finalizer = weakref.finalize(self, _kill, self._process)
             theirs.close()
             self._connection = Connection(ours.detach())
+            if self._interrupted:
+                # The interruption came before there was a process to end.
+                self.kill()
+                raise PredictorCrashedError("the predictor was interrupted while it started")
             answer = self._ask(self._start, self._start_timeout)
             if not isinstance(answer, Loaded):
                 self.kill()
@@ -132,7 +137,11 @@ class Slot:
         return self._shared.scores[: len(crops)].copy(), answer.seconds
 
     def interrupt(self) -> None:
-        """End the process from another thread: who waits in `run` gets `PredictorCrashedError`."""
+        """End the process for good, from another thread.
+
+        Who waits in `start` or `run` gets `PredictorCrashedError`.
+        """
+        self._interrupted = True
         process = self._process
         if process is not None:
             process.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -22,6 +22,9 @@ from worker.kafka.rebalance import RebalanceListener, give_up
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
 
 __all__ = ["KafkaDoor"]
 
@@ -111,18 +114,13 @@ class KafkaDoor:
         )
         consumer.subscribe([kafka.jobs_topic], listener=listener)
         self._metrics.watch_partitions(lambda: self._assignment.states(consumer.highwater))
-        try:
-            await consumer.start()
-        except KafkaError as error:
-            await stop_bounded(consumer, "consumer")
-            raise KafkaSetupError(
-                f"cannot join group {kafka.group_id}: {type(error).__name__}: {error}"
-            ) from error
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        if not await self._join(consumer, stopped):
+            return
         loops = [
             asyncio.create_task(intake.run(), name="intake"),
             asyncio.create_task(committer.run(), name="committer"),
         ]
-        stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
             watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -143,6 +141,28 @@ class KafkaDoor:
             )
         if failures:
             raise failures[0]
+
+    async def _join(self, consumer: AIOKafkaConsumer, stopped: asyncio.Task[Any]) -> bool:
+        """Join the group; whether that came to pass before the worker was stopped.
+
+        Raises:
+            KafkaSetupError: the group cannot be joined.
+        """
+        # Joining waits for the group's slowest member to drain; a signal must not wait for that.
+        joining = asyncio.create_task(consumer.start(), name="join")
+        await asyncio.wait([joining, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if joining.done() and joining.exception() is None:
+            return True
+        joining.cancel()
+        stopped.cancel()
+        (error,) = await asyncio.gather(joining, return_exceptions=True)
+        await stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
+        if isinstance(error, KafkaError):
+            group = self._settings.kafka.group_id
+            raise KafkaSetupError(
+                f"cannot join group {group}: {type(error).__name__}: {error}"
+            ) from error
+        return False
 
     async def disconnect(self) -> None:
         """Flush and stop the producer, within a bound."""
