@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -24,7 +25,7 @@ from worker.metrics import Metrics
 from worker.settings import Settings
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer
+    from aiokafka import AIOKafkaConsumer, TopicPartition
 
 __all__ = ["KafkaDoor"]
 
@@ -113,7 +114,7 @@ class KafkaDoor:
             self._health.set_assigned,
         )
         consumer.subscribe([kafka.jobs_topic], listener=listener)
-        self._metrics.watch_partitions(lambda: self._assignment.states(consumer.highwater))
+        self._metrics.watch_partitions(lambda: self._assignment.states(partial(_end, consumer)))
         stopped = asyncio.create_task(stop.wait(), name="stop")
         if not await self._join(consumer, stopped):
             return
@@ -155,13 +156,14 @@ class KafkaDoor:
             return True
         joining.cancel()
         stopped.cancel()
-        (error,) = await asyncio.gather(joining, return_exceptions=True)
+        ends: list[object] = await asyncio.gather(joining, return_exceptions=True)
         await stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
-        if isinstance(error, KafkaError):
-            group = self._settings.kafka.group_id
-            raise KafkaSetupError(
-                f"cannot join group {group}: {type(error).__name__}: {error}"
-            ) from error
+        for error in ends:
+            if isinstance(error, KafkaError):
+                group = self._settings.kafka.group_id
+                raise KafkaSetupError(
+                    f"cannot join group {group}: {type(error).__name__}: {error}"
+                ) from error
         return False
 
     async def disconnect(self) -> None:
@@ -179,3 +181,11 @@ class KafkaDoor:
     def _fail(self, error: BaseException) -> None:
         if not self._defect.done():
             self._defect.set_exception(error)
+
+
+def _end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The partition's end as of its last fetch; None while a rebalance has taken it away."""
+    if partition not in consumer.assignment():
+        return None
+    end: int | None = consumer.highwater(partition)
+    return end
