@@ -1,3 +1,24 @@
-"""An asyncio worker that classifies images from a Kafka topic."""
+"""Image classification with PaddlePaddle: a Kafka worker, and the same core in Python.
+
+`from worker import create_pipeline` is the Python door (`worker.local`); it is loaded when it is
+first used, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.local import create_pipeline
+
+__all__ = ["__version__", "create_pipeline"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "create_pipeline":
+        from worker.local import create_pipeline  # noqa: PLC0415 - see above
+
+        return create_pipeline
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

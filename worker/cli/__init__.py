@@ -10,6 +10,7 @@ import typer
 from worker import __version__
 from worker.cli.config import config
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
+from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.errors import KafkaSetupError, ModelError, PredictorError, SettingsError, WorkerError
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, serve, config):
+for command in (run, serve, predict, config):
     app.command()(command)
 
 

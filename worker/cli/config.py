@@ -1,7 +1,8 @@
-"""`classify-worker config`: which settings are in force, and why."""
+"""`classify-worker config`: which settings are in force, and why; or a pipeline's own file."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,12 +16,51 @@ __all__ = ["config"]
 
 
 def config(
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PIPELINE]",
+            help="Print this pipeline's configuration file instead: image_classification.",
+            show_default=False,
+        ),
+    ] = None,
+    save_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--save_path",
+            "--save-path",
+            metavar="DIR",
+            help="Save the pipeline's configuration file here.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     config: Config = None,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Print the effective settings and where each comes from; secrets are not shown.
 
+    With the name of a pipeline, print or save the configuration file for `predict`.
+
     Example: WORKER_KAFKA__GROUP_ID=mine classify-worker config --config configs/worker.yaml
+
+    Example: classify-worker config image_classification --save_path .
     """
+    if pipeline is not None:
+        _give_template(pipeline, save_path)
+        return
+    if save_path is not None:
+        raise typer.BadParameter("name a pipeline to save: config image_classification --save_path")
     print_settings(load(config, overrides or ()), as_json=as_json, console=Console())
+
+
+def _give_template(pipeline: str, save_path: Path | None) -> None:
+    # Here, so that other commands do not pay for loading codecs.
+    from worker.local.template import TEMPLATE, check_name, write_template  # noqa: PLC0415
+
+    if save_path is None:
+        check_name(pipeline)
+        typer.echo(TEMPLATE, nl=False)
+    else:
+        typer.echo(f"saved {write_template(pipeline, save_path)}", err=True)

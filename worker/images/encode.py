@@ -12,7 +12,9 @@ from worker.images.codecs import Image, cv2, simplejpeg
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["WRITABLE_SUFFIXES", "as_pillow", "encode"]
+__all__ = ["WRITABLE_SUFFIXES", "PillowImage", "as_pillow", "encode"]
+
+PillowImage = Image.Image
 
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 _OTHERS: Mapping[str, tuple[int, ...]] = {
@@ -53,6 +55,6 @@ def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
     return data.tobytes()
 
 
-def as_pillow(bgr: npt.NDArray[np.uint8]) -> Image.Image:
+def as_pillow(bgr: npt.NDArray[np.uint8]) -> PillowImage:
     """The same pixels as a Pillow image in mode RGB."""
     return Image.fromarray(cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2RGB))

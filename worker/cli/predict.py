@@ -1,0 +1,100 @@
+"""`classify-worker predict`: classify files, directories and URLs from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import EXIT_FAILED
+from worker.cli.report import Format, Report
+
+__all__ = ["predict"]
+
+
+def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="FILE|URL|DIR|GLOB",
+            help="What to classify; repeat for more. Directories are searched for images.",
+        ),
+    ],
+    pipeline: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE.yaml", help="Pipeline; what is given below wins over it."),
+    ] = "image_classification",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Model's name, or an inference model's directory."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0."),
+    ] = None,
+    topk: Annotated[
+        int | None,
+        typer.Option(min=0, help="Categories per image; 0 is the model's own default."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch_size", "--batch-size", min=1, help="Images computed at once, per device."
+        ),
+    ] = None,
+    save_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--save_path",
+            "--save-path",
+            metavar="DIR",
+            help="Save STEM_res.json and a picture STEM_res.EXT of each image here.",
+            file_okay=False,
+        ),
+    ] = None,
+    use_hpip: Annotated[
+        bool | None,
+        typer.Option(
+            "--use_hpip/--no_use_hpip",
+            "--use-hpip/--no-use-hpip",
+            help="Take the fastest backend that agrees with Paddle.",
+        ),
+    ] = None,
+    output: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="Output; by default a table on a terminal, and JSON lines elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Classify images; exit code 1 if any could not be used, the others are answered all the same.
+
+    Example: classify-worker predict --input photos/ --topk 3 --save_path output
+    """
+    # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
+    from worker.local import FailedInput, create_pipeline  # noqa: PLC0415
+    from worker.local.inputs import find_sources  # noqa: PLC0415
+    from worker.local.saving import Saver  # noqa: PLC0415
+
+    made = create_pipeline(
+        pipeline,
+        device=device,
+        use_hpip=use_hpip,
+        model=model,
+        batch_size=batch_size,
+        topk=topk,
+    )
+    sources = list(find_sources(inputs))
+    saver = None if save_path is None else Saver(save_path)
+    with made, Report(output, len(sources)) as report:
+        for result in made.predict(sources, on_error="yield"):
+            report.add(result)
+            if saver is not None and not isinstance(result, FailedInput):
+                saver.save(result)
+    if report.failed:
+        raise typer.Exit(EXIT_FAILED)

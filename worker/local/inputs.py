@@ -1,0 +1,119 @@
+"""From what a caller passes to single images, lazily: nothing is opened here but directories."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.errors import JobError, Reason
+from worker.jobs import RawImage, UrlImage
+
+__all__ = ["IMAGE_SUFFIXES", "Source", "find_sources"]
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+"""Which files of a directory are images. A file that is named itself may be called anything."""
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image that has not been read yet.
+
+    Attributes:
+        input_path: its path or URL as results name it; None for arrays and bytes.
+        content: where to get it, the thing itself, or why it is known to be unusable.
+    """
+
+    input_path: str | None
+    content: Path | UrlImage | RawImage | npt.NDArray[Any] | JobError
+
+
+def find_sources(given: object) -> Iterator[Source]:
+    """The images in `given`, in order.
+
+    Args:
+        given: an array, encoded bytes, a path, a URL, a glob pattern, a directory (its images,
+            those of its subdirectories included, sorted by path; hidden ones are left out),
+            `{"img": any of these}`, a source, or an iterable of these.
+
+    Raises:
+        TypeError: `given`, or something in it, is none of these.
+    """
+    match given:
+        case Source():
+            yield given
+        case np.ndarray():
+            yield Source(None, given)
+        case bytes() | bytearray() | memoryview():
+            yield Source(None, RawImage(bytes(given)))
+        case str() if _URL.match(given):
+            yield Source(given, UrlImage(given))
+        case str() | os.PathLike():
+            yield from _find_files(os.fsdecode(given))
+        case Mapping():
+            yield from find_sources(_member(given))
+        case Iterable():
+            for each in given:
+                yield from find_sources(each)
+        case _:
+            raise TypeError(
+                f"{type(given).__name__} is no image: pass a uint8 array, a path, a URL, a "
+                "directory, encoded bytes, {'img': one of these}, or a list of these"
+            )
+
+
+def _member(given: Mapping[Any, Any]) -> object:
+    if given.keys() != {"img"}:
+        raise TypeError(f"the dict has the keys {list(given)!r:.80}; pass {{'img': image}}")
+    return given["img"]
+
+
+def _find_files(text: str) -> Iterator[Source]:
+    path = Path(text)
+    try:
+        is_directory, is_there = path.is_dir(), path.exists()
+    except (OSError, ValueError):
+        # No name of a file at all: too long, or with a null character. Reading it says so.
+        is_directory, is_there = False, False
+    if is_directory:
+        yield from _list_directory(path)
+    elif not is_there and glob.has_magic(text):
+        matches = sorted(glob.iglob(text, recursive=True))  # noqa: PTH207 - takes any pattern
+        if not matches:
+            yield _unusable(text, "no file matches the pattern")
+        for match in matches:
+            yield from _find_files(match)
+    else:
+        yield Source(text, path)
+
+
+def _list_directory(directory: Path) -> Iterator[Source]:
+    found: list[str] = []
+    for parent, subdirectories, names in os.walk(directory):
+        # In place, which keeps the walk out of them.
+        subdirectories[:] = (name for name in subdirectories if not name.startswith("."))
+        found += (str(Path(parent, name)) for name in names if _is_listed(name))
+    if not found:
+        suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+        yield _unusable(str(directory), f"the directory holds no images ({suffixes})")
+    for name in sorted(found):
+        yield Source(name, Path(name))
+
+
+def _is_listed(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _unusable(text: str, why: str) -> Source:
+    return Source(text, JobError(Reason.NOT_FOUND, why))

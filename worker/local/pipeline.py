@@ -1,0 +1,220 @@
+"""The Python door: `create_pipeline(...).predict(...)`, as the reference's users know it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+from worker.cache import cache_directory
+from worker.errors import JobError
+from worker.images.transform import Transform
+from worker.inference.backends.devices import (
+    check_device,
+    default_device,
+    import_paddle,
+    probe_build,
+)
+from worker.inference.placement import Placement, available_cores, place
+from worker.jobs import Prepared
+from worker.local.config import PipelineConfig, load_config, parse_config
+from worker.local.inputs import find_sources
+from worker.local.reader import Read, Reader, read_batches
+from worker.local.results import ClassificationResult, FailedInput
+from worker.local.runners import make_runner
+from worker.local.template import PIPELINE_NAME
+from worker.model import ModelSpec, find_model, load_model_spec
+from worker.pipeline import top_categories
+from worker.settings import DecodeSettings
+
+__all__ = ["ImageClassificationPipeline", "create_pipeline"]
+
+Results = Iterator[ClassificationResult]
+ResultsAndFailures = Iterator[ClassificationResult | FailedInput]
+
+
+class ImageClassificationPipeline:
+    """A loaded model that classifies what it is given; safe to use from several threads.
+
+    A context manager: leaving it ends its threads and processes, as the interpreter's exit does.
+
+    Attributes:
+        config: what it was made of.
+        spec: the model in use.
+
+    Raises:
+        SettingsError: the device is malformed.
+        ModelError: the model is missing or damaged, or the device is not available.
+        PredictorError: a device's process died or hung while it started.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        placements = _placements(config.device)
+        self.config = config
+        self.spec: ModelSpec = load_model_spec(
+            find_model(config.model, cache_directory() / "models")
+        )
+        self._reader = Reader(Transform(self.spec.resize, self.spec.crop), DecodeSettings())
+        self._runner = make_runner(self.spec, placements)
+        self._threads = available_cores()
+        self._executor = ThreadPoolExecutor(self._threads, "read")
+
+    @overload
+    def predict(
+        self,
+        input: object,
+        *,
+        batch_size: int | None = None,
+        topk: int | None = None,
+        on_error: Literal["raise"] = "raise",
+    ) -> Results: ...
+
+    @overload
+    def predict(
+        self,
+        input: object,
+        *,
+        batch_size: int | None = None,
+        topk: int | None = None,
+        on_error: Literal["yield"],
+    ) -> ResultsAndFailures: ...
+
+    def predict(
+        self,
+        input: object,  # noqa: A002 - the reference's name
+        *,
+        batch_size: int | None = None,
+        topk: int | None = None,
+        on_error: Literal["raise", "yield"] = "raise",
+    ) -> Results | ResultsAndFailures:
+        """Classify images, lazily and in order.
+
+        Args:
+            input: an array (`uint8`; `[H, W, 3]` BGR, `[H, W, 4]` BGRA or `[H, W]` grey), a path, a
+                URL, a glob pattern, a directory, encoded bytes, `{"img": any of these}`, or an
+                iterable of these. An iterator is read as far as each batch needs; of other inputs
+                the next batch is read while one is computed.
+            batch_size: images that the network computes at once, per device; the pipeline's own
+                when None.
+            topk: categories per result; None or 0 is the pipeline's own, and more than there are
+                classes means all.
+            on_error: an image that cannot be used raises in its turn, after the results before it,
+                or yields a `FailedInput` in its place.
+
+        Raises:
+            ValueError: `batch_size`, `topk` or `on_error` is out of range.
+            TypeError: `batch_size` or `topk` is no whole number; when iterated, an input is no
+                image at all.
+            JobError: when iterated, an image cannot be used.
+            PredictorError: when iterated, the network failed.
+        """
+        size = self.config.batch_size if batch_size is None else operator.index(batch_size)
+        count = operator.index(topk or 0) or self.config.topk or self.spec.top_k
+        if size < 1:
+            raise ValueError(f"batch_size is {size}; it must be 1 or more")
+        if count < 0:
+            raise ValueError(f"topk is {count}; it must be 1 or more, or 0 for the model's own")
+        if on_error not in ("raise", "yield"):
+            raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'yield'")
+        results = self._predict(input, size * self._runner.width, count)
+        return results if on_error == "yield" else _raising(results)
+
+    def close(self) -> None:
+        """End its threads and processes; further use is an error."""
+        self._executor.shutdown(cancel_futures=True)
+        self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _predict(self, given: object, size: int, count: int) -> ResultsAndFailures:
+        ahead = 0 if isinstance(given, Iterator) else max(1, self._threads // size)
+        batches = read_batches(find_sources(given), self._reader, self._executor, size, ahead)
+        for batch in batches:
+            yield from self._classify(batch, count)
+
+    def _classify(self, batch: Sequence[Read], count: int) -> ResultsAndFailures:
+        crops = [read.crop for _, read in batch if isinstance(read, Prepared)]
+        rows = iter(self._runner.scores(crops) if crops else ())
+        for source, read in batch:
+            if isinstance(read, JobError):
+                yield FailedInput(source.input_path, read)
+            else:
+                assert read.picture is not None
+                categories = top_categories(next(rows), count, self.spec)
+                yield ClassificationResult(source.input_path, read.picture, categories)
+
+
+def create_pipeline(
+    pipeline: str | Path = PIPELINE_NAME,
+    config: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    *,
+    use_hpip: bool | None = None,
+    model: str | Path | None = None,
+    batch_size: int | None = None,
+    topk: int | None = None,
+) -> ImageClassificationPipeline:
+    """Load a pipeline; what is given here wins over its configuration.
+
+    Args:
+        pipeline: `image_classification`, or the path of a configuration file.
+        config: a configuration itself, as parsed from such a file, instead of `pipeline`.
+        device: `cpu`, `gpu:0`, `gpu:0,1`, `npu:0`, `xpu:0` or `mlu:0`.
+        use_hpip: take the fastest backend that agrees with Paddle.
+        model: a model's name, or the directory of an inference model.
+        batch_size: images that the network computes at once, per device.
+        topk: categories per result.
+
+    Raises:
+        SettingsError: the configuration, or what is given here, is not right.
+        ModelError: the model is missing or damaged, or the device is not available.
+        PredictorError: a device's process died or hung while it started.
+    """
+    loaded = load_config(pipeline) if config is None else parse_config(config, "config")
+    return ImageClassificationPipeline(
+        loaded.overridden(
+            "create_pipeline",
+            device=device,
+            use_hpip=use_hpip,
+            model=None if model is None else str(model),
+            batch_size=batch_size,
+            topk=topk,
+        )
+    )
+
+
+def _placements(device: str | None) -> list[Placement]:
+    """One per device, each with all cores; refuses what cannot be used here."""
+    paddle = import_paddle(device or "")
+    build = probe_build(paddle)
+    cores = available_cores()
+    placements = place(device or default_device(build), 0, cores, cores)
+    for placement in placements:
+        check_device(placement.device, build)
+    return placements
+
+
+def _raising(results: ResultsAndFailures) -> Results:
+    for result in results:
+        if isinstance(result, FailedInput):
+            raise _named(result)
+        yield result
+
+
+def _named(failed: FailedInput) -> JobError:
+    if failed.input_path is None:
+        return failed.error
+    return replace(failed.error, message=f"{failed.input_path}: {failed.error.message}")

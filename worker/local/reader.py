@@ -1,0 +1,115 @@
+"""Reads sources ahead of the predictor: several at a time, in order, and no further than asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
+from ipaddress import IPv4Network, IPv6Network
+from itertools import islice
+from pathlib import Path
+
+from worker.errors import JobError, Reason
+from worker.images.arrays import as_bgr
+from worker.images.fetch import ImageFetcher
+from worker.images.prepare import prepare
+from worker.images.transform import Transform
+from worker.jobs import Prepared, RawImage, UrlImage
+from worker.local.inputs import Source
+from worker.settings import DecodeSettings, FetchSettings
+
+__all__ = ["LOCAL_FETCH", "Reader", "read_batches"]
+
+Read = tuple[Source, Prepared | JobError]
+
+LOCAL_FETCH = FetchSettings(
+    # The one who runs this is the one who chose the URL: there is nobody to protect from them, and
+    # an image server on the own machine or network is an ordinary one.
+    allow_networks=(IPv4Network("0.0.0.0/0"), IPv6Network("::/0")),
+    trust_env=True,
+)
+"""The worker's limits on time, bytes and redirects, for any address, with the user's own proxy."""
+
+
+class Reader:
+    """Reads single images; safe to use from several threads.
+
+    Args:
+        transform: the model's own scaling and cropping.
+        limits: what is refused before decoding.
+        fetch: how URLs are fetched.
+    """
+
+    def __init__(
+        self, transform: Transform, limits: DecodeSettings, fetch: FetchSettings = LOCAL_FETCH
+    ) -> None:
+        self._transform = transform
+        self._limits = limits
+        self._fetch = fetch
+
+    def read(self, source: Source) -> Prepared | JobError:
+        """The image in full size and as the model sees it, or what is wrong with it."""
+        try:
+            return self._read(source)
+        except JobError as error:
+            return error
+
+    def _read(self, source: Source) -> Prepared:
+        match source.content:
+            case JobError() as error:
+                raise error
+            case Path() as path:
+                return self._decode(_read_file(path, self._limits.max_bytes))
+            case UrlImage(url):
+                return self._decode(asyncio.run(_fetch(url, self._fetch)))
+            case RawImage(data):
+                return self._decode(data)
+            case array:
+                bgr = as_bgr(array)
+                return Prepared(self._transform(bgr), bgr)
+
+    def _decode(self, data: bytes) -> Prepared:
+        # No image that is accepted is larger than this, so that the picture keeps its size.
+        return prepare(data, self._transform, self._limits, self._limits.max_side)
+
+
+def read_batches(
+    sources: Iterable[Source], reader: Reader, executor: Executor, size: int, ahead: int
+) -> Iterator[list[Read]]:
+    """The sources in batches of up to `size`, read on the executor's threads, in order.
+
+    Args:
+        ahead: batches that are being read while the caller works on one; 0 never takes more from
+            `sources` than the batch needs.
+    """
+    begun: deque[list[tuple[Source, Future[Prepared | JobError]]]] = deque()
+    remaining = iter(sources)
+    try:
+        while batch := list(islice(remaining, size)):
+            begun.append([(source, executor.submit(reader.read, source)) for source in batch])
+            if len(begun) > ahead:
+                yield [(source, future.result()) for source, future in begun.popleft()]
+        while begun:
+            yield [(source, future.result()) for source, future in begun.popleft()]
+    finally:
+        for _, future in (each for batch in begun for each in batch):
+            future.cancel()
+
+
+def _read_file(path: Path, most: int) -> bytes:
+    """The file's bytes; one more than `most` at most, so that its size can be objected to."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except FileNotFoundError as error:
+        raise JobError(Reason.NOT_FOUND, "there is no such file") from error
+    except OSError as error:
+        raise JobError(Reason.NOT_FOUND, f"the file cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise JobError(Reason.NOT_FOUND, f"no file can have this name: {error}") from error
+
+
+async def _fetch(url: str, settings: FetchSettings) -> bytes:
+    async with ImageFetcher(settings) as fetcher:
+        return await fetcher.fetch(url)
