@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from worker.inference.backends import Backend
+from worker.errors import ModelError
+from worker.inference.backends import Backend, last_line
 from worker.inference.backends.paddle import PaddleBackend
 from worker.model import ModelSpec
 
@@ -20,6 +21,9 @@ class Predictor:
 
     Args:
         spec: the model that `backend` has loaded.
+
+    Raises:
+        ModelError: the network cannot answer images of the size that `inference.yml` gives.
     """
 
     def __init__(self, spec: ModelSpec, backend: Backend) -> None:
@@ -30,8 +34,17 @@ class Predictor:
         )
         self._alpha, self._beta = np.float32(spec.normalize.scale) / std, mean / std
         self._buffer = np.empty((0, 3, *spec.input_size), np.float32)
+        # Invariant: 0 until the network's first answer; all later ones have as many scores.
         self._classes = 0
-        self._needs_softmax = not self._answers_probabilities()
+        self._needs_softmax = False
+        try:
+            self._needs_softmax = not self._answers_probabilities()
+        except Exception as error:
+            height, width = spec.input_size
+            raise ModelError(
+                f"{spec.program} cannot answer images of {width} x {height} pixels: "
+                f"{last_line(error)}"
+            ) from error
 
     @property
     def classes(self) -> int:
@@ -53,14 +66,20 @@ class Predictor:
             # The reference's arithmetic, `x * (scale / std) - mean / std` in float32.
             np.multiply(crops[..., channel], self._alpha[channel], out=tensor[:, channel])
             tensor[:, channel] -= self._beta[channel]
-        scores = self._backend.run(tensor).reshape(count, -1).astype(np.float32, copy=False)
+        answer = self._backend.run(tensor)
+        if answer.shape[:1] != (count,):
+            raise ValueError(f"the network answered {count} images with shape {answer.shape}")
+        scores = answer.reshape(count, -1).astype(np.float32, copy=False)
+        if self._classes not in (0, scores.shape[1]):
+            raise ValueError(
+                f"the network answered with {scores.shape[1]} scores, not {self._classes}"
+            )
         if not np.isfinite(scores).all():
             raise ValueError("the network's scores are not finite numbers")
         return _softmax(scores) if self._needs_softmax else scores
 
     def _answers_probabilities(self) -> bool:
         """Whether the network ends in a softmax, judged by its answers to grey and to noise."""
-        self._needs_softmax = False
         height, width = self.spec.input_size
         probes = np.full((2, height, width, 3), 127, np.uint8)
         probes[1] = np.random.default_rng(0).integers(0, 256, probes[1].shape, np.uint8)
@@ -73,7 +92,7 @@ def load_predictor(spec: ModelSpec, device: str, threads: int) -> Predictor:
     """Load a model onto a device.
 
     Raises:
-        ModelError: the backend cannot load it.
+        ModelError: the backend cannot load it, or it is no classifier of the given size.
     """
     return Predictor(spec, PaddleBackend(spec, device, threads))
 

@@ -28,10 +28,6 @@ def main() -> None:
     """Serve the owner on the inherited descriptors until it closes the socket or dies."""
     owner, socket, memory = (int(argument) for argument in sys.argv[1:4])
     _die_with(owner)
-    # A terminal's Ctrl-C and a group's SIGTERM reach this process too, but it is the worker that
-    # decides when the last batch is done.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with Connection(socket) as connection:
         try:
             serve(connection, memory)

@@ -6,12 +6,15 @@ Waiting for the process releases the GIL, so the event loop goes on while a batc
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -23,6 +26,8 @@ from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start, anon
 from worker.model import ModelSpec
 
 __all__ = ["Slot"]
+
+STDERR = 2
 
 REAP_TIMEOUT = 2.0
 """Seconds until a process whose socket has closed must have ended."""
@@ -52,7 +57,8 @@ class Slot:
         start_timeout: float,
         failpoints: Failpoints,
     ) -> None:
-        self._start = Start(spec, device, threads, capacity, failpoints)
+        # Thousands of labels, which the process does not need, could fill the socket.
+        self._start = Start(replace(spec, labels=()), device, threads, capacity, failpoints)
         self._timeout = timeout
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,6 +66,9 @@ class Slot:
         self._shared: SharedBatch | None = None
         self._interrupted = False
         self._finalizer: weakref.finalize[..., Slot] | None = None
+        # Invariant: set before `_process` is looked at to interrupt it, and looked at after
+        # `_process` is set: a process that is just being started escapes neither.
+        self._interrupted = False
 
     @property
     def pid(self) -> int | None:
@@ -79,26 +88,39 @@ class Slot:
     def start(self) -> None:
         """Start the process and load the model; nothing if it is up.
 
+        The process ends with the thread that calls this, as the kernel takes that for its parent.
+
         Raises:
             ModelError: the process says why it cannot load the model.
             PredictorError: it died or took too long.
+            OSError: the system has no room for another process.
         """
         if self.running:
             return
+        try:
+            self._start_process()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _start_process(self) -> None:
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
-                [
-                    sys.executable,
-                    "-m",
-                    "worker.inference.process",
-                    *map(str, (os.getpid(), theirs.fileno(), memory)),
-                ],
-                pass_fds=(theirs.fileno(), memory),
-                stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
-            )
+            with _stop_signals_blocked():
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
+                    [
+                        sys.executable,
+                        "-m",
+                        "worker.inference.process",
+                        *map(str, (os.getpid(), theirs.fileno(), memory)),
+                    ],
+                    pass_fds=(theirs.fileno(), memory),
+                    stdin=subprocess.DEVNULL,
+                    # Paddle prints there when it crashes; a command's output must stay readable.
+                    stdout=STDERR,
+                    env=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+                )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, _kill, self._process)
             theirs.close()
@@ -181,6 +203,21 @@ class Slot:
             return "its socket closed"
         self.kill()
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+@contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM in this thread, and so for ever in the process that it starts.
+
+    A terminal's Ctrl-C and a service manager's SIGTERM go to all processes of the worker, but it is
+    the worker that decides when the last batch is done. Ignoring them in the process would not do:
+    Paddle installs handlers of its own.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "last_line"]
 
 
 class Backend(Protocol):
@@ -20,3 +20,10 @@ class Backend(Protocol):
             Exception: whatever the library raises; the caller takes it for a failed batch.
         """
         ...
+
+
+def last_line(error: Exception) -> str:
+    """What went wrong, in one line: Paddle has a C++ stack before it and hints after it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    facts = [line for line in lines if not line.startswith("[Hint:")]
+    return (facts or lines or [type(error).__name__])[-1]

@@ -6,10 +6,13 @@ process with it: the worker therefore uses this from a predictor process only.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ModelError
+from worker.inference.backends import last_line
 from worker.inference.backends.devices import (
     check_device,
     configure_device,
@@ -36,21 +39,14 @@ class PaddleBackend:
     def __init__(self, spec: ModelSpec, device: str, threads: int) -> None:
         paddle = import_paddle(device)
         check_device(device, probe_build(paddle))
-        inference = paddle.inference
-        config = inference.Config(str(spec.program), str(spec.params))
-        config.disable_glog_info()
-        if spec.program.suffix == ".json":
-            # Without both, enable_memory_optim() fails on inference.json with "Not find
-            # predictor_id".
-            config.enable_new_ir(True)
-            config.enable_new_executor(True)
-        config.enable_memory_optim()
-        configure_device(config, device, threads)
         try:
-            self._predictor = inference.create_predictor(config)
-        except RuntimeError as error:
+            self._predictor = _create_predictor(paddle.inference, spec, device, threads)
+        except Exception as error:
+            # Paddle has an exception of Python's for each kind of its own, from IndexError to
+            # SystemError.
             raise ModelError(
-                f"Paddle cannot load {spec.directory} on {device}: {_last_line(error)}"
+                f"Paddle cannot load {spec.program} with {spec.params.name} on {device}: "
+                f"{last_line(error)}"
             ) from error
         inputs, outputs = self._predictor.get_input_names(), self._predictor.get_output_names()
         if len(inputs) != 1 or len(outputs) != 1:
@@ -70,7 +66,13 @@ class PaddleBackend:
         return scores
 
 
-def _last_line(error: Exception) -> str:
-    """Paddle's messages carry a C++ stack; what went wrong is in the end."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _create_predictor(inference: Any, spec: ModelSpec, device: str, threads: int) -> Any:  # noqa: ANN401 - a module without types
+    config = inference.Config(str(spec.program), str(spec.params))
+    config.disable_glog_info()
+    if spec.program.suffix == ".json":
+        # Without both, enable_memory_optim() fails on inference.json with "Not find predictor_id".
+        config.enable_new_ir(True)
+        config.enable_new_executor(True)
+    config.enable_memory_optim()
+    configure_device(config, device, threads)
+    return inference.create_predictor(config)

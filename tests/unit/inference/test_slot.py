@@ -1,0 +1,316 @@
+"""Real predictor processes: started, run, broken in every way, and always gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import pytest
+
+from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
+from worker.failpoints import Failpoints
+from worker.inference.predictor import load_predictor
+from worker.inference.slot import Slot
+from worker.model import ModelSpec, load_model_spec
+
+MakeSlot = Callable[..., Slot]
+Crops = list[npt.NDArray[np.uint8]]
+
+RED, GREEN, BLUE = (
+    np.full((224, 224, 3), colour, np.uint8) for colour in [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+)
+RAISES, CRASHES, HANGS = RED, GREEN, BLUE
+FAILPOINTS = Failpoints(
+    actions=(
+        ((255, 0, 0), "predictor.raise"),
+        ((0, 255, 0), "predictor.kill"),
+        ((0, 0, 255), "predictor.hang"),
+    )
+)
+BOUND = 10.0
+"""Seconds within which an ended process must be gone."""
+
+
+@pytest.fixture(scope="module")
+def shared(spec: ModelSpec) -> Iterator[Slot]:
+    """One slot for all tests that leave its process up, or do not mind when it starts anew."""
+    slot = Slot(
+        spec, "cpu", threads=1, capacity=4, timeout=30, start_timeout=60, failpoints=FAILPOINTS
+    )
+    yield slot
+    slot.kill()
+
+
+@pytest.fixture
+def slot(shared: Slot) -> Slot:
+    shared.start()
+    return shared
+
+
+def process(slot: Slot) -> psutil.Process:
+    assert slot.pid is not None
+    return psutil.Process(slot.pid)
+
+
+def gone(ended: psutil.Process) -> bool:
+    """Whether the process ends in time; one that waits to be reaped has not."""
+    try:
+        ended.wait(BOUND)
+    except psutil.TimeoutExpired:
+        return False
+    return not ended.is_running()
+
+
+def test_answers_are_those_of_a_predictor_in_this_process(
+    slot: Slot, spec: ModelSpec, crops: Crops
+) -> None:
+    scores, seconds = slot.run(crops)
+    expected = load_predictor(spec, "cpu", 1).scores(np.stack(crops))
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
+    assert 0 < seconds < BOUND
+    first, _ = slot.run(crops[:1])
+    assert first.shape == (1, 1000)
+    np.testing.assert_allclose(first[0], expected[0], rtol=0, atol=1e-5)
+
+
+def test_answers_are_copies_that_the_next_batch_does_not_change(slot: Slot, crops: Crops) -> None:
+    scores, _ = slot.run(crops[:1])
+    before = scores.copy()
+    slot.run(crops[1:2])
+    np.testing.assert_array_equal(scores, before)
+
+
+def test_starting_twice_keeps_the_process(slot: Slot) -> None:
+    pid = slot.pid
+    slot.start()
+    assert slot.pid == pid
+
+
+def test_an_error_of_the_network_leaves_the_process_up(slot: Slot, crops: Crops) -> None:
+    pid = slot.pid
+    with pytest.raises(PredictorError, match="RuntimeError: failpoint") as raised:
+        slot.run([*crops[:1], RAISES])
+    assert type(raised.value) is PredictorError
+    assert slot.running
+    assert slot.pid == pid
+    assert slot.run(crops[:1])[0].shape == (1, 1000)
+
+
+def test_a_crash_says_how_and_the_slot_can_start_anew(slot: Slot, crops: Crops) -> None:
+    ended = process(slot)
+    with pytest.raises(PredictorCrashedError, match="signal 9"):
+        slot.run([CRASHES])
+    assert gone(ended)
+    assert not slot.running
+    assert slot.pid is None
+    slot.start()
+    assert slot.run(crops[:1])[0].shape == (1, 1000)
+
+
+def test_a_process_killed_between_batches_is_noticed_by_the_next(slot: Slot, crops: Crops) -> None:
+    ended = process(slot)
+    ended.kill()
+    with pytest.raises(PredictorCrashedError, match="signal 9"):
+        slot.run(crops)
+    assert gone(ended)
+
+
+def test_a_process_that_hangs_is_killed_in_time(make_slot: MakeSlot, crops: Crops) -> None:
+    slot = make_slot(failpoints=FAILPOINTS, timeout=0.5)
+    slot.start()
+    ended = process(slot)
+    with pytest.raises(PredictorTimeoutError, match=r"within 0\.5 s and was killed"):
+        slot.run([*crops[:1], HANGS])
+    assert gone(ended)
+    assert not slot.running
+
+
+def test_a_stopped_process_counts_as_one_that_hangs(make_slot: MakeSlot, crops: Crops) -> None:
+    slot = make_slot(timeout=0.5)
+    slot.start()
+    ended = process(slot)
+    ended.suspend()
+    with pytest.raises(PredictorTimeoutError):
+        slot.run(crops)
+    assert gone(ended)
+
+
+def test_loading_for_too_long_ends_the_process(make_slot: MakeSlot) -> None:
+    slot = make_slot(start_timeout=0.05)
+    before = psutil.Process().children()
+    with pytest.raises(PredictorTimeoutError, match=r"within 0\.05 s"):
+        slot.start()
+    assert slot.pid is None
+    assert psutil.Process().children() == before
+
+
+def test_a_damaged_model_is_named_and_leaves_no_process(
+    make_slot: MakeSlot, model_dir: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    (model / "inference.pdiparams").write_bytes(b"no weights")
+    slot = make_slot(load_model_spec(model))
+    before = psutil.Process().children()
+    with pytest.raises(ModelError) as raised:
+        slot.start()
+    assert str(model / "inference.json") in str(raised.value)
+    assert slot.pid is None
+    assert psutil.Process().children() == before
+
+
+def test_ending_twice_is_ending_once(slot: Slot) -> None:
+    ended = process(slot)
+    slot.kill()
+    slot.kill()
+    assert gone(ended)
+    assert not slot.running
+
+
+def test_running_without_a_process_is_a_crash_not_a_wait(make_slot: MakeSlot, crops: Crops) -> None:
+    with pytest.raises(PredictorCrashedError, match="not running"):
+        make_slot().run(crops)
+
+
+def test_a_slot_that_is_forgotten_leaves_no_process(spec: ModelSpec) -> None:
+    slot = Slot(
+        spec, "cpu", threads=1, capacity=1, timeout=9, start_timeout=60, failpoints=Failpoints()
+    )
+    slot.start()
+    ended = process(slot)
+    del slot
+    assert gone(ended)
+
+
+def test_restarts_leak_no_descriptor_and_no_memory_map(make_slot: MakeSlot, crops: Crops) -> None:
+    slot = make_slot()
+
+    def held() -> tuple[int, int]:
+        this = psutil.Process()
+        return this.num_fds(), sum("memfd" in entry.path for entry in this.memory_maps(False))
+
+    before = held()
+    for _ in range(3):
+        slot.start()
+        slot.run(crops)
+        slot.kill()
+    assert held() == before
+
+
+def test_interrupting_a_busy_slot_ends_its_wait_and_it_stays_down(
+    make_slot: MakeSlot,
+) -> None:
+    slot = make_slot(failpoints=FAILPOINTS)
+    slot.start()
+    ended = process(slot)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            slot.run([HANGS])
+        except PredictorError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    slot.interrupt()
+    thread.join(BOUND)
+    assert not thread.is_alive()
+    assert isinstance(errors[0], PredictorCrashedError)
+    assert gone(ended)
+    before = psutil.Process().children()
+    with pytest.raises(PredictorCrashedError, match="interrupted"):
+        slot.start()
+    assert psutil.Process().children() == before
+
+
+def test_signals_to_the_whole_group_do_not_reach_the_batch(slot: Slot, crops: Crops) -> None:
+    # Loading Paddle sets handlers of its own, so being up is part of the test.
+    pid = slot.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
+    assert slot.run(crops[:1])[0].shape == (1, 1000)
+    assert slot.pid == pid
+
+
+def test_the_signals_of_the_worker_itself_stay_as_they_were(make_slot: MakeSlot) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(PredictorTimeoutError):
+        make_slot(start_timeout=0.01).start()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_what_a_crashing_network_prints_is_no_output_of_the_worker(
+    make_slot: MakeSlot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slot = make_slot()
+    slot.start()
+    # Paddle's own handler prints a stack.
+    process(slot).send_signal(signal.SIGSEGV)
+    assert gone(process(slot))
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "SIGSEGV" in printed.err
+
+
+def ended(adopted: psutil.Process) -> bool:
+    """Whether a process which is no child of this one ends in time; its zombie may be left."""
+    deadline = time.monotonic() + BOUND
+    while time.monotonic() < deadline:
+        with suppress(psutil.NoSuchProcess):
+            if adopted.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
+                continue
+        return True
+    return False
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from worker.failpoints import Failpoints
+from worker.inference.slot import Slot
+from worker.model import load_model_spec
+
+slot = Slot(load_model_spec(Path(sys.argv[1])), "cpu", threads=1, capacity=1, timeout=3600,
+            start_timeout=60, failpoints=Failpoints(actions=(((0, 0, 0), "predictor.hang"),)))
+slot.start()
+print(slot.pid, flush=True)
+if sys.argv[2] == "busy":
+    import numpy as np
+    slot.run([np.zeros((224, 224, 3), np.uint8)])
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_the_process_dies_with_a_worker_that_is_killed(model_dir: Path, state: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(model_dir), state],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as owner:
+        assert owner.stdout is not None
+        predictor = psutil.Process(int(owner.stdout.readline()))
+        assert predictor.is_running()
+        owner.kill()
+        assert ended(predictor)
+
+
+def test_any_number_of_labels_reaches_no_process(make_slot: MakeSlot, spec: ModelSpec) -> None:
+    many = replace(spec, labels=tuple(f"a long label of class {n}" for n in range(200_000)))
+    # Enough to fill the socket while the process is still loading, and so to wait without bound.
+    with pytest.raises(PredictorTimeoutError):
+        make_slot(many, start_timeout=0.01).start()
