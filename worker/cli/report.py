@@ -90,7 +90,9 @@ class Report:
             self._note(f"{plain['input_path']}: {error['message']}")
         match self._format:
             case Format.JSON:
-                self._line(json.dumps(plain, ensure_ascii=False))
+                line = json.dumps(plain, ensure_ascii=False)
+                # A file's name need not be UTF-8; what is not becomes JSON's own escape.
+                self._line(line.encode(errors="backslashreplace").decode())
             case Format.TEXT if error is None:
                 self._line(str(result))
             case Format.TABLE if error is None:

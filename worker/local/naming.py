@@ -36,7 +36,8 @@ def output_name(input_path: str | None) -> OutputName:
         # A server may call its image anything: only the last component counts, and no more than a
         # name is taken from it.
         path = unquote(urlsplit(input_path).path).replace("\\", "/").replace("\0", "")
-        name = PurePath(path).name or "image"
+        name = PurePath(path).name
+        name = "image" if name in ("", "..") else name
     else:
         name = PurePath(input_path).name
     parsed = PurePath(name)

@@ -198,13 +198,13 @@ def create_pipeline(
 
 def _placements(device: str | None) -> list[Placement]:
     """One per device, each with all cores; refuses what cannot be used here."""
-    paddle = import_paddle(device or "")
-    build = probe_build(paddle)
     cores = available_cores()
-    placements = place(device or default_device(build), 0, cores, cores)
+    # First, because loading Paddle takes a second.
+    placements = place(device, 0, cores, cores) if device is not None else []
+    build = probe_build(import_paddle(device or ""))
     for placement in placements:
         check_device(placement.device, build)
-    return placements
+    return placements or place(default_device(build), 0, cores, cores)
 
 
 def _raising(results: ResultsAndFailures) -> Results:

@@ -98,7 +98,8 @@ class ClassificationResult(dict[str, Any]):
         if target.suffix.lower() != ".json":
             target /= f"{self.output_name.stem}_res.json"
         text = json.dumps(self.json["res"], indent=indent, ensure_ascii=ensure_ascii)
-        return _write(target, text.encode())
+        # A file's name need not be UTF-8; what is not becomes JSON's own escape.
+        return _write(target, text.encode(errors="backslashreplace"))
 
     def save_to_img(self, save_path: str | Path) -> Path:
         """Write the picture with the best category's label and score, in the image's own size.

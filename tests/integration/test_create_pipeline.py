@@ -1,0 +1,303 @@
+"""The Python door with a real model: every kind of input, order, errors, and several devices."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from worker import create_pipeline
+from worker.demo.images import photographs
+from worker.errors import JobError, ModelError, Reason, SettingsError
+from worker.inference.placement import Placement
+from worker.local import FailedInput, ImageClassificationPipeline, PipelineConfig
+from worker.local.runners import SlotRunner, ThisProcess
+from worker.model import load_model_spec
+
+CAT, TIGER_CAT = "chelsea", 282
+
+
+@pytest.fixture(scope="module")
+def pipeline(model_dir: Path) -> Iterator[ImageClassificationPipeline]:
+    with create_pipeline(model=model_dir, device="cpu") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def photo() -> Path:
+    return next(photograph.path for photograph in photographs() if photograph.name == CAT)
+
+
+@pytest.fixture(scope="module")
+def pixels(photo: Path) -> npt.NDArray[np.uint8]:
+    """The photograph as OpenCV reads it, BGR."""
+    return np.asarray(cv2.imread(str(photo)), np.uint8)
+
+
+def test_photographs_are_what_they_show(pipeline: ImageClassificationPipeline) -> None:
+    known = photographs()
+    results = list(pipeline.predict([photograph.path for photograph in known], batch_size=4))
+    assert [result["input_path"] for result in results] == [str(each.path) for each in known]
+    assert [int(result["class_ids"][0]) for result in results] == [each.class_id for each in known]
+    assert all(len(result["scores"]) == 5 for result in results)
+
+
+def test_every_kind_of_input_gives_the_same(
+    pipeline: ImageClassificationPipeline,
+    photo: Path,
+    pixels: npt.NDArray[np.uint8],
+    tmp_path: Path,
+) -> None:
+    shutil.copy(photo, tmp_path)
+    bgra = np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)])
+    kinds: list[object] = [
+        photo,
+        str(photo),
+        str(tmp_path),
+        f"{tmp_path}/*.png",
+        photo.read_bytes(),
+        pixels,
+        bgra,
+        {"img": pixels},
+        [pixels],
+        iter([photo]),
+    ]
+    expected = next(pipeline.predict(photo)).json["res"]
+    assert expected["class_ids"][0] == TIGER_CAT
+    for kind in kinds:
+        (result,) = pipeline.predict(kind)
+        plain = result.json["res"]
+        assert plain["class_ids"] == expected["class_ids"]
+        assert plain["scores"] == expected["scores"]
+        np.testing.assert_array_equal(result["input_img"][..., ::-1], pixels)
+
+
+def test_grey_arrays_are_grey_images(
+    pipeline: ImageClassificationPipeline, pixels: npt.NDArray[np.uint8]
+) -> None:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    flat, replicated = pipeline.predict([grey, cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)])
+    assert flat.json["res"] == replicated.json["res"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_order_and_answers_do_not_depend_on_the_batch(
+    pipeline: ImageClassificationPipeline, batch_size: int
+) -> None:
+    paths = [photograph.path for photograph in photographs()][:5]
+    alone = [next(pipeline.predict(path)) for path in paths]
+    together = list(pipeline.predict(paths, batch_size=batch_size))
+    for one, other in zip(alone, together, strict=True):
+        assert one["input_path"] == other["input_path"]
+        np.testing.assert_array_equal(one["class_ids"], other["class_ids"])
+        np.testing.assert_allclose(one["scores"], other["scores"], atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("topk", "count"), [(None, 5), (0, 5), (1, 1), (3, 3), (1000, 1000), (5000, 1000)]
+)
+def test_topk(
+    pipeline: ImageClassificationPipeline, photo: Path, topk: int | None, count: int
+) -> None:
+    (result,) = pipeline.predict(photo, topk=topk)
+    assert len(result["class_ids"]) == len(result["scores"]) == len(result["label_names"]) == count
+    assert (np.diff(result["scores"]) <= 0).all()
+
+
+def test_a_pipelines_own_topk_and_batch_size_are_its_defaults(
+    model_dir: Path, photo: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"Pipeline: {{model: {json.dumps(str(model_dir))}, batch_size: 4, topk: 2}}")
+    with create_pipeline(file) as made:
+        assert made.config == PipelineConfig(model=str(model_dir), batch_size=4, topk=2)
+        assert len(next(made.predict(photo))["class_ids"]) == 2
+        assert len(next(made.predict(photo, topk=3))["class_ids"]) == 3
+    with create_pipeline(file, topk=1, batch_size=2) as made:
+        assert made.config.batch_size == 2
+        assert len(next(made.predict(photo))["class_ids"]) == 1
+
+
+def test_a_configuration_itself_is_taken(model_dir: Path, photo: Path) -> None:
+    module = {"model_name": "EfficientNet-Lite0", "model_dir": str(model_dir), "topk": 1}
+    config = {
+        "pipeline_name": "image_classification",
+        "SubModules": {"ImageClassification": module},
+    }
+    with create_pipeline(config=config, device="cpu") as made:
+        assert next(made.predict(photo))["class_ids"].tolist() == [TIGER_CAT]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"topk": -1}, ValueError, "topk is -1; it must be 1 or more, or 0 for the model's own"),
+        ({"topk": 2.5}, TypeError, "float"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0; it must be 1 or more"),
+        ({"batch_size": "4"}, TypeError, "str"),
+        ({"on_error": "ignore"}, ValueError, "on_error is 'ignore'; it must be 'raise' or 'yield'"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_the_call_itself(
+    pipeline: ImageClassificationPipeline,
+    arguments: dict[str, object],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        pipeline.predict("a.jpg", **arguments)  # type: ignore[call-overload]
+
+
+def test_a_bad_image_raises_in_its_turn(
+    pipeline: ImageClassificationPipeline, photo: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no image")
+    results = pipeline.predict([photo, bad, photo], batch_size=3)
+    assert next(results)["input_path"] == str(photo)
+    with pytest.raises(JobError, match=r"bad\.jpg: the file is no image") as refused:
+        next(results)
+    assert refused.value.reason is Reason.NOT_AN_IMAGE
+
+
+def test_or_leaves_a_failure_in_its_place(
+    pipeline: ImageClassificationPipeline, photo: Path
+) -> None:
+    given = ["missing.jpg", photo, np.zeros((2, 2), np.float64), photo, "*.nothing"]
+    results = list(pipeline.predict(given, batch_size=2, on_error="yield"))
+    assert [isinstance(result, FailedInput) for result in results] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert [result.json["res"]["input_path"] for result in results] == [
+        "missing.jpg",
+        str(photo),
+        None,
+        str(photo),
+        "*.nothing",
+    ]
+
+
+def test_an_endless_stream_is_read_frame_by_frame(
+    pipeline: ImageClassificationPipeline, pixels: npt.NDArray[np.uint8]
+) -> None:
+    taken = 0
+
+    def camera() -> Iterator[npt.NDArray[np.uint8]]:
+        nonlocal taken
+        frame = pixels.copy()
+        while True:
+            taken += 1
+            yield frame
+            frame[:] = 0  # as cameras do: the next one in the same memory
+
+    results = pipeline.predict(camera())
+    first = next(results)
+    assert taken == 1
+    assert next(results) is not first
+    assert taken == 2
+    assert first["class_ids"][0] == TIGER_CAT
+    assert first["input_img"].any()
+
+
+def test_threads_may_share_a_pipeline(
+    pipeline: ImageClassificationPipeline,
+) -> None:
+    known = photographs()[:6]
+
+    def top(path: Path) -> int:
+        return int(next(pipeline.predict(path))["class_ids"][0])
+
+    with ThreadPoolExecutor(4) as threads:
+        tops = list(threads.map(top, [photograph.path for photograph in known]))
+    assert tops == [photograph.class_id for photograph in known]
+
+
+def test_it_works_within_a_running_event_loop(
+    pipeline: ImageClassificationPipeline, photo: Path
+) -> None:
+    async def notebook() -> int:
+        return int(next(pipeline.predict(photo))["class_ids"][0])
+
+    assert asyncio.run(notebook()) == TIGER_CAT
+
+
+def test_several_devices_share_each_batch(model_dir: Path) -> None:
+    spec = load_model_spec(model_dir)
+    crops = list(np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8))
+    two = SlotRunner(spec, [Placement("cpu", 1)] * 2)
+    try:
+        assert two.width == 2
+        here = ThisProcess(spec, Placement("cpu", 1))
+        for count in (5, 1):
+            np.testing.assert_allclose(
+                two.scores(crops[:count]), here.scores(crops[:count]), atol=2e-4
+            )
+        two._slots[1].kill()  # as a crash would
+        assert len(two.scores(crops)) == 5
+    finally:
+        two.close()
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "message"),
+    [
+        ("gpu:0", ModelError, "gpu:0: the installed paddlepaddle has no CUDA"),
+        ("gpu:0,1", ModelError, "gpu:0: the installed paddlepaddle has no CUDA"),
+        ("npu:0", ModelError, "npu:0: Paddle's plug-in for NPUs is missing"),
+        ("cpu:0", SettingsError, "device 'cpu:0' is not known"),
+        ("tpu", SettingsError, "device 'tpu' is not known: use cpu, gpu:0"),
+    ],
+)
+def test_a_device_is_refused_before_the_model_is_looked_at(
+    device: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        create_pipeline(model="no-such-model", device=device)
+
+
+def test_a_model_that_is_nowhere_is_named() -> None:
+    with pytest.raises(ModelError, match="'no-such-model'"):
+        create_pipeline(model="no-such-model", device="cpu")
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, worker; "
+        "print(sorted({'numpy', 'cv2', 'paddle', 'aiohttp', 'pydantic'} & sys.modules.keys())); "
+        "print(callable(worker.create_pipeline), hasattr(worker, 'nothing'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == ["[]", "True False"]
+
+
+def test_an_interpreter_ends_without_close(model_dir: Path, photo: Path) -> None:
+    program = (
+        "import sys; from worker import create_pipeline; "
+        "made = create_pipeline(model=sys.argv[1], device='cpu'); "
+        "print(next(made.predict([sys.argv[2]] * 20))['class_ids'][0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", program, str(model_dir), str(photo)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"{TIGER_CAT}\n"
+    assert not done.stderr

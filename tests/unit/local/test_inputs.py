@@ -1,0 +1,142 @@
+"""What a caller may pass, and which images that is; no image is opened."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worker.errors import JobError, Reason
+from worker.jobs import RawImage, UrlImage
+from worker.local.inputs import Source, find_sources
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A directory with images in subdirectories, and with what is not to be taken for one."""
+    for name in (
+        "b.jpg",
+        "a.PNG",
+        "sub/c.webp",
+        "sub/deeper/d.tiff",
+        "notes.txt",
+        "noext",
+        ".hidden.jpg",
+        ".cache/e.jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def paths(given: object) -> list[str | None]:
+    return [source.input_path for source in find_sources(given)]
+
+
+def test_an_array_is_one_image_and_stays_the_same_object() -> None:
+    array = np.zeros((2, 2, 3), np.uint8)
+    (source,) = find_sources(array)
+    assert source.input_path is None
+    assert source.content is array
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_an_encoded_image(kind: type) -> None:
+    (source,) = find_sources(kind(b"\xff\xd8"))
+    assert source == Source(None, RawImage(b"\xff\xd8"))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/a.jpg?x=1", "HTTP://example.com/a", "ftp://example.com/a.jpg"]
+)
+def test_urls_are_told_from_paths(url: str) -> None:
+    assert list(find_sources(url)) == [Source(url, UrlImage(url))]
+
+
+def test_a_named_file_is_taken_whatever_it_is_called(photos: Path) -> None:
+    for name in ("noext", "notes.txt", ".hidden.jpg", "missing.jpg"):
+        assert paths(str(photos / name)) == paths(photos / name) == [str(photos / name)]
+
+
+def test_a_directory_is_its_images_sorted_and_without_hidden_ones(photos: Path) -> None:
+    found = [str(photos / name) for name in ("a.PNG", "b.jpg", "sub/c.webp", "sub/deeper/d.tiff")]
+    assert paths(str(photos)) == paths(photos) == found
+
+
+def test_a_directory_without_images_is_an_error_of_its_own(tmp_path: Path) -> None:
+    (source,) = find_sources(tmp_path)
+    assert source.input_path == str(tmp_path)
+    assert isinstance(source.content, JobError)
+    assert source.content.reason is Reason.NOT_FOUND
+    assert source.content.message.startswith("the directory holds no images (.bmp .gif")
+
+
+def test_patterns_are_expanded_sorted(photos: Path) -> None:
+    assert paths(f"{photos}/*.[jP]*") == [str(photos / name) for name in ("a.PNG", "b.jpg")]
+    assert paths(f"{photos}/**/*.tiff") == [str(photos / "sub/deeper/d.tiff")]
+    assert paths(f"{photos}/s*") == [str(photos / "sub/c.webp"), str(photos / "sub/deeper/d.tiff")]
+
+
+def test_a_pattern_without_matches_is_an_error_of_its_own(photos: Path) -> None:
+    (source,) = find_sources(f"{photos}/*.gif")
+    assert isinstance(source.content, JobError)
+    assert source.content.message == "no file matches the pattern"
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "a[1].jpg").touch()
+    assert paths(f"{tmp_path}/a[1].jpg") == [f"{tmp_path}/a[1].jpg"]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "null\0character.jpg"])
+def test_what_cannot_be_a_files_name_is_left_to_the_reader(name: str) -> None:
+    assert paths(name) == [name]
+
+
+def test_a_dict_holds_one_of_the_others(photos: Path) -> None:
+    assert paths({"img": str(photos / "b.jpg")}) == [str(photos / "b.jpg")]
+    assert paths({"img": [photos / "b.jpg", np.zeros((1, 1, 3), np.uint8)]}) == [
+        str(photos / "b.jpg"),
+        None,
+    ]
+
+
+@pytest.mark.parametrize("given", [{}, {"image": "a.jpg"}, {"img": "a.jpg", "topk": 5}])
+def test_another_dict_is_refused(given: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=r"pass \{'img': image\}"):
+        list(find_sources(given))
+
+
+def test_lists_hold_all_kinds_in_order(photos: Path) -> None:
+    given = [
+        np.zeros((1, 1, 3), np.uint8),
+        str(photos / "sub"),
+        ("https://example.com/a.jpg", [photos / "b.jpg"]),
+    ]
+    assert paths(given) == [
+        None,
+        str(photos / "sub/c.webp"),
+        str(photos / "sub/deeper/d.tiff"),
+        "https://example.com/a.jpg",
+        str(photos / "b.jpg"),
+    ]
+
+
+def test_an_endless_iterator_is_read_as_far_as_asked() -> None:
+    def frames() -> Iterator[str]:
+        for number in itertools.count():
+            assert number < 3, "read too far"
+            yield f"{number}.jpg"
+
+    found = find_sources(frames())
+    assert [next(found).input_path for _ in range(3)] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize("given", [5, 1.5, None, ["a.jpg", 5], object()])
+def test_what_is_no_image_is_refused(given: object) -> None:
+    with pytest.raises(TypeError, match=r"is no image: pass a uint8 array, a path, a URL"):
+        list(find_sources(given))
