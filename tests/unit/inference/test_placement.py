@@ -66,7 +66,8 @@ def test_one_slot_for_each_listed_device(device: str, slots: int, expected: list
 
 
 @pytest.mark.parametrize(
-    "device", ["", "cpu:0", "gpu:", "gpu:a", "gpu:0,", "gpu:-1", "tpu:0", "GPU:0", "gpu:0 ", "gpu\n"]
+    "device",
+    ["", "cpu:0", "gpu:", "gpu:a", "gpu:0,", "gpu:-1", "tpu:0", "GPU:0", "gpu:0 ", "gpu\n"],
 )
 def test_a_malformed_device_is_refused_with_examples(device: str) -> None:
     with pytest.raises(SettingsError, match=r"is not known: use cpu, gpu:0"):
