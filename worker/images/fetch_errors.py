@@ -22,8 +22,7 @@ _GONE = frozenset({404, 410})
 class ForbiddenAddressError(OSError):
     """The address is not allowed.
 
-    An `OSError`, so that a name's other addresses are tried; its text is always the same, so that
-    aiohttp passes the first one on instead of a summary when all were forbidden.
+    An `OSError`, as that makes aiohttp try the name's other addresses before it gives up.
 
     Attributes:
         verdict: the error for the job, which names the address.

@@ -20,6 +20,7 @@ _APP1, _SOS, _EOI = 0xE1, 0xDA, 0xD9
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Start-of-frame markers; C4, C8 and CC are tables and an extension."""
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 # In entropy-coded data FF is followed by 00 (a stuffed FF) or by D0 to D7 (restarts).
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 
@@ -47,18 +48,23 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     """
     size: tuple[int, int] | None = None
     orientation: int | None = None
+    components, several_scans = 0, True
     for marker, start, end in _segments(data):
         if marker == _APP1 and orientation is None and data.startswith(b"Exif\0\0", start):
             orientation = _orientation(data[start + 6 : end])
         elif marker in _FRAMES and end - start >= 6:
             height = int.from_bytes(data[start + 1 : start + 3], "big")
             size = (int.from_bytes(data[start + 3 : start + 5], "big"), height)
+            components = data[start + 5]
+            several_scans = marker in _PROGRESSIVE
         elif marker == _SOS:
+            # A sequential image whose first scan has all components has no other scan.
+            several_scans = several_scans or data[start : start + 1] != bytes([components])
             break
     if size is None:
         raise ValueError("it ends before its frame header")
     # Counting bytes also counts thumbnails and trailing data; only a suspicious file is walked.
-    if data.count(b"\xff\xda") > MAX_SCANS and _has_too_many_scans(data):
+    if several_scans and data.count(b"\xff\xda") > MAX_SCANS and _has_too_many_scans(data):
         raise ValueError(f"it has more than {MAX_SCANS} scans")
     return JpegHeader(size[0], size[1], orientation or 1)
 

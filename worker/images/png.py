@@ -18,7 +18,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 65_536
 """Most chunks of a file; encoders put at least 8 KB of pixels into one."""
 
-_STILL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"})
+_STILL = frozenset({b"IHDR", b"PLTE", b"eXIf", b"IDAT", b"IEND"})
 """The chunks that decide about pixels; eXIf holds the orientation."""
 
 

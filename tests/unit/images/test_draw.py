@@ -131,20 +131,24 @@ def test_the_quality_is_the_callers() -> None:
 
 
 def test_threads_draw_what_one_draws() -> None:
-    """A font shared between threads gets some glyphs wrong: see `_Fonts`."""
-    labels = [
-        f"{chr(0x4E00 + 7 * number)}{chr(0x5E00 + 5 * number)} {number}" for number in range(40)
-    ]
-    picture = plain(320, 240)
-    expected = [draw(picture, label, 0.5, 85) for label in labels]
+    """A font shared between threads gets a glyph wrong in a thousand: see `_Fonts`."""
+    labels = [f"{chr(0x4E00 + 7 * n)}{chr(0x5E00 + 5 * n)} {n}" for n in range(60)]
+    pictures = [plain(300 + 9 * n, 120 + n) for n in range(6)]  # each has its own font size
+    expected = {
+        (label, number): draw(picture, label, 0.5, 85)
+        for label in labels
+        for number, picture in enumerate(pictures)
+    }
     wrong: list[str] = []
 
-    def work() -> None:
-        for label, picture_bytes in zip(labels, expected, strict=True):
-            if draw(picture, label, 0.5, 85) != picture_bytes:
-                wrong.append(label)
+    def work(seed: int) -> None:
+        for step in range(4 * len(labels)):
+            label = labels[(step * (seed + 1) + seed * 7) % len(labels)]
+            for number, picture in enumerate(pictures):
+                if draw(picture, label, 0.5, 85) != expected[label, number]:
+                    wrong.append(label)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,7 +161,9 @@ def test_threads_draw_what_one_draws() -> None:
     [
         ((6000, 4000), 1024, (1024, 683)),
         ((4000, 6000), 1024, (683, 1024)),
+        ((4001, 3001), 500, (500, 375)),
         ((2000, 1), 100, (100, 1)),
+        ((3, 2001), 100, (1, 100)),
         ((1024, 1024), 1024, (1024, 1024)),
         ((1, 1), 32, (1, 1)),
     ],
@@ -167,3 +173,16 @@ def test_shrink(size: tuple[int, int], side: int, expected: tuple[int, int]) -> 
     small = shrink(picture, side)
     assert small.shape == (expected[1], expected[0], 3)
     assert (small is picture) == (max(size) <= side)
+
+
+def test_shrink_averages_and_does_not_pick() -> None:
+    """Every pixel counts: a fine checkerboard becomes grey, and edges stay where they were."""
+    board = np.zeros((1200, 1600, 3), np.uint8)
+    board[::2, ::2] = board[1::2, 1::2] = 255
+    small = shrink(board, 200)
+    assert np.abs(small.astype(int) - 127).max() <= 1
+    halves = np.zeros((1201, 1601, 3), np.uint8)
+    halves[:, 800:] = 255
+    small = shrink(halves, 160)
+    assert small[60, 78].max() < 20
+    assert small[60, 82].min() > 235
