@@ -218,7 +218,7 @@ def _image(body: Mapping[str, Any]) -> ImageSource:
 
 
 def _job_id(where: str, value: object) -> str | None:
-    if value is None or value == "":
+    if value is None:
         return None
     if not isinstance(value, str):
         raise _wrong(where, "a string", value)

@@ -172,7 +172,7 @@ class KafkaSettings(Group):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        # In floating point 0.3 * 3 is more than 0.9, which must not refuse an exact third.
+        # In floating point 0.1 * 3 is more than 0.3, which must not refuse an exact third.
         if self.heartbeat_interval * 3 > self.session_timeout * (1 + 1e-9):
             raise ValueError("heartbeat_interval must be at most a third of session_timeout")
         if len({self.jobs_topic, self.results_topic, self.dead_letters_topic}) < 3:

@@ -280,7 +280,7 @@ def test_settings_that_do_not_go_together(overrides: Sequence[str], expected: st
 
 
 def test_an_exact_third_is_at_most_a_third() -> None:
-    load(overrides=["kafka.heartbeat_interval=0.3", "kafka.session_timeout=0.9"], environ=NOTHING)
+    load(overrides=["kafka.heartbeat_interval=0.1", "kafka.session_timeout=0.3"], environ=NOTHING)
 
 
 def test_all_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
