@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
 
-__all__ = ["CACHE_VARIABLE", "cache_directory", "sha256_of"]
+__all__ = ["CACHE_VARIABLE", "cache_directory", "exclusive", "sha256_of", "write_whole"]
 
 CACHE_VARIABLE = "CLASSIFY_WORKER_CACHE"
 
@@ -29,3 +33,45 @@ def sha256_of(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock that only one thread of one process at a time can hold; waits for it.
+
+    The lock ends with its process, however that ends. The file stays: who removed it could let two
+    in, one on the old file and one on a new one.
+
+    Raises:
+        OSError: the file cannot be made, or its file system has no locks.
+    """
+    with path.open("ab") as file:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - not on other platforms
+
+            while True:
+                # Gives up with an error after ten attempts, a second apart.
+                with contextlib.suppress(OSError):
+                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+        else:
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that readers see whole or not at all, also when several write it at once.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from worker.cache import cache_directory
 from worker.errors import ModelError
+from worker.inference.agreement import trusted
 from worker.inference.backends import Backend, last_line
-from worker.inference.backends.paddle import PaddleBackend
+from worker.inference.backends.paddle import PaddleBackend, onednn_version
+from worker.inference.verdicts import VerdictStore
 from worker.model import ModelSpec
 
 __all__ = ["Predictor", "load_predictor"]
@@ -51,6 +54,11 @@ class Predictor:
         """Number of classes that the network tells apart."""
         return self._classes
 
+    @property
+    def backend(self) -> str:
+        """What computes: `paddle`, `paddle+onednn`."""
+        return self._backend.name
+
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities `[N, C] float32` for `[N, H, W, 3] uint8` RGB crops.
 
@@ -89,12 +97,19 @@ class Predictor:
 
 
 def load_predictor(spec: ModelSpec, device: str, threads: int) -> Predictor:
-    """Load a model onto a device.
+    """Load a model onto a device, on CPU with oneDNN if that answers this model rightly.
 
     Raises:
         ModelError: the backend cannot load it, or it is no classifier of the given size.
     """
-    return Predictor(spec, PaddleBackend(spec, device, threads))
+    if device != "cpu":
+        return Predictor(spec, PaddleBackend(spec, device, threads))
+    return trusted(
+        lambda: Predictor(spec, PaddleBackend(spec, device, threads)),
+        lambda: Predictor(spec, PaddleBackend(spec, device, threads, onednn=False)),
+        spec.input_size,
+        VerdictStore(cache_directory() / "agreement", spec.digest, onednn_version()),
+    )
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

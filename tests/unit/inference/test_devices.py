@@ -79,6 +79,13 @@ def test_cpu_configuration_is_in_force_in_paddle() -> None:
     assert config.cpu_math_library_num_threads() == 3
 
 
+def test_without_onednn_paddles_own_kernels_compute() -> None:
+    config = import_paddle("cpu").inference.Config()
+    configure_device(config, "cpu", threads=3, onednn=False)
+    assert not config.mkldnn_enabled()
+    assert config.cpu_math_library_num_threads() == 3
+
+
 def test_the_installed_build_has_the_cpu_alone() -> None:
     build = probe_build(import_paddle("cpu"))
     assert build == CPU_BUILD

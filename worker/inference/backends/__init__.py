@@ -13,6 +13,11 @@ __all__ = ["Backend", "last_line"]
 class Backend(Protocol):
     """A loaded network on a device, used by one thread at a time."""
 
+    @property
+    def name(self) -> str:
+        """What computes, for logs and metrics."""
+        ...
+
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scores `[N, C] float32` for images `[N, 3, H, W] float32`, normalised, RGB.
 

@@ -139,20 +139,31 @@ def default_device(build: PaddleBuild) -> str:
     return "gpu:0" if build.devices.get("gpu") else "cpu"
 
 
-def configure_device(config: Any, device: str, threads: int) -> None:  # noqa: ANN401 - untyped
+def configure_device(
+    config: Any,  # noqa: ANN401 - untyped
+    device: str,
+    threads: int,
+    *,
+    onednn: bool = True,
+) -> None:
     """Make `config` run on `device`.
 
     Args:
         config: a `paddle.inference.Config`.
         device: `cpu`, or `gpu:N` and the like with one index.
         threads: threads of the math library on CPU.
+        onednn: whether oneDNN computes on CPU, as in the reference, or Paddle's own kernels.
     """
     kind, _, index = device.partition(":")
     match kind:
         case "cpu":
             config.disable_gpu()
-            config.enable_mkldnn()
-            config.set_mkldnn_cache_capacity(ONEDNN_SHAPES)
+            if onednn:
+                config.enable_mkldnn()
+                config.set_mkldnn_cache_capacity(ONEDNN_SHAPES)
+            else:
+                # Otherwise it is on: Paddle's default.
+                config.disable_mkldnn()
             config.set_cpu_math_library_num_threads(threads)
         case "gpu":
             config.enable_use_gpu(GPU_MEMORY_MIB, int(index or 0))

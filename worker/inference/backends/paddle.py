@@ -21,7 +21,7 @@ from worker.inference.backends.devices import (
 )
 from worker.model import ModelSpec
 
-__all__ = ["PaddleBackend"]
+__all__ = ["PaddleBackend", "onednn_version"]
 
 
 class PaddleBackend:
@@ -30,17 +30,25 @@ class PaddleBackend:
     Args:
         device: `cpu`, or `gpu:N` and the like with one index.
         threads: CPU threads of the math library.
+        onednn: whether oneDNN computes on CPU, or Paddle's own kernels: several times slower, and
+            never wrong.
+
+    Attributes:
+        name: `paddle`, or `paddle+onednn`.
 
     Raises:
         ModelError: the device is not available, Paddle cannot load the files, or the network's
             inputs and outputs are not those of a classifier.
     """
 
-    def __init__(self, spec: ModelSpec, device: str, threads: int) -> None:
+    def __init__(self, spec: ModelSpec, device: str, threads: int, *, onednn: bool = True) -> None:
+        self.name = "paddle+onednn" if onednn and device == "cpu" else "paddle"
         paddle = import_paddle(device)
         check_device(device, probe_build(paddle))
         try:
-            self._predictor = _create_predictor(paddle.inference, spec, device, threads)
+            self._predictor = _create_predictor(
+                paddle.inference, spec, device, threads, onednn=onednn
+            )
         except Exception as error:
             # Paddle has an exception of Python's for each kind of its own, from IndexError to
             # SystemError.
@@ -66,7 +74,19 @@ class PaddleBackend:
         return scores
 
 
-def _create_predictor(inference: Any, spec: ModelSpec, device: str, threads: int) -> Any:  # noqa: ANN401 - a module without types
+def onednn_version() -> str:
+    """Names the kernels that compute on CPU: other ones may answer otherwise."""
+    return f"paddle+onednn {import_paddle('cpu').__version__}"
+
+
+def _create_predictor(
+    inference: Any,  # noqa: ANN401 - a module without types
+    spec: ModelSpec,
+    device: str,
+    threads: int,
+    *,
+    onednn: bool,
+) -> Any:  # noqa: ANN401
     config = inference.Config(str(spec.program), str(spec.params))
     config.disable_glog_info()
     if spec.program.suffix == ".json":
@@ -74,5 +94,5 @@ def _create_predictor(inference: Any, spec: ModelSpec, device: str, threads: int
         config.enable_new_ir(True)
         config.enable_new_executor(True)
     config.enable_memory_optim()
-    configure_device(config, device, threads)
+    configure_device(config, device, threads, onednn=onednn)
     return inference.create_predictor(config)

@@ -1,0 +1,113 @@
+"""The catalogue of the zoo: `models.yaml` beside this file, read when it is first asked for."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+from worker.model import Crop, Resize
+
+__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "nearest_names"]
+
+
+@dataclass(frozen=True, slots=True)
+class ZooModel:
+    """One published model.
+
+    Attributes:
+        top1: accuracy on ImageNet-1k's validation set, in percent.
+        gpu_ms: milliseconds for one image on a Tesla T4.
+        cpu_ms: the same on a Xeon Gold 5117 with 8 threads; None when not published.
+        size: of the weights, in bytes, as rounded by the publisher.
+        resize: what its `inference.yml` says, as is `crop`.
+    """
+
+    name: str
+    family: str
+    top1: float
+    gpu_ms: float
+    cpu_ms: float | None
+    size: int
+    resize: Resize
+    crop: Crop
+
+    @property
+    def archive(self) -> str:
+        """The archive's file name on the official host, and on any mirror of it."""
+        return f"{self.name}_infer.tar"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the publisher keeps what belongs to the models; each ends with a slash.
+
+    Attributes:
+        archives: of inference models, `NAME_infer.tar`.
+        archives_beta2: the same models as PaddlePaddle 3.0.0-beta2 exported them.
+        weights: to train further, `NAME_pretrained.pdparams`.
+    """
+
+    archives: str
+    archives_beta2: str
+    weights: str
+
+
+@functools.cache
+def catalogue() -> Mapping[str, ZooModel]:
+    """All models by name, family by family."""
+    document = _document()
+    return MappingProxyType(
+        {
+            name: _model(name, family, row, document["inputs"])
+            for family, rows in document["models"].items()
+            for name, row in rows.items()
+        }
+    )
+
+
+def addresses() -> Addresses:
+    """Where the models are published."""
+    return Addresses(**_document()["addresses"])
+
+
+def nearest_names(name: str, count: int = 3) -> list[str]:
+    """The names in the catalogue that are most like `name`, best first; maybe none."""
+    # People leave out or mix up separators and case more than anything else.
+    plain = {_plain(known): known for known in catalogue()}
+    found = difflib.get_close_matches(_plain(name), plain, count, cutoff=0.6)
+    return [plain[match] for match in found]
+
+
+def _plain(name: str) -> str:
+    return "".join(sign for sign in name.casefold() if sign.isalnum())
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("models.yaml").read_text("utf-8")
+    document: dict[str, Any] = yaml.safe_load(text)
+    return document
+
+
+def _model(
+    name: str, family: str, row: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]
+) -> ZooModel:
+    prepared = inputs[row["input"]]
+    interpolation: Literal["bilinear", "bicubic"] = prepared["interpolation"]
+    return ZooModel(
+        name=name,
+        family=family,
+        top1=float(row["top1"]),
+        gpu_ms=row["gpu_ms"],
+        cpu_ms=row["cpu_ms"],
+        size=round(row["mib"] * 2**20),
+        resize=Resize(prepared["resize_short"], None, interpolation, prepared["backend"]),
+        crop=Crop(prepared["crop"], prepared["crop"]),
+    )
