@@ -14,6 +14,10 @@ from worker.images.tiff import first_directory
 __all__ = ["Header", "damaged", "read_header"]
 
 
+_RUN_LENGTHS = frozenset({1, 2})
+"""Compression methods of BMP: run lengths of 8 and of 4 bits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a file's header announces.
@@ -82,6 +86,12 @@ def _webp(data: bytes) -> Header:
 def _bmp(data: bytes) -> Header:
     if _number(data, 14, 4) == 12:
         return Header(ImageFormat.BMP, _number(data, 18, 2), _number(data, 20, 2))
+    # OpenCV takes a run-length encoded file that is cut off for a whole one; such a file must say
+    # where its pixels begin and how many bytes they take.
+    if _number(data, 30, 4) in _RUN_LENGTHS and _number(data, 10, 4) + _number(data, 34, 4) > len(
+        data
+    ):
+        raise ValueError("its end is missing")
     # A negative height means rows from top to bottom.
     width, height = (_number(data, at, 4, signed=True) for at in (18, 22))
     return Header(ImageFormat.BMP, width, abs(height))

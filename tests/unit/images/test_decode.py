@@ -3,7 +3,6 @@ from __future__ import annotations
 import struct
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,12 +12,15 @@ import pytest
 from PIL import Image
 
 from tests.unit.images.make import (
+    bmp_run_length,
     encode,
     encode_cv2,
     noise,
     oriented,
     pillow_bgr,
+    png_chunk,
     png_header,
+    png_interlaced,
 )
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
@@ -38,6 +40,7 @@ EXACT = {
     "BMP grey": encode(GREY, "BMP"),
     "BMP 1 bit": encode(GREY.convert("1"), "BMP"),
     "BMP palette": encode(PICTURE.quantize(32), "BMP"),
+    "BMP run-length encoded": bmp_run_length(np.asarray(GREY)),
     "BMP 32 bit": encode(HALF_CLEAR, "BMP"),
     "GIF": encode(PICTURE.quantize(32), "GIF"),
     "GIF interlaced": encode(PICTURE.quantize(32), "GIF", interlace=1),
@@ -49,6 +52,7 @@ EXACT = {
     "PNG palette": encode(PICTURE.quantize(32), "PNG"),
     "PNG palette of 4 bit": encode(PICTURE.quantize(12), "PNG", bits=4),
     "PNG palette with transparency": encode(PICTURE.quantize(32), "PNG", transparency=3),
+    "PNG interlaced": png_interlaced(RGB),
     "PNG 1 bit": encode(GREY.convert("1"), "PNG"),
     "PNG 16 bit": encode_cv2(SIXTEEN, ".png"),
     "PNG 16 bit grey": encode_cv2(SIXTEEN[:, :, 0], ".png"),
@@ -228,11 +232,6 @@ def test_a_scan_that_ends_early_is_refused_although_the_file_has_an_end(
 def test_zeros_instead_of_the_rest_are_refused(limits: DecodeSettings) -> None:
     data = EXACT["JPEG"]
     assert refusal(data[: len(data) // 2] + bytes(len(data)), limits).reason is Reason.CORRUPT_IMAGE
-
-
-def png_chunk(kind: bytes, content: bytes) -> bytes:
-    body = kind + content
-    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
 
 def test_an_animated_png_whose_still_image_is_no_frame(limits: DecodeSettings) -> None:
