@@ -16,7 +16,7 @@ from yarl import URL
 
 from worker.errors import JobError, Reason
 
-__all__ = ["AddressPolicy", "parse_url"]
+__all__ = ["AddressPolicy", "parse_redirect", "parse_url"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -127,6 +127,27 @@ def parse_url(text: str) -> URL:
     # Kept byte for byte when it can be sent as it is: a signature covers the exact spelling, and
     # normalising rewrites %20 and the like.
     return URL(text, encoded=True) if _SENDABLE.fullmatch(text) else url
+
+
+def parse_redirect(url: URL, location: str | None) -> URL:
+    """Where `url` redirects to, from an answer's `Location`.
+
+    Raises:
+        JobError: `FETCH_REFUSED` when that is nowhere, cannot be fetched, or leaves https for http.
+    """
+    if not location:
+        raise JobError(Reason.FETCH_REFUSED, "the image's server redirects without saying where to")
+    try:
+        target = parse_url(str(url.join(URL(location, encoded=True))))
+    except (JobError, ValueError) as error:
+        raise JobError(
+            Reason.FETCH_REFUSED, f"the URL redirects to an address that cannot be used: {error}"
+        ) from error
+    if url.scheme == "https" and target.scheme == "http":
+        raise JobError(
+            Reason.FETCH_REFUSED, "the URL redirects from https to http; use the final address"
+        )
+    return target
 
 
 def _literal(host: str) -> Address | None:

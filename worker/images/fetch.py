@@ -13,10 +13,9 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
-from yarl import URL
 
 from worker.errors import JobError, Reason, Stage
-from worker.images.addresses import AddressPolicy, parse_url
+from worker.images.addresses import AddressPolicy, parse_redirect, parse_url
 from worker.images.backoff import backoff_delay, parse_retry_after
 from worker.images.fetch_errors import ForbiddenAddressError, StatusError, explain
 from worker.images.host_limit import HostLimit
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractResolver
     from aiohttp.connector import AddrInfoType
+    from yarl import URL
 
     from worker.settings import FetchSettings
 
@@ -174,7 +174,7 @@ class ImageFetcher:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status not in _REDIRECTS:
                     return await self._read(response)
-                url = _redirection(url, response.headers.get("Location"))
+                url = parse_redirect(url, response.headers.get("Location"))
             self._policy.check(url.raw_host or "")
         raise JobError(
             Reason.FETCH_REFUSED,
@@ -217,23 +217,6 @@ class ImageFetcher:
         except JobError as verdict:
             raise ForbiddenAddressError(verdict) from verdict
         return socket.socket(family, kind, protocol)
-
-
-def _redirection(url: URL, location: str | None) -> URL:
-    """Where `url` redirects to."""
-    if not location:
-        raise JobError(Reason.FETCH_REFUSED, "the image's server redirects without saying where to")
-    try:
-        target = parse_url(str(url.join(URL(location, encoded=True))))
-    except (JobError, ValueError) as error:
-        raise JobError(
-            Reason.FETCH_REFUSED, f"the URL redirects to an address that cannot be used: {error}"
-        ) from error
-    if url.scheme == "https" and target.scheme == "http":
-        raise JobError(
-            Reason.FETCH_REFUSED, "the URL redirects from https to http; use the final address"
-        )
-    return target
 
 
 def _too_large(most: int) -> JobError:

@@ -3,9 +3,10 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
+from yarl import URL
 
 from worker.errors import JobError, Reason
-from worker.images.addresses import AddressPolicy, parse_url
+from worker.images.addresses import AddressPolicy, parse_redirect, parse_url
 
 POLICY = AddressPolicy()
 
@@ -206,3 +207,12 @@ def test_line_breaks_never_reach_the_request() -> None:
     url = parse_url("http://example.com/a\r\nX-Injected: 1")
     assert "\r" not in str(url)
     assert "\n" not in str(url)
+
+
+def test_no_redirect_from_https_to_http() -> None:
+    secure, plain = URL("https://a.example/"), "http://a.example/b"
+    with pytest.raises(JobError, match="from https to http") as caught:
+        parse_redirect(secure, plain)
+    assert caught.value.reason is Reason.FETCH_REFUSED
+    assert str(parse_redirect(URL(plain), str(secure))) == str(secure)
+    assert str(parse_redirect(secure, "/c%20d?x=%2B")) == "https://a.example/c%20d?x=%2B"

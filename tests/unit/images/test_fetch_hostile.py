@@ -12,11 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from tests.unit.images.conftest import Serve
 from worker.errors import JobError, Reason
-from worker.images.fetch import ImageFetcher, _redirection
+from worker.images.fetch import ImageFetcher
 from worker.images.fetch_errors import ForbiddenAddressError, StatusError, explain
 from worker.settings import FetchSettings
 
@@ -219,12 +218,3 @@ def test_a_forbidden_address_speaks_for_itself() -> None:
     verdict = JobError(Reason.FORBIDDEN_URL, "the URL leads to 10.0.0.1")
     error = aiohttp.ClientConnectorError(KEY, ForbiddenAddressError(verdict))
     assert explain(error) is verdict
-
-
-def test_no_redirect_from_https_to_http() -> None:
-    secure, plain = URL("https://a.example/"), "http://a.example/b"
-    with pytest.raises(JobError, match="from https to http") as caught:
-        _redirection(secure, plain)
-    assert caught.value.reason is Reason.FETCH_REFUSED
-    assert str(_redirection(URL(plain), str(secure))) == str(secure)
-    assert str(_redirection(secure, "/c%20d?x=%2B")) == "https://a.example/c%20d?x=%2B"
