@@ -16,7 +16,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from worker.local import ClassificationResult, FailedInput
 
-__all__ = ["Format", "Report"]
+__all__ = ["Format", "Report", "printable"]
 
 
 class Format(enum.StrEnum):
@@ -96,7 +96,7 @@ class Report:
             case Format.TEXT if error is None:
                 self._line(str(result))
             case Format.TABLE if error is None:
-                self._line(_printable(plain["input_path"]))
+                self._line(printable(plain["input_path"]))
                 self._out.print(_table(plain))
         self._progress.advance(self._task)
 
@@ -105,7 +105,7 @@ class Report:
         self._out.out(text, highlight=False)
 
     def _note(self, text: str) -> None:
-        self._err.out(f"classify-worker: {_printable(text)}", highlight=False)
+        self._err.out(f"classify-worker: {printable(text)}", highlight=False)
 
 
 def _table(plain: dict[str, Any]) -> Table:
@@ -115,10 +115,10 @@ def _table(plain: dict[str, Any]) -> Table:
     table.add_column("Label")
     rows = zip(plain["scores"], plain["class_ids"], plain["label_names"], strict=True)
     for score, class_id, label in rows:
-        table.add_row(f"{score:.5f}", str(class_id), Text(_printable(label)))
+        table.add_row(f"{score:.5f}", str(class_id), Text(printable(label)))
     return table
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A file's name may hold anything, escape sequences included."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -19,7 +19,7 @@ from worker.jobs import Prepared, RawImage, UrlImage
 from worker.local.inputs import Source
 from worker.settings import DecodeSettings, FetchSettings
 
-__all__ = ["LOCAL_FETCH", "Reader", "read_batches"]
+__all__ = ["LOCAL_FETCH", "Reader", "read_batches", "read_file"]
 
 Read = tuple[Source, Prepared | JobError]
 
@@ -60,7 +60,7 @@ class Reader:
             case JobError() as error:
                 raise error
             case Path() as path:
-                return self._decode(_read_file(path, self._limits.max_bytes))
+                return self._decode(read_file(path, self._limits.max_bytes))
             case UrlImage(url):
                 return self._decode(asyncio.run(_fetch(url, self._fetch)))
             case RawImage(data):
@@ -97,8 +97,12 @@ def read_batches(
             future.cancel()
 
 
-def _read_file(path: Path, most: int) -> bytes:
-    """The file's bytes; one more than `most` at most, so that its size can be objected to."""
+def read_file(path: Path, most: int) -> bytes:
+    """The file's bytes; one more than `most` at most, so that its size can be objected to.
+
+    Raises:
+        JobError: it cannot be read; the message says why.
+    """
     try:
         with path.open("rb") as file:
             return file.read(most + 1)
