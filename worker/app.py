@@ -27,7 +27,14 @@ from worker.inference.pool import PredictorPool
 from worker.jobs import Job, Outcome, Record
 from worker.kafka.door import KafkaDoor
 from worker.kafka.publisher import Outgoing
-from worker.messages import dead_letter_message, result_message, without_picture, without_value
+from worker.messages import (
+    dead_letter_message,
+    result_message,
+    without_origin,
+    without_picture,
+    without_result,
+    without_value,
+)
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.parsing import parse_job
@@ -149,8 +156,10 @@ class App:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    async def _answer(self, record: Record, held: Reservation) -> Sequence[Outgoing]:
-        """One record through the pipeline, as the messages that tell of it."""
+    async def _answer(
+        self, record: Record, held: Reservation
+    ) -> tuple[Outcome, Sequence[Outgoing]]:
+        """One record through the pipeline: what became of it, and the messages that tell of it."""
         job: Job | None = None
         outcome: Outcome
         try:
@@ -161,15 +170,17 @@ class App:
             outcome = await self._pipeline.process(job, held)
         kafka, spec = self._settings.kafka, self._spec
         result = result_message(record, job, outcome, spec.name, spec.digest)
-        messages = [Outgoing(kafka.results_topic, result, without_picture)]
+        messages = [Outgoing(kafka.results_topic, result, (without_picture, without_result))]
         if isinstance(outcome, Failure):
             letter = dead_letter_message(record, job, outcome)
-            messages.append(Outgoing(kafka.dead_letters_topic, letter, without_value))
-        self._count(record, outcome)
-        return messages
+            messages.append(
+                Outgoing(kafka.dead_letters_topic, letter, (without_value, without_origin))
+            )
+        return outcome, messages
 
-    def _count(self, record: Record, outcome: Outcome) -> None:
-        """Metrics and, at debug level, the one log line of a job."""
+    def _delivered(self, record: Record, outcome: Outcome) -> None:
+        """Metrics and, at debug level, the one log line of a job that is answered."""
+        self.metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
         if isinstance(outcome, Failure):
             self.metrics.jobs.labels("failure", outcome.reason.label).inc()
             self.metrics.dead_letters.labels(outcome.stage.value, outcome.reason.label).inc()
@@ -188,9 +199,6 @@ class App:
                 label=outcome.categories[0].name,
                 score=outcome.categories[0].score,
             )
-
-    def _delivered(self, record: Record) -> None:
-        self.metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

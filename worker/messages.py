@@ -20,7 +20,7 @@ import orjson
 import pybase64
 
 from worker import __version__
-from worker.errors import Failure
+from worker.errors import Failure, Reason
 from worker.parsing import OPTION_HEADERS, header_name, recover_job_id
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ __all__ = [
     "dead_letter_message",
     "outcome_fields",
     "result_message",
+    "without_origin",
     "without_picture",
+    "without_result",
     "without_value",
 ]
 
@@ -46,6 +48,8 @@ MAX_COPIED_HEADER = 4096
 
 MAX_COPIED_HEADERS = 64
 """Most headers copied to a result, first come: a job cannot make its result outgrow the topic."""
+
+_OWN_HEADERS = ("content-type", "result-id", "source-topic", "source-partition", "source-offset")
 
 _NOT_COPIED = OPTION_HEADERS | {
     "contenttype", "contentencoding", "contentlength",
@@ -104,14 +108,14 @@ def result_message(
         **outcome_fields(outcome),
         "model": {"name": model_name, "digest": model_digest},
     }
-    headers = (
-        ("content-type", b"application/json"),
-        ("result-id", record.id.encode()),
-        ("source-topic", record.topic.encode()),
-        ("source-partition", b"%d" % record.partition),
-        ("source-offset", b"%d" % record.offset),
-        *_copied(record),
+    own = (
+        b"application/json",
+        record.id.encode(),
+        record.topic.encode(),
+        b"%d" % record.partition,
+        b"%d" % record.offset,
     )
+    headers = (*zip(_OWN_HEADERS, own, strict=True), *_copied(record))
     return Message(record.key, orjson.dumps(value), headers)
 
 
@@ -127,6 +131,20 @@ def without_picture(message: Message) -> Message:
     del body["result"]["image"]
     body["result"]["imageOmitted"] = True
     return replace(message, value=orjson.dumps(body))
+
+
+def without_result(message: Message) -> Message:
+    """A failure (413) in place of a result that has no room in its topic even without its picture.
+
+    The last resort: at most a few KiB, under no key and with the worker's own headers alone, since
+    any of them may be what is too large. What was a failure stays the same one.
+    """
+    body = orjson.loads(message.value or b"{}")
+    if body.pop("result", None) is not None:
+        body["errorCode"] = Reason.TOO_LARGE.status
+        body["errorMsg"] = "the answer is too large for the results topic; ask for a smaller topK"
+    headers = tuple(header for header in message.headers if header[0] in _OWN_HEADERS)
+    return Message(None, orjson.dumps(body), headers)
 
 
 def dead_letter_message(record: Record, job: Job | None, failure: Failure) -> Message:
@@ -165,6 +183,17 @@ def without_value(message: Message) -> Message:
     """
     omitted = (f"{DEAD_LETTER_PREFIX}value-omitted", b"%d" % len(message.value or b""))
     return replace(message, value=None, headers=(*message.headers, omitted))
+
+
+def without_origin(message: Message) -> Message:
+    """A dead letter of nothing but its `dead-letter-*` headers: the last resort of `without_value`.
+
+    They say where to find the record; its own key and headers may be what is too large.
+    """
+    kept = tuple(
+        (name, value) for name, value in message.headers if name.startswith(DEAD_LETTER_PREFIX)
+    )
+    return Message(None, None, kept)
 
 
 def _job_id(record: Record, job: Job | None) -> str:

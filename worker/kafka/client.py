@@ -12,12 +12,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaSetupError
 from worker.kafka.oauth import token_provider
 from worker.settings import KafkaSettings, PublishSettings, TlsSettings
 
-__all__ = ["make_admin", "make_consumer", "make_producer", "stop_bounded"]
+__all__ = ["BATCH_BYTES", "make_admin", "make_consumer", "make_producer", "stop_bounded"]
 
 ASSIGNORS = {
     "range": RangePartitionAssignor,
@@ -112,8 +113,9 @@ async def stop_bounded(client: Client, name: str, timeout: float = STOP_TIMEOUT)
     try:
         async with asyncio.timeout(timeout):
             await client.stop()
-    except TimeoutError:
-        log.warning("kafka_client_not_stopped", client=name, seconds=timeout)
+    except (KafkaError, TimeoutError) as error:
+        # aiokafka raises here what a background task of the client died of, long reported.
+        log.warning("kafka_client_not_stopped", client=name, seconds=timeout, error=repr(error))
         return False
     return True
 
@@ -143,7 +145,8 @@ def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
         if tls.cert_file is not None:
-            password = tls.key_password.get_secret_value() if tls.key_password else None
+            # An empty one, lest OpenSSL ask for it at the terminal.
+            password = tls.key_password.get_secret_value() if tls.key_password else ""
             context.load_cert_chain(tls.cert_file, tls.key_file, password)
     except (OSError, ssl.SSLError) as error:
         raise KafkaSetupError(

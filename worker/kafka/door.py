@@ -11,9 +11,9 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.errors import KafkaSetupError
+from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
-from worker.jobs import Record
+from worker.jobs import Outcome, Record
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, make_producer, stop_bounded
 from worker.kafka.committer import Committer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaDoor"]
 
-Answer = Callable[[Record, Reservation], Awaitable[Sequence[Outgoing]]]
+Answer = Callable[[Record, Reservation], Awaitable[tuple[Outcome, Sequence[Outgoing]]]]
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +38,8 @@ class KafkaDoor:
     """Takes jobs from the jobs topic and delivers what `answer` makes of them, at least once.
 
     Args:
-        answer: the messages that a record leads to; it never raises for what is wrong with the
-            record.
+        answer: what becomes of a record, and the messages that tell of it; it never raises for what
+            is wrong with the record.
         delivered: told of every record whose messages are acknowledged.
     """
 
@@ -47,7 +47,7 @@ class KafkaDoor:
         self,
         settings: Settings,
         answer: Answer,
-        delivered: Callable[[Record], None],
+        delivered: Callable[[Record, Outcome], None],
         health: Health,
         metrics: Metrics,
     ) -> None:
@@ -71,7 +71,7 @@ class KafkaDoor:
             kafka, (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic)
         )
         self._publisher = Publisher(
-            lambda: make_producer(kafka, publish),
+            partial(make_producer, kafka, publish),
             {topic: min(limit, publish.max_request_bytes) for topic, limit in limits.items()},
             publish.max_request_bytes,
             publish.backoff_max,
@@ -156,14 +156,16 @@ class KafkaDoor:
             return True
         joining.cancel()
         stopped.cancel()
-        ends: list[object] = await asyncio.gather(joining, return_exceptions=True)
+        await asyncio.gather(joining, return_exceptions=True)
         await stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
-        for error in ends:
-            if isinstance(error, KafkaError):
-                group = self._settings.kafka.group_id
-                raise KafkaSetupError(
-                    f"cannot join group {group}: {type(error).__name__}: {error}"
-                ) from error
+        if joining.cancelled():
+            return False
+        if isinstance(error := joining.exception(), KafkaError):
+            group = self._settings.kafka.group_id
+            raise KafkaSetupError(
+                f"cannot join group {group}: {type(error).__name__}: {error}"
+            ) from error
+        joining.result()
         return False
 
     async def disconnect(self) -> None:
@@ -173,10 +175,11 @@ class KafkaDoor:
             self._publisher = None
 
     async def _handle(self, record: Record, held: Reservation) -> None:
-        messages = await self._answer(record, held)
+        outcome, messages = await self._answer(record, held)
         assert self._publisher is not None
-        await self._publisher.publish(messages)
-        self._delivered(record)
+        with self._metrics.time_stage(Stage.PUBLISH):
+            await self._publisher.publish(messages)
+        self._delivered(record, outcome)
 
     def _fail(self, error: BaseException) -> None:
         if not self._defect.done():

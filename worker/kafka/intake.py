@@ -27,6 +27,9 @@ __all__ = ["Intake"]
 POLL_SECONDS = 0.5
 """Longest wait of one poll; also how often a poll shows that the loop lives."""
 
+FULL_POLL_SECONDS = 0.02
+"""The same while a partition is full: it cannot be polled again before the poll of others ends."""
+
 ERROR_BACKOFF = 1.0
 """Seconds before polling again after an error."""
 
@@ -83,13 +86,13 @@ class Intake:
         """
         failing_since: float | None = None
         while True:
-            open_partitions, most = self._open_partitions()
+            open_partitions, most, wait = self._open_partitions()
             try:
                 # Never cancelled: aiokafka would count that poll as under way for ever.
                 # `timeout_ms` ends it.
                 polled = await self._consumer.getmany(
                     *(open_partitions or [self._nowhere]),
-                    timeout_ms=round(POLL_SECONDS * 1000) if open_partitions else 0,
+                    timeout_ms=round(wait * 1000),
                     max_records=most or 1,
                 )
             except KafkaError as error:
@@ -111,8 +114,8 @@ class Intake:
         """Take in no more jobs; those in flight go on."""
         self._stopping = True
 
-    def _open_partitions(self) -> tuple[list[TopicPartition], int]:
-        """The partitions to poll and the most records to take; pauses full ones, resumes others."""
+    def _open_partitions(self) -> tuple[list[TopicPartition], int, float]:
+        """What to poll, the most records to take, and for how long; pauses full partitions."""
         room = 0 if self._stopping or not self._assignment.accepting else self._budget.free_jobs
         spare: dict[TopicPartition, int] = {}
         for holding in self._assignment:
@@ -127,9 +130,10 @@ class Intake:
         self._consumer.pause(*(full - paused))
         self._consumer.resume(*(paused - full))
         self._metrics.paused.set(len(full))
-        return [partition for partition in spare if partition in assigned], min(
-            spare.values(), default=0
-        )
+        polled = [partition for partition in spare if partition in assigned]
+        if not polled:
+            return [], 0, 0.0
+        return polled, min(spare.values()), FULL_POLL_SECONDS if full else POLL_SECONDS
 
     async def _wait_for_room(self) -> None:
         """Wait until a job ends, but not so long that the group misses a poll."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import aiohttp
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaConnectionError
 
-from worker.errors import KafkaSetupError
 from worker.settings import SaslSettings
 
 __all__ = ["token_provider"]
@@ -19,6 +19,14 @@ TOKEN_TIMEOUT = 10.0
 
 EARLY = 30.0
 """Seconds before its end at which a token is renewed: clocks differ and requests take time."""
+
+
+class TokenError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is untyped
+    """No token can be had now.
+
+    For aiokafka this is a connection that fails, which it tries again. Any other error would end
+    the tasks behind a running consumer for good.
+    """
 
 
 def token_provider(sasl: SaslSettings) -> AbstractTokenProvider:
@@ -35,8 +43,10 @@ class _FileTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is u
     async def token(self) -> str:
         try:
             text = await asyncio.to_thread(self._path.read_text, "utf-8")
-        except OSError as error:
-            raise KafkaSetupError(f"cannot read kafka.sasl.token_file: {error}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise TokenError(f"cannot read kafka.sasl.token_file: {error}") from error
+        if not text.strip():
+            raise TokenError(f"kafka.sasl.token_file {self._path} is empty")
         return text.strip()
 
 
@@ -74,7 +84,7 @@ class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka 
             self._token = str(answer["access_token"])
             lifetime = float(answer.get("expires_in", 0))
         except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
-            raise KafkaSetupError(
+            raise TokenError(
                 f"no token from kafka.sasl.token_endpoint: {type(error).__name__}: {error}"
             ) from error
         self._renew_at = time.monotonic() + max(0.0, lifetime - EARLY)

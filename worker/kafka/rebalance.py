@@ -74,6 +74,10 @@ async def give_up(
     Also how a shutdown ends, for which aiokafka calls no listener.
     """
     assignment.accepting = False
-    await assignment.drain(drain_timeout)
-    await committer.commit(commit_timeout)
-    return await assignment.abandon()
+    try:
+        await assignment.drain(drain_timeout)
+        await committer.commit(commit_timeout)
+    finally:
+        # Whatever else fails, what settles from now on belongs to the next owner.
+        abandoned = await assignment.abandon()
+    return abandoned

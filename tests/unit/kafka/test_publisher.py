@@ -1,0 +1,295 @@
+"""The publisher against the real broker: refusals, replacement, cancellation, a bounded end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
+
+from tests.unit.kafka.conftest import CreateTopic, Read
+from worker.demo.broker import KafkaBroker
+from worker.kafka.client import make_producer
+from worker.kafka.publisher import Outgoing, Publisher
+from worker.kafka.topics import ensure_topics
+from worker.messages import Message
+from worker.metrics import Metrics
+from worker.settings import KafkaSettings, PublishSettings
+
+BOUND = 30.0
+LIMIT = 20_000
+"""The largest message of the small topics here, in bytes."""
+
+SETTINGS = PublishSettings(max_request_bytes=1_000_000, backoff_max=0.2)
+
+MakePublisher = Callable[..., Awaitable["Started"]]
+
+
+class Started:
+    """A publisher, the producers that it made, and its metrics."""
+
+    def __init__(self, kafka: KafkaSettings, limits: Mapping[str, int]) -> None:
+        self.metrics = Metrics()
+        self.producers: list[AIOKafkaProducer] = []
+        self.make: Callable[..., AIOKafkaProducer] = partial(make_producer, kafka, SETTINGS)
+        self.publisher = Publisher(
+            self._make, limits, SETTINGS.max_request_bytes, SETTINGS.backoff_max, self.metrics
+        )
+
+    def _make(self, *, max_batch_size: int) -> AIOKafkaProducer:
+        producer = self.make(max_batch_size=max_batch_size)
+        self.producers.append(producer)
+        return producer
+
+    async def publish(self, *messages: Outgoing) -> None:
+        async with asyncio.timeout(BOUND):
+            await self.publisher.publish(messages)
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+async def make_publisher(kafka: KafkaSettings) -> AsyncIterator[MakePublisher]:
+    made: list[Started] = []
+
+    async def make(limits: Mapping[str, int] | None = None) -> Started:
+        started = Started(kafka, limits or {})
+        await started.publisher.start()
+        made.append(started)
+        return started
+
+    yield make
+    for started in made:
+        await started.publisher.stop(5.0)
+
+
+def message(size: int, mark: bytes = b"m") -> Message:
+    return Message(None, mark * size, ())
+
+
+def halved(whole: Message) -> Message:
+    return Message(whole.key, (whole.value or b"")[: len(whole.value or b"") // 2], whole.headers)
+
+
+async def test_published_means_acknowledged_with_key_value_and_headers(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic)
+    started = await make_publisher()
+    await started.publish(Outgoing(topic, Message(b"key", b"value", (("a", b"1"), ("a", b"2")))))
+    (record,) = await read(topic, 1)
+    assert (record.key, record.value) == (b"key", b"value")
+    assert record.headers == (("a", b"1"), ("a", b"2"))
+
+
+async def test_several_messages_go_to_their_topics_together(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    results = await create_topic(kafka.results_topic)
+    letters = await create_topic(kafka.dead_letters_topic)
+    started = await make_publisher()
+    await started.publish(
+        Outgoing(results, Message(None, b"result", ())),
+        Outgoing(letters, Message(None, None, (("why", b"null"),))),
+    )
+    assert [record.value for record in await read(results, 1)] == [b"result"]
+    (letter,) = await read(letters, 1)
+    # Without key and value there would be no record.
+    assert (letter.key, letter.value, letter.headers) == (None, b"", (("why", b"null"),))
+
+
+async def test_what_exceeds_a_known_limit_is_reduced_before_it_is_sent(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher({topic: LIMIT})
+    await started.publish(Outgoing(topic, message(3 * LIMIT), (halved, halved)))
+    (record,) = await read(topic, 1)
+    assert len(record.value) == 3 * LIMIT // 4
+    assert started.value("classify_reduced_messages_total", topic=topic) == 2
+    assert len(started.producers) == 1, "nothing was refused"
+
+
+async def test_small_messages_share_no_batch_that_exceeds_the_known_limit(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher({topic: LIMIT})
+    size = LIMIT // 3
+    await asyncio.gather(*(started.publish(Outgoing(topic, message(size))) for _ in range(12)))
+    assert [len(record.value) for record in await read(topic, 12)] == [size] * 12
+    assert len(started.producers) == 1
+    assert started.value("classify_publish_retries_total") == 0
+
+
+async def test_an_unknown_limit_costs_small_messages_nothing_but_a_retry(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher()
+    size = LIMIT // 3
+    # Those that wait while the first is under way share a batch, which the broker refuses.
+    await asyncio.gather(*(started.publish(Outgoing(topic, message(size))) for _ in range(12)))
+    assert [len(record.value) for record in await read(topic, 12)] == [size] * 12
+    assert started.value("classify_reduced_messages_total", topic=topic) == 0
+    assert len(started.producers) == 2
+
+
+async def test_too_large_for_an_unknown_limit_is_reduced_and_others_still_flow(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher()
+    await started.publish(Outgoing(topic, message(100, b"a")))
+    small = [Outgoing(topic, message(100, b"b")) for _ in range(5)]
+    await asyncio.gather(
+        started.publish(Outgoing(topic, message(LIMIT + 5000, b"L"), (halved,))),
+        *(started.publish(outgoing) for outgoing in small),
+    )
+    await started.publish(Outgoing(topic, message(100, b"c")))
+    values = [record.value for record in await read(topic, 8)]
+    assert values[0] == b"a" * 100
+    assert values[-1] == b"c" * 100
+    assert sorted(len(value) for value in values) == [100] * 7 + [(LIMIT + 5000) // 2]
+    assert started.value("classify_reduced_messages_total", topic=topic) == 1
+    assert len(started.producers) > 1, "the first producer's numbers had a gap"
+
+
+async def test_what_no_reduction_makes_small_enough_is_a_defect_and_others_still_flow(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher()
+    with pytest.raises(MessageSizeTooLargeError, match=f"{topic} takes no message of"):
+        await started.publish(Outgoing(topic, message(5 * LIMIT), (halved, lambda same: same)))
+    await started.publish(Outgoing(topic, message(10)))
+    assert len((await read(topic, 1))[0].value) == 10
+
+
+async def test_larger_than_any_request_is_refused_here_and_the_producer_stays(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic)
+    started = await make_publisher()
+    with pytest.raises(MessageSizeTooLargeError):
+        await started.publish(Outgoing(topic, message(SETTINGS.max_request_bytes + 1)))
+    await started.publish(Outgoing(topic, message(10)))
+    assert len(started.producers) == 1
+
+
+async def test_cancelling_one_job_during_a_replacement_leaves_the_others_a_producer(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher()
+    make, replacing, go_on = started.make, asyncio.Event(), asyncio.Event()
+
+    def held_up(*, max_batch_size: int) -> AIOKafkaProducer:
+        producer = make(max_batch_size=max_batch_size)
+        start = producer.start
+
+        async def wait_then_start() -> None:
+            replacing.set()
+            await go_on.wait()
+            await start()
+
+        producer.start = wait_then_start
+        return producer
+
+    started.make = held_up
+    large = asyncio.create_task(started.publish(Outgoing(topic, message(LIMIT + 5000), (halved,))))
+    await asyncio.wait_for(replacing.wait(), BOUND)
+    doomed = asyncio.create_task(started.publish(Outgoing(topic, message(10, b"d"))))
+    other = asyncio.create_task(started.publish(Outgoing(topic, message(10, b"o"))))
+    await asyncio.sleep(0)
+    doomed.cancel()
+    await asyncio.gather(doomed, return_exceptions=True)
+    assert doomed.cancelled()
+    go_on.set()
+    await asyncio.gather(large, other)
+    assert {record.value[:1] for record in await read(topic, 2)} == {b"m", b"o"}
+
+
+async def test_a_replacement_that_fails_is_tried_until_it_succeeds(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher()
+    make, errors = started.make, [KafkaConnectionError("no broker"), OSError("no descriptor")]
+
+    def failing(*, max_batch_size: int) -> AIOKafkaProducer:
+        if errors:
+            raise errors.pop()
+        return make(max_batch_size=max_batch_size)
+
+    started.make = failing
+    await started.publish(Outgoing(topic, message(LIMIT + 5000), (halved,)))
+    assert not errors
+    await read(topic, 1)
+
+
+async def test_a_producer_whose_sender_died_is_replaced(
+    make_publisher: MakePublisher, create_topic: CreateTopic, read: Read, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic)
+    started = await make_publisher()
+    await started.publish(Outgoing(topic, message(1)))
+    (producer,) = started.producers
+    # As aiokafka leaves it after an error that it has no answer to, with nothing under way.
+    producer._message_accumulator.fail_all(KafkaError("Unexpected error during batch delivery"))
+    await started.publish(Outgoing(topic, message(2)))
+    assert len(started.producers) == 2
+    assert [len(record.value) for record in await read(topic, 2)] == [1, 2]
+
+
+async def test_stopping_while_a_replacement_is_under_way_is_bounded_and_quiet(
+    make_publisher: MakePublisher, create_topic: CreateTopic, kafka: KafkaSettings
+) -> None:
+    topic = await create_topic(kafka.results_topic, max_message_bytes=str(LIMIT))
+    started = await make_publisher()
+    replacing = asyncio.Event()
+
+    def refuse(*, max_batch_size: int) -> AIOKafkaProducer:
+        replacing.set()
+        raise KafkaConnectionError("no broker")
+
+    started.make = refuse
+    waiting = asyncio.create_task(started.publish(Outgoing(topic, message(LIMIT * 2), (halved,))))
+    await asyncio.wait_for(replacing.wait(), BOUND)
+    began = time.monotonic()
+    await started.publisher.stop(2.0)
+    assert time.monotonic() - began < 3.0
+    assert not waiting.done(), "only its own cancellation ends a job: nobody may take it for done"
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
+
+
+async def test_stopping_is_bounded_while_the_broker_does_not_answer(
+    make_broker: Callable[..., KafkaBroker],
+) -> None:
+    broker = make_broker()
+    await asyncio.to_thread(broker.start)
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, create_topics=True)
+    await ensure_topics(kafka, [kafka.results_topic])
+    started = Started(kafka, {})
+    await started.publisher.start()
+    await started.publish(Outgoing(kafka.results_topic, message(1)))
+    broker.pause()
+    waiting = asyncio.create_task(started.publish(Outgoing(kafka.results_topic, message(2))))
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    await started.publisher.stop(1.0)
+    assert time.monotonic() - began < 2.0
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    broker.resume()
+    # What was left behind would outlive the test.
+    (left,) = started.producers
+    await asyncio.wait_for(left._sender.close(), BOUND)
+    await asyncio.wait_for(left.client.close(), BOUND)
