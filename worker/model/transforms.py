@@ -1,0 +1,46 @@
+"""The preprocessing that a model asks for: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Crop", "Interpolation", "Normalize", "Resize", "ResizeBackend"]
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
+
+ResizeBackend = Literal["cv2", "pil"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """How to scale an image before the crop.
+
+    Attributes:
+        short: length of the shorter side in pixels, keeping the aspect ratio; None when `size` is
+            set.
+        size: `(width, height)` in pixels, ignoring the aspect ratio; None when `short` is set.
+        backend: whose filter to use; Pillow's bicubic and OpenCV's differ.
+    """
+
+    short: int | None
+    size: tuple[int, int] | None
+    interpolation: Interpolation = "bilinear"
+    backend: ResizeBackend = "cv2"
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A centre crop, `width` x `height` pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Normalize:
+    """`x * scale`, then minus `mean` and over `std`, per channel in RGB order, in float32."""
+
+    scale: float = 1 / 255
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
