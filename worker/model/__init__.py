@@ -17,9 +17,17 @@ import yaml
 
 from worker.errors import ModelError
 from worker.model.inference_config import model_name, post_process, transforms
-from worker.model.transforms import Crop, Normalize, Resize
+from worker.model.transforms import Crop, Interpolation, Normalize, Resize
 
-__all__ = ["Crop", "ModelSpec", "Normalize", "Resize", "find_model", "load_model_spec"]
+__all__ = [
+    "Crop",
+    "Interpolation",
+    "ModelSpec",
+    "Normalize",
+    "Resize",
+    "find_model",
+    "load_model_spec",
+]
 
 PROGRAM_FILES = ("inference.json", "inference.pdmodel")
 PARAMS_FILE = "inference.pdiparams"
