@@ -120,8 +120,8 @@ async def test_a_poison_image_fails_alone(make_pool: MakePool, crops: Crops) -> 
 async def test_an_image_that_hangs_the_predictor_fails_alone(
     make_pool: MakePool, crops: Crops
 ) -> None:
-    made = await make_pool(timeout=0.5)
-    with pytest.raises(JobError, match=r"did not answer within 0\.5 s") as raised:
+    made = await make_pool(timeout=3.0)
+    with pytest.raises(JobError, match=r"did not answer within 3 s") as raised:
         await made.pool.classify(HANGS, 0.0)
     assert raised.value.reason is Reason.POISON
     assert made.value("classify_predictor_restarts_total", cause="timeout") == 2
