@@ -10,7 +10,13 @@ from aiohttp.typedefs import Handler
 
 __all__ = ["routes"]
 
-FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css"}
+FILES = {
+    "/": "index.html",
+    "/page.css": "page.css",
+    "/page.js": "page.js",
+    "/live.js": "live.js",
+    "/icon.svg": "icon.svg",
+}
 
 HEADERS = {
     "Cache-Control": "no-cache",
