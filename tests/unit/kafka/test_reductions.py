@@ -1,0 +1,67 @@
+"""The last, small form of results and dead letters, whatever made them too large."""
+
+from __future__ import annotations
+
+import orjson
+
+from worker.errors import Failure, Reason, Stage
+from worker.jobs import Category, Headers, Job, Outcome, RawImage, Record, Success
+from worker.messages import (
+    Message,
+    dead_letter_message,
+    result_message,
+    without_origin,
+    without_picture,
+    without_result,
+    without_value,
+)
+
+SMALL = 8 * 1024
+"""No sensible topic takes less."""
+
+HEADERS: Headers = [("x" * 100 + str(number), b"y" * 4000) for number in range(64)]
+RECORD = Record("jobs", 3, 42, 0, b"k" * 1_000_000, b"v" * 1_000_000, HEADERS)
+JOB = Job(RawImage(b""), job_id="j" * 512)
+MANY = Success(tuple(Category(n, "a label", 0.0) for n in range(20_000)), b"picture")
+FAILURE = Failure(Reason.NOT_FOUND, "m" * 5000, Stage.FETCH, 4)
+
+
+def result_of(outcome: Outcome) -> Message:
+    return result_message(RECORD, JOB, outcome, "model", "sha256:0")
+
+
+def test_a_result_that_has_no_room_becomes_a_small_failure_that_names_its_job() -> None:
+    message = without_result(without_picture(result_of(MANY)))
+    assert message.size < SMALL
+    body = orjson.loads(message.value or b"")
+    assert (body["id"], body["jobId"]) == ("jobs-3-42", "j" * 512)
+    assert body["errorCode"] == 413
+    assert "topK" in body["errorMsg"]
+    assert "result" not in body
+    assert dict(message.headers) == {
+        "content-type": b"application/json",
+        "result-id": b"jobs-3-42",
+        "source-topic": b"jobs",
+        "source-partition": b"3",
+        "source-offset": b"42",
+    }
+
+
+def test_a_failure_that_has_no_room_stays_the_failure_that_it_is() -> None:
+    whole = result_of(FAILURE)
+    message = without_result(whole)
+    assert whole.size > 1_000_000
+    assert message.size < SMALL
+    assert message.value == whole.value
+
+
+def test_a_dead_letter_that_has_no_room_says_where_its_record_is() -> None:
+    message = without_origin(without_value(dead_letter_message(RECORD, JOB, FAILURE)))
+    assert message.size < SMALL
+    about = dict(message.headers)
+    assert about["dead-letter-source-topic"] == b"jobs"
+    assert about["dead-letter-source-partition"] == b"3"
+    assert about["dead-letter-source-offset"] == b"42"
+    assert about["dead-letter-value-omitted"] == b"1000000"
+    assert about["dead-letter-reason"] == b"not_found"
+    assert (message.key, message.value) == (None, None)
