@@ -12,7 +12,14 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["CACHE_VARIABLE", "cache_directory", "exclusive", "sha256_of", "write_whole"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "cache_directory",
+    "exclusive",
+    "models_directory",
+    "sha256_of",
+    "write_whole",
+]
 
 CACHE_VARIABLE = "CLASSIFY_WORKER_CACHE"
 
@@ -27,6 +34,11 @@ def cache_directory() -> Path:
     if chosen:
         return Path(chosen).expanduser().absolute()
     return platformdirs.user_cache_path("classify-worker", appauthor=False)
+
+
+def models_directory() -> Path:
+    """Where models are found by their names, unless `model_cache` names another directory."""
+    return cache_directory() / "models"
 
 
 def sha256_of(path: Path) -> str:

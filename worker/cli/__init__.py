@@ -9,6 +9,7 @@ import typer
 
 from worker import __version__
 from worker.cli.config import config
+from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.predict import predict
 from worker.cli.run import run, serve
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (run, serve, predict, config):
     app.command()(command)
+app.add_typer(models)
 
 
 def main() -> NoReturn:

@@ -22,6 +22,7 @@ from worker.settings.service import (
     PublishSettings,
     ShutdownSettings,
 )
+from worker.settings.zoo import ZooSettings
 
 __all__ = [
     "BatchingSettings",
@@ -41,6 +42,7 @@ __all__ = [
     "TlsSettings",
     "TopicSettings",
     "Unit",
+    "ZooSettings",
 ]
 
 _DEVICE = re.compile(r"cpu|(gpu|npu|xpu|mlu)(:\d+(,\d+)*)?")
@@ -55,12 +57,14 @@ class Settings(Group):
     model: str = Field(
         "PP-LCNet_x1_0",
         min_length=1,
-        description="Model name in the cache, or the directory of an inference model.",
+        description="Name of a model in the cache or the zoo, or the directory of an inference "
+        "model.",
     )
     model_cache: Path | None = Field(
         None, description="Directory that holds models by name; the user's cache when unset."
     )
     device: str = Field("cpu", description="cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0.")
+    zoo: ZooSettings = ZooSettings()
     kafka: KafkaSettings = KafkaSettings()
     intake: IntakeSettings = IntakeSettings()
     fetch: FetchSettings = FetchSettings()

@@ -1,0 +1,24 @@
+"""A loopback host of archives, and no waiting between attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.zoo.host import Host
+from worker.zoo import download
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with Host() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of the machine's, and no pause before another attempt."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(download, "BACKOFF", (0.0, 0.0))

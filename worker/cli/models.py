@@ -1,0 +1,216 @@
+"""`classify-worker models`: the published models, what they offer, and pulling them."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from worker.cache import models_directory
+from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
+from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
+from worker.configuration import load
+from worker.errors import ModelError
+from worker.settings import Settings
+from worker.zoo.catalogue import ZooModel, addresses, catalogue, nearest_names
+from worker.zoo.pull import is_local, pull
+
+__all__ = ["models"]
+
+models = typer.Typer(
+    name="models", help="The published models: list, show and pull them.", no_args_is_help=True
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+class Order(enum.StrEnum):
+    """What a list is sorted by, best first."""
+
+    ACCURACY = "accuracy"
+    SPEED = "speed"
+    SIZE = "size"
+
+
+@models.command("list")
+def list_models(
+    family: Annotated[
+        str | None, typer.Option(help="Only this family, such as PP-LCNet.", show_default=False)
+    ] = None,
+    sort: Annotated[
+        Order | None,
+        typer.Option(help="Best first (speed: on the GPU); else family by family."),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option("--max-size", metavar="SIZE", help="No larger than, such as 60M or 1G."),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Only those on this machine.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """List the published models; those on this machine are marked.
+
+    Times are the publisher's, for one image: on a Tesla T4, and on a Xeon Gold 5117 with 8 threads.
+
+    Example: classify-worker models list --max-size 60M --sort accuracy
+    """
+    cache = _cache(load(config, overrides or ()).settings)
+    chosen = _chosen(family, max_size, sort)
+    if local:
+        chosen = [model for model in chosen if is_local(model.name, cache)]
+    if as_json:
+        typer.echo(json.dumps([_plain(model, cache) for model in chosen], indent=2))
+    else:
+        console = Console()
+        # A file or a pipe has no width to keep to.
+        console.print(_table(chosen, cache), width=None if console.is_terminal else 120)
+
+
+@models.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
+    as_json: AsJson = False,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Show all that is known of one model.
+
+    Example: classify-worker models show PP-LCNet_x1_0
+    """
+    settings = load(config, overrides or ()).settings
+    facts = _plain(_find(name), _cache(settings))
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        shown = size_in_words(value) if key == "size" else value
+        typer.echo(f"{key:<14} {'-' if shown is None else shown}")
+
+
+@models.command("pull")
+def pull_models(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All 80: 11 GB.")] = False,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            "--base-url",
+            metavar="URL|DIR",
+            help="Where the archives are, instead of zoo.base_url.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Download models into the cache, verified; a broken download goes on where it ended.
+
+    One that cannot be had does not keep the others from coming, and costs the exit code.
+
+    Example: classify-worker models pull PP-LCNet_x1_0 ResNet50
+    """
+    if every == bool(names):
+        raise typer.BadParameter("name the models to pull, or say --all")
+    wanted = [_find(name) for name in dict.fromkeys(names or catalogue())]
+    given = list(overrides or ())
+    if base_url is not None:
+        given.append(f"zoo.base_url={base_url}")
+    settings = load(config, given).settings
+    failed = 0
+    with Transfer(len(wanted)) as transfer:
+        for model in wanted:
+            try:
+                pulled = pull(model, _cache(settings), settings.zoo, transfer.of(model.name))
+            except ModelError as error:
+                failed += 1
+                transfer.failed(model.name, error)
+            else:
+                transfer.done(model.name, pulled)
+    if failed:
+        raise typer.Exit(EXIT_UNAVAILABLE)
+
+
+def _cache(settings: Settings) -> Path:
+    return settings.model_cache or models_directory()
+
+
+def _find(name: str) -> ZooModel:
+    model = catalogue().get(name)
+    if model is None:
+        near = nearest_names(name)
+        remedy = f"did you mean {' or '.join(near)}?" if near else "see `models list`"
+        raise typer.BadParameter(f"there is no model {name!r} in the zoo; {remedy}")
+    return model
+
+
+def _chosen(family: str | None, max_size: str | None, sort: Order | None) -> list[ZooModel]:
+    chosen = list(catalogue().values())
+    if family is not None:
+        families = {model.family.casefold(): model.family for model in chosen}
+        if family.casefold() not in families:
+            known = ", ".join(families.values())
+            raise typer.BadParameter(f"there is no family {family!r}; there are {known}")
+        chosen = [model for model in chosen if model.family.casefold() == family.casefold()]
+    if max_size is not None:
+        limit = size_in_bytes(max_size)
+        chosen = [model for model in chosen if model.size <= limit]
+    match sort:
+        case Order.ACCURACY:
+            chosen.sort(key=lambda model: -model.top1)
+        case Order.SPEED:
+            chosen.sort(key=lambda model: model.gpu_ms)
+        case Order.SIZE:
+            chosen.sort(key=lambda model: model.size)
+        case None:
+            return chosen
+    return chosen
+
+
+def _table(chosen: list[ZooModel], cache: Path) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Model", "Family"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Top-1 %", "GPU ms", "CPU ms", "MiB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Here")
+    for model in chosen:
+        table.add_row(
+            model.name,
+            model.family,
+            f"{model.top1:.2f}",
+            f"{model.gpu_ms:.2f}",
+            "-" if model.cpu_ms is None else f"{model.cpu_ms:.2f}",
+            f"{model.size / 2**20:.1f}",
+            "yes" if is_local(model.name, cache) else "",
+        )
+    return table
+
+
+def _plain(model: ZooModel, cache: Path) -> dict[str, Any]:
+    resize, here = model.resize, is_local(model.name, cache)
+    known = addresses()
+    return {
+        "name": model.name,
+        "family": model.family,
+        "top1": model.top1,
+        "gpu_ms": model.gpu_ms,
+        "cpu_ms": model.cpu_ms,
+        "size": model.size,
+        "resize_short": resize.short,
+        "interpolation": f"{resize.backend} {resize.interpolation}",
+        "crop": f"{model.crop.width}x{model.crop.height}",
+        "archive": known.archives + model.archive,
+        "archive_beta2": known.archives_beta2 + model.archive,
+        "weights": f"{known.weights}{model.name}_pretrained.pdparams",
+        "directory": str(cache / model.name) if here else None,
+    }

@@ -1,0 +1,151 @@
+"""Downloads one file, however often the connection breaks, across runs of the program too."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from worker.cache import write_whole
+from worker.errors import ModelError
+from worker.zoo.request import Body, InterruptedTransferError, RefusedTransferError, get
+
+__all__ = ["Limits", "Progress", "discard", "download", "unwatched"]
+
+BLOCK = 1024 * 1024
+BARREN_ATTEMPTS = 5
+"""Attempts in a row that bring no byte, after which it is given up."""
+
+BACKOFF = (1.0, 30.0)
+"""Seconds before the second attempt, and at most (it doubles)."""
+
+RANGE_NOT_SATISFIABLE = 416
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that are here, and those in all or None when the server does not say."""
+
+
+def unwatched(_have: int, _total: int | None) -> None:
+    """A `Progress` for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a download may take.
+
+    Attributes:
+        max_bytes: of the whole file.
+        timeout: longest silence in seconds.
+    """
+
+    max_bytes: int
+    timeout: float
+
+
+def download(
+    url: str,
+    target: Path,
+    limits: Limits,
+    progress: Progress,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Bring `target` to the whole file, going on from what is there of it.
+
+    What there is belongs to the address and the file's version that are noted beside it, or counts
+    for nothing. For one process at a time.
+
+    Raises:
+        ModelError: the server refuses, cannot be reached, or the file is too large.
+        OSError: the disk is full or cannot be written.
+    """
+    first, longest = BACKOFF
+    barren = 0
+    while True:
+        before = _size(target)
+        try:
+            _attempt(url, target, limits, progress)
+            return
+        except InterruptedTransferError as error:
+            barren = 0 if _size(target) > before else barren + 1
+            if barren == BARREN_ATTEMPTS:
+                raise ModelError(
+                    f"{error}; tried {BARREN_ATTEMPTS} times. Check the network, HTTPS_PROXY, "
+                    "SSL_CERT_FILE and zoo.base_url; what has come is kept for the next try"
+                ) from error
+        except RefusedTransferError as error:
+            if error.status != RANGE_NOT_SATISFIABLE or not before:
+                raise ModelError(str(error)) from error
+            # What is here is longer than the file is now.
+            _note(target).unlink(missing_ok=True)
+        sleep(min(first * 2 ** max(0, barren - 1), longest))
+
+
+def discard(target: Path) -> None:
+    """Remove what `download` made."""
+    _note(target).unlink(missing_ok=True)
+    target.unlink(missing_ok=True)
+
+
+def _attempt(url: str, target: Path, limits: Limits, progress: Progress) -> None:
+    validator = _noted_validator(url, target)
+    start = _size(target) if validator else 0
+    with get(url, start, validator, limits.timeout) as body:
+        if body.total is not None and body.total > limits.max_bytes:
+            raise ModelError(_too_large(url, body.total, limits))
+        if body.start == 0:
+            note = {"url": url, "validator": body.validator}
+            # First nothing, then the note: at no time does the note stand beside another file's
+            # bytes.
+            target.write_bytes(b"")
+            write_whole(_note(target), json.dumps(note).encode())
+        with target.open("ab") as file:
+            _copy(url, body, file, limits, progress)
+
+
+def _copy(url: str, body: Body, file: BinaryIO, limits: Limits, progress: Progress) -> None:
+    have = body.start
+    progress(have, body.total)
+    while True:
+        try:
+            block = body.stream.read(BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise InterruptedTransferError(f"{url} broke off after {have} bytes") from error
+        if not block:
+            break
+        have += len(block)
+        if have > limits.max_bytes:
+            raise ModelError(_too_large(url, have, limits))
+        file.write(block)
+        progress(have, body.total)
+    # `read` takes an early end of the connection for the end of the file.
+    if body.total is not None and have != body.total:
+        raise InterruptedTransferError(f"{url} broke off after {have} of {body.total} bytes")
+
+
+def _noted_validator(url: str, target: Path) -> str | None:
+    try:
+        note = json.loads(_note(target).read_text("utf-8"))
+        validator = note["validator"] if note["url"] == url else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return validator if isinstance(validator, str) else None
+
+
+def _note(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
+
+
+def _size(target: Path) -> int:
+    return target.stat().st_size if target.exists() else 0
+
+
+def _too_large(url: str, size: int, limits: Limits) -> str:
+    return (
+        f"{url} has {size} bytes or more, above zoo.max_bytes ({limits.max_bytes}): "
+        "raise it if the archive is the right one"
+    )
