@@ -1,0 +1,202 @@
+"""Sends items as jobs and waits for their results, so many at a time, each to just one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.errors import JobError, Reason
+from worker.jobs import Record, UrlImage
+from worker.kafka.submit import SubmitClient
+from worker.local.reader import read_file
+from worker.messages import Message
+from worker.settings import Settings
+from worker.submit.answers import Answer, read_result
+from worker.submit.encode import CORRELATION, Envelope
+from worker.submit.items import Item, Way
+from worker.submit.outstanding import Outstanding, Waiting
+from worker.submit.pictures import save_picture
+from worker.submit.serve import FileServer
+
+__all__ = ["Options", "Submission"]
+
+MAX_OUTSTANDING = 256
+"""Most jobs without an answer: what a slow worker makes wait, here and in its topic."""
+
+MAX_SENDING = 8
+"""Most jobs on their way to the brokers, each held in memory."""
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for with every job.
+
+    Attributes:
+        top_k: number of categories; None leaves it to the worker.
+        visualize: False asks for no pictures.
+        timeout: seconds that a job may wait for its result once Kafka has it.
+        save_dir: where pictures go; None saves none.
+        serve_host: this machine's address, at which the worker fetches files of the way `URL`.
+    """
+
+    top_k: int | None = None
+    visualize: bool = True
+    timeout: float = 60.0
+    save_dir: Path | None = None
+    serve_host: str = "127.0.0.1"
+
+
+class Submission:
+    """One run over some items.
+
+    Args:
+        taken: told of each item when its turn comes.
+        answered: told of each item's end, in the order in which they end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        taken: Callable[[Item], None],
+        answered: Callable[[Answer], None],
+    ) -> None:
+        self._options = options
+        self._taken = taken
+        self._answered = answered
+        self._client = SubmitClient(settings.kafka, settings.publish)
+        self._server = FileServer(options.serve_host)
+        self._outstanding = Outstanding()
+        self._room = asyncio.Semaphore(MAX_OUTSTANDING)
+        self._lanes = asyncio.Semaphore(MAX_SENDING)
+        self._sends: set[asyncio.Task[None]] = set()
+        self._run_id = secrets.token_hex(16)
+        self._open = 0
+        self._exhausted = False
+
+    async def run(self, items: AsyncIterator[Item]) -> None:
+        """Submit all items; returns when each has its answer.
+
+        Raises:
+            KafkaSetupError: Kafka cannot be used as configured, or no longer.
+            WorkerError: pictures cannot be saved, or files cannot be served.
+        """
+        async with self._client:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._receive(), name="receive")
+                    await self._send_all(items, group)
+            except ExceptionGroup as failed:
+                # The first one is the cause: the others were called off because of it.
+                raise failed.exceptions[0] from None
+            finally:
+                await self._server.close()
+
+    async def _send_all(self, items: AsyncIterator[Item], group: asyncio.TaskGroup) -> None:
+        number = 0
+        async for item in items:
+            await self._room.acquire()
+            await self._lanes.acquire()
+            number += 1
+            self._open += 1
+            self._taken(item)
+            job = Waiting(number, f"{self._run_id}-{number}", item, time.monotonic())
+            send = group.create_task(self._send(job), name=f"send-{number}")
+            self._sends.add(send)
+            send.add_done_callback(self._sends.discard)
+        self._exhausted = True
+
+    async def _send(self, job: Waiting) -> None:
+        try:
+            message = await self._encode(job)
+            job.began = time.monotonic()
+            self._outstanding.add(job)
+            record_id = await self._client.send(message)
+            expires = time.monotonic() + self._options.timeout
+            self._outstanding.locate(job.correlation, record_id, expires)
+        except JobError as error:
+            self._outstanding.take(job.correlation, None)
+            self._end(job, Answer(job.number, job.item, error=error.message))
+        finally:
+            self._lanes.release()
+
+    async def _encode(self, job: Waiting) -> Message:
+        item, options = job.item, self._options
+        envelope = Envelope(item.name, job.correlation, options.top_k, options.visualize)
+        match item.content:
+            case JobError() as error:
+                raise error
+            case UrlImage(url):
+                return envelope.with_url(url)
+            case Path() as path if item.way is Way.URL:
+                return envelope.with_url(await self._server.offer(job.correlation, path))
+            case Path() as path:
+                image = await asyncio.to_thread(self._read, path)
+                raw = item.way is Way.RAW
+                return envelope.with_raw(image) if raw else envelope.with_base64(image)
+            case written:
+                return envelope.with_job(written)
+
+    def _read(self, path: Path) -> bytes:
+        most = self._client.max_bytes
+        image = read_file(path, most)
+        if len(image) > most:
+            raise JobError(
+                Reason.TOO_LARGE, f"the file has more than the {most} bytes that the topic takes"
+            )
+        return image
+
+    async def _receive(self) -> None:
+        while self._open or not self._exhausted:
+            for record in await self._client.poll(POLL_SECONDS):
+                await self._match(record)
+            for job in self._outstanding.take_expired(time.monotonic()):
+                error = f"no result within {self._options.timeout:g} s"
+                self._end(job, Answer(job.number, job.item, job.record_id, error=error))
+
+    async def _match(self, record: Record) -> None:
+        """Give a result to the job that it is for, if it is for one of ours."""
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+        correlation, source = headers.get(CORRELATION), headers.get("result-id")
+        job = self._outstanding.take(correlation, source)
+        if job is None and correlation is None and self._sends:
+            # The worker drops what it copied where a result would not fit otherwise. What is left
+            # to know it by is its job's place, which is known once the job is acknowledged.
+            await asyncio.wait(tuple(self._sends))
+            job = self._outstanding.take(None, source)
+        if job is not None:
+            self._end(job, self._read_answer(job, record, source))
+
+    def _read_answer(self, job: Waiting, record: Record, source: str | None) -> Answer:
+        latency = time.monotonic() - job.began
+        try:
+            result = read_result(record.value)
+        except ValueError as error:
+            return Answer(job.number, job.item, source, error=str(error), latency=latency)
+        picture: Path | None = None
+        if result.picture is not None and self._options.save_dir is not None:
+            picture = save_picture(
+                self._options.save_dir, job.number, job.item.name, result.picture
+            )
+        return Answer(
+            job.number,
+            job.item,
+            source,
+            code=result.code,
+            error=None if result.code == 0 else result.message,
+            categories=result.categories,
+            latency=latency,
+            picture=picture,
+        )
+
+    def _end(self, job: Waiting, answer: Answer) -> None:
+        self._server.withdraw(job.correlation)
+        self._open -= 1
+        self._room.release()
+        self._answered(answer)
