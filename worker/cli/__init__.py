@@ -13,6 +13,7 @@ from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.predict import predict
 from worker.cli.run import run, serve
+from worker.cli.submit import submit
 from worker.errors import KafkaSetupError, ModelError, PredictorError, SettingsError, WorkerError
 
 __all__ = ["main"]
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, serve, predict, config):
+for command in (run, serve, submit, predict, config):
     app.command()(command)
 app.add_typer(models)
 
