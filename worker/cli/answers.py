@@ -35,7 +35,8 @@ def answer_table(*, streamed: bool = False, header: bool = True) -> Table:
         streamed: columns keep their widths whatever is in them, so that rows which are printed one
             by one stand below each other.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=streamed, show_header=header)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=not streamed)
+    table.expand, table.show_header = streamed, header
     table.add_column("Job", overflow="fold", ratio=3 if streamed else None)
     table.add_column("Way in", min_width=6)
     table.add_column("Label", overflow="fold", ratio=3 if streamed else None)
@@ -129,12 +130,16 @@ class AnswerReport:
         self._progress.update(self._task, total=self.taken)
 
     def add(self, answer: Answer) -> None:
-        """Write one answer; what went wrong is told on standard error as well."""
+        """Write one answer; what went wrong is told on standard error as well.
+
+        Raises:
+            BrokenPipeError: nobody reads standard output any more.
+        """
         self.ended += 1
         if self._format is AnswerFormat.JSON:
             line = json.dumps(answer.as_json(), ensure_ascii=False)
             # A file's name need not be UTF-8; what is not becomes JSON's own escape.
-            self._out.out(line.encode(errors="backslashreplace").decode(), highlight=False)
+            self._line(line.encode(errors="backslashreplace").decode())
         else:
             table = answer_table(streamed=True, header=self._header)
             self._header = False
@@ -146,6 +151,14 @@ class AnswerReport:
             if self._err is not self._out:
                 self._note(f"{answer.item.name}: {answer.error}")
         self._progress.update(self._task, completed=self.ended)
+
+    def _line(self, text: str) -> None:
+        if self._out.is_terminal:
+            self._out.out(text, highlight=False)
+        else:
+            # Not by the console, which ends the process where a reader such as `head` has gone.
+            self._out.file.write(f"{text}\n")
+            self._out.file.flush()
 
     def _note(self, text: str) -> None:
         self._err.out(f"classify-worker: {printable(text)}", highlight=False)

@@ -135,6 +135,7 @@ class Submission:
             case UrlImage(url):
                 return envelope.with_url(url)
             case Path() as path if item.way is Way.URL:
+                await asyncio.to_thread(read_file, path, 0)  # objects to a file that is not there
                 return envelope.with_url(await self._server.offer(job.correlation, path))
             case Path() as path:
                 image = await asyncio.to_thread(self._read, path)
