@@ -1,0 +1,58 @@
+"""Workers and topics that are gone after the tests which use them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.integration.harness import Names, Traffic, Worker
+from worker.demo.broker import KafkaBroker
+
+MakeWorker = Callable[..., Worker]
+MakeTraffic = Callable[..., "asyncio.Future[Traffic]"]
+
+ONE_SMALL_SLOT = {
+    "WORKER_HTTP__HOST": "127.0.0.1",
+    "WORKER_HTTP__PORT": "0",
+    "WORKER_PREDICTOR__SLOTS": "1",
+    "WORKER_PREDICTOR__THREADS": "1",
+    "WORKER_BATCHING__MAX_BATCH": "8",
+    "WORKER_KAFKA__COMMIT_INTERVAL": "0.1",
+}
+"""One predictor and no calibration: quick to start, and two workers fit on two cores."""
+
+
+@pytest.fixture(scope="module")
+def make_worker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorker]:
+    """Makes workers (not started); all are gone after the module."""
+    with ExitStack() as cleanup:
+
+        def make(bootstrap_servers: str, names: Names, **environ: str) -> Worker:
+            settings = {
+                **ONE_SMALL_SLOT,
+                "WORKER_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
+                "WORKER_MODEL": str(model_dir),
+                **names.environ(),
+                **environ,
+            }
+            worker = Worker(settings, tmp_path_factory.mktemp("worker") / "log.jsonl")
+            cleanup.callback(worker.kill)
+            return worker
+
+        yield make
+
+
+@pytest.fixture
+def names() -> Names:
+    return Names.new()
+
+
+@pytest.fixture
+async def traffic(broker: KafkaBroker, names: Names) -> AsyncIterator[Traffic]:
+    """The test's topics on the run's broker, not created yet."""
+    async with Traffic(broker.bootstrap_servers, names) as traffic:
+        yield traffic

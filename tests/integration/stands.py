@@ -1,0 +1,81 @@
+"""Loopback servers that stand in for the places where images are."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+__all__ = ["HeldImage", "ImageServer"]
+
+
+class ImageServer:
+    """Serves bytes by path on one loopback address; a context manager.
+
+    Attributes:
+        requests: paths asked for, in order.
+    """
+
+    def __init__(self, images: dict[str, bytes], host: str = "127.0.0.1") -> None:
+        self._host = host
+        self._images = images
+        self._redirects: dict[str, str] = {}
+        self.requests: list[str] = []
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/{name:.*}", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, 0).start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+
+    def url(self, path: str) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}{path}"
+
+    def redirect(self, path: str, target: str) -> None:
+        """Answer `path` with a redirect from now on."""
+        self._redirects[path] = target
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request.path)
+        if request.path in self._redirects:
+            raise web.HTTPFound(self._redirects[request.path])
+        if request.path not in self._images:
+            raise web.HTTPNotFound
+        return web.Response(body=self._images[request.path])
+
+
+class HeldImage(ImageServer):
+    """Serves one image, but not before `release` is set.
+
+    Attributes:
+        asked: set once somebody waits for it.
+    """
+
+    def __init__(self, image: bytes) -> None:
+        super().__init__({"/held": image})
+        self.asked = asyncio.Event()
+        self.release = asyncio.Event()
+
+    @property
+    def held_url(self) -> str:
+        return self.url("/held")
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.set()
+        await self.release.wait()
+        return await super()._answer(request)
