@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -18,6 +21,10 @@ __all__ = ["HttpServer"]
 HEALTH = web.AppKey("health", Health)
 METRICS = web.AppKey("metrics", Metrics)
 
+OPENAPI = Path(__file__).with_name("openapi.json")
+
+log = structlog.get_logger(__name__)
+
 
 class HttpServer:
     """Serves `/metrics`, `/livez`, `/readyz` and, with `classify`, the reference's service.
@@ -33,15 +40,21 @@ class HttpServer:
         metrics: Metrics,
         classify: Classify | None,
     ) -> None:
-        limit = classify.max_body_bytes if classify is not None else 1024
-        app = web.Application(client_max_size=limit, middlewares=[_errors])
+        app = web.Application(middlewares=[_errors])
         app[HEALTH] = health
         app[METRICS] = metrics
         app.add_routes(
             [web.get("/metrics", _metrics), web.get("/livez", _livez), web.get("/readyz", _readyz)]
         )
         if classify is not None:
-            app.add_routes([web.post(PATH, classify), web.get("/health", _health), *page.routes()])
+            app.add_routes(
+                [
+                    web.post(PATH, classify.infer, expect_handler=classify.expect),
+                    web.get("/health", _health),
+                    web.get("/openapi.json", _openapi),
+                    *page.routes(),
+                ]
+            )
         self._settings = settings
         self._runner = web.AppRunner(
             app,
@@ -80,13 +93,23 @@ class HttpServer:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the server itself refuses (an unknown path, another method), in the service's shape."""
+    """What the server itself refuses, and what nobody foresaw, in the service's shape."""
+    headers = {}
     try:
         return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        headers["Allow"] = allowed
+        status, message = error.status, f"{error.method} is not possible here; use {allowed}"
+    except web.HTTPNotFound as error:
+        status, message = error.status, f"there is nothing here; classification is at {PATH}"
     except web.HTTPException as error:
-        allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        body = {"logId": new_log_id(), "errorCode": error.status, "errorMsg": error.reason}
-        return web.json_response(body, status=error.status, headers=allowed)
+        status, message = error.status, error.reason
+    except Exception:
+        log.exception("request_raised", path=request.path)
+        status, message = 500, "internal error; the worker's log has more"
+    body = {"logId": new_log_id(), "errorCode": status, "errorMsg": message}
+    return web.json_response(body, status=status, headers=headers)
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -109,6 +132,10 @@ async def _health(request: web.Request) -> web.Response:
     if reasons:
         return answer(new_log_id(), Failure(Reason.UNAVAILABLE, ", ".join(reasons), Stage.PARSE))
     return web.json_response({"logId": new_log_id(), "errorCode": 0, "errorMsg": "Healthy"})
+
+
+async def _openapi(_: web.Request) -> web.StreamResponse:
+    return web.FileResponse(OPENAPI, headers={"Cache-Control": "no-cache"})
 
 
 def _probe(reasons: list[str]) -> web.Response:
