@@ -132,6 +132,8 @@ class App:
         stack.push_async_callback(self._pool.stop)
         await self._pool.start()
         self._health.set_warm()
+        if self._classify is not None:
+            self._classify.open()
         log.info("warm", predictors=self._pool.pids)
 
     async def _work_for_kafka(self) -> None:

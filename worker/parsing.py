@@ -153,7 +153,7 @@ def _header_id(headers: Mapping[str, str]) -> str | None:
     return headers.get("jobid") or headers.get("ceid") or None
 
 
-def decode_json(value: bytes, name: str) -> object:
+def decode_json(value: bytes | bytearray, name: str) -> object:
     """The JSON document in `value`; messages call it `name`.
 
     Raises:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import orjson
+import structlog
 from aiohttp import web
 
 from worker.budget import Budget, Reservation
@@ -32,9 +33,11 @@ JSON_OVERHEAD = 64 * 1024
 RETRY_AFTER = "1"
 """Seconds after which a client that was turned away may try again."""
 
+log = structlog.get_logger(__name__)
+
 
 class Classify:
-    """Answers requests within a bound; for one event loop.
+    """Answers requests within a bound; for one event loop. Turns all away until it is opened.
 
     Args:
         process: the pipeline.
@@ -54,27 +57,15 @@ class Classify:
         # Base64 makes four bytes of three, and may come in lines.
         self.max_body_bytes = max_image_bytes * 3 // 2 + JSON_OVERHEAD
         self._budget = Budget(settings.max_jobs, settings.max_bytes)
-        self._draining = False
+        self._closed: str | None = "is loading its model"
 
-    async def __call__(self, request: web.Request) -> web.Response:
-        """Answer one request; a client that disconnects withdraws it."""
-        log_id = new_log_id()
-        if self._draining or self._budget.free_jobs == 0:
-            why = "is stopping" if self._draining else "has no room for another request"
-            failure = Failure(
-                Reason.UNAVAILABLE, f"the service {why}; try again later", Stage.PARSE
-            )
-            return answer(log_id, self._counted(failure), {"Retry-After": RETRY_AFTER})
-        held = self._budget.reserve(request.content_length or 0)
-        try:
-            with self._metrics.request_duration.time():
-                return answer(log_id, self._counted(await self._outcome(request, held)))
-        finally:
-            held.release()
+    def open(self) -> None:
+        """Take requests from now on."""
+        self._closed = None
 
     async def drain(self, timeout: float) -> None:
         """Turn new requests away, and wait at most `timeout` seconds for those under way."""
-        self._draining = True
+        self._closed = "is stopping"
         try:
             async with asyncio.timeout(timeout):
                 while self._budget.jobs:
@@ -82,20 +73,58 @@ class Classify:
         except TimeoutError:
             return
 
+    async def expect(self, request: web.Request) -> web.Response | None:
+        """Answer `Expect: 100-continue`: ask for the body, or refuse it before it is sent."""
+        failure = self._refusal(request)
+        if failure is not None:
+            return answer(new_log_id(), self._counted(failure))
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # What is counted is the answer proper, which has not begun.
+        request.writer.output_size = 0
+        return None
+
+    async def infer(self, request: web.Request) -> web.Response:
+        """Answer one request; a client that disconnects withdraws it."""
+        log_id = new_log_id()
+        failure = self._refusal(request)
+        if failure is not None:
+            return answer(log_id, self._counted(failure))
+        held = self._budget.reserve(0)
+        try:
+            with self._metrics.request_duration.time():
+                outcome = self._counted(await self._outcome(request, held))
+                _log_outcome(log_id, outcome)
+                return answer(log_id, outcome)
+        except asyncio.CancelledError:
+            self._metrics.requests.labels("failure", "disconnected").inc()
+            raise
+        finally:
+            held.release()
+
+    def _refusal(self, request: web.Request) -> Failure | None:
+        """Why a request is not even read, or None."""
+        if self._closed is not None:
+            return _unavailable(f"the service {self._closed}")
+        if self._budget.free_jobs == 0:
+            return _unavailable("the service has no room for another request")
+        if (request.content_length or 0) > self.max_body_bytes:
+            return self._too_large().as_failure()
+        return None
+
     async def _outcome(self, request: web.Request, held: Reservation) -> Outcome:
         try:
-            body = await self._read(request)
-            held.add(len(body) - (request.content_length or 0))
+            body = await self._read(request, held)
             job = job_from_object(decode_json(body, "request body"))
         except JobError as error:
             return error.as_failure()
         return await self._process(job, held)
 
-    async def _read(self, request: web.Request) -> bytes:
+    async def _read(self, request: web.Request, held: Reservation) -> bytearray:
         """The request's body.
 
         Raises:
-            JobError: it is too large, too slow, empty, or announced as something else than JSON.
+            JobError: it is too large, too slow, empty, damaged on its way, or announced as
+                something else than JSON.
         """
         kind = request.content_type
         if kind not in JSON_TYPES | UNSAID_TYPES and not kind.endswith("+json"):
@@ -103,18 +132,41 @@ class Classify:
                 Reason.CONTENT_TYPE,
                 f"content type {kind[:80]!r} is not accepted; use application/json",
             )
+        body = bytearray()
         try:
             async with asyncio.timeout(self._settings.read_timeout):
-                body = await request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            raise JobError(
-                Reason.TOO_LARGE, f"the request body exceeds {self.max_body_bytes} bytes"
-            ) from error
+                async for chunk in request.content.iter_any():
+                    self._take(chunk, body, held)
         except TimeoutError as error:
-            raise JobError(Reason.REQUEST_TIMEOUT, "the request body came too slowly") from error
+            raise JobError(
+                Reason.REQUEST_TIMEOUT,
+                f"the request body did not arrive within {self._settings.read_timeout:g} s",
+            ) from error
+        except web.RequestPayloadError as error:
+            raise JobError(
+                Reason.NOT_JSON,
+                "the request body cannot be read; check its Content-Encoding and its length",
+            ) from error
         if not body:
             raise JobError(Reason.EMPTY_VALUE, "the request body is empty; send a JSON object")
         return body
+
+    def _take(self, chunk: bytes, body: bytearray, held: Reservation) -> None:
+        # By what arrives, not by what is announced: nobody can take room with a header alone.
+        held.add(len(chunk))
+        if self._budget.bytes > self._budget.max_bytes:
+            raise JobError(
+                Reason.UNAVAILABLE, "the service has no room for this body; try again later"
+            )
+        body += chunk
+        if len(body) > self.max_body_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> JobError:
+        return JobError(
+            Reason.TOO_LARGE,
+            f"the request body exceeds {self.max_body_bytes} bytes; send a smaller image",
+        )
 
     def _counted(self, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Failure):
@@ -125,15 +177,35 @@ class Classify:
 
 
 def new_log_id() -> str:
-    """A name for one request, by which its answer can be found again."""
+    """A name for one request, by which its line in the log can be found."""
     return str(uuid.uuid4())
 
 
-def answer(log_id: str, outcome: Outcome, headers: Mapping[str, str] | None = None) -> web.Response:
+def answer(log_id: str, outcome: Outcome) -> web.Response:
     """An outcome as the reference's response: `logId`, `errorCode`, `errorMsg`, `result`."""
+    status = outcome.status if isinstance(outcome, Failure) else 200
     return web.Response(
         body=orjson.dumps({"logId": log_id, **outcome_fields(outcome)}),
-        status=outcome.status if isinstance(outcome, Failure) else 200,
+        status=status,
         content_type="application/json",
-        headers=headers,
+        headers={"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None,
     )
+
+
+def _unavailable(why: str) -> Failure:
+    return Failure(Reason.UNAVAILABLE, f"{why}; try again later", Stage.PARSE)
+
+
+def _log_outcome(log_id: str, outcome: Outcome) -> None:
+    """The one line, at debug level, of a request."""
+    if isinstance(outcome, Failure):
+        log.debug(
+            "request_failed",
+            log_id=log_id,
+            reason=outcome.reason.label,
+            stage=outcome.stage.value,
+            message=outcome.message,
+        )
+    else:
+        best = outcome.categories[0]
+        log.debug("request_done", log_id=log_id, label=best.name, score=best.score)
