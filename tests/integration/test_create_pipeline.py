@@ -20,6 +20,7 @@ from worker import create_pipeline
 from worker.demo.images import photographs
 from worker.errors import JobError, ModelError, Reason, SettingsError
 from worker.inference.placement import Placement
+from worker.inference.predictor import load_predictor
 from worker.local import FailedInput, ImageClassificationPipeline, PipelineConfig
 from worker.local.runners import SlotRunner, ThisProcess
 from worker.model import load_model_spec
@@ -241,7 +242,7 @@ def test_several_devices_share_each_batch(model_dir: Path) -> None:
     two = SlotRunner(spec, [Placement("cpu", 1)] * 2)
     try:
         assert two.width == 2
-        here = ThisProcess(spec, Placement("cpu", 1))
+        here = ThisProcess(load_predictor(spec, "cpu", 1))
         for count in (5, 1):
             np.testing.assert_allclose(
                 two.scores(crops[:count]), here.scores(crops[:count]), atol=2e-4

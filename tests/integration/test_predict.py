@@ -120,7 +120,7 @@ def test_a_pipeline_file_and_what_wins_over_it(run: Run, model_dir: Path, tmp_pa
 
     done = run(
         *("predict", "--pipeline", file, "--input", "photos/cat.png", "--format", "text"),
-        *("--device", "cpu", "--use_hpip"),
+        *("--device", "cpu"),
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from worker.cache import exclusive, write_whole
 
-__all__ = ["Verdict", "VerdictStore"]
+__all__ = ["Verdict", "VerdictStore", "processor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class VerdictStore:
 
     def __init__(self, directory: Path, digest: str, candidate: str) -> None:
         # Kernels are chosen by the processor's features, and a cache may be shared by machines.
-        key = sha256(f"{digest}\n{candidate}\n{_processor()}".encode()).hexdigest()
+        key = sha256(f"{digest}\n{candidate}\n{processor()}".encode()).hexdigest()
         self._path = directory / f"{key[:32]}.json"
 
     @contextmanager
@@ -67,7 +67,7 @@ class VerdictStore:
             write_whole(self._path, json.dumps(asdict(verdict)).encode())
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's model and features, as far as the system tells."""
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("\n\n")[0]

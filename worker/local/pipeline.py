@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
-from worker.cache import cache_directory
+from worker.cache import models_directory
+from worker.configuration import load
 from worker.errors import JobError
 from worker.images.transform import Transform
 from worker.inference.backends.devices import (
@@ -27,9 +28,10 @@ from worker.local.reader import Read, Reader, read_batches
 from worker.local.results import ClassificationResult, FailedInput
 from worker.local.runners import make_runner
 from worker.local.template import PIPELINE_NAME
-from worker.model import ModelSpec, find_model, load_model_spec
+from worker.model import ModelSpec, load_model_spec
 from worker.pipeline import top_categories
 from worker.settings import DecodeSettings
+from worker.zoo.obtain import obtain
 
 __all__ = ["ImageClassificationPipeline", "create_pipeline"]
 
@@ -55,13 +57,21 @@ class ImageClassificationPipeline:
     def __init__(self, config: PipelineConfig) -> None:
         placements = _placements(config.device)
         self.config = config
-        self.spec: ModelSpec = load_model_spec(
-            find_model(config.model, cache_directory() / "models")
-        )
+        # From the environment: where models are kept, and whence they may be pulled.
+        settings = load().settings
+        cache = settings.model_cache or models_directory()
+        self.spec: ModelSpec = load_model_spec(obtain(config.model, cache, settings.zoo))
         self._reader = Reader(Transform(self.spec.resize, self.spec.crop), DecodeSettings())
-        self._runner = make_runner(self.spec, placements)
+        self._runner = make_runner(
+            self.spec, placements, use_hpip=config.use_hpip, batch_size=config.batch_size
+        )
         self._threads = available_cores()
         self._executor = ThreadPoolExecutor(self._threads, "read")
+
+    @property
+    def backend(self) -> str:
+        """What computes: `paddle+onednn`, `openvino` and the like."""
+        return self._runner.backend
 
     @overload
     def predict(

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from worker.errors import PredictorError
 from worker.failpoints import Failpoints
+from worker.inference.fastest import load_fastest
 from worker.inference.placement import Placement
-from worker.inference.predictor import load_predictor
+from worker.inference.predictor import Predictor, load_predictor
 from worker.inference.slot import Slot
 from worker.model import ModelSpec
 from worker.settings import PredictorSettings
@@ -32,9 +33,11 @@ class Runner(Protocol):
 
     Attributes:
         width: batches that it computes at the same time.
+        backend: what computes, such as `paddle+onednn`.
     """
 
     width: int
+    backend: str
 
     def scores(self, crops: Crops) -> Scores:
         """Probabilities `[N, C] float32` of crops `[H, W, 3] uint8`; N is `width` batches at most.
@@ -50,16 +53,13 @@ class Runner(Protocol):
 
 
 class ThisProcess:
-    """One predictor in this process.
-
-    Raises:
-        ModelError: the model cannot be loaded.
-    """
+    """One predictor in this process."""
 
     width = 1
 
-    def __init__(self, spec: ModelSpec, placement: Placement) -> None:
-        self._predictor = load_predictor(spec, placement.device, placement.threads)
+    def __init__(self, predictor: Predictor) -> None:
+        self.backend = predictor.backend
+        self._predictor = predictor
         self._turn = threading.Lock()
 
     def scores(self, crops: Crops) -> Scores:
@@ -81,6 +81,8 @@ class SlotRunner:
         ModelError: the model cannot be loaded on one of them.
         PredictorError: a process died or hung while it started.
     """
+
+    backend = "paddle"
 
     def __init__(self, spec: ModelSpec, placements: Sequence[Placement]) -> None:
         defaults = PredictorSettings()
@@ -119,16 +121,26 @@ class SlotRunner:
             slot.kill()
 
 
-def make_runner(spec: ModelSpec, placements: Sequence[Placement]) -> Runner:
+def make_runner(
+    spec: ModelSpec, placements: Sequence[Placement], *, use_hpip: bool, batch_size: int
+) -> Runner:
     """The runner for one device, or for several.
 
+    Args:
+        use_hpip: on CPU, take the fastest backend that agrees with Paddle.
+        batch_size: images at once, for which that is chosen.
+
     Raises:
+        SettingsError: `use_hpip`, and nothing is installed to choose from.
         ModelError: the model cannot be loaded.
         PredictorError: a process died or hung while it started.
     """
-    if len(placements) == 1:
-        return ThisProcess(spec, placements[0])
-    return SlotRunner(spec, placements)
+    if len(placements) > 1:
+        return SlotRunner(spec, placements)
+    device, threads = placements[0].device, placements[0].threads
+    if use_hpip:
+        return ThisProcess(load_fastest(spec, device, threads, batch_size))
+    return ThisProcess(load_predictor(spec, device, threads))
 
 
 def _run(slot: Slot, crops: Crops) -> Scores:

@@ -1,0 +1,82 @@
+"""From Paddle's inference format to ONNX, once per model, for the backends that read that.
+
+`python -m worker.inference.backends.conversion PROGRAM PARAMS TARGET` is the process that does it:
+the converter writes on standard output, and a native fault of its must cost no more than this.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from worker.cache import exclusive, write_whole
+from worker.errors import ModelError
+from worker.model import ModelSpec
+
+__all__ = ["CONVERTER", "to_onnx"]
+
+CONVERTER = "paddle2onnx"
+
+OPSET = 14
+"""The ONNX operator set: the first one that has all operators of the models of the zoo."""
+
+TIMEOUT = 300.0
+"""Seconds; a model of 100 MB takes about ten."""
+
+
+def to_onnx(spec: ModelSpec, directory: Path) -> Path:
+    """The model as an ONNX file in `directory`, converted on the first call.
+
+    Raises:
+        ModelError: it cannot be converted; the message ends with the converter's own.
+        OSError: the directory cannot be written.
+    """
+    digest = spec.digest.removeprefix("sha256:")
+    target = directory / f"{digest}-{importlib.metadata.version(CONVERTER)}-{OPSET}.onnx"
+    directory.mkdir(parents=True, exist_ok=True)
+    with exclusive(target.with_suffix(".lock")):
+        if not target.is_file():
+            _convert(spec, target)
+    return target
+
+
+def _convert(spec: ModelSpec, target: Path) -> None:
+    command = [sys.executable, "-m", __name__, str(spec.program), str(spec.params), str(target)]
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter, with paths
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"GLOG_minloglevel": "2"},
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{spec.program} took more than {TIMEOUT:g} s to convert") from error
+    if not target.is_file():
+        lines = done.stdout.decode(errors="replace").strip().splitlines()
+        raise ModelError(
+            f"{spec.program} cannot be converted to ONNX (exit status {done.returncode}): "
+            f"{lines[-1] if lines else 'no message'}"
+        )
+
+
+def main() -> None:
+    """Convert what the command line names."""
+    program, params, target = sys.argv[1:]
+    converter = importlib.import_module(CONVERTER)
+    # "polygraphy", the default, installs packages from the network while it runs. The backends
+    # fold constants themselves.
+    model: bytes = converter.export(
+        program, params, None, opset_version=OPSET, optimize_tool="none"
+    )
+    write_whole(Path(target), model)
+
+
+if __name__ == "__main__":
+    main()
