@@ -64,13 +64,14 @@ def until(holds: Callable[[], bool], what: str, timeout: float = BOUND) -> None:
 
 
 class Worker:
-    """`classify-worker run` as a process of its own, configured by its environment alone.
+    """`classify-worker run` (or `serve`) as a process of its own, configured by its environment.
 
     All methods block: from a coroutine that has something else to do, call them in a thread.
     """
 
-    def __init__(self, environ: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], log_path: Path, command: str = "run") -> None:
         self._environ = dict(environ)
+        self._command = command
         self.log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -82,7 +83,7 @@ class Worker:
         self.log_path.unlink(missing_ok=True)
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "run"],
+                [sys.executable, "-m", "worker", self._command],
                 env=inherited | self._environ | environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -94,6 +95,13 @@ class Worker:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def port(self) -> int:
+        """The port of its HTTP server, once that listens."""
+        if not self._port:
+            self._port = int(self.wait_for_event("starting")["http_port"])
+        return self._port
 
     @property
     def exit_status(self) -> int | None:
