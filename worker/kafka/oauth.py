@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import aiohttp
 from aiokafka.abc import AbstractTokenProvider
@@ -70,14 +72,19 @@ class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka 
         assert sasl.client_id is not None
         assert sasl.client_secret is not None
         form = {"grant_type": "client_credentials"} | ({"scope": sasl.scope} if sasl.scope else {})
-        auth = aiohttp.BasicAuth(sasl.client_id, sasl.client_secret.get_secret_value())
+        # Encoded as in a form before they are joined (section 2.3.1): a secret may hold a colon.
+        secret = quote_plus(sasl.client_secret.get_secret_value())
+        credentials = base64.b64encode(f"{quote_plus(sasl.client_id)}:{secret}".encode()).decode()
         try:
             async with (
                 aiohttp.ClientSession(
                     timeout=aiohttp.ClientTimeout(total=TOKEN_TIMEOUT), trust_env=True
                 ) as session,
                 session.post(
-                    sasl.token_endpoint, data=form, auth=auth, raise_for_status=True
+                    sasl.token_endpoint,
+                    data=form,
+                    headers={"Authorization": f"Basic {credentials}"},
+                    raise_for_status=True,
                 ) as response,
             ):
                 answer = await response.json()
