@@ -13,10 +13,10 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test test-zoo lint format bench lock clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
 
 demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
@@ -24,6 +24,9 @@ demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 
 
 test: $(STAMP) ## All tests, against a real Kafka broker
 	$(BIN)/python -m pytest $(ARGS)
+
+test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (half an hour)
+	$(BIN)/python -m pytest -m zoo tests/zoo $(ARGS)
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)
@@ -53,6 +56,6 @@ $(STAMP): $(VENV)/.packages pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.packages: requirements/dev.txt scripts/venv.sh
+$(VENV)/.packages: requirements/dev.txt requirements/zoo.txt scripts/venv.sh
 	scripts/venv.sh $(VENV)
 	touch $@

@@ -57,6 +57,7 @@ say "Making $venv with $("$python" --version), which takes a minute or two ..."
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
 # Python compiles what it imports; compiling everything here would double the time (60 s for 28 s).
 "${pip[@]}" install --quiet --no-compile --require-hashes --only-binary :all: -r requirements/dev.txt
+"${pip[@]}" install --quiet --no-compile --require-hashes --only-binary :all: --no-deps -r requirements/zoo.txt
 
 # The wheels of Paddle and OpenCV expect a few system libraries that a minimal machine may lack.
 check='import cv2, paddle, simplejpeg'
