@@ -9,6 +9,7 @@ import typer
 
 from worker.cli.options import EXIT_FAILED
 from worker.cli.report import Format, Report
+from worker.cli.transfer import Transfer
 
 __all__ = ["predict"]
 
@@ -77,18 +78,21 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     Example: classify-worker predict --input photos/ --topk 3 --save_path output
     """
     # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
-    from worker.local import FailedInput, create_pipeline  # noqa: PLC0415
+    from worker.local import FailedInput, ImageClassificationPipeline  # noqa: PLC0415
+    from worker.local.config import load_config  # noqa: PLC0415
     from worker.local.inputs import find_sources  # noqa: PLC0415
     from worker.local.saving import Saver  # noqa: PLC0415
 
-    made = create_pipeline(
-        pipeline,
+    config = load_config(pipeline).overridden(
+        "predict",
         device=device,
         use_hpip=use_hpip,
         model=model,
         batch_size=batch_size,
         topk=topk,
     )
+    with Transfer(1) as transfer:
+        made = ImageClassificationPipeline(config, lambda model: transfer.of(model.name))
     sources = list(find_sources(inputs))
     saver = None if save_path is None else Saver(save_path)
     with made, Report(output, len(sources)) as report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,8 @@ from worker.local.template import PIPELINE_NAME
 from worker.model import ModelSpec, load_model_spec
 from worker.pipeline import top_categories
 from worker.settings import DecodeSettings
+from worker.zoo.catalogue import ZooModel
+from worker.zoo.download import Progress, unwatched
 from worker.zoo.obtain import obtain
 
 __all__ = ["ImageClassificationPipeline", "create_pipeline"]
@@ -44,23 +46,32 @@ class ImageClassificationPipeline:
 
     A context manager: leaving it ends its threads and processes, as the interpreter's exit does.
 
+    Args:
+        config: what to make it of.
+        announce: called before a model is downloaded; what it returns is told how that goes on.
+
     Attributes:
         config: what it was made of.
         spec: the model in use.
 
     Raises:
         SettingsError: the device is malformed.
-        ModelError: the model is missing or damaged, or the device is not available.
+        ModelError: the model is missing, damaged or cannot be downloaded, or the device is not
+            available.
         PredictorError: a device's process died or hung while it started.
     """
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(
+        self,
+        config: PipelineConfig,
+        announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
+    ) -> None:
         placements = _placements(config.device)
         self.config = config
         # From the environment: where models are kept, and whence they may be pulled.
         settings = load().settings
         cache = settings.model_cache or models_directory()
-        self.spec: ModelSpec = load_model_spec(obtain(config.model, cache, settings.zoo))
+        self.spec: ModelSpec = load_model_spec(obtain(config.model, cache, settings.zoo, announce))
         self._reader = Reader(Transform(self.spec.resize, self.spec.crop), DecodeSettings())
         self._runner = make_runner(
             self.spec, placements, use_hpip=config.use_hpip, batch_size=config.batch_size
@@ -190,7 +201,8 @@ def create_pipeline(
 
     Raises:
         SettingsError: the configuration, or what is given here, is not right.
-        ModelError: the model is missing or damaged, or the device is not available.
+        ModelError: the model is missing, damaged or cannot be downloaded, or the device is not
+            available.
         PredictorError: a device's process died or hung while it started.
     """
     loaded = load_config(pipeline) if config is None else parse_config(config, "config")
