@@ -120,7 +120,7 @@ class AnswerReport:
     ) -> None:
         self._progress.stop()
         if self.taken > self.ended:
-            self._note(f"{self.taken - self.ended} jobs were begun and not waited for")
+            self._note(f"{self.taken - self.ended} of {self.taken} jobs were not waited for")
         if self.failed and self.ended > 1:
             self._note(f"{self.failed} of {self.ended} jobs failed")
 
