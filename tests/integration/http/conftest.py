@@ -37,11 +37,11 @@ def service(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         worker.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_service(
     model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeService]:
-    """Makes services, started but not yet warm; all are gone after the test."""
+    """Makes services, started but not yet warm; all are gone after the module."""
     with ExitStack() as cleanup:
 
         def make(**environ: str) -> Worker:

@@ -47,7 +47,7 @@ def test_success_has_the_shape_of_the_reference(service: Worker) -> None:
     assert response.headers["content-type"].startswith("application/json")
     answer = response.json
     assert answer.keys() == {"logId", "errorCode", "errorMsg", "result"}
-    assert uuid.UUID(answer["logId"])
+    assert str(uuid.UUID(answer["logId"])) == answer["logId"]
     assert (answer["errorCode"], answer["errorMsg"]) == (0, "Success")
     assert answer["result"].keys() == {"categories", "image"}
     categories = answer["result"]["categories"]
