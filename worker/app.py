@@ -80,7 +80,7 @@ class App:
             spec, placements, settings.predictor, settings.batching, metrics, failpoints
         )
         self._health.predictor_stalled = self._pool.stalled
-        self._fetcher = ImageFetcher(settings.fetch)
+        self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
         self._pipeline = Pipeline(spec, self._fetcher, self._pool, self._threads, settings, metrics)
         self._classify: Classify | None = None
         if settings.http.infer or not kafka:

@@ -128,7 +128,7 @@ class Metrics:
         )
         self.fetch_attempts = Counter(
             "classify_fetch_attempts",
-            "Attempts to fetch an image URL that were transient failures.",
+            "Attempts to fetch an image that failed and were followed by another.",
             registry=registry,
         )
         self.rebalances = Counter(

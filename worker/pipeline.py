@@ -165,9 +165,9 @@ def top_categories(
 ) -> tuple[Category, ...]:
     """The best `count` classes of scores `[C]`, best first, with five digits like the reference."""
     count = min(count, len(scores))
-    candidates = np.argpartition(scores, -count)[-count:]
-    # Ties by class id, so that equal scores always come in the same order.
-    ordered = candidates[np.lexsort((candidates, -scores[candidates]))]
+    # All that tie with the last one too, so that which of them are named does not hang on chance.
+    candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    ordered = candidates[np.lexsort((candidates, -scores[candidates]))][:count]
     return tuple(
         Category(int(index), spec.label(int(index)), round(float(scores[index]), 5))
         for index in ordered

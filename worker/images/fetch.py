@@ -54,6 +54,7 @@ class ImageFetcher:
         clock: seconds since the epoch, in which deadlines are given.
         sleep: waits between attempts.
         resolver: name resolution, the system's when None.
+        on_failed_attempt: told of each attempt that failed and is followed by another.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class ImageFetcher:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         resolver: AbstractResolver | None = None,
+        on_failed_attempt: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._on_failed_attempt = on_failed_attempt
         self._policy = AddressPolicy(settings.allow_networks)
         self._clock = clock
         self._sleep = sleep
@@ -161,6 +164,7 @@ class ImageFetcher:
             ):
                 failure.attempts = attempt
                 raise failure
+            self._on_failed_attempt()
             await self._sleep(delay)
 
     def _backoff(self, attempt: int) -> float:

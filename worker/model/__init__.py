@@ -145,7 +145,12 @@ def load_model_spec(directory: Path) -> ModelSpec:
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ModelError(f"{path} is nested too deeply") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: not UTF-8, or a scalar like 2024-99-99 that looks like a date.
         raise ModelError(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise ModelError(f"{path} is not a mapping")
