@@ -71,7 +71,6 @@ class App:
         )
         self.metrics = metrics = Metrics()
         metrics.build.info({"version": __version__})
-        metrics.model.info({"name": spec.name, "digest": spec.digest, "device": settings.device})
         # A poll is due every half second: half the time in which the group would expel the worker
         # is ample.
         self._health = Health(settings.kafka.max_poll_interval / 2, metrics, kafka=kafka)
@@ -131,6 +130,14 @@ class App:
         stack.callback(self._threads.shutdown, wait=False, cancel_futures=True)
         stack.push_async_callback(self._pool.stop)
         await self._pool.start()
+        self.metrics.model.info(
+            {
+                "name": self._spec.name,
+                "digest": self._spec.digest,
+                "device": self._settings.device,
+                "backend": self._pool.backend,
+            }
+        )
         self._health.set_warm()
         if self._classify is not None:
             self._classify.open()

@@ -186,7 +186,9 @@ class Metrics:
             "classify_ready", "1 when assigned, warm and not draining, else 0.", registry=registry
         )
         self.model = Info(
-            "classify_model", "The model: name, digest, device, classes.", registry=registry
+            "classify_model",
+            "The model: name, digest, device, and the backend that computes it.",
+            registry=registry,
         )
         self.build = Info("classify_build", "The worker's version.", registry=registry)
         self._partitions = _PartitionCollector()

@@ -86,6 +86,12 @@ class Attendant:
         """
         await self._in_thread(self._slot.start)
         self._metrics.predictor_slots.inc()
+        log.info("predictor_loaded", slot=self._index, backend=self._slot.backend)
+
+    @property
+    def backend(self) -> str:
+        """What computes: `paddle+onednn`, `paddle`."""
+        return self._slot.backend
 
     async def calibrate(
         self, input_size: tuple[int, int], batching: BatchingSettings

@@ -94,6 +94,11 @@ class PredictorPool:
         for attendant in self._attendants:
             attendant.serve()
 
+    @property
+    def backend(self) -> str:
+        """What computes: `paddle+onednn`, `paddle`; empty before the start."""
+        return ",".join(sorted({attendant.backend for attendant in self._attendants}))
+
     async def classify(self, crop: Crop, urgency: float) -> Scores:
         """Scores `[C] float32` of a crop `[H, W, 3] uint8`; cancelling withdraws it while it waits.
 

@@ -49,7 +49,7 @@ def serve(connection: Connection, memory: int) -> None:
         connection.send(str(error))
         return
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)
-    connection.send(Loaded(predictor.classes))
+    connection.send(Loaded(predictor.classes, predictor.backend))
     while True:
         request: Run = connection.recv()
         connection.send(_answer(predictor, shared, request.count, start))

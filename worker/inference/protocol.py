@@ -34,9 +34,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Process to owner: the model is ready; it tells `classes` classes apart."""
+    """Process to owner: the model is ready.
+
+    Attributes:
+        classes: that it tells apart.
+        backend: what computes: `paddle+onednn`, `paddle`.
+    """
 
     classes: int
+    backend: str
 
 
 @dataclass(frozen=True, slots=True)

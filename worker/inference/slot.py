@@ -44,6 +44,9 @@ class Slot:
         timeout: seconds for one batch.
         start_timeout: seconds to load the model.
         failpoints: faults to inject, for tests.
+
+    Attributes:
+        backend: what computes in its process, or did in the last one; empty before the first.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Slot:
     ) -> None:
         # Thousands of labels, which the process does not need, could fill the socket.
         self._start = Start(replace(spec, labels=()), device, threads, capacity, failpoints)
+        self.backend = ""
         self._timeout = timeout
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -133,6 +137,7 @@ class Slot:
             if not isinstance(answer, Loaded):
                 self.kill()
                 raise ModelError(str(answer))
+            self.backend = answer.backend
             self._shared = SharedBatch(
                 memory, self._start.capacity, self._start.spec.input_size, answer.classes
             )

@@ -28,6 +28,7 @@ class StandIn:
     def __init__(self) -> None:
         self.running = False
         self.pid = None
+        self.backend = "stand-in"
         self.starts = 0
         self.interrupted = threading.Event()
         self.on_start: Callable[[], None] = lambda: None

@@ -314,3 +314,8 @@ def test_any_number_of_labels_reaches_no_process(make_slot: MakeSlot, spec: Mode
     # Enough to fill the socket while the process is still loading, and so to wait without bound.
     with pytest.raises(PredictorTimeoutError):
         make_slot(many, start_timeout=0.01).start()
+
+
+def test_a_slot_says_what_computes(slot: Slot) -> None:
+    slot.start()
+    assert slot.backend == "paddle+onednn"
