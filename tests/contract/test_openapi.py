@@ -1,0 +1,79 @@
+"""The OpenAPI document: valid, and saying the same as the code and the schemas beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.contract.schemas import schema
+from worker import __version__
+from worker.errors import Reason
+from worker.http import server
+
+DOCUMENT: dict[str, Any] = json.loads(Path(server.OPENAPI).read_text("utf-8"))
+OPERATION = DOCUMENT["paths"]["/image-classification"]["post"]
+REQUEST_BODY = OPERATION["requestBody"]["content"]["application/json"]
+
+# A record may have no value and a raw image's header: what only Kafka can send wrong.
+ONLY_KAFKA = {Reason.NULL_VALUE}
+
+
+def resolved(node: Any) -> Any:
+    """The document's schema `node` with its references to components put in."""
+    if isinstance(node, list):
+        return [resolved(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    own = {key: resolved(value) for key, value in node.items() if key != "$ref"}
+    if "$ref" not in node:
+        return own
+    target = DOCUMENT
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        target = target[part]
+    return {**resolved(target), **own}
+
+
+def test_document_is_valid() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+    assert DOCUMENT["openapi"].startswith("3.1.")
+
+
+def test_version_is_the_workers() -> None:
+    assert DOCUMENT["info"]["version"] == __version__
+
+
+def test_statuses_are_those_of_the_reasons() -> None:
+    statuses = {str(reason.status) for reason in Reason if reason not in ONLY_KAFKA}
+
+    assert set(OPERATION["responses"]) == {"200"} | statuses
+
+
+def test_request_has_the_fields_of_a_job() -> None:
+    def shape(node: Any) -> Any:
+        """A schema without its prose, and without how long a URL may be."""
+        prose = {"title", "description", "examples", "if", "then", "$schema", "$id"}
+        if not isinstance(node, dict):
+            return node
+        properties = {name: shape(one) for name, one in node.get("properties", {}).items()}
+        rest = {key: one for key, one in node.items() if key not in prose | {"properties"}}
+        return {**rest, "properties": properties} if properties else rest
+
+    assert shape(resolved(REQUEST_BODY["schema"])) == shape(schema("job"))
+
+
+@pytest.mark.parametrize("name", list(REQUEST_BODY["examples"]))
+def test_examples_of_requests(name: str) -> None:
+    example = REQUEST_BODY["examples"][name]["value"]
+
+    jsonschema.Draft202012Validator(resolved(REQUEST_BODY["schema"])).validate(example)
+
+
+def test_example_of_the_response() -> None:
+    content = OPERATION["responses"]["200"]["content"]["application/json"]
+
+    jsonschema.Draft202012Validator(resolved(content["schema"])).validate(content["example"])

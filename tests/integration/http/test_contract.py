@@ -1,0 +1,47 @@
+"""Requests made up from the OpenAPI document, good and bad: every answer is one that it names."""
+
+from __future__ import annotations
+
+import json
+
+import schemathesis
+from hypothesis import HealthCheck, assume, settings
+from schemathesis.checks import positive_data_acceptance
+
+from tests.integration.harness import Worker
+from tests.integration.http.client import ask, classify
+from worker.http import server
+
+SCHEMA = schemathesis.openapi.from_path(server.OPENAPI)
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_are_those_of_the_document(case: schemathesis.Case, service: Worker) -> None:
+    # Tests leave the machine alone, and the document's example has a public address.
+    assume("//example.org" not in repr(case.body))
+
+    case.call_and_validate(
+        base_url=f"http://127.0.0.1:{service.port}",
+        # That a text is Base64 of an image is beyond what a schema can say.
+        excluded_checks=[positive_data_acceptance],
+        timeout=30,
+    )
+
+
+def test_document_is_served(service: Worker) -> None:
+    response = ask(service.port, "GET", "/openapi.json")
+
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.body == server.OPENAPI.read_bytes()
+
+
+def test_example_of_the_document_works(service: Worker) -> None:
+    document = ask(service.port, "GET", "/openapi.json").json
+    operation = document["paths"]["/image-classification"]["post"]
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+
+    response = classify(service.port, json.dumps(examples["base64"]["value"]).encode())
+
+    assert response.status == 200
+    assert len(response.json["result"]["categories"]) == 3
