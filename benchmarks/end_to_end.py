@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import subprocess
-import sys
 import time
-import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +15,14 @@ import psutil
 import pybase64
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.demo.ports import free_ports
+from worker.demo.worker_process import WorkerProcess
 from worker.kafka.client import make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
 from worker.settings import Settings
 
 __all__ = ["EndToEnd", "measure"]
 
-START_TIMEOUT = 180.0
+TIMEOUT = 300.0
 POLL = 0.1
 WARM_SHARE = 0.15
 """Share of the jobs before and after the measured stretch: filling and draining are left out."""
@@ -65,7 +60,7 @@ def measure(
     """Let one worker process `jobs` jobs that are in the topic before it starts.
 
     Raises:
-        RuntimeError: the worker ended, or a job failed.
+        DemoError: the worker did not start, or a job failed.
     """
     names = {name: f"bench-{name}-{uuid.uuid4().hex[:8]}" for name in ("jobs", "results", "dead")}
     settings = Settings.model_validate(
@@ -81,7 +76,6 @@ def measure(
         }
     )
     asyncio.run(_produce(settings, images, jobs, pictures=pictures))
-    (port,) = free_ports(1)
     environment = {
         "WORKER_MODEL": str(model),
         "WORKER_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
@@ -89,12 +83,11 @@ def measure(
         "WORKER_KAFKA__RESULTS_TOPIC": names["results"],
         "WORKER_KAFKA__DEAD_LETTERS_TOPIC": names["dead"],
         "WORKER_KAFKA__GROUP_ID": names["jobs"],
-        "WORKER_HTTP__HOST": "127.0.0.1",
-        "WORKER_HTTP__PORT": str(port),
     }
-    with _worker(environment, log) as process:
-        first = _wait_for(process, port, jobs * WARM_SHARE)
-        last = _wait_for(process, port, jobs * (1 - WARM_SHARE))
+    with WorkerProcess(environment, log) as worker:
+        worker.wait_until_ready(TIMEOUT)
+        first = _wait_for(worker, jobs * WARM_SHARE)
+        last = _wait_for(worker, jobs * (1 - WARM_SHARE))
     done = last.done - first.done
     return EndToEnd(
         rate=done / (last.at - first.at),
@@ -125,45 +118,18 @@ async def _produce(
         await stop_bounded(producer, "producer")
 
 
-@contextmanager
-def _worker(environment: dict[str, str], log: Path) -> Iterator[psutil.Process]:
-    with log.open("wb") as output:
-        process = psutil.Popen(
-            [sys.executable, "-m", "worker", "run"],
-            env=os.environ | environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-
-
-def _wait_for(process: psutil.Process, port: int, done: float) -> _Moment:
+def _wait_for(worker: WorkerProcess, done: float) -> _Moment:
     """The first moment at which at least `done` jobs are acknowledged."""
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            raise RuntimeError("the worker ended; see its log")
-        if (moment := _look(process, port)) is not None and moment.done >= done:
-            return moment
+    deadline = time.monotonic() + TIMEOUT
+    while (moment := _look(worker)).done < done:
+        if time.monotonic() > deadline:
+            raise worker.failed(f"did not do {done:.0f} jobs within {TIMEOUT:.0f} s")
         time.sleep(POLL)
-    raise RuntimeError(f"{done:.0f} jobs were not done within {START_TIMEOUT:.0f} s")
+    return moment
 
 
-def _look(process: psutil.Process, port: int) -> _Moment | None:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
-            text = response.read().decode()
-    except OSError:
-        return None  # not listening yet
-    at = time.perf_counter()
+def _look(worker: WorkerProcess) -> _Moment:
+    text, at = worker.metrics(), time.perf_counter()
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
@@ -171,7 +137,8 @@ def _look(process: psutil.Process, port: int) -> _Moment | None:
     }
     failures = [key for key in samples if key[0] == "classify_jobs_total" and "failure" in key]
     if failures:
-        raise RuntimeError(f"jobs failed: {failures}")
+        raise worker.failed(f"failed jobs: {failures}")
+    process = psutil.Process(worker.pid)
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
     return _Moment(
         at,

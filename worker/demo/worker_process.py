@@ -82,6 +82,12 @@ class WorkerProcess:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process's id; it is running, or was."""
+        assert self._process is not None
+        return self._process.pid
+
     def wait_until_ready(self, timeout: float) -> None:
         """Return once `/readyz` says so.
 
