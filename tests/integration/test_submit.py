@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,10 @@ def test_files_are_answered_whichever_way_they_are_sent(
         assert answer["categories"][0]["id"] == photograph.class_id
         assert len(answer["categories"]) == 2
         assert 0 < answer["latencySeconds"] < BOUND
-        assert cv2.imread(answer["picture"]).shape == cv2.imread(path).shape
+        drawn, given = cv2.imread(answer["picture"]), cv2.imread(path)
+        assert drawn is not None
+        assert given is not None
+        assert drawn.shape == given.shape
 
 
 def test_what_cannot_be_done_costs_only_itself(
@@ -201,10 +204,13 @@ Respond = Callable[[Record], Sequence[Message]]
 
 @asynccontextmanager
 async def stand_in(
-    bootstrap_servers: str, traffic: Traffic, respond: Respond
+    bootstrap_servers: str,
+    traffic: Traffic,
+    respond: Respond,
+    configs: Mapping[str, Mapping[str, str]] | None = None,
 ) -> AsyncIterator[None]:
     """In a worker's place: publishes what `respond` makes of each job."""
-    await traffic.create_topics()
+    await traffic.create_topics(configs=configs)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     await consumer.start()
     partition = TopicPartition(traffic.names.jobs, 0)
@@ -284,6 +290,20 @@ async def test_a_result_that_lost_its_headers_is_known_by_its_jobs_place(
     assert ended.status == 1
     assert {a["errorCode"] for a in ended.answers.values()} == {413}
     assert len(ended.answers) == 20
+
+
+async def test_a_job_that_the_broker_refuses_costs_only_itself(
+    broker: KafkaBroker, traffic: Traffic, command: Command
+) -> None:
+    limits = {traffic.names.jobs: {"max.message.bytes": "100000"}}
+    large = json.dumps({"image": "a" * 150_000, "jobId": "large"})
+    async with stand_in(
+        broker.bootstrap_servers, traffic, lambda r: [answer(r, "any")], configs=limits
+    ):
+        ended = await run(command, "-", given=f"{JOBS}{large}\n{JOBS}")
+    assert (ended.status, ended.lines) == (1, 41)
+    assert "takes 100000 at most" in ended.answers["large"]["errorMsg"]
+    assert "1 of 41 jobs failed" in ended.err
 
 
 async def test_a_result_that_makes_no_sense_fails_its_job(

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from worker.errors import JobError, KafkaSetupError, Reason, Stage
 from worker.jobs import Record
-from worker.kafka.client import make_consumer, make_producer, stop_bounded
+from worker.kafka.client import BATCH_BYTES, make_consumer, make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
 from worker.settings import KafkaSettings, PublishSettings
 
@@ -50,7 +50,14 @@ class SubmitClient:
         jobs, results = self._settings.jobs_topic, self._settings.results_topic
         limits = await ensure_topics(self._settings, (jobs, results))
         self.max_bytes = min(self.max_bytes, limits.get(jobs, self.max_bytes))
-        self._producer = make_producer(self._settings, self._publish)
+        self._producer = make_producer(
+            self._settings,
+            self._publish,
+            # A job that the broker refuses would leave a gap in an idempotent producer's numbers,
+            # for which it refuses all later ones; a job sent twice has one result too many.
+            enable_idempotence=False,
+            max_batch_size=min(BATCH_BYTES, self.max_bytes),
+        )
         self._consumer = make_consumer(self._settings, group_id=None, group_instance_id=None)
         try:
             await self._producer.start()
