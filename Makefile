@@ -22,7 +22,8 @@ help: ## This list
 demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
 	$(BIN)/python -m worker.demo $(if $(KEEP),--keep) $(ARGS)
 
-test: $(STAMP) ## All tests, against a real Kafka broker
+test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser
+	scripts/chromium.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (half an hour)
