@@ -101,6 +101,7 @@ class App:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(self._background())
                 stopping = asyncio.create_task(self._stop.wait(), name="stop")
+                stack.callback(stopping.cancel)
                 starting = asyncio.create_task(self._startup(stack), name="startup")
                 # A signal while a large model loads must not wait for it.
                 await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)

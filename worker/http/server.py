@@ -63,6 +63,7 @@ class HttpServer:
             handle_signals=False,
             # A client that is gone needs no answer: what is not yet batched is withdrawn.
             handler_cancellation=True,
+            shutdown_timeout=1.0,
         )
         self.port = settings.port
 
@@ -73,9 +74,7 @@ class HttpServer:
             SettingsError: the address cannot be listened on.
         """
         await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self._settings.host, self._settings.port, shutdown_timeout=1.0
-        )
+        site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
         try:
             await site.start()
         except OSError as error:
