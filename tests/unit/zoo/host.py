@@ -57,6 +57,7 @@ class Host:
         parts: whether it knows ranges.
         etags: whether it names the version of a file.
         lengths: whether it says how long a file is.
+        patience: seconds that the first request waits for a second one before it is answered.
         shift: by how many bytes a part begins too late.
         requests: the headers of each request, with its path as `path`.
     """
@@ -69,10 +70,12 @@ class Host:
     etags: bool = True
     lengths: bool = True
     shift: int = 0
+    patience: float = 0.0
     requests: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
     def __enter__(self) -> Self:
+        self.second = threading.Event()
         handler = type("Handler", (_Handler,), {"host": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -104,6 +107,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         host = self.host
         self.close_connection = True
         host.requests.append({**dict(self.headers.items()), "path": self.path})
+        if len(host.requests) > 1:
+            host.second.set()
+        host.second.wait(host.patience)
         if self.path in host.redirects:
             self._head(302, {"Location": host.redirects[self.path]}, 0)
         elif host.statuses:

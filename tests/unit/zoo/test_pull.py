@@ -216,6 +216,8 @@ def test_what_a_killed_process_left_does_no_harm(cache: Path, settings: ZooSetti
 def test_processes_that_pull_at_once_download_once(
     cache: Path, settings: ZooSettings, host: Host
 ) -> None:
+    # Time for the others to ask for it too, if they did not wait.
+    host.patience = 1.0
     script = """
 import sys
 from pathlib import Path
