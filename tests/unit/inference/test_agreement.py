@@ -157,7 +157,11 @@ trusted(Network, plain, (8, 8), store)
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    outputs = [process.communicate("\n", timeout=30)[0] for process in processes]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=30)[0] for process in processes]
     assert sorted(outputs) == ["", "", "checked\n"]
 
 

@@ -241,7 +241,11 @@ print(pull(catalogue()[sys.argv[1]], Path(sys.argv[2]), ZooSettings(base_url=sys
     for puller in pullers:
         assert puller.stdout is not None
         assert puller.stdout.readline() == "ready\n"
-    outputs = [puller.communicate("\n", timeout=60)[0].strip() for puller in pullers]
+    for puller in pullers:
+        assert puller.stdin is not None
+        puller.stdin.write("\n")
+        puller.stdin.flush()
+    outputs = [puller.communicate(timeout=60)[0].strip() for puller in pullers]
     assert sorted(outputs) == sorted([SHA256, "None", "None"])
     assert len(host.requests) == 1
     load_model_spec(cache / NAME)
