@@ -45,6 +45,8 @@ class ZooSettings(Group):
         if parts.scheme in ("http", "https"):
             if not parts.hostname:
                 raise ValueError("the address names no host")
+            if parts.username is not None or parts.password is not None:
+                raise ValueError("user names and passwords in the address are not supported")
             if parts.query or parts.fragment:
                 raise ValueError("file names are appended to it: leave out ? and #")
         elif parts.scheme != "file":

@@ -298,6 +298,7 @@ def test_an_unknown_name_gets_advice(
     [
         "ftp://host/models",
         "http://",
+        "https://me:secret@host/models",
         "https://host/models?x=1",
         "https://host/models#x",
         "file://host/models",
