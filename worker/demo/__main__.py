@@ -39,12 +39,13 @@ def main() -> int:
     # Wide enough for the table where no terminal sets the width.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     try:
-        return run_demo(given.out, console, keep=given.keep)
+        run_demo(given.out, console, keep=given.keep)
     except WorkerError as error:
         console.print(f"The demo failed: {error}", style="red", markup=False, highlight=False)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    return 0
 
 
 if __name__ == "__main__":

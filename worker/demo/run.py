@@ -23,7 +23,7 @@ from worker.demo.jars import fetch_jars
 from worker.demo.jobs import submit_all
 from worker.demo.model import MODEL_NAME, prepare_model
 from worker.demo.show import bar, show_answers, show_figures, show_running
-from worker.demo.worker_process import WorkerProcess
+from worker.demo.worker_process import WorkerProcess, log_end
 from worker.kafka.topics import ensure_topics
 from worker.settings import Settings
 
@@ -41,15 +41,16 @@ class _Running:
     settings: Settings
 
 
-def run_demo(out: Path, console: Console, *, keep: bool) -> int:
-    """Run it; 0 if every expected label and the expected error came back, else 1.
+def run_demo(out: Path, console: Console, *, keep: bool) -> None:
+    """Run it, and return if every expected label and the expected error came back.
 
     Args:
         out: directory for pictures and the worker's log; made if need be.
         keep: leave everything running until Ctrl-C.
 
     Raises:
-        WorkerError: something could not be fetched, started, reached or stopped.
+        WorkerError: something could not be fetched, started, reached or stopped, or an answer is
+            not as expected.
     """
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -62,19 +63,17 @@ def run_demo(out: Path, console: Console, *, keep: bool) -> int:
         wrong = problems(expected, answers)
         if figures.jobs < len(expected):
             wrong.append(f"/metrics counts {figures.jobs} jobs of {len(expected)}")
-        for sentence in wrong:
-            console.print(f"Wrong: {sentence}", style="red", markup=False, highlight=False)
-        if keep and not wrong:
+        if wrong:
+            log = running.worker.log_path
+            raise DemoError("\n".join((*wrong, f"{log} ends so:", log_end(log))))
+        if keep:
             example = photographs()[0].path
             show_running(console, running.settings, running.worker.url, out, example)
             _wait_for_interrupt(running)
         with _step(console, "Stopping the worker and Kafka"):
             running.worker.stop(STOP_SECONDS)
             running.broker.stop()
-    if wrong:
-        return 1
     console.print(f"All {len(expected)} answers are as expected.", style="green")
-    return 0
 
 
 def _start(stack: ExitStack, out: Path, console: Console) -> _Running:
@@ -127,4 +126,4 @@ def _wait_for_interrupt(running: _Running) -> None:
         return
     if not running.worker.running:
         raise running.worker.failed("ended by itself")
-    raise DemoError(f"Kafka ended by itself; see {running.broker.log_path}")
+    raise DemoError(f"Kafka ended by itself; its log ends so:\n{log_end(running.broker.log_path)}")

@@ -16,7 +16,7 @@ from worker.demo.errors import DemoError
 from worker.demo.orphans import OrphanGuard
 from worker.demo.ports import free_ports
 
-__all__ = ["WorkerProcess"]
+__all__ = ["WorkerProcess", "log_end"]
 
 HOST = "127.0.0.1"
 SETTINGS_PREFIX = "WORKER_"
@@ -130,8 +130,7 @@ class WorkerProcess:
 
     def failed(self, what: str) -> DemoError:
         """The error that says so, with the end of the worker's log."""
-        lines = self.log_path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
-        return DemoError("\n".join((f"the worker {what}; {self.log_path} ends so:", *lines)))
+        return DemoError(f"the worker {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
 
     def _is_ready(self) -> bool:
         try:
@@ -146,3 +145,8 @@ class WorkerProcess:
         with opener.open(self.url + path, timeout=REQUEST_TIMEOUT) as response:
             content: bytes = response.read()
         return content
+
+
+def log_end(path: Path) -> str:
+    """The last lines of a log."""
+    return "\n".join(path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:])
