@@ -78,6 +78,7 @@ class App:
         self._pool = PredictorPool(
             spec, placements, settings.predictor, settings.batching, metrics, failpoints
         )
+        self._describe_model()
         self._health.predictor_stalled = self._pool.stalled
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
         self._pipeline = Pipeline(spec, self._fetcher, self._pool, self._threads, settings, metrics)
@@ -118,6 +119,13 @@ class App:
                         raise error
         self._stopped = True
 
+    def _describe_model(self) -> None:
+        """What the metrics say of the model; which backend computes it is known when it is up."""
+        spec, device, backend = self._spec, self._settings.device, self._pool.backend
+        self.metrics.model.info(
+            {"name": spec.name, "digest": spec.digest, "device": device, "backend": backend}
+        )
+
     async def _startup(self, stack: AsyncExitStack) -> None:
         """Bring everything up, what fails quickest first; `stack` takes it down in reverse."""
         server = HttpServer(self._settings.http, self._health, self.metrics, self._classify)
@@ -131,14 +139,7 @@ class App:
         stack.callback(self._threads.shutdown, wait=False, cancel_futures=True)
         stack.push_async_callback(self._pool.stop)
         await self._pool.start()
-        self.metrics.model.info(
-            {
-                "name": self._spec.name,
-                "digest": self._spec.digest,
-                "device": self._settings.device,
-                "backend": self._pool.backend,
-            }
-        )
+        self._describe_model()
         self._health.set_warm()
         if self._classify is not None:
             self._classify.open()
