@@ -14,4 +14,4 @@ lock() {
 }
 
 lock runtime.txt
-lock dev.txt --extra demo --extra test --group build --constraints requirements/runtime.txt
+lock dev.txt --extra demo --extra hpip --extra test --group build --constraints requirements/runtime.txt
