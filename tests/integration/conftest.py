@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from tests.integration.harness import Names, Traffic, Worker
 from worker.demo.broker import KafkaBroker
 
 MakeWorker = Callable[..., Worker]
-MakeTraffic = Callable[..., "asyncio.Future[Traffic]"]
 
 ONE_SMALL_SLOT = {
     "WORKER_HTTP__HOST": "127.0.0.1",
@@ -25,9 +24,33 @@ ONE_SMALL_SLOT = {
 }
 """One predictor and no calibration: quick to start, and two workers fit on two cores."""
 
+PATIENT = {
+    "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.1/32",
+    "WORKER_FETCH__READ_TIMEOUT": "300",
+    "WORKER_FETCH__TOTAL_TIMEOUT": "300",
+    "WORKER_FETCH__DEADLINE": "300",
+}
+"""Waits as long as it takes for an image that a test holds back."""
+
+
+@pytest.fixture(scope="session")
+def quick_model(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's network on images of 32 x 32 pixels: quicker, but no answer is right."""
+    directory = tmp_path_factory.mktemp("models") / "quick"
+    shutil.copytree(model_dir, directory)
+    description = directory / "inference.yml"
+    text = description.read_text("utf-8")
+    for line, smaller in [("resize_short: 256", "resize_short: 36"), ("size: 224", "size: 32")]:
+        assert text.count(line) == 1
+        text = text.replace(line, smaller)
+    description.write_text(text, "utf-8")
+    return directory
+
 
 @pytest.fixture(scope="module")
-def make_worker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorker]:
+def make_worker(
+    quick_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeWorker]:
     """Makes workers (not started); all are gone after the module."""
     with ExitStack() as cleanup:
 
@@ -35,7 +58,7 @@ def make_worker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             settings = {
                 **ONE_SMALL_SLOT,
                 "WORKER_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
-                "WORKER_MODEL": str(model_dir),
+                "WORKER_MODEL": str(quick_model),
                 **names.environ(),
                 **environ,
             }

@@ -19,11 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["BOUND", "Answer", "Answers", "Names", "Traffic", "Worker", "until"]
+__all__ = ["BOUND", "Answer", "Answers", "Names", "Traffic", "Worker", "until", "wait_until_gone"]
 
 BOUND = 90.0
 """Seconds after which something that must happen counts as never happening."""
@@ -61,6 +62,19 @@ def until(holds: Callable[[], bool], what: str, timeout: float = BOUND) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
         time.sleep(PAUSE)
+
+
+def wait_until_gone(pids: Iterable[int], timeout: float = 10.0) -> None:
+    """Return once no such process runs; one that nobody has reaped yet runs no more."""
+    for pid in pids:
+        until(lambda: not _runs(pid), f"process {pid} ends", timeout)  # noqa: B023 - called at once
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Worker:
@@ -173,8 +187,7 @@ class Worker:
 
     def predictors(self) -> list[int]:
         """The process ids of the predictors that are up."""
-        children = Path(f"/proc/{self.pid}/task").glob("*/children")
-        return sorted(int(pid) for file in children for pid in file.read_text().split())
+        return sorted(child.pid for child in psutil.Process(self.pid).children())
 
     def _until_alive(self, holds: Callable[[], bool], what: str, timeout: float) -> None:
         try:

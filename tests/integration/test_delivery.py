@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
-from tests.integration.conftest import MakeWorker
+from tests.integration.conftest import PATIENT, MakeWorker
 from tests.integration.harness import Traffic
 from tests.integration.images import job, noise_jpeg
 from tests.integration.stands import HeldImage
@@ -16,9 +15,7 @@ async def test_the_committed_offset_waits_for_the_slowest_job_before_it(
     broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
 ) -> None:
     await traffic.create_topics()
-    worker = make_worker(
-        broker.bootstrap_servers, traffic.names, WORKER_FETCH__ALLOW_NETWORKS="127.0.0.1/32"
-    ).start()
+    worker = make_worker(broker.bootstrap_servers, traffic.names, **PATIENT).start()
     async with HeldImage(noise_jpeg(0)) as held:
         await asyncio.to_thread(worker.wait_until_ready)
         first = await traffic.send_all([job(noise_jpeg(1))] * 3)

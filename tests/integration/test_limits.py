@@ -1,0 +1,124 @@
+"""Bounds that hold under load: jobs in flight, bytes held, and the size of messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from tests.integration.conftest import PATIENT, MakeWorker
+from tests.integration.harness import Traffic
+from tests.integration.images import base64_of, job, noise_jpeg
+from tests.integration.stands import HeldImage
+from worker.demo.broker import KafkaBroker
+
+JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(20)]
+JOBS_IN_FLIGHT = "classify_jobs_in_flight"
+
+
+async def test_no_more_jobs_than_the_budget_are_held_and_the_rest_waits_at_the_broker(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    await traffic.create_topics(partitions=2)
+    worker = make_worker(
+        broker.bootstrap_servers,
+        traffic.names,
+        **PATIENT,
+        WORKER_INTAKE__MAX_JOBS="6",
+        WORKER_INTAKE__PARTITION_MAX_JOBS="4",
+        WORKER_KAFKA__MAX_POLL_INTERVAL="2",
+        WORKER_KAFKA__SESSION_TIMEOUT="6",
+        WORKER_KAFKA__HEARTBEAT_INTERVAL="1",
+    ).start()
+    async with HeldImage(noise_jpeg(0)) as held:
+        await asyncio.to_thread(worker.wait_until_ready)
+        slow = job(held.held_url, visualize=False)
+        stuck = await traffic.send_all([slow] * 10, partition=0)
+        await asyncio.to_thread(worker.wait_for_value, JOBS_IN_FLIGHT, lambda n: n == 4)
+        # The other partition goes on while the first one is full.
+        free = await traffic.send_all(JOBS, partition=1)
+        await traffic.results(free)
+        assert worker.value(JOBS_IN_FLIGHT) == 4
+        assert worker.value("classify_paused_partitions") == 1
+        # Then it fills the rest of the budget.
+        stuck += await traffic.send_all([slow] * 10, partition=1)
+        await asyncio.to_thread(worker.wait_for_value, JOBS_IN_FLIGHT, lambda n: n == 6)
+        waiting = await traffic.send_all(JOBS)
+        await asyncio.to_thread(
+            worker.wait_for_value, "classify_paused_partitions", lambda n: n == 2
+        )
+        # Longer than the group would wait for a poll: polling goes on.
+        for _ in range(15):
+            await asyncio.sleep(0.2)
+            assert worker.value(JOBS_IN_FLIGHT) == 6
+        assert len(held.requests) <= 6
+        assert worker.value("classify_rebalances_total") == 1
+        assert worker.probe("/livez")[0] == worker.probe("/readyz")[0] == 200
+        held.release.set()
+        results = await traffic.results([*stuck, *free, *waiting])
+        assert {len(answers) for answers in results.values()} == {1}
+        assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}
+        await asyncio.to_thread(worker.wait_for_value, JOBS_IN_FLIGHT, lambda n: n == 0)
+        assert worker.value("classify_paused_partitions") == 0
+        assert worker.value("classify_buffered_bytes") == 0
+
+
+async def test_no_more_bytes_than_the_budget_and_one_poll_are_held(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    await traffic.create_topics()
+    record = job("http://127.0.0.1:1/", padding="x" * 100_000)
+    worker = make_worker(
+        broker.bootstrap_servers,
+        traffic.names,
+        **PATIENT,
+        WORKER_INTAKE__MAX_BYTES=str(3 * len(record)),
+        WORKER_INTAKE__MAX_JOBS="4",
+    ).start()
+    async with HeldImage(noise_jpeg(0)) as held:
+        await asyncio.to_thread(worker.wait_until_ready)
+        value = job(held.held_url, padding="x" * 100_000, visualize=False)
+        ids = await traffic.send_all([value] * 12)
+        await asyncio.to_thread(
+            worker.wait_for_value, "classify_buffered_bytes", lambda n: n >= 3 * len(record)
+        )
+        await asyncio.to_thread(worker.wait_for_value, "classify_paused_partitions", bool)
+        assert worker.value(JOBS_IN_FLIGHT) <= 4
+        held.release.set()
+        results = await traffic.results(ids)
+        assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}
+        await asyncio.to_thread(worker.wait_for_value, "classify_buffered_bytes", lambda n: n == 0)
+
+
+async def test_a_result_too_large_for_its_topic_loses_its_picture_alone(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    """The limit is known at first, then lowered while the worker runs; all others still flow."""
+    names = traffic.names
+    await traffic.create_topics(configs={names.results: {"max.message.bytes": "60000"}})
+    worker = make_worker(broker.bootstrap_servers, names).start()
+    await asyncio.to_thread(worker.wait_until_ready)
+    large, small = noise_jpeg(0, 1000, 800), noise_jpeg(1)
+    assert len(base64_of(large)) < 1_000_000
+    ids = await traffic.send_all([job(small), job(large), job(small)])
+    results = await traffic.results(ids)
+    pictures = [results[i][0].body["result"].get("image") for i in ids]
+    assert [picture is not None for picture in pictures] == [True, False, True]
+    reduced = results[ids[1]][0].body
+    assert (reduced["errorCode"], reduced["result"]["imageOmitted"]) == (0, True)
+    assert len(reduced["result"]["categories"]) == 5
+    assert worker.value("classify_publish_retries_total") == 0, "the known limit was kept"
+
+    resource = ConfigResource(
+        ConfigResourceType.TOPIC, names.results, configs={"max.message.bytes": "5000"}
+    )
+    await traffic.admin.alter_configs([resource])
+    middle = noise_jpeg(2, 320, 240)
+    lowered = await traffic.send_all([job(middle), *JOBS[:5], job(middle), *JOBS[5:]])
+    results = await traffic.results(lowered)
+    assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}
+    omitted = [results[i][0].body["result"].get("imageOmitted", False) for i in lowered]
+    assert omitted == [True, *[False] * 5, True, *[False] * 15]
+    assert worker.value("classify_reduced_messages_total", topic=names.results) == 3
+    assert await traffic.all_letters() == {}
+    await traffic.wait_until_committed({0: len(ids) + len(lowered)})
