@@ -83,12 +83,13 @@ def command(broker: KafkaBroker, names: Names) -> Command:
 
 
 @pytest.fixture(scope="module")
-def served(broker: KafkaBroker, make_worker: MakeWorker) -> Iterator[Command]:
+def served(broker: KafkaBroker, make_worker: MakeWorker, model_dir: Path) -> Iterator[Command]:
     """The command with a worker that answers its jobs."""
     names = Names.new()
     worker: Worker = make_worker(
         broker.bootstrap_servers,
         names,
+        WORKER_MODEL=str(model_dir),  # whose answers mean something
         WORKER_KAFKA__CREATE_TOPICS="true",
         WORKER_FETCH__ALLOW_NETWORKS="127.0.0.1/32",
     )
