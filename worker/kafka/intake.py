@@ -95,6 +95,7 @@ class Intake:
                     timeout_ms=round(wait * 1000),
                     max_records=most or 1,
                 )
+                self._check_fetcher()
             except KafkaError as error:
                 now = time.monotonic()
                 failing_since = failing_since or now
@@ -109,6 +110,12 @@ class Intake:
                 self._take(partition, records)
             if not open_partitions:
                 await self._wait_for_room()
+
+    def _check_fetcher(self) -> None:
+        """Raise what aiokafka's fetching task died of: polls return nothing after it, for ever."""
+        fetching: asyncio.Task[None] = self._consumer._fetcher.error_future  # noqa: SLF001 - nothing else tells
+        if fetching.done():
+            fetching.result()
 
     def stop(self) -> None:
         """Take in no more jobs; those in flight go on."""

@@ -36,6 +36,7 @@ class Member:
         max_bytes: int = 10**9,
         partition_max_jobs: int = 100,
         drain_timeout: float = BOUND,
+        error_patience: float = BOUND,
     ) -> None:
         self.kafka = kafka
         self.metrics = Metrics()
@@ -54,7 +55,7 @@ class Member:
             self.budget,
             self._hold,
             partition_max_jobs=partition_max_jobs,
-            error_patience=BOUND,
+            error_patience=error_patience,
             heartbeat=self.heartbeat,
             metrics=self.metrics,
             on_defect=self.defects.append,
@@ -62,7 +63,7 @@ class Member:
         self._drain_timeout = drain_timeout
         self._held: dict[Place, asyncio.Future[None]] = {}
         self._changed = asyncio.Condition()
-        self._loops: list[asyncio.Task[None]] = []
+        self.loops: list[asyncio.Task[None]] = []
         self.free = False
 
     async def __aenter__(self) -> Self:
@@ -71,16 +72,16 @@ class Member:
         )
         self.consumer.subscribe([self.kafka.jobs_topic], listener=listener)
         await self.consumer.start()
-        self._loops = [
+        self.loops = [
             asyncio.create_task(self.intake.run()),
             asyncio.create_task(self.committer.run()),
         ]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._loops:
+        for task in self.loops:
             task.cancel()
-        results = await asyncio.gather(*self._loops, return_exceptions=True)
+        results = await asyncio.gather(*self.loops, return_exceptions=True)
         await self.assignment.abandon()
         await stop_bounded(self.consumer, "consumer")
         for error in results:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,11 +169,32 @@ async def test_records_of_a_transaction_that_was_aborted_leave_harmless_gaps(
         await member.reach_committed(0, last + 1)
 
 
+async def test_a_fetcher_that_died_is_not_taken_for_an_empty_topic(
+    kafka: KafkaSettings, create_topic: CreateTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.kafka.intake.ERROR_BACKOFF", 0.0)
+    await create_topic(kafka.jobs_topic)
+    member = Member(kafka, error_patience=0.0)
+    async with member:
+
+        def fail(assignment: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(member.consumer._fetcher, "_get_actions_per_node", fail)
+        intake_task, _ = member.loops
+        await asyncio.wait([intake_task], timeout=BOUND)
+        assert isinstance(intake_task.exception(), KafkaError)
+        member.loops.remove(intake_task)
+    # Such a consumer does not close its connections by itself.
+    await member.consumer._client.close()
+
+
 class Consumer:
     """A consumer whose polls fail, or succeed, as they are told."""
 
     def __init__(self, *polls: KafkaError | None) -> None:
         self.polls = list(polls)
+        self._fetcher = SimpleNamespace(error_future=asyncio.get_running_loop().create_future())
 
     def assignment(self) -> set[TopicPartition]:
         return set()
