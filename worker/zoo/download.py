@@ -80,8 +80,9 @@ def download(
         except RefusedTransferError as error:
             if error.status != RANGE_NOT_SATISFIABLE or not before:
                 raise ModelError(str(error)) from error
-            # What is here is longer than the file is now.
-            _note(target).unlink(missing_ok=True)
+            if error.size == before:
+                return  # an earlier run had it all, and ended before it could say so
+            discard(target)
         sleep(min(first * 2 ** max(0, barren - 1), longest))
 
 

@@ -32,11 +32,13 @@ class RefusedTransferError(Exception):
 
     Attributes:
         status: the response's.
+        size: of the whole file, when what was asked for lies behind its end.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, size: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.size = size
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def get(url: str, start: int, validator: str | None, timeout: float) -> Iterator
         error.close()
         if error.code in TRANSIENT:
             raise InterruptedTransferError(message) from error
-        raise RefusedTransferError(error.code, message) from error
+        end = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+        raise RefusedTransferError(error.code, message, int(end[1]) if end else None) from error
     except urllib.error.URLError as error:
         raise InterruptedTransferError(f"{url} cannot be reached: {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:

@@ -98,6 +98,14 @@ def test_what_came_from_another_address_counts_for_nothing(host: Host, target: P
     assert ranges(host) == [None, None]
 
 
+def test_a_leftover_that_is_whole_is_taken(host: Host, target: Path) -> None:
+    url = serve(host)
+    download(url, target, LIMITS, unwatched)
+    download(url, target, LIMITS, unwatched)
+    assert target.read_bytes() == CONTENT
+    assert ranges(host) == [None, f"bytes={len(CONTENT)}-"]
+
+
 def test_a_leftover_that_is_too_long_is_thrown_away(host: Host, target: Path) -> None:
     url = serve(host)
     download(url, target, LIMITS, unwatched)
@@ -105,6 +113,14 @@ def test_a_leftover_that_is_too_long_is_thrown_away(host: Host, target: Path) ->
     download(url, target, LIMITS, unwatched)
     assert target.read_bytes() == CONTENT
     assert ranges(host) == [None, f"bytes={len(CONTENT) + 4}-", None]
+
+
+def test_a_server_that_has_no_range_whatever_is_asked_is_given_up(host: Host, target: Path) -> None:
+    url = serve(host)
+    download(url, target, LIMITS, unwatched)
+    host.statuses = [416, 416]
+    with pytest.raises(ModelError, match="answered 416"):
+        download(url, target, LIMITS, unwatched)
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
