@@ -71,9 +71,9 @@ class App:
         )
         self.metrics = metrics = Metrics()
         metrics.build.info({"version": __version__})
-        # A poll is due every half second: half the time in which the group would expel the worker
-        # is ample.
-        self._health = Health(settings.kafka.max_poll_interval / 2, metrics, kafka=kafka)
+        # A poll is due every half second, but lasts for as long as a rebalance does.
+        limit = max(settings.kafka.max_poll_interval / 2, 2 * settings.kafka.rebalance_timeout)
+        self._health = Health(limit, metrics, kafka=kafka)
         self._threads = ThreadPoolExecutor(settings.decode.threads or cores, "image")
         self._pool = PredictorPool(
             spec, placements, settings.predictor, settings.batching, metrics, failpoints

@@ -125,12 +125,10 @@ class KafkaDoor:
         try:
             watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            errors = [ending.exception() for ending in ended]
-            failures = [error for error in errors if error is not None]
             intake.stop()
             # After a defect nothing is drained: its cause may be what draining would wait for.
             limits = self._settings.shutdown
-            drain = 0.0 if failures else limits.drain
+            drain = 0.0 if any(ending.exception() for ending in ended) else limits.drain
             abandoned = await give_up(self._assignment, committer, drain, limits.flush)
             log.info("drained", abandoned_jobs=abandoned)
         finally:
@@ -140,8 +138,10 @@ class KafkaDoor:
             await asyncio.gather(
                 self.disconnect(), stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
             )
-        if failures:
-            raise failures[0]
+        # One that draining brought about counts too.
+        for ending in {*ended, self._defect}:
+            if ending.done():
+                ending.result()
 
     async def _join(self, consumer: AIOKafkaConsumer, stopped: asyncio.Task[Any]) -> bool:
         """Join the group; whether that came to pass before the worker was stopped.

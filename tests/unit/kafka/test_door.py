@@ -1,0 +1,172 @@
+"""The door as a whole on the real broker: jobs through it, defects, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tests.unit.kafka.conftest import CreateTopic, Fill, Read
+from worker.budget import Reservation
+from worker.health import Health
+from worker.jobs import Outcome, Record, Success
+from worker.kafka.door import KafkaDoor
+from worker.kafka.publisher import Outgoing
+from worker.messages import Message
+from worker.metrics import Metrics
+from worker.settings import KafkaSettings, Settings, ShutdownSettings
+
+BOUND = 30.0
+DONE = Success(())
+
+
+class Door:
+    """A door whose answers the test gives."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.kafka = kafka
+        self.metrics = Metrics()
+        self.health = Health(BOUND, self.metrics)
+        self.stop = asyncio.Event()
+        self.taken: asyncio.Queue[int] = asyncio.Queue()
+        self.delivered: list[int] = []
+        self.fail_at: dict[int, Exception] = {}
+        self.hold_at: dict[int, asyncio.Event] = {}
+        settings = Settings(kafka=kafka, shutdown=ShutdownSettings(deadline=10.0))
+        self.door = KafkaDoor(settings, self._answer, self._note, self.health, self.metrics)
+
+    async def start(self) -> asyncio.Task[None]:
+        await self.door.connect()
+        return asyncio.create_task(self.door.run(self.stop))
+
+    async def take(self, count: int) -> None:
+        async with asyncio.timeout(BOUND):
+            for _ in range(count):
+                await self.taken.get()
+
+    async def drains(self) -> None:
+        """Wait until nothing is taken in any more."""
+        async with asyncio.timeout(BOUND):
+            while self.door._assignment.accepting:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0)
+
+    async def committed(self) -> int | None:
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.kafka.bootstrap_servers, group_id=self.kafka.group_id
+        ) as consumer:
+            partition = TopicPartition(self.kafka.jobs_topic, 0)
+            consumer.assign([partition])
+            offset: int | None = await consumer.committed(partition)
+            return offset
+
+    async def _answer(
+        self, record: Record, held: Reservation
+    ) -> tuple[Outcome, Sequence[Outgoing]]:
+        self.taken.put_nowait(record.offset)
+        if (hold := self.hold_at.get(record.offset)) is not None:
+            await hold.wait()
+        if (error := self.fail_at.get(record.offset)) is not None:
+            raise error
+        message = Message(None, b"answer %d" % record.offset, ())
+        return DONE, [Outgoing(self.kafka.results_topic, message)]
+
+    def _note(self, record: Record, outcome: Outcome) -> None:
+        assert outcome is DONE
+        self.delivered.append(record.offset)
+
+
+@pytest.fixture
+async def door(kafka: KafkaSettings, create_topic: CreateTopic) -> Door:
+    for topic in (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic):
+        await create_topic(topic)
+    return Door(kafka)
+
+
+async def ends(running: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(BOUND):
+        await running
+
+
+async def test_jobs_are_answered_committed_and_noted(door: Door, fill: Fill, read: Read) -> None:
+    await fill(door.kafka.jobs_topic, 3)
+    running = await door.start()
+    results = await read(door.kafka.results_topic, 3)
+    door.stop.set()
+    await ends(running)
+    assert {result.value for result in results} == {b"answer 0", b"answer 1", b"answer 2"}
+    assert sorted(door.delivered) == [0, 1, 2]
+    assert await door.committed() == 3
+    count = door.metrics.registry.get_sample_value(
+        "classify_stage_duration_seconds_count", {"stage": "publish"}
+    )
+    assert count == 3
+
+
+async def test_a_stop_drains_what_runs(door: Door, fill: Fill, read: Read) -> None:
+    await fill(door.kafka.jobs_topic, 2)
+    door.hold_at[0] = asyncio.Event()
+    running = await door.start()
+    await door.take(2)
+    door.stop.set()
+    await door.drains()
+    assert not running.done()
+    door.hold_at[0].set()
+    await ends(running)
+    assert await door.committed() == 2
+    await read(door.kafka.results_topic, 2)
+
+
+async def test_a_defect_ends_the_door_and_its_job_is_delivered_again(
+    door: Door, fill: Fill
+) -> None:
+    await fill(door.kafka.jobs_topic, 3)
+    door.fail_at[1] = ZeroDivisionError("a defect")
+    running = await door.start()
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        await ends(running)
+    assert await door.committed() in (None, 1)
+
+
+async def test_a_defect_while_draining_is_no_good_end(door: Door, fill: Fill) -> None:
+    await fill(door.kafka.jobs_topic, 1)
+    door.hold_at[0] = asyncio.Event()
+    door.fail_at[0] = ZeroDivisionError("late")
+    running = await door.start()
+    await door.take(1)
+    door.stop.set()
+    await door.drains()
+    door.hold_at[0].set()
+    with pytest.raises(ZeroDivisionError, match="late"):
+        await ends(running)
+
+
+async def test_a_stop_does_not_wait_for_the_group(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joining = asyncio.Event()
+
+    async def never(self: AIOKafkaConsumer) -> None:
+        joining.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "start", never)
+    running = await door.start()
+    await asyncio.wait_for(joining.wait(), BOUND)
+    door.stop.set()
+    await ends(running)
+    await door.door.disconnect()
+
+
+async def test_an_unforeseen_error_while_joining_is_no_good_end(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: AIOKafkaConsumer) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(AIOKafkaConsumer, "start", fail)
+    running = await door.start()
+    with pytest.raises(ZeroDivisionError):
+        await ends(running)
+    await door.door.disconnect()
