@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
-SOURCES := $(wildcard worker tests benchmarks scripts)
+SOURCES := $(wildcard worker tests benchmarks scripts examples)
 
 export PYTHON
 ARGS ?=

@@ -39,13 +39,13 @@ def service(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def make_service(
-    model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+    quick_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeService]:
     """Makes services, started but not yet warm; all are gone after the module."""
     with ExitStack() as cleanup:
 
         def make(**environ: str) -> Worker:
-            settings = {**SETTINGS, "WORKER_MODEL": str(model_dir), **environ}
+            settings = {**SETTINGS, "WORKER_MODEL": str(quick_model), **environ}
             worker = Worker(settings, tmp_path_factory.mktemp("service") / "log.jsonl", "serve")
             cleanup.callback(worker.kill)
             return worker.start()

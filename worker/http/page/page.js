@@ -170,7 +170,7 @@ function showAnswer({ request, response, text, took, name, file, again }) {
   $("empty").hidden = true;
   $("result").hidden = false;
   $("status").textContent =
-    `${categories[0].name}, ${percent(categories[0].score)}: ${name}, answered in ${Math.round(took)} ms.`;
+    `${categories[0].name}, ${percent(categories[0].score)}: ${name}, answered in ${Math.round(took)}\u00a0ms.`;
 }
 
 function showCategories(categories) {
