@@ -46,7 +46,7 @@ class Recorder:
             [
                 ("disable_gpu",),
                 ("enable_mkldnn",),
-                ("set_mkldnn_cache_capacity", 64),
+                ("set_mkldnn_cache_capacity", 2),
                 ("set_cpu_math_library_num_threads", 3),
             ],
         ),

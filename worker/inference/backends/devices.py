@@ -29,8 +29,10 @@ __all__ = [
 GPU_MEMORY_MIB = 512
 """First size of Paddle's GPU memory pool; it grows on demand."""
 
-ONEDNN_SHAPES = 64
-"""Input shapes whose kernels oneDNN keeps: batch sizes vary, and each is a shape."""
+ONEDNN_SHAPES = 2
+"""Input shapes whose kernels oneDNN keeps. Each batch size is a shape and costs a copy of the
+weights (ResNet50: 80 MB). Under load batches are full, one shape; making kernels anew for the
+others costs 4 % of a run (measured with ResNet50)."""
 
 _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     "npu": {
