@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -43,6 +44,10 @@ def create_topic(admin: AIOKafkaAdminClient) -> CreateTopic:
     async def create(name: str, partitions: int = 1, **configs: str) -> str:
         named = {key.replace("_", "."): value for key, value in configs.items()}
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
+        # The controller has it at once, the broker's own view a moment later.
+        async with asyncio.timeout(30.0):
+            while name not in await admin.list_topics():  # noqa: ASYNC110 - by asking
+                await asyncio.sleep(0.01)
         return name
 
     return create
