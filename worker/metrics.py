@@ -87,6 +87,16 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+        self.requests_in_flight = Gauge(
+            "classify_http_requests_in_flight",
+            "Requests to classify that are under way.",
+            registry=registry,
+        )
+        self.requests_buffered = Gauge(
+            "classify_http_buffered_bytes",
+            "Bytes of bodies and images held by requests under way.",
+            registry=registry,
+        )
         self.images = Counter(
             "classify_images", "Images that went through the predictor.", registry=registry
         )

@@ -56,7 +56,9 @@ class Classify:
         self._metrics = metrics
         # Base64 makes four bytes of three, and may come in lines.
         self.max_body_bytes = max_image_bytes * 3 // 2 + JSON_OVERHEAD
-        self._budget = Budget(settings.max_jobs, settings.max_bytes)
+        self._budget = budget = Budget(settings.max_jobs, settings.max_bytes)
+        metrics.requests_in_flight.set_function(lambda: budget.jobs)
+        metrics.requests_buffered.set_function(lambda: budget.bytes)
         self._closed: str | None = "is loading its model"
 
     def open(self) -> None:

@@ -73,9 +73,13 @@ async def test_no_room_for_another_request(narrow: Worker, held: HeldImage) -> N
         await held.asked.wait()
 
     assert_turned_away(await send(narrow, job(PNG)), "no room")
+    assert narrow.value("classify_http_requests_in_flight") == 2
+    assert narrow.value("classify_http_buffered_bytes") > 0
     held.release.set()
     assert [response.status for response in await asyncio.gather(*under_way)] == [200, 200]
     assert (await send(narrow, job(PNG))).status == 200
+    for held_now in ("classify_http_requests_in_flight", "classify_http_buffered_bytes"):
+        await asyncio.to_thread(narrow.wait_for_value, held_now, partial(operator.eq, 0))
 
 
 def test_no_room_for_more_bytes(narrow: Worker, small_request: bytes) -> None:
