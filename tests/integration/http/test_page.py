@@ -129,8 +129,11 @@ def test_pasting_a_file(page: Page) -> None:
     assert page.categories()[0].startswith(CHELSEA.label)
 
 
-def test_pasting_an_address(page: Page, image_url: str) -> None:
-    give(page, "paste", "clipboardData", text=image_url)
+@pytest.mark.parametrize(
+    ("event", "carrier"), [("paste", "clipboardData"), ("drop", "dataTransfer")]
+)
+def test_giving_an_address(page: Page, image_url: str, event: str, carrier: str) -> None:
+    give(page, event, carrier, text=image_url)
     page.until_shown("result")
 
     assert page["url"].get_property("value") == image_url
@@ -277,6 +280,28 @@ def test_text_stands_out(page: Page, scheme: str) -> None:
 
     assert len(contrasts) > 20
     assert [one for one in contrasts if one["ratio"] < 4.5] == []
+
+
+def test_fits_a_narrow_screen(page: Page) -> None:
+    """WCAG 2 AA asks that 320 pixels are enough without scrolling sideways."""
+    screen = {"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    page["file"].send_keys(str(CHELSEA.path))
+    page.until_shown("raw").find_element(By.TAG_NAME, "summary").click()
+
+    width = page.run("return document.documentElement.scrollWidth")
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert width == 320
+
+
+@pytest.mark.parametrize(("motion", "animation"), [("no-preference", "grow"), ("reduce", "none")])
+def test_motion_as_wished(page: Page, motion: str, animation: str) -> None:
+    feature = {"name": "prefers-reduced-motion", "value": motion}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    page["file"].send_keys(str(CHELSEA.path))
+    bar = page.until_shown("categories").find_element(By.TAG_NAME, "i")
+
+    assert page.run("return getComputedStyle(arguments[0]).animationName", bar) == animation
 
 
 def test_policy_lets_nothing_else_in(service: Worker) -> None:

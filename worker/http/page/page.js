@@ -13,7 +13,7 @@ const WHAT_WENT_WRONG = {
   424: "The address refuses the worker",
   500: "The worker could not classify this image",
   502: "The address cannot be reached",
-  503: "The worker is busy",
+  503: "The worker takes no request now",
   504: "It took too long",
 };
 const WORTH_ANOTHER_TRY = new Set([408, 424, 500, 502, 503, 504]);
