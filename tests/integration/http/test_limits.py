@@ -6,6 +6,7 @@ import asyncio
 import operator
 import re
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -157,6 +158,8 @@ def test_chunked_body_is_cut_off_at_the_limit(service: Worker) -> None:
 def test_refusal_before_the_body_is_sent(service: Worker) -> None:
     with connected(service.port) as connection:
         connection.sendall(head(100 * MIB, "Expect: 100-continue"))
+        # No "100 Continue" comes before it.
+        assert connection.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 413"
         assert read_response(connection).failure()[0] == 413
 
 
