@@ -56,7 +56,11 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
     if header.format is ImageFormat.JPEG:
         return _decode_jpeg(data, header)
     if header.format is ImageFormat.PNG:
-        return _decode_other(still_png(data), header)
+        try:
+            still = still_png(data)
+        except ValueError as error:
+            raise damaged(header.format, str(error)) from error
+        return _decode_other(still, header)
     return _decode_other(data, header)
 
 

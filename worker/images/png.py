@@ -26,20 +26,26 @@ def read_png_size(data: bytes) -> tuple[int, int]:
     """Width and height in pixels.
 
     Raises:
-        ValueError: the file does not begin with a header chunk, or ends before its last chunk.
+        ValueError: the file does not begin with a whole header chunk.
     """
-    if data[8:16] != b"\0\0\0\x0dIHDR":
+    if data[8:16] != b"\0\0\0\x0dIHDR" or len(data) < 24:
         raise ValueError("its header is missing")
-    for kind, _, end in _chunks(data):
-        if end > len(data):
-            raise ValueError(f"its chunk {kind!r} is cut off")
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
 def still_png(data: bytes) -> bytes:
-    """`data` without animation, text, profiles and what follows; already sized up."""
-    kept = [data[start:end] for kind, start, end in _chunks(data) if kind in _STILL]
-    return b"".join((_SIGNATURE, *kept))
+    """`data` without animation, text, profiles and what follows.
+
+    Raises:
+        ValueError: the file ends before its last chunk, or has absurdly many.
+    """
+    kept = [_SIGNATURE]
+    for kind, start, end in _chunks(data):
+        if end > len(data):
+            raise ValueError(f"its chunk {kind.decode('ascii', 'replace')} is cut off")
+        if kind in _STILL:
+            kept.append(data[start:end])
+    return b"".join(kept)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
