@@ -67,23 +67,21 @@ async def test_no_more_bytes_than_the_budget_and_one_poll_are_held(
     broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
 ) -> None:
     await traffic.create_topics()
-    record = job("http://127.0.0.1:1/", padding="x" * 100_000)
+    padding = "x" * 100_000
+    budget, poll = 300_000, 250_000
     worker = make_worker(
         broker.bootstrap_servers,
         traffic.names,
         **PATIENT,
-        WORKER_INTAKE__MAX_BYTES=str(3 * len(record)),
-        WORKER_INTAKE__MAX_JOBS="4",
+        WORKER_INTAKE__MAX_BYTES=str(budget),
+        WORKER_KAFKA__PARTITION_FETCH_BYTES=str(poll),
     ).start()
     async with HeldImage(noise_jpeg(0)) as held:
         await asyncio.to_thread(worker.wait_until_ready)
-        value = job(held.held_url, padding="x" * 100_000, visualize=False)
+        value = job(held.held_url, padding=padding, visualize=False)
         ids = await traffic.send_all([value] * 12)
-        await asyncio.to_thread(
-            worker.wait_for_value, "classify_buffered_bytes", lambda n: n >= 3 * len(record)
-        )
         await asyncio.to_thread(worker.wait_for_value, "classify_paused_partitions", bool)
-        assert worker.value(JOBS_IN_FLIGHT) <= 4
+        assert budget <= worker.value("classify_buffered_bytes") < budget + poll
         held.release.set()
         results = await traffic.results(ids)
         assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}

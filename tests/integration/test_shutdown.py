@@ -26,6 +26,8 @@ async def test_a_signal_under_load_ends_the_worker_in_order(
     environ = {
         "WORKER_FAILPOINTS": "predictor.slow=0.2",
         "WORKER_INTAKE__MAX_JOBS": "32",
+        # Only the last commit counts.
+        "WORKER_KAFKA__COMMIT_INTERVAL": "60",
         "WORKER_SHUTDOWN__DEADLINE": str(DEADLINE),
     }
     ids: list[str] = []
