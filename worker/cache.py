@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,11 +79,12 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: the directory cannot be written.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    # Not a temporary file of the library's, which no other user could read.
+    half = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        with half.open("xb") as file:
             file.write(content)
-        Path(name).replace(path)
+        half.replace(path)
     except BaseException:
-        Path(name).unlink()
+        half.unlink(missing_ok=True)
         raise

@@ -16,6 +16,10 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_whole(path, b"first")
     write_whole(path, b"2")
     assert path.read_bytes() == b"2"
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+    plain.unlink()
     assert list(tmp_path.iterdir()) == [path]
 
 
