@@ -26,7 +26,7 @@ test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser
 	scripts/chromium.sh
 	$(BIN)/python -m pytest $(ARGS)
 
-test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (half an hour)
+test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/zoo $(ARGS)
 
 lint: $(STAMP) ## Style, types and architecture
