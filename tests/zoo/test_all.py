@@ -1,4 +1,4 @@
-"""All 80 models, on demand: `make test-zoo` (an hour on two busy cores, 1.1 GB on disk at a time)."""
+"""All 80 models, on demand: `make test-zoo` (an hour on two busy cores, up to 1.1 GB on disk)."""
 
 from __future__ import annotations
 
