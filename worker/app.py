@@ -191,7 +191,8 @@ class App:
 
     def _delivered(self, record: Record, outcome: Outcome) -> None:
         """Metrics and, at debug level, the one log line of a job that is answered."""
-        self.metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
+        if record.timestamp_ms >= 0:
+            self.metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
         if isinstance(outcome, Failure):
             self.metrics.jobs.labels("failure", outcome.reason.label).inc()
             self.metrics.dead_letters.labels(outcome.stage.value, outcome.reason.label).inc()

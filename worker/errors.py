@@ -42,6 +42,7 @@ class Reason(enum.Enum):
     Each member is `(label, stage, HTTP status)`; the status is the result's `errorCode`.
     """
 
+    UNREADABLE = ("unreadable", Stage.PARSE, 400)
     NULL_VALUE = ("null_value", Stage.PARSE, 400)
     EMPTY_VALUE = ("empty_value", Stage.PARSE, 400)
     NOT_UTF8 = ("not_utf8", Stage.PARSE, 400)

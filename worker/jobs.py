@@ -33,7 +33,8 @@ class Record:
     """A Kafka record as the worker sees it, free of any client library's types.
 
     Attributes:
-        timestamp_ms: the record's timestamp, milliseconds since the epoch.
+        timestamp_ms: the record's timestamp, milliseconds since the epoch; -1 if it has none.
+        readable: False for a record whose header names are not UTF-8: of it nothing else is known.
     """
 
     topic: str
@@ -43,6 +44,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    readable: bool = True
 
     @property
     def id(self) -> str:

@@ -20,7 +20,7 @@ OPERATION = DOCUMENT["paths"]["/image-classification"]["post"]
 REQUEST_BODY = OPERATION["requestBody"]["content"]["application/json"]
 
 # A record may have no value and a raw image's header: what only Kafka can send wrong.
-ONLY_KAFKA = {Reason.NULL_VALUE}
+ONLY_KAFKA = {Reason.UNREADABLE, Reason.NULL_VALUE}
 
 
 def resolved(node: Any) -> Any:

@@ -102,7 +102,7 @@ class Assignment:
                 partition.topic,
                 partition.partition,
                 None if end is None or position is None else max(0, end - position),
-                0.0 if oldest is None else max(0.0, now - oldest / 1000),
+                0.0 if oldest is None or oldest < 0 else max(0.0, now - oldest / 1000),
             )
 
     def _tasks(self) -> set[asyncio.Task[None]]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from worker.jobs import Record
 from worker.kafka.assignment import Assignment, Holding
+from worker.kafka.careful import UNREADABLE, CarefulPolls
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Intake:
         self._metrics = metrics
         self._on_defect = on_defect
         self._stopping = False
+        self._careful = CarefulPolls(consumer, assignment)
 
     async def run(self) -> None:
         """Poll until cancelled; after `stop` without taking anything, to stay in the group.
@@ -88,13 +90,7 @@ class Intake:
         while True:
             open_partitions, most, wait = self._open_partitions()
             try:
-                # Never cancelled: aiokafka would count that poll as under way for ever.
-                # `timeout_ms` ends it.
-                polled = await self._consumer.getmany(
-                    *(open_partitions or [self._nowhere]),
-                    timeout_ms=round(wait * 1000),
-                    max_records=most or 1,
-                )
+                polled = await self._poll(open_partitions, most, wait)
                 self._check_fetcher()
             except KafkaError as error:
                 now = time.monotonic()
@@ -110,6 +106,27 @@ class Intake:
                 self._take(partition, records)
             if not open_partitions:
                 await self._wait_for_room()
+
+    async def _poll(
+        self, partitions: list[TopicPartition], most: int, wait: float
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        if partitions and self._careful.active:
+            return await self._careful.poll(partitions)
+        try:
+            # Never cancelled: aiokafka would count that poll as under way for ever. `timeout_ms`
+            # ends it.
+            polled: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                *(partitions or [self._nowhere]),
+                timeout_ms=round(wait * 1000),
+                max_records=most or 1,
+            )
+        except UnicodeDecodeError:
+            self._careful.begin()
+            return {}
+        except CorruptRecordException:
+            self._careful.begin()
+            raise
+        return polled
 
     def _check_fetcher(self) -> None:
         """Raise what aiokafka's fetching task died of: polls return nothing after it, for ever."""
@@ -193,4 +210,5 @@ def _record(polled: ConsumerRecord) -> Record:
         polled.key,
         polled.value,
         polled.headers,
+        readable=polled.serialized_value_size != UNREADABLE,
     )

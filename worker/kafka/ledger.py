@@ -108,6 +108,11 @@ class Ledger(Generic[T]):
         return self._first
 
     @property
+    def last(self) -> int | None:
+        """The last offset tracked; None before."""
+        return self._last
+
+    @property
     def outstanding(self) -> int:
         """Offsets tracked and not settled."""
         return len(self._entries) - self._settled
