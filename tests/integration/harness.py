@@ -235,19 +235,21 @@ Answers = dict[str, list[Answer]]
 
 
 class Traffic:
-    """Sends jobs and reads what became of them; a context manager, for one event loop."""
+    """Sends jobs and reads what became of them; a context manager, for one event loop.
 
-    def __init__(self, bootstrap_servers: str, names: Names) -> None:
+    Args:
+        client: more of aiokafka's options, for a broker that asks who it is.
+    """
+
+    def __init__(self, bootstrap_servers: str, names: Names, **client: str) -> None:
         self.names = names
-        self._bootstrap_servers = bootstrap_servers
+        self._client = {"bootstrap_servers": bootstrap_servers, **client}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         # One record a batch: tests look at single offsets.
-        self.producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, max_request_size=8 << 20, linger_ms=0
-        )
-        self.admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        self.producer = AIOKafkaProducer(**self._client, max_request_size=8 << 20, linger_ms=0)
+        self.admin = AIOKafkaAdminClient(**self._client)
         await self.producer.start()
         self._stack.push_async_callback(self.producer.stop)
         await self.admin.start()
@@ -349,9 +351,7 @@ class Traffic:
         """
         found: Answers = {}
         deadline = time.monotonic() + timeout
-        async with AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers, max_partition_fetch_bytes=8 << 20
-        ) as consumer:
+        async with AIOKafkaConsumer(**self._client, max_partition_fetch_bytes=8 << 20) as consumer:
             numbers = await self.producer.partitions_for(topic)
             partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
             consumer.assign(partitions)
