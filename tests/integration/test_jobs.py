@@ -1,4 +1,4 @@
-"""Every kind of bad input: its own answer, and the record as it came on the dead-letter topic."""
+"""What jobs are answered: each kind of bad one, and every way in for good ones."""
 
 from __future__ import annotations
 
