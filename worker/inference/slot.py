@@ -68,7 +68,6 @@ class Slot:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._shared: SharedBatch | None = None
-        self._interrupted = False
         self._finalizer: weakref.finalize[..., Slot] | None = None
         # Invariant: set before `_process` is looked at to interrupt it, and looked at after
         # `_process` is set: a process that is just being started escapes neither.
