@@ -41,7 +41,7 @@ async def test_every_job_is_answered_though_the_worker_is_killed_amid_500(
     results = await traffic.results(ids)
     assert all(answer.body["errorCode"] == 0 for answers in results.values() for answer in answers)
     doubled = sum(len(answers) - 1 for answers in results.values())
-    assert doubled <= 64, "only what was in flight or not yet committed is done again"
+    assert doubled <= len(done) - committed, "nothing that was committed is done again"
     await traffic.wait_until_committed(_ends(ids))
 
 
