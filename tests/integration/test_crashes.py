@@ -24,6 +24,8 @@ async def test_every_job_is_answered_though_the_worker_is_killed_amid_500(
         "WORKER_KAFKA__SESSION_TIMEOUT": "6",
         "WORKER_KAFKA__HEARTBEAT_INTERVAL": "1",
         "WORKER_INTAKE__MAX_JOBS": "64",
+        # The kill comes amid the jobs on a quick machine too.
+        "WORKER_FAILPOINTS": "predictor.slow=0.05",
     }
     worker = make_worker(broker.bootstrap_servers, traffic.names, **environ).start()
     await asyncio.to_thread(worker.wait_until_ready)
