@@ -282,7 +282,11 @@ async def test_stopping_is_bounded_while_the_broker_does_not_answer(
     await started.publish(Outgoing(kafka.results_topic, message(1)))
     broker.pause()
     waiting = asyncio.create_task(started.publish(Outgoing(kafka.results_topic, message(2))))
-    await asyncio.sleep(0.1)
+    (producer,) = started.producers
+    async with asyncio.timeout(BOUND):
+        # The message is on its way to the broker, which does not answer.
+        while not producer._message_accumulator._pending_batches:  # noqa: ASYNC110 - aiokafka has no event for this
+            await asyncio.sleep(0)
     began = time.monotonic()
     await started.publisher.stop(1.0)
     assert time.monotonic() - began < 2.0
@@ -290,6 +294,5 @@ async def test_stopping_is_bounded_while_the_broker_does_not_answer(
     await asyncio.gather(waiting, return_exceptions=True)
     broker.resume()
     # What was left behind would outlive the test.
-    (left,) = started.producers
-    await asyncio.wait_for(left._sender.close(), BOUND)
-    await asyncio.wait_for(left.client.close(), BOUND)
+    await asyncio.wait_for(producer._sender.close(), BOUND)
+    await asyncio.wait_for(producer.client.close(), BOUND)
