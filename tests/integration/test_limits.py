@@ -14,6 +14,7 @@ from worker.demo.broker import KafkaBroker
 
 JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(20)]
 JOBS_IN_FLIGHT = "classify_jobs_in_flight"
+PAUSED = "classify_paused_partitions"
 
 
 async def test_no_more_jobs_than_the_budget_are_held_and_the_rest_waits_at_the_broker(
@@ -38,15 +39,13 @@ async def test_no_more_jobs_than_the_budget_are_held_and_the_rest_waits_at_the_b
         # The other partition goes on while the first one is full.
         free = await traffic.send_all(JOBS, partition=1)
         await traffic.results(free)
-        assert worker.value(JOBS_IN_FLIGHT) == 4
-        assert worker.value("classify_paused_partitions") == 1
+        await asyncio.to_thread(worker.wait_for_value, JOBS_IN_FLIGHT, lambda n: n == 4)
+        await asyncio.to_thread(worker.wait_for_value, PAUSED, lambda n: n == 1)
         # Then it fills the rest of the budget.
         stuck += await traffic.send_all([slow] * 10, partition=1)
         await asyncio.to_thread(worker.wait_for_value, JOBS_IN_FLIGHT, lambda n: n == 6)
         waiting = await traffic.send_all(JOBS)
-        await asyncio.to_thread(
-            worker.wait_for_value, "classify_paused_partitions", lambda n: n == 2
-        )
+        await asyncio.to_thread(worker.wait_for_value, PAUSED, lambda n: n == 2)
         # Longer than the group would wait for a poll: polling goes on.
         for _ in range(15):
             await asyncio.sleep(0.2)
@@ -59,7 +58,7 @@ async def test_no_more_jobs_than_the_budget_are_held_and_the_rest_waits_at_the_b
         assert {len(answers) for answers in results.values()} == {1}
         assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}
         await asyncio.to_thread(worker.wait_for_value, JOBS_IN_FLIGHT, lambda n: n == 0)
-        assert worker.value("classify_paused_partitions") == 0
+        await asyncio.to_thread(worker.wait_for_value, PAUSED, lambda n: n == 0)
         assert worker.value("classify_buffered_bytes") == 0
 
 
@@ -80,7 +79,7 @@ async def test_no_more_bytes_than_the_budget_and_one_poll_are_held(
         await asyncio.to_thread(worker.wait_until_ready)
         value = job(held.held_url, padding=padding, visualize=False)
         ids = await traffic.send_all([value] * 12)
-        await asyncio.to_thread(worker.wait_for_value, "classify_paused_partitions", bool)
+        await asyncio.to_thread(worker.wait_for_value, PAUSED, bool)
         assert budget <= worker.value("classify_buffered_bytes") < budget + poll
         held.release.set()
         results = await traffic.results(ids)
