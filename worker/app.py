@@ -24,7 +24,7 @@ from worker.http.server import HttpServer
 from worker.images.fetch import ImageFetcher
 from worker.inference.placement import available_cores, place
 from worker.inference.pool import PredictorPool
-from worker.jobs import Job, Outcome, Record
+from worker.jobs import Outcome, Record
 from worker.kafka.door import KafkaDoor
 from worker.kafka.publisher import Outgoing
 from worker.messages import (
@@ -37,7 +37,7 @@ from worker.messages import (
 )
 from worker.metrics import Metrics
 from worker.model import ModelSpec
-from worker.parsing import parse_job
+from worker.parsing import parse_job, recover_job_id
 from worker.pipeline import Pipeline
 from worker.settings import Settings
 
@@ -171,19 +171,21 @@ class App:
         self, record: Record, held: Reservation
     ) -> tuple[Outcome, Sequence[Outgoing]]:
         """One record through the pipeline: what became of it, and the messages that tell of it."""
-        job: Job | None = None
         outcome: Outcome
         try:
             job = parse_job(record)
         except JobError as error:
+            # A second look at the whole value, which only what is refused pays for, and but once.
+            job_id = recover_job_id(record)
             outcome = error.as_failure()
         else:
+            job_id = job.job_id
             outcome = await self._pipeline.process(job, held)
         kafka, spec = self._settings.kafka, self._spec
-        result = result_message(record, job, outcome, spec.name, spec.digest)
+        result = result_message(record, job_id, outcome, spec.name, spec.digest)
         messages = [Outgoing(kafka.results_topic, result, (without_picture, without_result))]
         if isinstance(outcome, Failure):
-            letter = dead_letter_message(record, job, outcome)
+            letter = dead_letter_message(record, job_id, outcome)
             messages.append(
                 Outgoing(kafka.dead_letters_topic, letter, (without_value, without_origin))
             )

@@ -21,10 +21,10 @@ import pybase64
 
 from worker import __version__
 from worker.errors import Failure, Reason
-from worker.parsing import OPTION_HEADERS, header_name, recover_job_id
+from worker.parsing import OPTION_HEADERS, header_name
 
 if TYPE_CHECKING:
-    from worker.jobs import Job, Outcome, Record
+    from worker.jobs import Outcome, Record
 
 __all__ = [
     "DEAD_LETTER_PREFIX",
@@ -91,20 +91,20 @@ def outcome_fields(outcome: Outcome) -> dict[str, object]:
 
 
 def result_message(
-    record: Record, job: Job | None, outcome: Outcome, model_name: str, model_digest: str
+    record: Record, job_id: str | None, outcome: Outcome, model_name: str, model_digest: str
 ) -> Message:
     """The message for the results topic, under the record's own key.
 
     Args:
         record: where the job came from; its id is the result's `id`, equal for every delivery.
-        job: what was parsed from it, or None when that failed.
+        job_id: the job's own name; None when it has none, and goes by the record's id.
         outcome: what became of it.
         model_name: `model.name` of the result.
         model_digest: `model.digest` of the result, `sha256:...`.
     """
     value = {
         "id": record.id,
-        "jobId": _job_id(record, job),
+        "jobId": job_id or record.id,
         **outcome_fields(outcome),
         "model": {"name": model_name, "digest": model_digest},
     }
@@ -147,14 +147,14 @@ def without_result(message: Message) -> Message:
     return Message(None, orjson.dumps(body), headers)
 
 
-def dead_letter_message(record: Record, job: Job | None, failure: Failure) -> Message:
+def dead_letter_message(record: Record, job_id: str | None, failure: Failure) -> Message:
     """The message for the dead-letter topic: the record as it came, and why it failed.
 
     A null value stays null, so the dead-letter topic must not be compacted.
     """
     about = {
         "id": record.id,
-        "job-id": _job_id(record, job),
+        "job-id": job_id or record.id,
         "source-topic": record.topic,
         "source-partition": str(record.partition),
         "source-offset": str(record.offset),
@@ -194,11 +194,6 @@ def without_origin(message: Message) -> Message:
         (name, value) for name, value in message.headers if name.startswith(DEAD_LETTER_PREFIX)
     )
     return Message(None, None, kept)
-
-
-def _job_id(record: Record, job: Job | None) -> str:
-    named = recover_job_id(record) if job is None else job.job_id
-    return record.id if named is None else named
 
 
 def _copied(record: Record) -> list[tuple[str, bytes]]:

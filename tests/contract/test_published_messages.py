@@ -12,7 +12,7 @@ import pytest
 from tests.contract.schemas import golden, headers_validator, schema, validator
 from worker import __version__
 from worker.errors import Failure, JobError, Reason, Stage
-from worker.jobs import Category, Job, Outcome, Record, Success
+from worker.jobs import Category, Outcome, Record, Success
 from worker.messages import (
     Message,
     dead_letter_message,
@@ -20,7 +20,7 @@ from worker.messages import (
     without_picture,
     without_value,
 )
-from worker.parsing import parse_job
+from worker.parsing import parse_job, recover_job_id
 
 DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(285, "Ägyptische Mau", 0.04)))
@@ -56,25 +56,25 @@ HTTP_ONLY = {Reason.REQUEST_TIMEOUT}
 REASONS = [reason for reason in Reason if reason not in HTTP_ONLY]
 
 
-def parsed(record: Record) -> tuple[Job | None, Failure | None]:
+def parsed(record: Record) -> tuple[str | None, Failure | None]:
     try:
-        return parse_job(record), None
+        return parse_job(record).job_id, None
     except JobError as error:
-        return None, error.as_failure()
+        return recover_job_id(record), error.as_failure()
 
 
 def result(record: Record, outcome: Outcome | None = None) -> Message:
-    job, failure = parsed(record)
+    job_id, failure = parsed(record)
     answer = failure or outcome
     assert answer is not None
-    return result_message(record, job, answer, "PP-LCNet_x1_0", DIGEST)
+    return result_message(record, job_id, answer, "PP-LCNet_x1_0", DIGEST)
 
 
 def dead_letter(record: Record, failure: Failure | None = None) -> Message:
-    job, found = parsed(record)
+    job_id, found = parsed(record)
     cause = found or failure
     assert cause is not None
-    return dead_letter_message(record, job, cause)
+    return dead_letter_message(record, job_id, cause)
 
 
 def document(message: Message, payload: object) -> dict[str, Any]:

@@ -237,7 +237,7 @@ async def stand_in(
 
 def answer(record: Record, label: str) -> Message:
     outcome = Success((Category(0, label, 0.5),))
-    return result_message(record, parse_job(record), outcome, "model", "sha256:0")
+    return result_message(record, parse_job(record).job_id, outcome, "model", "sha256:0")
 
 
 def of_another(record: Record) -> Message:

@@ -7,7 +7,7 @@ import pybase64
 
 from worker import __version__
 from worker.errors import Failure, Reason, Stage
-from worker.jobs import Category, Job, RawImage, Record, Success
+from worker.jobs import Category, Record, Success
 from worker.messages import (
     Message,
     dead_letter_message,
@@ -40,15 +40,14 @@ RECORD = Record(
         ("dead-letter-reason", b"earlier"),
     ),
 )
-JOB = Job(RawImage(b""), job_id="a-42")
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(7, "Ünï", 0.04)), picture=b"\xff\xd8\xff")
 FAILURE = Failure(Reason.NOT_FOUND, "the URL answers 404", Stage.FETCH, attempts=1)
 
 
 def result(
-    outcome: Success | Failure, *, job: Job | None = JOB, record: Record = RECORD
+    outcome: Success | Failure, *, job_id: str | None = "a-42", record: Record = RECORD
 ) -> Message:
-    return result_message(record, job, outcome, "PP-LCNet_x1_0", "sha256:ab")
+    return result_message(record, job_id, outcome, "PP-LCNet_x1_0", "sha256:ab")
 
 
 def body(message: Message) -> dict[str, object]:
@@ -109,14 +108,9 @@ def test_the_same_delivery_again_gives_the_same_bytes() -> None:
 
 
 def test_a_job_without_a_name_goes_by_its_records_id() -> None:
-    unnamed = Job(RawImage(b""))
-    assert body(result(SUCCESS, job=unnamed))["jobId"] == "image-jobs-3-42"
-
-
-def test_a_record_that_is_no_job_goes_by_the_name_it_still_tells() -> None:
-    assert body(result(FAILURE, job=None))["jobId"] == "from-header"
-    nameless = replace(RECORD, headers=(), value=None)
-    assert body(result(FAILURE, job=None, record=nameless))["jobId"] == "image-jobs-3-42"
+    assert body(result(SUCCESS, job_id=None))["jobId"] == "image-jobs-3-42"
+    letter = dead_letter_message(RECORD, None, FAILURE)
+    assert dict(letter.headers)["dead-letter-job-id"] == b"image-jobs-3-42"
 
 
 def test_picture_is_the_jpeg_in_base64_and_absent_when_there_is_none() -> None:
@@ -152,12 +146,12 @@ def test_a_result_that_has_no_picture_stays_as_it_is() -> None:
 def test_error_messages_are_bounded_and_always_text() -> None:
     fields = outcome_fields(replace(FAILURE, message="\ud800" + "é" * 5000))
     assert fields["errorMsg"] == "?" + "é" * 1022 + "…"
-    letter = dead_letter_message(RECORD, JOB, replace(FAILURE, message="é" * 5000))
+    letter = dead_letter_message(RECORD, "a-42", replace(FAILURE, message="é" * 5000))
     assert dict(letter.headers)["dead-letter-message"].decode() == "é" * 1023 + "…"
 
 
 def test_dead_letter_is_the_record_and_why_it_failed() -> None:
-    letter = dead_letter_message(RECORD, JOB, replace(FAILURE, attempts=4))
+    letter = dead_letter_message(RECORD, "a-42", replace(FAILURE, attempts=4))
     assert (letter.key, letter.value) == (RECORD.key, RECORD.value)
     originals = tuple(header for header in RECORD.headers if header[0] != "dead-letter-reason")
     assert letter.headers == (
@@ -184,7 +178,7 @@ def test_dead_letter_of_nothing_stays_nothing() -> None:
 
 
 def test_a_dead_letter_that_is_too_large_keeps_its_headers() -> None:
-    letter = dead_letter_message(RECORD, JOB, FAILURE)
+    letter = dead_letter_message(RECORD, "a-42", FAILURE)
     smaller = without_value(letter)
     assert (smaller.key, smaller.value) == (RECORD.key, None)
     assert smaller.headers == (*letter.headers, ("dead-letter-value-omitted", b"17"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from worker.errors import Failure, Reason, Stage
-from worker.jobs import Category, Headers, Job, Outcome, RawImage, Record, Success
+from worker.jobs import Category, Headers, Outcome, Record, Success
 from worker.messages import (
     Message,
     dead_letter_message,
@@ -21,13 +21,13 @@ SMALL = 8 * 1024
 
 HEADERS: Headers = [("x" * 100 + str(number), b"y" * 4000) for number in range(64)]
 RECORD = Record("jobs", 3, 42, 0, b"k" * 1_000_000, b"v" * 1_000_000, HEADERS)
-JOB = Job(RawImage(b""), job_id="j" * 512)
+JOB_ID = "j" * 512
 MANY = Success(tuple(Category(n, "a label", 0.0) for n in range(20_000)), b"picture")
 FAILURE = Failure(Reason.NOT_FOUND, "m" * 5000, Stage.FETCH, 4)
 
 
 def result_of(outcome: Outcome) -> Message:
-    return result_message(RECORD, JOB, outcome, "model", "sha256:0")
+    return result_message(RECORD, JOB_ID, outcome, "model", "sha256:0")
 
 
 def test_a_result_that_has_no_room_becomes_a_small_failure_that_names_its_job() -> None:
@@ -56,7 +56,7 @@ def test_a_failure_that_has_no_room_stays_the_failure_that_it_is() -> None:
 
 
 def test_a_dead_letter_that_has_no_room_says_where_its_record_is() -> None:
-    message = without_origin(without_value(dead_letter_message(RECORD, JOB, FAILURE)))
+    message = without_origin(without_value(dead_letter_message(RECORD, JOB_ID, FAILURE)))
     assert message.size < SMALL
     about = dict(message.headers)
     assert about["dead-letter-source-topic"] == b"jobs"

@@ -47,7 +47,8 @@ class Script:
         self.waiting += 1
         self.most_waiting = max(self.most_waiting, self.waiting)
         outcome = Success((Category(1, "any", 0.5),))
-        result = self._shape(result_message(record, parse_job(record), outcome, "m", "sha256:0"))
+        job_id = parse_job(record).job_id
+        result = self._shape(result_message(record, job_id, outcome, "m", "sha256:0"))
         self._polled.clear()
         self._results.put_nowait(
             Record("results", 0, record.offset, 0, result.key, result.value, result.headers)
