@@ -49,11 +49,13 @@ class Health:
     Attributes:
         poll: beats with every poll.
         predictor_stalled: asks whether a predictor holds a batch for too long.
+        pulling: whether the model is being pulled, which can take minutes: why it is not warm.
     """
 
     def __init__(self, poll_limit: float, metrics: Metrics, *, kafka: bool = True) -> None:
         self.poll = Heartbeat(poll_limit)
         self.predictor_stalled: Callable[[], bool] = lambda: False
+        self.pulling = False
         self._metrics = metrics
         self._kafka = kafka
         self._missing = {"warm": True} | ({"assigned": True} if kafka else {})
@@ -78,7 +80,8 @@ class Health:
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready; empty when it is."""
-        reasons = [f"not {name}" for name, missing in self._missing.items() if missing]
+        reasons = ["pulling the model"] if self.pulling else []
+        reasons += [f"not {name}" for name, missing in self._missing.items() if missing]
         return reasons + (["draining"] if self._draining else [])
 
     def not_live(self) -> list[str]:

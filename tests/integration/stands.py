@@ -1,14 +1,15 @@
-"""Loopback servers that stand in for the places where images are."""
+"""Loopback servers that stand in for the places where images and models are."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-__all__ = ["HeldImage", "ImageServer"]
+__all__ = ["HeldArchive", "HeldImage", "ImageServer"]
 
 
 class ImageServer:
@@ -79,3 +80,35 @@ class HeldImage(ImageServer):
         self.asked.set()
         await self.release.wait()
         return await super()._answer(request)
+
+
+class HeldArchive(ImageServer):
+    """Serves the first half of a model's archive at once, the rest not before `release` is set.
+
+    It can go on where an earlier download ended.
+
+    Attributes:
+        starts: the position from which each request wanted the archive, in order.
+        half: bytes that come at once.
+    """
+
+    def __init__(self, name: str, archive: bytes) -> None:
+        super().__init__({f"/{name}_infer.tar": archive})
+        self.half = len(archive) // 2
+        self.release = asyncio.Event()
+        self.starts: list[int] = []
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        archive = self._images[request.path]
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        self.starts.append(start)
+        response = web.StreamResponse(status=206 if asked else 200, headers={"ETag": '"1"'})
+        response.content_length = len(archive) - start
+        if asked:
+            response.headers["Content-Range"] = f"bytes {start}-{len(archive) - 1}/{len(archive)}"
+        await response.prepare(request)
+        await response.write(archive[start : self.half])
+        await self.release.wait()
+        await response.write(archive[max(start, self.half) :])
+        return response

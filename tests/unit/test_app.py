@@ -17,7 +17,6 @@ from worker.demo.broker import KafkaBroker
 from worker.demo.ports import free_ports
 from worker.errors import KafkaSetupError, ModelError, SettingsError
 from worker.failpoints import Failpoints
-from worker.model import ModelSpec, load_model_spec
 from worker.settings import (
     BatchingSettings,
     HttpSettings,
@@ -31,15 +30,11 @@ IMAGES = Path(__file__).parents[1] / "data" / "images"
 BOUND = 60.0
 
 
-@pytest.fixture(scope="module")
-def spec(model_dir: Path) -> ModelSpec:
-    return load_model_spec(model_dir)
-
-
 @pytest.fixture
-def settings(broker: KafkaBroker) -> Settings:
+def settings(broker: KafkaBroker, model_dir: Path) -> Settings:
     name = f"a{uuid.uuid4().hex[:12]}"
     return Settings(
+        model=str(model_dir),
         kafka=KafkaSettings(
             bootstrap_servers=broker.bootstrap_servers,
             jobs_topic=f"{name}-jobs",
@@ -75,10 +70,8 @@ async def reaches(app: App, name: str, expected: float, **labels: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_job_is_counted_once_its_messages_are_acknowledged(
-    settings: Settings, spec: ModelSpec
-) -> None:
-    app = App(settings, spec, Failpoints())
+async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Settings) -> None:
+    app = App(settings, Failpoints())
     running = asyncio.create_task(app.run())
     await reaches(app, "classify_ready", 1)
     kafka = settings.kafka
@@ -112,44 +105,40 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(
         assert await member.committed(partition) == 2
 
 
-async def test_missing_topics_end_it_before_anything_is_loaded(
-    settings: Settings, spec: ModelSpec
-) -> None:
+async def test_missing_topics_end_it_before_anything_is_loaded(settings: Settings) -> None:
     kafka = settings.kafka.model_copy(update={"create_topics": False})
-    app = App(settings.model_copy(update={"kafka": kafka}), spec, Failpoints())
+    app = App(settings.model_copy(update={"kafka": kafka}), Failpoints())
     with pytest.raises(KafkaSetupError, match="topics missing"):
         await app.run()
     assert value(app, "classify_predictor_slots") == 0
 
 
 async def test_a_model_that_cannot_be_loaded_ends_it(
-    settings: Settings, spec: ModelSpec, tmp_path: Path
+    settings: Settings, model_dir: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for name in ("inference.json", "inference.pdiparams"):
         (model / name).write_bytes(b"{}")
-    (model / "inference.yml").write_bytes((spec.directory / "inference.yml").read_bytes())
+    (model / "inference.yml").write_bytes((model_dir / "inference.yml").read_bytes())
     with pytest.raises(ModelError, match=r"inference\.json"):
-        await App(settings, load_model_spec(model), Failpoints()).run()
+        await App(settings.model_copy(update={"model": str(model)}), Failpoints()).run()
 
 
-async def test_a_port_in_use_ends_it(settings: Settings, spec: ModelSpec) -> None:
+async def test_a_port_in_use_ends_it(settings: Settings) -> None:
     (port,) = free_ports(1)
     taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", port)
     http = HttpSettings(host="127.0.0.1", port=port)
     async with taken:
         with pytest.raises(SettingsError, match=rf"http\.port {port}"):
-            await App(settings.model_copy(update={"http": http}), spec, Failpoints()).run()
+            await App(settings.model_copy(update={"http": http}), Failpoints()).run()
 
 
-async def test_stopping_while_a_predictor_loads_does_not_wait_for_it(
-    settings: Settings, spec: ModelSpec
-) -> None:
-    app = App(settings, spec, Failpoints())
+async def test_stopping_while_a_predictor_loads_does_not_wait_for_it(settings: Settings) -> None:
+    app = App(settings, Failpoints())
     running = asyncio.create_task(app.run())
     async with asyncio.timeout(BOUND):
-        while not app._pool.pids:  # noqa: ASYNC110 - a process tells nobody that it starts
+        while not app._predictors():  # noqa: ASYNC110 - a process tells nobody that it starts
             await asyncio.sleep(0.005)
     app._stop.set()
     async with asyncio.timeout(5.0):

@@ -58,6 +58,13 @@ def test_a_worker_that_still_loads_is_live_however_long_that_takes() -> None:
     assert life.health.not_live() == [], "the first poll is not due yet"
 
 
+def test_a_model_that_is_pulled_is_why_the_worker_is_not_warm_and_no_fault() -> None:
+    life = Life()
+    life.health.pulling = True
+    assert life.health.not_ready() == ["pulling the model", "not warm", "not assigned"]
+    assert life.health.not_live() == []
+
+
 def test_polls_that_stop_are_no_life() -> None:
     life = Life()
     life.health.set_warm()

@@ -8,22 +8,13 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
-from worker.cache import models_directory
 from worker.cli.options import Config, Overrides
 from worker.configuration import load
 from worker.failpoints import Failpoints
 from worker.logs import configure
-from worker.model import ModelSpec, load_model_spec
 from worker.settings import Settings
-from worker.zoo.catalogue import ZooModel
-from worker.zoo.download import Progress
-from worker.zoo.obtain import obtain
 
 __all__ = ["run", "serve"]
-
-log = structlog.get_logger(__name__)
 
 
 def run(config: Config = None, overrides: Overrides = None) -> None:
@@ -44,34 +35,14 @@ def serve(config: Config = None, overrides: Overrides = None) -> None:
 
 def _work(settings: Settings, *, kafka: bool) -> None:
     configure(settings.log)
-    failpoints = Failpoints.from_environ(os.environ)
-    cache = settings.model_cache or models_directory()
-    spec = load_model_spec(obtain(settings.model, cache, settings.zoo, _announce))
-    _run_loop(_live(settings, spec, failpoints, kafka=kafka))
+    _run_loop(_live(settings, Failpoints.from_environ(os.environ), kafka=kafka))
 
 
-def _announce(model: ZooModel) -> Progress:
-    """Logs how a model comes: each tenth of it."""
-    log.info("pulling_model", model=model.name)
-    logged = 0
-
-    def progress(have: int, total: int | None) -> None:
-        nonlocal logged
-        tenths = 10 * have // total if total else 0
-        if tenths > logged:
-            logged = tenths
-            log.info("pulling_model", model=model.name, bytes=have, percent=10 * tenths)
-
-    return progress
-
-
-async def _live(
-    settings: Settings, spec: ModelSpec, failpoints: Failpoints, *, kafka: bool
-) -> None:
+async def _live(settings: Settings, failpoints: Failpoints, *, kafka: bool) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
 
-    await App(settings, spec, failpoints, kafka=kafka).run()
+    await App(settings, failpoints, kafka=kafka).run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:

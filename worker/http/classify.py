@@ -33,6 +33,8 @@ JSON_OVERHEAD = 64 * 1024
 RETRY_AFTER = "1"
 """Seconds after which a client that was turned away may try again."""
 
+Process = Callable[[Job, Reservation], Awaitable[Outcome]]
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,18 +42,10 @@ class Classify:
     """Answers requests within a bound; for one event loop. Turns all away until it is opened.
 
     Args:
-        process: the pipeline.
         max_image_bytes: largest encoded image that the pipeline accepts.
     """
 
-    def __init__(
-        self,
-        process: Callable[[Job, Reservation], Awaitable[Outcome]],
-        settings: HttpSettings,
-        max_image_bytes: int,
-        metrics: Metrics,
-    ) -> None:
-        self._process = process
+    def __init__(self, settings: HttpSettings, max_image_bytes: int, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         # Base64 makes four bytes of three, and may come in lines.
@@ -59,15 +53,16 @@ class Classify:
         self._budget = budget = Budget(settings.max_jobs, settings.max_bytes)
         metrics.requests_in_flight.set_function(lambda: budget.jobs)
         metrics.requests_buffered.set_function(lambda: budget.bytes)
-        self._closed: str | None = "is loading its model"
+        self._process: Process | None = None
+        self._draining = False
 
-    def open(self) -> None:
-        """Take requests from now on."""
-        self._closed = None
+    def open(self, process: Process) -> None:
+        """Take requests from now on, and have the pipeline's `process` answer them."""
+        self._process = process
 
     async def drain(self, timeout: float) -> None:
         """Turn new requests away, and wait at most `timeout` seconds for those under way."""
-        self._closed = "is stopping"
+        self._draining = True
         try:
             async with asyncio.timeout(timeout):
                 while self._budget.jobs:
@@ -105,8 +100,10 @@ class Classify:
 
     def _refusal(self, request: web.Request) -> Failure | None:
         """Why a request is not even read, or None."""
-        if self._closed is not None:
-            return _unavailable(f"the service {self._closed}")
+        if self._draining:
+            return _unavailable("the service is stopping")
+        if self._process is None:
+            return _unavailable("the service is loading its model")
         if self._budget.free_jobs == 0:
             return _unavailable("the service has no room for another request")
         if (request.content_length or 0) > self.max_body_bytes:
@@ -119,6 +116,7 @@ class Classify:
             job = job_from_object(decode_json(body, "request body"))
         except JobError as error:
             return error.as_failure()
+        assert self._process is not None, "closed doors let nobody in"
         return await self._process(job, held)
 
     async def _read(self, request: web.Request, held: Reservation) -> bytearray:

@@ -1,0 +1,105 @@
+"""What a record is answered, without Kafka: its outcome, its messages, and the name in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from worker.app.answering import Answering
+from worker.budget import Budget, Reservation
+from worker.errors import Failure, Reason
+from worker.jobs import Category, Job, Outcome, Record, Success
+from worker.metrics import Metrics
+from worker.model import ModelSpec, Normalize
+from worker.settings import KafkaSettings
+
+TOPICS = KafkaSettings(jobs_topic="jobs", results_topic="results", dead_letters_topic="dead")
+SPEC = ModelSpec(
+    name="model",
+    directory=Path(),
+    program=Path(),
+    params=Path(),
+    resize=None,
+    crop=None,
+    normalize=Normalize(),
+    labels=(),
+    top_k=5,
+    digest="sha256:0",
+)
+
+
+class Pipeline:
+    """Answers every job in the same way, and keeps them."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.jobs: list[Job] = []
+        self._outcome = outcome
+
+    async def process(self, job: Job, _held: Reservation) -> Outcome:
+        self.jobs.append(job)
+        return self._outcome
+
+
+DONE = Success((Category(0, "any", 0.5),))
+GONE = Failure(Reason.NOT_FOUND, "gone", Reason.NOT_FOUND.stage)
+
+
+def record(value: bytes) -> Record:
+    return Record("jobs", 0, 7, -1, b"key", value, (("job-id", b"of the header"),))
+
+
+async def answers(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, str]]:
+    """The outcome, and by topic the job's name in the message there."""
+    answering = Answering(SPEC, pipeline.process, TOPICS, Metrics())
+    outcome, outgoing = await answering.answer(record(value), Budget(1, 1).reserve(0))
+    names = {}
+    for each in outgoing:
+        headers = dict(each.message.headers)
+        if each.topic == "results":
+            names[each.topic] = orjson.loads(each.message.value or b"")["jobId"]
+        else:
+            names[each.topic] = headers["dead-letter-job-id"].decode()
+    return outcome, names
+
+
+async def test_a_success_is_a_result_under_the_jobs_name() -> None:
+    pipeline = Pipeline(DONE)
+    assert await answers(pipeline, b'{"image": "QUJD", "jobId": "a"}') == (DONE, {"results": "a"})
+    assert [job.job_id for job in pipeline.jobs] == ["a"]
+
+
+async def test_a_failure_is_a_result_and_a_dead_letter_under_the_jobs_name() -> None:
+    expected = (GONE, {"results": "a", "dead": "a"})
+    assert await answers(Pipeline(GONE), b'{"image": "QUJD", "jobId": "a"}') == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "reason", "reads"),
+    [
+        (b'{"image": 7, "jobId": "a"}', "a", Reason.WRONG_FIELD, 2),
+        (b'{"image": 7, "jobId": 7}', "of the header", Reason.WRONG_FIELD, 2),
+        (b'{"jobId": "a", ', "of the header", Reason.NOT_JSON, 2),
+        (b"", "of the header", Reason.EMPTY_VALUE, 0),
+    ],
+)
+async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
+    monkeypatch: pytest.MonkeyPatch, value: bytes, name: str, reason: Reason, reads: int
+) -> None:
+    decoded = []
+    real = orjson.loads
+
+    def loads(text: bytes) -> object:
+        decoded.append(text)
+        return real(text)
+
+    monkeypatch.setattr("worker.parsing.orjson.loads", loads)
+    pipeline = Pipeline(DONE)
+    outcome, names = await answers(pipeline, value)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason is reason
+    assert names == {"results": name, "dead": name}
+    assert pipeline.jobs == []
+    # A large value holds the event loop up each time.
+    assert decoded.count(value) == reads

@@ -1,0 +1,101 @@
+"""Records and their answers: what is published about each, and what is counted once it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from worker.budget import Reservation
+from worker.errors import Failure, JobError
+from worker.jobs import Job, Outcome, Record
+from worker.kafka.publisher import Outgoing
+from worker.messages import (
+    dead_letter_message,
+    result_message,
+    without_origin,
+    without_picture,
+    without_result,
+    without_value,
+)
+from worker.metrics import Metrics
+from worker.model import ModelSpec
+from worker.parsing import parse_job, recover_job_id
+from worker.settings import KafkaSettings
+
+__all__ = ["Answering"]
+
+log = structlog.get_logger(__name__)
+
+
+class Answering:
+    """Takes records through the pipeline and makes the messages that tell of them.
+
+    Args:
+        spec: the model that results name.
+        process: the pipeline.
+        settings: with the topics that the messages go to.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        process: Callable[[Job, Reservation], Awaitable[Outcome]],
+        settings: KafkaSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._spec = spec
+        self._process = process
+        self._settings = settings
+        self._metrics = metrics
+
+    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
+        """What became of a record, and its messages: the result, after a failure a dead letter too.
+
+        Args:
+            held: accounts for the bytes that the job holds on its way.
+        """
+        outcome: Outcome
+        try:
+            job = parse_job(record)
+        except JobError as error:
+            # A second look at the whole value, which only what is refused pays for, and but once.
+            job_id = recover_job_id(record)
+            outcome = error.as_failure()
+        else:
+            job_id = job.job_id
+            outcome = await self._process(job, held)
+        spec, topics = self._spec, self._settings
+        result = result_message(record, job_id, outcome, spec.name, spec.digest)
+        messages = [Outgoing(topics.results_topic, result, (without_picture, without_result))]
+        if isinstance(outcome, Failure):
+            letter = dead_letter_message(record, job_id, outcome)
+            messages.append(
+                Outgoing(topics.dead_letters_topic, letter, (without_value, without_origin))
+            )
+        return outcome, messages
+
+    def delivered(self, record: Record, outcome: Outcome) -> None:
+        """Metrics and, at debug level, the one log line of a record whose messages are out."""
+        metrics = self._metrics
+        if record.timestamp_ms >= 0:
+            metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
+        if isinstance(outcome, Failure):
+            metrics.jobs.labels("failure", outcome.reason.label).inc()
+            metrics.dead_letters.labels(outcome.stage.value, outcome.reason.label).inc()
+            log.debug(
+                "job_failed",
+                record=record.id,
+                reason=outcome.reason.label,
+                stage=outcome.stage.value,
+                message=outcome.message,
+            )
+        else:
+            metrics.jobs.labels("success", "ok").inc()
+            log.debug(
+                "job_done",
+                record=record.id,
+                label=outcome.categories[0].name,
+                score=outcome.categories[0].score,
+            )
