@@ -14,7 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from typer.main import get_command
 
-from worker.cli import app
+from worker.cli.commands import app
 from worker.configuration import describe, load
 from worker.metrics import Metrics, PartitionState
 

@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from typing import Annotated, NoReturn
-
-import typer
-
-from worker import __version__
-from worker.cli.config import config
-from worker.cli.models import models
-from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
-from worker.cli.predict import predict
-from worker.cli.run import run, serve
-from worker.cli.submit import submit
-from worker.errors import KafkaSetupError, ModelError, PredictorError, SettingsError, WorkerError
+from types import FrameType
+from typing import NoReturn
 
 __all__ = ["main"]
 
-app = typer.Typer(
-    name="classify-worker",
-    help="Image classification on a Kafka stream: jobs in, categories and pictures out.\n\n"
-    "Exit codes: 0 done, 1 something failed, 2 wrong usage or settings, "
-    "3 Kafka or the model cannot be used.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (run, serve, submit, predict, config):
-    app.command()(command)
-app.add_typer(models)
-
 
 def main() -> NoReturn:
-    """Run the command line and exit."""
-    try:
-        app()
-    except SettingsError as error:
-        _die(error, EXIT_USAGE)
-    except (KafkaSetupError, ModelError, PredictorError) as error:
-        _die(error, EXIT_UNAVAILABLE)
-    except WorkerError as error:
-        _die(error, EXIT_FAILED)
-    sys.exit(0)
+    """Run the command line and exit.
+
+    A worker is stopped in order at any time, also before it is there to be told: loading the
+    commands alone can take seconds.
+    """
+    if sys.argv[1:2] in (["run"], ["serve"]):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end_process)
+    from worker.cli.commands import run_command_line  # noqa: PLC0415 - see above
+
+    run_command_line()
 
 
-@app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-def _die(error: Exception, status: int) -> NoReturn:
-    typer.echo(f"classify-worker: {error}", err=True)
-    sys.exit(status)
+def _end_process(_number: int, _frame: FrameType | None) -> None:
+    """For signals before `worker.app` handles them: nothing is begun yet that must be ended."""
+    # Not an exception: raised amid an import, it could end up anywhere.
+    os._exit(0)

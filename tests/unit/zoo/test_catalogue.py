@@ -81,7 +81,7 @@ def test_nothing_is_near_to_nonsense() -> None:
 
 def test_the_list_is_not_read_until_it_is_asked_for() -> None:
     script = (
-        "import worker.cli, worker.zoo.catalogue as c; "
+        "import worker.cli.commands, worker.zoo.catalogue as c; "
         "print(c.catalogue.cache_info().currsize, c._document.cache_info().currsize)"
     )
     run = subprocess.run(

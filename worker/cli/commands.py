@@ -1,0 +1,59 @@
+"""All commands under one name, and what their errors exit with."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from worker import __version__
+from worker.cli.config import config
+from worker.cli.models import models
+from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
+from worker.cli.predict import predict
+from worker.cli.run import run, serve
+from worker.cli.submit import submit
+from worker.errors import KafkaSetupError, ModelError, PredictorError, SettingsError, WorkerError
+
+__all__ = ["app", "run_command_line"]
+
+app = typer.Typer(
+    name="classify-worker",
+    help="Image classification on a Kafka stream: jobs in, categories and pictures out.\n\n"
+    "Exit codes: 0 done, 1 something failed, 2 wrong usage or settings, "
+    "3 Kafka or the model cannot be used.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, serve, submit, predict, config):
+    app.command()(command)
+app.add_typer(models)
+
+
+def run_command_line() -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        app()
+    except SettingsError as error:
+        _die(error, EXIT_USAGE)
+    except (KafkaSetupError, ModelError, PredictorError) as error:
+        _die(error, EXIT_UNAVAILABLE)
+    except WorkerError as error:
+        _die(error, EXIT_FAILED)
+    sys.exit(0)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _die(error: Exception, status: int) -> NoReturn:
+    typer.echo(f"classify-worker: {error}", err=True)
+    sys.exit(status)
