@@ -66,6 +66,7 @@ async def test_probes_are_answered_while_the_model_comes(
     assert worker.probe("/livez") == (200, "ok\n")
     assert worker.probe("/readyz") == (503, "pulling the model\nnot warm\n")
     assert worker.value("classify_ready") == 0
+    assert worker.value("classify_model_info", name=NAME, device="cpu", digest="") == 1
     refused = await asyncio.to_thread(classify, worker.port, JOB)
     assert refused.failure() == (503, "the service is loading its model; try again later")
     archive.release.set()

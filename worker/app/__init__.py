@@ -23,7 +23,6 @@ from worker.http.server import HttpServer
 from worker.inference.placement import available_cores, place
 from worker.kafka.door import KafkaDoor
 from worker.metrics import Metrics
-from worker.model import ModelSpec
 from worker.settings import Settings
 
 __all__ = ["App"]
@@ -63,6 +62,7 @@ class App:
         if settings.http.infer or not kafka:
             self._classify = Classify(settings.http, settings.decode.max_bytes, self.metrics)
         self._predictors: Callable[[], Sequence[int]] = tuple
+        self._describe_model(settings.model)
 
     async def run(self) -> None:
         """Start, work until a signal, stop.
@@ -93,7 +93,7 @@ class App:
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
         self._predictors = lambda: engine.pool.pids
-        self._describe_model(spec, engine.pool.backend)
+        self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
             answering = Answering(spec, engine.process, settings.kafka, metrics)
@@ -101,18 +101,18 @@ class App:
             stack.push_async_callback(kafka.disconnect)
             await kafka.connect()
         await engine.start(stack)
-        self._describe_model(spec, engine.pool.backend)
+        self._describe_model(spec.name, spec.digest, engine.pool.backend)
         health.set_warm()
         if self._classify is not None:
             self._classify.open(engine.process)
         log.info("warm", model=spec.name, predictors=engine.pool.pids)
         return kafka
 
-    def _describe_model(self, spec: ModelSpec, backend: str) -> None:
-        """What the metrics say of the model; which backend computes it is known when it is up."""
+    def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
+        """What the metrics say of the model: its digest once it is here, its backend once up."""
         device = self._settings.device
         self.metrics.model.info(
-            {"name": spec.name, "digest": spec.digest, "device": device, "backend": backend}
+            {"name": name, "digest": digest, "device": device, "backend": backend}
         )
 
     async def _done_before_a_signal(self, starting: asyncio.Task[KafkaDoor | None]) -> bool:
