@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def document(*operations: dict[str, Any], **topk: Any) -> dict[str, Any]:
 
 def write(directory: Path, config: Any, program: str = "inference.json") -> Path:
     directory.mkdir(exist_ok=True)
-    (directory / program).write_text("{}")
+    # The older format is protobuf: here, a network of one empty block.
+    (directory / program).write_bytes(b"\x0a\x00" if program.endswith(".pdmodel") else b"{}")
     (directory / "inference.pdiparams").write_bytes(b"weights")
     text = config if isinstance(config, str) else yaml.safe_dump(config)
     (directory / "inference.yml").write_text(text, "utf-8")
@@ -263,6 +265,22 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str, state: str
     if state == "a directory":
         (directory / name).mkdir()
     with pytest.raises(ModelError, match=rf"{name} is (missing|empty)"):
+        load_model_spec(directory)
+
+
+def test_weights_that_are_cut_off_are_named(tmp_path: Path) -> None:
+    directory = write(tmp_path / "model", document(CROP))
+    # One tensor of float32 [4], and but two of its numbers.
+    tensor = struct.pack("<IQIi", 0, 0, 0, 4) + b"\x08\x05\x10\x04" + bytes(8)
+    (directory / "inference.pdiparams").write_bytes(tensor)
+    with pytest.raises(ModelError, match=r"inference\.pdiparams is cut off: copy or pull"):
+        load_model_spec(directory)
+
+
+def test_an_older_program_that_is_none_is_named(tmp_path: Path) -> None:
+    directory = write(tmp_path / "model", document(CROP), "inference.pdmodel")
+    (directory / "inference.pdmodel").write_text("{}")
+    with pytest.raises(ModelError, match=r"inference\.pdmodel is damaged or no network: copy"):
         load_model_spec(directory)
 
 

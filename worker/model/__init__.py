@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from worker.errors import ModelError
+from worker.model.damage import is_cut_off, is_program
 from worker.model.inference_config import model_name, post_process, transforms
 from worker.model.transforms import Crop, Interpolation, Normalize, Resize
 
@@ -121,6 +122,7 @@ def load_model_spec(directory: Path) -> ModelSpec:
             raise ModelError(f"{path} is missing")
         if path.stat().st_size == 0:
             raise ModelError(f"{path} is empty: copy or pull the model again")
+    _check_whole(program, params)
     document = _read_config(config)
     try:
         resize, crop, normalize = transforms(document)
@@ -140,6 +142,16 @@ def load_model_spec(directory: Path) -> ModelSpec:
         top_k=top_k,
         digest=_digest([program, params, config]),
     )
+
+
+def _check_whole(program: Path, params: Path) -> None:
+    try:
+        if program.suffix == ".pdmodel" and not is_program(program):
+            raise ModelError(f"{program} is damaged or no network: copy or pull the model again")
+        if is_cut_off(params):
+            raise ModelError(f"{params} is cut off: copy or pull the model again")
+    except OSError as error:
+        raise ModelError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
