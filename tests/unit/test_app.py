@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -116,11 +117,8 @@ async def test_missing_topics_end_it_before_anything_is_loaded(settings: Setting
 async def test_a_model_that_cannot_be_loaded_ends_it(
     settings: Settings, model_dir: Path, tmp_path: Path
 ) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    for name in ("inference.json", "inference.pdiparams"):
-        (model / name).write_bytes(b"{}")
-    (model / "inference.yml").write_bytes((model_dir / "inference.yml").read_bytes())
+    model = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    (model / "inference.json").write_bytes(b"{}")
     with pytest.raises(ModelError, match=r"inference\.json"):
         await App(settings.model_copy(update={"model": str(model)}), Failpoints()).run()
 
