@@ -149,7 +149,7 @@ def _check_whole(program: Path, params: Path) -> None:
         if program.suffix == ".pdmodel" and not is_program(program):
             raise ModelError(f"{program} is damaged or no network: copy or pull the model again")
         if is_cut_off(params):
-            raise ModelError(f"{params} is cut off: copy or pull the model again")
+            raise ModelError(f"{params} is cut off or damaged: copy or pull the model again")
     except OSError as error:
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}") from error
 

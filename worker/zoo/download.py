@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,7 +58,8 @@ def download(
     """Bring `target` to the whole file, going on from what is there of it.
 
     What there is belongs to the address and the file's version that are noted beside it, or counts
-    for nothing. For one process at a time.
+    for nothing. Where the server names no version, what came in this very call counts, as long as
+    the file keeps its size. For one process at a time.
 
     Raises:
         ModelError: the server refuses, cannot be reached, or the file is too large.
@@ -65,10 +67,11 @@ def download(
     """
     first, longest = BACKOFF
     barren = 0
+    call = secrets.token_hex(8)
     while True:
         before = _size(target)
         try:
-            _attempt(url, target, limits, progress)
+            _attempt(url, target, call, limits, progress)
             return
         except InterruptedTransferError as error:
             barren = 0 if _size(target) > before else barren + 1
@@ -92,18 +95,38 @@ def discard(target: Path) -> None:
     target.unlink(missing_ok=True)
 
 
-def _attempt(url: str, target: Path, limits: Limits, progress: Progress) -> None:
-    validator = _noted_validator(url, target)
-    start = _size(target) if validator else 0
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What the bytes that are here are of.
+
+    Attributes:
+        validator: the server's name for this version of the file, if it has one.
+        total: size of the whole file, if the server says so.
+        call: which call of `download` began it.
+    """
+
+    url: str
+    validator: str | None
+    total: int | None
+    call: str
+
+
+def _attempt(url: str, target: Path, call: str, limits: Limits, progress: Progress) -> None:
+    note = _read_note(url, target)
+    start = _size(target) if note and (note.validator or note.call == call) else 0
+    validator = note.validator if note else None
     with get(url, start, validator, limits.timeout) as body:
         if body.total is not None and body.total > limits.max_bytes:
             raise ModelError(_too_large(url, body.total, limits))
         if body.start == 0:
-            note = {"url": url, "validator": body.validator}
+            begun = _Note(url, body.validator, body.total, call)
             # First nothing, then the note: at no time does the note stand beside another file's
             # bytes.
             target.write_bytes(b"")
-            write_whole(_note(target), json.dumps(note).encode())
+            write_whole(_note(target), json.dumps(asdict(begun)).encode())
+        elif note and validator is None and note.total not in (None, body.total):
+            discard(target)
+            raise InterruptedTransferError(f"{url} changed while it was downloaded")
         with target.open("ab") as file:
             _copy(url, body, file, limits, progress)
 
@@ -128,13 +151,13 @@ def _copy(url: str, body: Body, file: BinaryIO, limits: Limits, progress: Progre
         raise InterruptedTransferError(f"{url} broke off after {have} of {body.total} bytes")
 
 
-def _noted_validator(url: str, target: Path) -> str | None:
+def _read_note(url: str, target: Path) -> _Note | None:
+    """The note about `target`; None when there is none, or it is about another address."""
     try:
-        note = json.loads(_note(target).read_text("utf-8"))
-        validator = note["validator"] if note["url"] == url else None
-    except (OSError, ValueError, KeyError, TypeError):
+        note = _Note(**json.loads(_note(target).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
         return None
-    return validator if isinstance(validator, str) else None
+    return note if note.url == url and isinstance(note.validator, str | None) else None
 
 
 def _note(target: Path) -> Path:

@@ -65,6 +65,7 @@ def get(url: str, start: int, validator: str | None, timeout: float) -> Iterator
     """Ask for a file from `start` on, provided that it is still the one of `validator`.
 
     Args:
+        validator: None asks for the rest of whatever the file is by now.
         timeout: longest silence in seconds.
 
     Raises:
@@ -72,8 +73,10 @@ def get(url: str, start: int, validator: str | None, timeout: float) -> Iterator
         RefusedTransferError: the server says no, or what it says makes no sense.
     """
     headers = {"User-Agent": f"classify-worker/{__version__}", "Accept-Encoding": "identity"}
-    if start and validator:
-        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if validator:
+            headers["If-Range"] = validator
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the opener knows HTTP alone
     try:
         response = _opener().open(request, timeout=timeout)

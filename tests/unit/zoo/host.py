@@ -126,7 +126,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
         headers = {"ETag": etag} if self.host.etags else {}
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and self.host.parts and self.headers.get("If-Range") == etag:
+        if asked and self.host.parts and self.headers.get("If-Range", etag) == etag:
             start = int(asked[1]) + self.host.shift
             if start >= len(content):
                 self._head(416, {"Content-Range": f"bytes */{len(content)}"}, 0)

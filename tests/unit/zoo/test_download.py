@@ -88,6 +88,45 @@ def test_a_server_without_ranges_or_versions_starts_over(
     assert target.read_bytes() == CONTENT
 
 
+def test_without_versions_a_cut_connection_goes_on_within_the_call_alone(
+    host: Host, target: Path
+) -> None:
+    host.etags = False
+    url = serve(host)
+    host.cuts = [100_000]
+    with pytest.raises(KeyboardInterrupt):
+        download(url, target, LIMITS, unwatched, sleep=_interrupt)
+    host.cuts = [200_000]
+    download(url, target, LIMITS, unwatched)
+    assert target.read_bytes() == CONTENT
+    assert ranges(host) == [None, None, "bytes=200000-"]
+
+
+def test_without_versions_a_file_of_another_size_comes_from_its_beginning(
+    host: Host, target: Path
+) -> None:
+    host.etags = False
+    url = serve(host)
+    host.cuts = [100_000]
+    changed = CONTENT[::-1] + b"more"
+
+    def change(seconds: float) -> None:
+        host.files["/file.tar"] = changed
+
+    download(url, target, LIMITS, unwatched, sleep=change)
+    assert target.read_bytes() == changed
+    assert ranges(host) == [None, "bytes=100000-", None]
+
+
+@pytest.mark.parametrize("note", ["[]", "{}", '{"url": 1}', "null", "{", '{"validator": "x"}'])
+def test_a_note_that_says_nothing_counts_for_nothing(host: Host, target: Path, note: str) -> None:
+    target.write_bytes(b"of something else")
+    target.with_name("file.tar.json").write_text(note)
+    download(serve(host), target, LIMITS, unwatched)
+    assert target.read_bytes() == CONTENT
+    assert ranges(host) == [None]
+
+
 def test_what_came_from_another_address_counts_for_nothing(host: Host, target: Path) -> None:
     host.files["/other/file.tar"] = CONTENT
     host.cuts = [100_000]
