@@ -27,6 +27,9 @@ models = typer.Typer(
     name="models", help="The published models: list, show and pull them.", no_args_is_help=True
 )
 
+FILE_WIDTH = 120
+"""Columns that the widest row has room in."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
@@ -70,8 +73,10 @@ def list_models(
         typer.echo(json.dumps([_plain(model, cache) for model in chosen], indent=2))
     else:
         console = Console()
-        # A file or a pipe has no width to keep to.
-        console.print(_table(chosen, cache), width=None if console.is_terminal else 120)
+        if not console.is_terminal:
+            # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
+            console.width = FILE_WIDTH
+        console.print(_table(chosen, cache))
 
 
 @models.command()
@@ -178,11 +183,12 @@ def _chosen(family: str | None, max_size: str | None, sort: Order | None) -> lis
 
 def _table(chosen: list[ZooModel], cache: Path) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Model", "Family"):
-        table.add_column(heading, overflow="fold")
+    # Never none at all: a narrow terminal leaves numbers out, not names.
+    table.add_column("Model", overflow="fold", min_width=16)
+    table.add_column("Family", overflow="fold", min_width=8)
     for heading in ("Top-1 %", "GPU ms", "CPU ms", "MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Here")
+    table.add_column("Here", no_wrap=True)
     for model in chosen:
         table.add_row(
             model.name,

@@ -70,9 +70,13 @@ def test_filters_go_together() -> None:
     assert [row["name"] for row in found] == ["PP-LCNet_x0_25", "PP-LCNet_x0_35"]
 
 
-def test_a_table_is_not_cut_where_there_is_no_terminal(cache: Path) -> None:
+def test_a_table_is_not_cut_where_there_is_no_terminal(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (cache / "PP-LCNet_x1_0").mkdir(parents=True)
-    lines = run("list", "--sort", "accuracy").stdout.splitlines()
+    monkeypatch.setenv("COLUMNS", "40")
+    result = CliRunner().invoke(models, ["list", "--sort", "accuracy"])
+    lines = result.stdout.splitlines()
     (large,) = (line for line in lines if "large_patch4_window12_384" in line)
     assert large.split() == [
         "SwinTransformer_large_patch4_window12_384",
@@ -84,6 +88,18 @@ def test_a_table_is_not_cut_where_there_is_no_terminal(cache: Path) -> None:
     ]
     (here,) = (line for line in lines if line.rstrip().endswith("yes"))
     assert here.split()[0] == "PP-LCNet_x1_0"
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40, 25])
+def test_names_are_seen_on_a_narrow_terminal(columns: int) -> None:
+    terminal = {"COLUMNS": str(columns), "FORCE_COLOR": "1", "TERM": "xterm"}
+    result = CliRunner().invoke(models, ["list", "--family", "PP-LCNet"], env=terminal)
+    assert "PP-LCNet_x2_5" in result.stdout
+
+
+def test_a_size_as_it_is_published_is_no_larger_than_itself() -> None:
+    (large,) = rows("--family", "CLIP_vit", "--max-size", "1.04G")[1:]
+    assert large["name"] == "CLIP_vit_large_patch14_224"
 
 
 def test_those_on_this_machine(cache: Path) -> None:
