@@ -30,6 +30,9 @@ models = typer.Typer(
 FILE_WIDTH = 120
 """Columns that the widest row has room in."""
 
+NARROWEST = 50
+"""Columns below which names would vanish: the terminal may break lines then."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
@@ -73,9 +76,8 @@ def list_models(
         typer.echo(json.dumps([_plain(model, cache) for model in chosen], indent=2))
     else:
         console = Console()
-        if not console.is_terminal:
-            # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
-            console.width = FILE_WIDTH
+        # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
+        console.width = max(NARROWEST, console.width) if console.is_terminal else FILE_WIDTH
         console.print(_table(chosen, cache))
 
 
