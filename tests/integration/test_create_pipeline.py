@@ -129,7 +129,7 @@ def test_a_configuration_itself_is_taken(model_dir: Path, photo: Path) -> None:
         "pipeline_name": "image_classification",
         "SubModules": {"ImageClassification": module},
     }
-    with create_pipeline(config=config, device="cpu") as made:
+    with create_pipeline(config=config, device="cpu", hpi_config={"backend": "onnx"}) as made:
         assert next(made.predict(photo))["class_ids"].tolist() == [TIGER_CAT]
 
 

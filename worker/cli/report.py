@@ -87,7 +87,8 @@ class Report:
         error = plain.get("error")
         if error is not None:
             self.failed += 1
-            self._note(f"{plain['input_path']}: {error['message']}")
+            path = plain["input_path"]
+            self._note(f"{path}: {error['message']}" if path else error["message"])
         match self._format:
             case Format.JSON:
                 line = json.dumps(plain, ensure_ascii=False)

@@ -59,6 +59,9 @@ def find_sources(given: object) -> Iterator[Source]:
             yield Source(None, RawImage(bytes(given)))
         case str() if _URL.match(given):
             yield Source(given, UrlImage(given))
+        case "":
+            # Usually a variable that was not set; as a path it would be the current directory.
+            yield _unusable("", "the path is empty; name a file, a directory, a pattern or a URL")
         case str() | os.PathLike():
             yield from _find_files(os.fsdecode(given))
         case Mapping():
@@ -103,7 +106,9 @@ def _list_directory(directory: Path) -> Iterator[Source]:
     for parent, subdirectories, names in os.walk(directory):
         # In place, which keeps the walk out of them.
         subdirectories[:] = (name for name in subdirectories if not name.startswith("."))
-        found += (str(Path(parent, name)) for name in names if _is_listed(name))
+        paths = (Path(parent, name) for name in names if _is_listed(name))
+        # A pipe would be waited for, perhaps for ever. A link to nothing is worth an error.
+        found += (str(path) for path in paths if path.is_file() or not path.exists())
     if not found:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         yield _unusable(str(directory), f"the directory holds no images ({suffixes})")

@@ -187,6 +187,7 @@ def create_pipeline(
     model: str | Path | None = None,
     batch_size: int | None = None,
     topk: int | None = None,
+    hpi_config: object = None,  # noqa: ARG001 - the reference's users pass it
 ) -> ImageClassificationPipeline:
     """Load a pipeline; what is given here wins over its configuration.
 
@@ -198,6 +199,7 @@ def create_pipeline(
         model: a model's name, or the directory of an inference model.
         batch_size: images that the network computes at once, per device.
         topk: categories per result.
+        hpi_config: of the reference's own plug-in; accepted, and without effect, as in a file.
 
     Raises:
         SettingsError: the configuration, or what is given here, is not right.
@@ -237,6 +239,6 @@ def _raising(results: ResultsAndFailures) -> Results:
 
 
 def _named(failed: FailedInput) -> JobError:
-    if failed.input_path is None:
+    if not failed.input_path:
         return failed.error
     return replace(failed.error, message=f"{failed.input_path}: {failed.error.message}")

@@ -80,7 +80,7 @@ async def _find(text: str, way: Way) -> AsyncIterator[Item]:
 
 
 def _item(source: Source, way: Way) -> Item:
-    name = source.input_path or ""
+    name = source.input_path or "''"
     match source.content:
         case UrlImage() as image:
             # What follows may be a signature; the name goes into logs and results.

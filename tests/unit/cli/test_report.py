@@ -86,6 +86,11 @@ def test_one_input_has_neither_progress_nor_a_summary() -> None:
     assert (err, failed) == ("", 1)
 
 
+def test_an_input_without_a_name_is_not_named() -> None:
+    _, err, _ = report(Format.JSON, FailedInput("", FAILED.error))
+    assert err == "classify-worker: the file is empty; send JPEG\n"
+
+
 @pytest.mark.parametrize("output", [Format.TABLE, Format.TEXT])
 def test_a_files_name_cannot_drive_the_terminal(output: Format) -> None:
     out, err, _ = report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,27 @@ def test_a_directory_without_images_is_an_error_of_its_own(tmp_path: Path) -> No
     assert isinstance(source.content, JobError)
     assert source.content.reason is Reason.NOT_FOUND
     assert source.content.message.startswith("the directory holds no images (.bmp .gif")
+
+
+def test_a_directory_is_listed_without_pipes_but_with_broken_links(photos: Path) -> None:
+    os.mkfifo(photos / "sub/pipe.jpg")
+    (photos / "sub/linked.png").symlink_to(photos / "b.jpg")
+    (photos / "sub/broken.png").symlink_to("nowhere.png")
+    assert paths(photos / "sub") == [
+        str(photos / "sub" / name)
+        for name in ("broken.png", "c.webp", "deeper/d.tiff", "linked.png")
+    ]
+
+
+def test_an_empty_path_is_not_the_current_directory(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    (source,) = find_sources("")
+    assert source.input_path == ""
+    assert isinstance(source.content, JobError)
+    assert source.content.message.startswith("the path is empty")
+    assert len(paths(".")) == 4
 
 
 def test_patterns_are_expanded_sorted(photos: Path) -> None:

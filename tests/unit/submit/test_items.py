@@ -55,6 +55,12 @@ async def test_a_pattern_without_files_costs_only_itself(directory: Path) -> Non
     assert good.content == directory / "a.jpg"
 
 
+async def test_an_empty_source_is_not_the_current_directory() -> None:
+    (item,) = await found("")
+    assert item.name == "''"
+    assert isinstance(item.content, JobError)
+
+
 async def test_standard_input(directory: Path) -> None:
     path = directory / "a.jpg"
     text = f'{path}\n\n{{"image": "x", "jobId": "j"}}\nhttp://h/i\n{{"image": "y"}}\n{{bad'
