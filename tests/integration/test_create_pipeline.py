@@ -13,11 +13,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from worker import create_pipeline
 from worker.demo.images import photographs
 from worker.errors import JobError, Reason
-from worker.local import FailedInput, ImageClassificationPipeline, PipelineConfig
+from worker.local import (
+    ClassificationResult,
+    FailedInput,
+    ImageClassificationPipeline,
+    PipelineConfig,
+)
 
 CAT, TIGER_CAT = "chelsea", 282
 
@@ -121,6 +127,29 @@ def test_a_pipelines_own_topk_and_batch_size_are_its_defaults(
     with create_pipeline(file, topk=1, batch_size=2) as made:
         assert made.config.batch_size == 2
         assert len(next(made.predict(photo))["class_ids"]) == 1
+
+
+def test_a_tiff_has_a_result_for_each_page(
+    pipeline: ImageClassificationPipeline, photo: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "scan.tiff"
+    pages = [Image.open(photo).convert("RGB"), Image.new("RGB", (40, 30), "red")]
+    pages[0].save(file, save_all=True, append_images=[pages[1], pages[0]])
+    file.write_bytes(file.read_bytes()[:-100])  # of the last page's pixels
+    results = list(pipeline.predict([file, photo], batch_size=2, on_error="yield"))
+    assert [result.json["res"].get("page_index") for result in results] == [0, 1, None, None]
+    first, second, failed, whole = results
+    assert isinstance(first, ClassificationResult)
+    assert isinstance(second, ClassificationResult)
+    assert isinstance(whole, ClassificationResult)
+    assert first["class_ids"].tolist() == whole["class_ids"].tolist()
+    assert second["input_img"].shape == (30, 40, 3)
+    assert isinstance(failed, FailedInput)
+    assert failed.error.message.startswith("page 3 of 3: the TIFF file is cut off")
+    assert [first.save_to_json(tmp_path).name, second.save_to_img(tmp_path).name] == [
+        "scan_0_res.json",
+        "scan_1_res.tiff",
+    ]
 
 
 def test_a_configuration_itself_is_taken(model_dir: Path, photo: Path) -> None:

@@ -32,7 +32,7 @@ class Report:
 
     Args:
         output: None is a table on a terminal, and JSON lines elsewhere.
-        total: number of inputs.
+        total: number of inputs; a file with several pages turns out to be several.
         out: standard output.
         err: standard error.
 
@@ -65,6 +65,7 @@ class Report:
             disable=total < 2 or not self._err.is_terminal,
         )
         self._task = self._progress.add_task("", total=total)
+        self._count = 0
         self.failed = 0
 
     def __enter__(self) -> Self:
@@ -97,9 +98,13 @@ class Report:
             case Format.TEXT if error is None:
                 self._line(str(result))
             case Format.TABLE if error is None:
-                self._line(printable(plain["input_path"]))
+                page = plain["page_index"]
+                named = "" if page is None else f" (page_index {page})"
+                self._line(printable(plain["input_path"]) + named)
                 self._out.print(_table(plain))
-        self._progress.advance(self._task)
+        self._count += 1
+        self._total = max(self._total, self._count)
+        self._progress.update(self._task, advance=1, total=self._total)
 
     def _line(self, text: str) -> None:
         # Not `print`, which wraps long lines and takes brackets for styles.

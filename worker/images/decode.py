@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.settings import DecodeSettings
 
-__all__ = ["decode"]
+__all__ = ["check_bytes", "decode"]
 
 # libjpeg's warnings about odd headers and stray bytes, which leave every pixel as it was.
 _HARMLESS = (
@@ -45,12 +45,7 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
         JobError: `TOO_LARGE` or `TOO_MANY_PIXELS` before a pixel is decoded, `NOT_AN_IMAGE` when
             the format is not known, `CORRUPT_IMAGE` when the file is cut off or damaged.
     """
-    if len(data) > limits.max_bytes:
-        raise JobError(
-            Reason.TOO_LARGE,
-            f"the image has {len(data)} bytes, more than the {limits.max_bytes} accepted; "
-            "send a smaller one",
-        )
+    check_bytes(data, limits)
     header = read_header(data)
     _check_size(header, limits)
     if header.format is ImageFormat.JPEG:
@@ -62,6 +57,20 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
             raise damaged(header.format, str(error)) from error
         return _decode_other(still, header)
     return _decode_other(data, header)
+
+
+def check_bytes(data: bytes, limits: DecodeSettings) -> None:
+    """Refuse what has too many bytes.
+
+    Raises:
+        JobError: `TOO_LARGE`.
+    """
+    if len(data) > limits.max_bytes:
+        raise JobError(
+            Reason.TOO_LARGE,
+            f"the image has {len(data)} bytes, more than the {limits.max_bytes} accepted; "
+            "send a smaller one",
+        )
 
 
 def _check_size(header: Header, limits: DecodeSettings) -> None:

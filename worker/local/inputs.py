@@ -16,7 +16,7 @@ import numpy.typing as npt
 from worker.errors import JobError, Reason
 from worker.jobs import RawImage, UrlImage
 
-__all__ = ["IMAGE_SUFFIXES", "Source", "find_sources"]
+__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources"]
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -27,16 +27,31 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Which page of a file an image is.
+
+    Attributes:
+        index: from 0 up.
+        count: the file's pages.
+    """
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One image that has not been read yet.
 
     Attributes:
         input_path: its path or URL as results name it; None for arrays and bytes.
         content: where to get it, the thing itself, or why it is known to be unusable.
+        page: which page of a file with pages; None of any other.
     """
 
     input_path: str | None
     content: Path | UrlImage | RawImage | npt.NDArray[Any] | JobError
+    page: Page | None = None
 
 
 def find_sources(given: object) -> Iterator[Source]:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
 
 from worker.images.encode import WRITABLE_SUFFIXES
+from worker.local.inputs import Page
 
 __all__ = ["OutputName", "output_name"]
 
@@ -28,10 +29,14 @@ class OutputName:
     suffix: str
 
 
-def output_name(input_path: str | None) -> OutputName:
-    """The name for the results of a path or URL; a new one for an input that has none."""
+def output_name(input_path: str | None, page: Page | None = None) -> OutputName:
+    """The name for the results of a path or URL; a new one for an input that has none.
+
+    Of a file with several pages, each page's number (from 0) is added.
+    """
+    added = "" if page is None or page.count == 1 else f"_{page.index}"
     if input_path is None:
-        return OutputName(f"{int(time.time())}_{secrets.token_hex(4)}", ".png")
+        return OutputName(f"{int(time.time())}_{secrets.token_hex(4)}{added}", ".png")
     if "://" in input_path:
         # A server may call its image anything: only the last component counts, and no more than a
         # name is taken from it.
@@ -43,4 +48,4 @@ def output_name(input_path: str | None) -> OutputName:
     parsed = PurePath(name)
     suffix = parsed.suffix if parsed.suffix.lower() in WRITABLE_SUFFIXES else ".png"
     stem = parsed.stem.encode(errors="replace")[:LONGEST_STEM].decode(errors="ignore")
-    return OutputName(stem, suffix)
+    return OutputName(f"{stem}{added}", suffix)

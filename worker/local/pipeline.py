@@ -23,7 +23,8 @@ from worker.inference.backends.devices import (
 from worker.inference.placement import Placement, available_cores, place
 from worker.jobs import Prepared
 from worker.local.config import PipelineConfig, load_config, parse_config
-from worker.local.inputs import find_sources
+from worker.local.inputs import Page, find_sources
+from worker.local.pages import split_pages
 from worker.local.reader import Read, Reader, read_batches
 from worker.local.results import ClassificationResult, FailedInput
 from worker.local.runners import make_runner
@@ -162,7 +163,8 @@ class ImageClassificationPipeline:
 
     def _predict(self, given: object, size: int, count: int) -> ResultsAndFailures:
         ahead = 0 if isinstance(given, Iterator) else max(1, self._threads // size)
-        batches = read_batches(find_sources(given), self._reader, self._executor, size, ahead)
+        sources = split_pages(find_sources(given), self._reader.load)
+        batches = read_batches(sources, self._reader, self._executor, size, ahead)
         for batch in batches:
             yield from self._classify(batch, count)
 
@@ -171,11 +173,11 @@ class ImageClassificationPipeline:
         rows = iter(self._runner.scores(crops) if crops else ())
         for source, read in batch:
             if isinstance(read, JobError):
-                yield FailedInput(source.input_path, read)
+                yield FailedInput(source.input_path, _of_page(read, source.page))
             else:
                 assert read.picture is not None
                 categories = top_categories(next(rows), count, self.spec)
-                yield ClassificationResult(source.input_path, read.picture, categories)
+                yield ClassificationResult(source.input_path, read.picture, categories, source.page)
 
 
 def create_pipeline(
@@ -229,6 +231,12 @@ def _placements(device: str | None) -> list[Placement]:
     for placement in placements:
         check_device(placement.device, build)
     return placements or place(default_device(build), 0, cores, cores)
+
+
+def _of_page(error: JobError, page: Page | None) -> JobError:
+    if page is None or page.count == 1:
+        return error
+    return replace(error, message=f"page {page.index + 1} of {page.count}: {error.message}")
 
 
 def _raising(results: ResultsAndFailures) -> Results:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from worker.errors import JobError, Reason
 from worker.images.arrays import as_bgr
+from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
@@ -55,23 +56,35 @@ class Reader:
         except JobError as error:
             return error
 
+    def load(self, source: Source) -> bytes:
+        """The encoded image of a source that is a file, a URL, or bytes.
+
+        Raises:
+            JobError: it cannot be had, or is larger than the limit.
+        """
+        match source.content:
+            case Path() as path:
+                data = read_file(path, self._limits.max_bytes)
+            case UrlImage(url):
+                data = asyncio.run(_fetch(url, self._fetch))
+            case RawImage(data):
+                pass
+            case other:
+                raise TypeError(f"{type(other).__name__} has no bytes")
+        check_bytes(data, self._limits)
+        return data
+
     def _read(self, source: Source) -> Prepared:
         match source.content:
             case JobError() as error:
                 raise error
-            case Path() as path:
-                return self._decode(read_file(path, self._limits.max_bytes))
-            case UrlImage(url):
-                return self._decode(asyncio.run(_fetch(url, self._fetch)))
-            case RawImage(data):
-                return self._decode(data)
+            case Path() | UrlImage() | RawImage():
+                # No image that is accepted is larger than `max_side`: the picture keeps its size.
+                data = self.load(source)
+                return prepare(data, self._transform, self._limits, self._limits.max_side)
             case array:
                 bgr = as_bgr(array)
                 return Prepared(self._transform(bgr), bgr)
-
-    def _decode(self, data: bytes) -> Prepared:
-        # No image that is accepted is larger than this, so that the picture keeps its size.
-        return prepare(data, self._transform, self._limits, self._limits.max_side)
 
 
 def read_batches(

@@ -16,6 +16,7 @@ from worker.errors import JobError
 from worker.images.draw import annotate
 from worker.images.encode import WRITABLE_SUFFIXES, PillowImage, as_pillow, encode
 from worker.jobs import Category
+from worker.local.inputs import Page
 from worker.local.naming import output_name
 from worker.settings import PictureSettings
 
@@ -27,7 +28,7 @@ class ClassificationResult(dict[str, Any]):
 
     Keys:
         input_path: the path or URL as it was given; None for arrays and bytes.
-        page_index: always None: of a file with several pages, the first is classified.
+        page_index: number of the page in a TIFF file, from 0 up; None for all others.
         input_img: the image, `[H, W, 3] uint8` RGB; neither printed nor saved as JSON.
         class_ids: `[K] int32`.
         scores: `[K] float32`, 0 to 1, rounded to five digits.
@@ -42,16 +43,17 @@ class ClassificationResult(dict[str, Any]):
         input_path: str | None,
         bgr: npt.NDArray[np.uint8],
         categories: Sequence[Category],
+        page: Page | None = None,
     ) -> None:
         super().__init__(
             input_path=input_path,
-            page_index=None,
+            page_index=None if page is None else page.index,
             input_img=bgr[..., ::-1],
             class_ids=np.array([category.id for category in categories], np.int32),
             scores=np.array([category.score for category in categories], np.float32),
             label_names=[category.name for category in categories],
         )
-        self.output_name = output_name(input_path)
+        self.output_name = output_name(input_path, page)
 
     @property
     def json(self) -> dict[str, dict[str, Any]]:

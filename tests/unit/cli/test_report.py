@@ -14,6 +14,7 @@ from worker.cli.report import Format, Report
 from worker.errors import JobError, Reason
 from worker.jobs import Category
 from worker.local import ClassificationResult, FailedInput
+from worker.local.inputs import Page
 
 CATEGORIES = [Category(285, "Egyptian cat", 0.93123), Category(281, "[red]tabby[/red]", 0.05)]
 FAILED = FailedInput("bad.jpg", JobError(Reason.NOT_AN_IMAGE, "the file is empty; send JPEG"))
@@ -71,6 +72,20 @@ def test_a_table_has_a_row_for_each_category_and_labels_are_no_markup() -> None:
 def test_a_terminal_gets_a_table_and_everything_else_json() -> None:
     assert "Egyptian cat" in report(None, result(), terminal=True)[0].splitlines()[4]
     assert json.loads(report(None, result())[0]) == result().json["res"]
+
+
+def test_a_table_says_which_page_it_is_of() -> None:
+    page = ClassificationResult("a.tif", np.zeros((2, 2, 3), np.uint8), CATEGORIES, Page(1, 2))
+    out, _, _ = report(Format.TABLE, page, page)
+    assert out.splitlines()[0] == "a.tif (page_index 1)"
+
+
+def test_a_file_with_more_pages_than_expected_is_counted_by_its_pages() -> None:
+    err = io.StringIO()
+    with Report(Format.JSON, 1, Console(file=io.StringIO()), Console(file=err)) as shown:
+        for _ in range(3):
+            shown.add(FAILED)
+    assert err.getvalue().splitlines()[-1].endswith("3 of 3 images could not be used")
 
 
 def test_a_terminal_gets_notes_from_the_same_console_and_a_progress_bar() -> None:
