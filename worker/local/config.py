@@ -55,6 +55,8 @@ class _Module(Group):
     model_dir: str | None = None
     batch_size: BatchSize = 1
     topk: TopK | None = None
+    use_hpip: bool | None = None  # wins over the pipeline's
+    hpi_config: object = None  # of the reference's own plug-in; says nothing here
 
 
 class _SubModules(Group):
@@ -67,19 +69,23 @@ class _Long(Group):
     pipeline_name: Literal["image_classification"]
     device: str | None = None
     use_hpip: bool = False
-    hpi_config: object = None  # of the reference's own plug-in; says nothing here
+    hpi_config: object = None
+    serving: object = Field(None, alias="Serving")  # of the reference's HTTP service
     sub_modules: _SubModules = Field(alias="SubModules")
 
     def flat(self, where: str) -> PipelineConfig:
         module = self.sub_modules.image_classification
+        model = module.model_dir or module.model_name
+        if not model:
+            raise SettingsError(f"{where}: SubModules.ImageClassification.model_name is missing")
         return _checked(
             PipelineConfig,
             {
-                "model": module.model_dir or module.model_name or "",
+                "model": model,
                 "device": self.device,
                 "batch_size": module.batch_size,
                 "topk": module.topk,
-                "use_hpip": self.use_hpip,
+                "use_hpip": self.use_hpip if module.use_hpip is None else module.use_hpip,
             },
             where,
         )
@@ -90,11 +96,24 @@ class _Global(Group):
     input: object = None  # the reference's sample image; the caller gives its own
 
 
+class _Pipeline(PipelineConfig):
+    # Here too, `model_dir` is where the model is when it is set; one of the two will do.
+    model: str = ""
+    model_dir: str | None = None
+
+
 class _Short(Group):
     """The shape before, and the one that is written here: `Pipeline: {model, device, ...}`."""
 
     global_: _Global | None = Field(None, alias="Global")
-    pipeline: PipelineConfig = Field(alias="Pipeline")
+    pipeline: _Pipeline = Field(alias="Pipeline")
+
+    def flat(self, where: str) -> PipelineConfig:
+        values = self.pipeline.model_dump(exclude={"model_dir"})
+        model = self.pipeline.model_dir or self.pipeline.model
+        if not model:
+            raise SettingsError(f"{where}: Pipeline.model is missing")
+        return _checked(PipelineConfig, values | {"model": model}, where)
 
 
 def load_config(pipeline: str | Path) -> PipelineConfig:
@@ -130,7 +149,7 @@ def parse_config(document: object, where: str) -> PipelineConfig:
         raise SettingsError(f"{where} must be a mapping with Pipeline, or with SubModules")
     if "SubModules" in document:
         return _checked(_Long, document, where).flat(where)
-    return _checked(_Short, document, where).pipeline
+    return _checked(_Short, document, where).flat(where)
 
 
 def _checked(group: type[G], values: Mapping[str, Any], where: str) -> G:

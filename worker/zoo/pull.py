@@ -66,12 +66,16 @@ def pull(
     Raises:
         ModelError: it cannot be had or is not what it should be; the message says what to do.
     """
+    present = Pulled(cache / model.name, None, known=False)
+    # Before anything is written: a cache that is filled may be read-only.
+    if _intact(present.directory):
+        return present
     workshop = cache / WORKSHOP
     try:
         workshop.mkdir(parents=True, exist_ok=True)
         with exclusive(workshop / f"{model.name}.lock"):
-            if _intact(cache / model.name):
-                return Pulled(cache / model.name, None, known=False)
+            if _intact(present.directory):
+                return present
             return _pull(model, cache, settings, progress)
     except OSError as error:
         raise ModelError(f"{model.name} cannot be pulled into {cache}: {error}") from error

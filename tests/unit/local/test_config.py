@@ -54,6 +54,11 @@ def test_the_long_shape() -> None:
     )
 
 
+def test_in_the_short_shape_a_directory_wins_over_the_name_too() -> None:
+    for pipeline in ({"model_dir": "best_model"}, {"model": "A", "model_dir": "best_model"}):
+        assert parse_config({"Pipeline": pipeline}, "it") == PipelineConfig(model="best_model")
+
+
 def test_in_the_long_shape_a_directory_wins_over_the_name() -> None:
     assert parse_config(long_shape(model_dir="best_model"), "it").model == "best_model"
 
@@ -61,6 +66,17 @@ def test_in_the_long_shape_a_directory_wins_over_the_name() -> None:
 def test_the_long_shape_knows_hpip() -> None:
     document = long_shape() | {"use_hpip": True, "hpi_config": {"backend": "onnxruntime"}}
     assert parse_config(document, "it").use_hpip
+
+
+@pytest.mark.parametrize(("module", "expected"), [(True, True), (False, False), (None, True)])
+def test_in_the_long_shape_the_module_decides_on_hpip(module: bool | None, expected: bool) -> None:
+    document = long_shape(use_hpip=module, hpi_config={"backend": "openvino"}) | {"use_hpip": True}
+    assert parse_config(document, "it").use_hpip is expected
+
+
+def test_settings_of_the_references_service_say_nothing_here() -> None:
+    document = long_shape() | {"Serving": {"visualize": False, "extra": {"max_num_input_imgs": 1}}}
+    assert parse_config(document, "it") == parse_config(long_shape(), "it")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +112,11 @@ def test_the_long_shape_knows_hpip() -> None:
                 "SubModules.TextDetection is not known here"
             ),
         ),
-        (long_shape(model_name=None), "it: model is '': string should have at least 1 character"),
+        ({"Pipeline": {"model_dir": None}}, "it: Pipeline.model is missing"),
+        (
+            long_shape(model_name=None),
+            "it: SubModules.ImageClassification.model_name is missing",
+        ),
     ],
 )
 def test_each_mistake_is_named(document: object, problem: str) -> None:

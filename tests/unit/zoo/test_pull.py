@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -67,6 +68,20 @@ def test_a_model_that_is_here_is_not_pulled_again(
     again = pull(MODEL, cache, settings)
     assert again.sha256 is None
     assert len(host.requests) == 1
+
+
+def test_a_model_that_is_here_may_be_on_a_read_only_file_system(
+    cache: Path, settings: ZooSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(MODEL, cache, settings)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    # The permissions of a directory do not stop a test that runs as root.
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
+    assert pull(MODEL, cache, settings).sha256 is None
 
 
 def test_a_damaged_model_is_replaced(cache: Path, settings: ZooSettings) -> None:
