@@ -22,7 +22,7 @@ from worker.demo.node import new_cluster_id, single_node
 from worker.demo.orphans import OrphanGuard
 from worker.demo.ports import free_ports
 
-__all__ = ["KafkaBroker"]
+__all__ = ["JAVA_OPTIONS", "KafkaBroker"]
 
 STARTED = "Kafka Server started"
 JAVA_OPTIONS = (
@@ -48,6 +48,7 @@ class KafkaBroker:
         jars: the class path, from `worker.demo.jars.fetch_jars`.
         properties: added to `server.properties`, or instead of what is there.
         java_options: instead of `JAVA_OPTIONS`.
+        format_arguments: more for the tool that formats the data directory, as `--add-scram ...`.
 
     Attributes:
         bootstrap_servers: `host:port` for clients; the same for the object's whole life.
@@ -61,6 +62,7 @@ class KafkaBroker:
         *,
         properties: Mapping[str, str] | None = None,
         java_options: Sequence[str] = JAVA_OPTIONS,
+        format_arguments: Sequence[str] = (),
     ) -> None:
         self._directory = directory.absolute()
         self._java = [
@@ -70,6 +72,7 @@ class KafkaBroker:
             os.pathsep.join(str(jar.absolute()) for jar in jars),
         ]
         self._extra = dict(properties or {})
+        self._format_arguments = list(format_arguments)
         port, self._controller_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.log_path = self._directory / "broker.log"
@@ -217,6 +220,7 @@ class KafkaBroker:
         self._properties_path.write_text("".join(lines), "utf-8")
         command = [*self._java, "kafka.tools.StorageTool", "format", "--standalone"]
         command += ["-t", new_cluster_id(), "-c", str(self._properties_path)]
+        command += self._format_arguments
         with self.log_path.open("ab") as log:
             try:
                 status = subprocess.run(

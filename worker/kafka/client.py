@@ -18,7 +18,14 @@ from worker.errors import KafkaSetupError
 from worker.kafka.oauth import token_provider
 from worker.settings import KafkaSettings, PublishSettings, TlsSettings
 
-__all__ = ["BATCH_BYTES", "make_admin", "make_consumer", "make_producer", "stop_bounded"]
+__all__ = [
+    "BATCH_BYTES",
+    "connection_options",
+    "make_admin",
+    "make_consumer",
+    "make_producer",
+    "stop_bounded",
+]
 
 ASSIGNORS = {
     "range": RangePartitionAssignor,
@@ -42,6 +49,32 @@ class Client(Protocol):
         """Stop."""
 
 
+def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Where the brokers are and who this client is: aiokafka's options for each kind of client.
+
+    Raises:
+        KafkaSetupError: a certificate or key cannot be loaded.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.client_id,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings.tls)
+    if settings.security_protocol.startswith("SASL"):
+        sasl = settings.sasl
+        options["sasl_mechanism"] = sasl.mechanism
+        if sasl.mechanism == "OAUTHBEARER":
+            options["sasl_oauth_token_provider"] = token_provider(sasl)
+        else:
+            options["sasl_plain_username"] = sasl.username
+            options["sasl_plain_password"] = (
+                sasl.password.get_secret_value() if sasl.password else None
+            )
+    return options
+
+
 def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsumer:
     """A consumer of the group, without subscription; `options` are aiokafka's and win.
 
@@ -49,7 +82,7 @@ def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsume
         KafkaSetupError: a certificate or key cannot be loaded.
     """
     return AIOKafkaConsumer(
-        **_connection(settings)
+        **connection_options(settings)
         | {
             "group_id": settings.group_id,
             "group_instance_id": settings.group_instance_id,
@@ -83,7 +116,7 @@ def make_producer(
         KafkaSetupError: a certificate or key cannot be loaded.
     """
     return AIOKafkaProducer(
-        **_connection(settings)
+        **connection_options(settings)
         | {
             "enable_idempotence": True,
             "acks": "all",
@@ -104,7 +137,7 @@ def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
         KafkaSetupError: a certificate or key cannot be loaded.
     """
     return AIOKafkaAdminClient(
-        **_connection(settings), request_timeout_ms=_milliseconds(settings.request_timeout)
+        **connection_options(settings), request_timeout_ms=_milliseconds(settings.request_timeout)
     )
 
 
@@ -118,27 +151,6 @@ async def stop_bounded(client: Client, name: str, timeout: float = STOP_TIMEOUT)
         log.warning("kafka_client_not_stopped", client=name, seconds=timeout, error=repr(error))
         return False
     return True
-
-
-def _connection(settings: KafkaSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.bootstrap_servers,
-        "client_id": settings.client_id,
-        "security_protocol": settings.security_protocol,
-    }
-    if settings.security_protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(settings.tls)
-    if settings.security_protocol.startswith("SASL"):
-        sasl = settings.sasl
-        options["sasl_mechanism"] = sasl.mechanism
-        if sasl.mechanism == "OAUTHBEARER":
-            options["sasl_oauth_token_provider"] = token_provider(sasl)
-        else:
-            options["sasl_plain_username"] = sasl.username
-            options["sasl_plain_password"] = (
-                sasl.password.get_secret_value() if sasl.password else None
-            )
-    return options
 
 
 def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:

@@ -81,7 +81,7 @@ class KafkaDoor:
             await self._publisher.start()
         except KafkaError as error:
             raise KafkaSetupError(
-                f"cannot publish to {kafka.bootstrap_servers}: {type(error).__name__}: {error}"
+                f"cannot publish to {kafka.bootstrap_servers}: {error}"
             ) from error
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -162,9 +162,7 @@ class KafkaDoor:
             return False
         if isinstance(error := joining.exception(), KafkaError):
             group = self._settings.kafka.group_id
-            raise KafkaSetupError(
-                f"cannot join group {group}: {type(error).__name__}: {error}"
-            ) from error
+            raise KafkaSetupError(f"cannot join group {group}: {error}") from error
         joining.result()
         return False
 

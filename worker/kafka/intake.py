@@ -95,7 +95,7 @@ class Intake:
             except KafkaError as error:
                 now = time.monotonic()
                 failing_since = failing_since or now
-                log.warning("poll_failed", error=f"{type(error).__name__}: {error}")
+                log.warning("poll_failed", error=str(error))
                 if now - failing_since > self._error_patience:
                     raise
                 await asyncio.sleep(ERROR_BACKOFF)

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from worker.settings import SaslSettings
 
-__all__ = ["token_provider"]
+__all__ = ["TokenError", "token_provider"]
 
 TOKEN_TIMEOUT = 10.0
 """Seconds to get a token."""

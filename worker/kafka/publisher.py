@@ -162,7 +162,7 @@ class Publisher:
                 message = smaller
             except KafkaError as error:
                 self._metrics.publish_retries.inc()
-                log.warning("publish_failed", topic=topic, error=f"{type(error).__name__}: {error}")
+                log.warning("publish_failed", topic=topic, error=str(error))
                 await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311 - jitter is no secret
                 backoff = min(backoff * 2, self._backoff_max)
 

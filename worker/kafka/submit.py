@@ -131,6 +131,4 @@ class SubmitClient:
         )
 
     def _unusable(self, error: KafkaError) -> KafkaSetupError:
-        return KafkaSetupError(
-            f"cannot submit to {self._settings.bootstrap_servers}: {type(error).__name__}: {error}"
-        )
+        return KafkaSetupError(f"cannot submit to {self._settings.bootstrap_servers}: {error}")

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from worker.errors import KafkaSetupError
 from worker.kafka.client import make_admin, stop_bounded
+from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings
 
 __all__ = ["ensure_topics"]
@@ -37,9 +38,10 @@ async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[
             await _create(admin, topic, settings)
         return await _limits(admin, topics)
     except KafkaError as error:
+        cause = await find_cause(settings)
         raise KafkaSetupError(
             f"cannot use the Kafka brokers at {settings.bootstrap_servers} "
-            f"({settings.security_protocol}): {type(error).__name__}: {error}"
+            f"({settings.security_protocol}): {cause or error}"
         ) from error
     finally:
         await stop_bounded(_Closing(admin), "admin")
