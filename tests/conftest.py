@@ -8,11 +8,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from worker.cache import cache_directory
 from worker.demo.broker import KafkaBroker
 from worker.demo.jars import fetch_jars
 from worker.demo.model import prepare_model
+
+# How long an example takes is the machine's doing. In continuous integration hypothesis' own
+# profile, on which this one builds, moreover draws the same examples in every run.
+settings.register_profile(
+    "any-machine",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")

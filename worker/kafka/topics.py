@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from worker.errors import KafkaSetupError
 from worker.kafka.client import make_admin, stop_bounded
@@ -15,6 +16,9 @@ from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings
 
 __all__ = ["ensure_topics"]
+
+POLL_SECONDS = 0.05
+"""Between two looks whether the brokers know a new topic."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +40,8 @@ async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[
             )
         for topic in missing:
             await _create(admin, topic, settings)
+        if missing:
+            await _until_known(admin, missing, settings.request_timeout)
         return await _limits(admin, topics)
     except KafkaError as error:
         cause = await find_cause(settings)
@@ -71,6 +77,20 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSetting
                 f"cannot create topic {name}: {error.__name__} {detail[0] if detail else ''}"
             )
     log.info("topic_created", topic=topic, partitions=new.num_partitions, replicas=replicas)
+
+
+async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[str], timeout: float) -> None:
+    """A new topic is the controller's at once, and known to the brokers a moment later.
+
+    Raises:
+        KafkaTimeoutError: it is not known `timeout` seconds later.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            while not set(topics) <= set(await admin.list_topics()):  # noqa: ASYNC110 - by asking
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise KafkaTimeoutError(f"a new topic is still unknown after {timeout:g} s") from None
 
 
 async def _default_replication_factor(admin: AIOKafkaAdminClient) -> int:

@@ -183,11 +183,11 @@ class TestRetries:
         base = await serve(handler)
         began = time.monotonic()
         error = await failure(
-            base, attempts=100, total_timeout=0.2, deadline=0.5, backoff_initial=0.001
+            base, attempts=100, total_timeout=0.2, deadline=3, backoff_initial=0.001
         )
         assert error.reason is Reason.FETCH_TIMEOUT
         assert error.attempts >= 2
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15
 
 
 class TestDeadline:
@@ -209,10 +209,12 @@ class TestDeadline:
 
     async def test_it_ends_an_attempt(self, serve_raw: Serve) -> None:
         base = await serve_raw(silence)
-        error = await failure(base, time.time() + 0.2, attempts=4)
-        assert error.reason is Reason.DEADLINE_EXCEEDED
-        assert error.as_failure().stage is Stage.FETCH
-        assert error.attempts == 1
+        async with ImageFetcher(settings(attempts=4), clock=lambda: 1000.0) as fetcher:
+            with pytest.raises(JobError) as caught:
+                await fetcher.fetch(base, 1000.2)
+        assert caught.value.reason is Reason.DEADLINE_EXCEEDED
+        assert caught.value.as_failure().stage is Stage.FETCH
+        assert caught.value.attempts == 1
 
     async def test_it_ends_the_wait_for_a_host(self, serve_raw: Serve) -> None:
         base = await serve_raw(silence)
@@ -351,14 +353,14 @@ class TestConcurrency:
 
     async def test_waiting_for_a_host_uses_up_no_time_of_an_attempt(self, serve: Serve) -> None:
         async def handler(_: web.Request) -> web.Response:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
             return web.Response(body=BODY)
 
         base = await serve(handler)
-        limited = settings(per_host=1, total_timeout=1, deadline=1, read_timeout=1)
+        limited = settings(per_host=1, total_timeout=3, deadline=3, read_timeout=3)
         async with ImageFetcher(limited) as fetcher:
-            bodies = await asyncio.gather(*(fetcher.fetch(base) for _ in range(15)))
-        assert bodies == [BODY] * 15
+            bodies = await asyncio.gather(*(fetcher.fetch(base) for _ in range(12)))
+        assert bodies == [BODY] * 12
 
     async def test_cancelled_fetches_free_their_places(self, serve: Serve) -> None:
         started = asyncio.Event()

@@ -41,7 +41,7 @@ def offer(
         monkeypatch.setattr(fastest, "_installed", lambda: list(candidates))
         monkeypatch.setattr(fastest, "to_onnx", lambda spec, _: spec.program)
         monkeypatch.setattr(importlib.metadata, "version", lambda _: "1")
-        monkeypatch.setattr(fastest, "RACE", 0.05)
+        monkeypatch.setattr(fastest, "RACE", 0.25)
 
     _ = spec
     return offer

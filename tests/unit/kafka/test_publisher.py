@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
@@ -261,9 +260,8 @@ async def test_stopping_while_a_replacement_is_under_way_is_bounded_and_quiet(
     started.make = refuse
     waiting = asyncio.create_task(started.publish(Outgoing(topic, message(LIMIT * 2), (halved,))))
     await asyncio.wait_for(replacing.wait(), BOUND)
-    began = time.monotonic()
-    await started.publisher.stop(2.0)
-    assert time.monotonic() - began < 3.0
+    async with asyncio.timeout(BOUND):
+        await started.publisher.stop(2.0)
     assert not waiting.done(), "only its own cancellation ends a job: nobody may take it for done"
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -287,9 +285,8 @@ async def test_stopping_is_bounded_while_the_broker_does_not_answer(
         # The message is on its way to the broker, which does not answer.
         while not producer._message_accumulator._pending_batches:  # noqa: ASYNC110 - aiokafka has no event for this
             await asyncio.sleep(0)
-    began = time.monotonic()
-    await started.publisher.stop(1.0)
-    assert time.monotonic() - began < 2.0
+    async with asyncio.timeout(BOUND):
+        await started.publisher.stop(1.0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     broker.resume()

@@ -78,7 +78,7 @@ async def items(count: int) -> AsyncIterator[Item]:
 async def run(script: Script, count: int, monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
     monkeypatch.setattr(submission, "SubmitClient", lambda *_: script)
     answers: list[Answer] = []
-    made = Submission(Settings(), Options(timeout=0.5), lambda _: None, answers.append)
+    made = Submission(Settings(), Options(timeout=30.0), lambda _: None, answers.append)
     await made.run(items(count))
     assert sorted(answer.number for answer in answers) == list(range(1, count + 1))
     return answers
