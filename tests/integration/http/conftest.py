@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import ONE_SMALL_SLOT
+from tests.integration.conftest import ONE_SMALL_SLOT, PATIENT
 from tests.integration.harness import Worker
 from tests.integration.images import colour_png, job
 
@@ -16,9 +16,9 @@ MakeService = Callable[..., Worker]
 
 SETTINGS = {
     **ONE_SMALL_SLOT,
+    **PATIENT,
     "WORKER_FETCH__ALLOW_NETWORKS": '["127.0.0.0/8"]',
     "WORKER_FETCH__ATTEMPTS": "1",
-    "WORKER_FETCH__READ_TIMEOUT": "1",
     "WORKER_DECODE__MAX_BYTES": str(1 << 20),
     "WORKER_LOG__LEVEL": "debug",
 }

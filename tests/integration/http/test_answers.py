@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.integration.harness import Worker
 from tests.integration.http.client import JSON, ask, classify
+from tests.integration.http.conftest import MakeService
 from tests.integration.images import base64_of, colour_png, job
 from tests.integration.stands import ImageServer
 from worker.demo.images import photographs
@@ -34,10 +35,11 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens: bound, so that nobody else can."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def test_success_has_the_shape_of_the_reference(service: Worker) -> None:
@@ -166,7 +168,9 @@ def test_url_that_cannot_be_reached(service: Worker, closed_port: int) -> None:
     assert "Connection refused" in message
 
 
-def test_url_that_never_answers(service: Worker, silent_port: int) -> None:
+def test_url_that_never_answers(make_service: MakeService, silent_port: int) -> None:
+    service = make_service(WORKER_FETCH__READ_TIMEOUT="0.5")
+    service.wait_until_ready()
     status, _ = classify(service.port, job(f"http://127.0.0.1:{silent_port}/a")).failure()
 
     assert status == 504

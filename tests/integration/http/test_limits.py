@@ -10,7 +10,9 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.harness import Worker
@@ -24,7 +26,7 @@ from tests.integration.http.client import (
 )
 from tests.integration.http.conftest import MakeService
 from tests.integration.images import colour_png, job
-from tests.integration.stands import HeldImage
+from tests.integration.stands import HeldArchive, HeldImage
 
 PNG = colour_png("#336699")
 MIB = 1 << 20
@@ -44,7 +46,7 @@ def narrow(make_service: MakeService) -> Worker:
     service = make_service(
         WORKER_HTTP__MAX_JOBS="2",
         WORKER_HTTP__MAX_BYTES=str(MIB // 2),
-        WORKER_HTTP__READ_TIMEOUT="2",
+        WORKER_HTTP__READ_TIMEOUT="4",
     )
     service.wait_until_ready()
     return service
@@ -93,11 +95,20 @@ def test_no_room_for_more_bytes(narrow: Worker, small_request: bytes) -> None:
     assert classify(narrow.port, small_request).status == 200
 
 
-def test_request_while_the_model_loads(make_service: MakeService) -> None:
-    service = make_service()
+async def test_request_while_the_model_loads(make_service: MakeService, tmp_path: Path) -> None:
+    name = "PP-LCNet_x0_25"
+    async with HeldArchive(name, bytes(1000)) as never_released:
+        service = make_service(
+            WORKER_MODEL=name,
+            WORKER_MODEL_CACHE=str(tmp_path),
+            WORKER_ZOO__BASE_URL=never_released.url(""),
+            NO_PROXY="127.0.0.1",
+        )
+        port = await asyncio.to_thread(lambda: service.port)
 
-    assert_turned_away(classify(service.port, job(PNG)), "loading its model")
-    assert_turned_away(ask(service.port, "GET", "/health"), "not warm")
+        assert_turned_away(await send(service, job(PNG)), "loading its model")
+        assert_turned_away(await asyncio.to_thread(ask, port, "GET", "/health"), "not warm")
+        service.kill()
 
 
 async def test_client_that_leaves_is_withdrawn(narrow: Worker, held: HeldImage) -> None:
@@ -122,17 +133,21 @@ async def test_client_that_leaves_is_withdrawn(narrow: Worker, held: HeldImage) 
 
 
 def test_client_that_leaves_while_waiting_for_a_batch(make_service: MakeService) -> None:
-    service = warm(
-        make_service(WORKER_FAILPOINTS="predictor.slow=1.5", WORKER_BATCHING__MAX_BATCH="1")
-    )
+    service = warm(make_service(WORKER_BATCHING__MAX_BATCH="1"))
     before = service.value("classify_images_total")
     body = job(PNG)
+    (predictor,) = map(psutil.Process, service.predictors())
+    predictor.suspend()
     with connected(service.port) as first:
         first.sendall(head(len(body)) + body)
         service.wait_for_value("classify_batches_total", lambda n: n == 1)
         with connected(service.port) as second:
             second.sendall(head(len(body)) + body)
             service.wait_for_value("classify_ready_images", lambda n: n == 1)
+        service.wait_for_value(
+            "classify_http_requests_total", lambda n: n == 1, reason="disconnected"
+        )
+        predictor.resume()
         assert read_response(first).status == 200
 
     assert classify(service.port, body).status == 200
@@ -169,7 +184,7 @@ def test_body_that_is_too_slow(narrow: Worker) -> None:
         status, message = read_response(connection).failure()
 
     assert status == 408
-    assert "within 2 s" in message
+    assert "within 4 s" in message
 
 
 def test_half_a_body_is_no_request(service: Worker, small_request: bytes) -> None:
