@@ -206,6 +206,8 @@ def _properties(
         "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
         f"{oauth}.jaas.config": f"{_OAUTH}.OAuthBearerLoginModule required;",
         f"{oauth}.server.callback.handler.class": f"{_OAUTH}.OAuthBearerValidatorCallbackHandler",
+        # A client that does not sign in anew within this time is cut off.
+        "listener.name.oauth.oauthbearer.connections.max.reauth.ms": "2000",
         "sasl.oauthbearer.jwks.endpoint.url": keys,
         "sasl.oauthbearer.expected.audience": AUDIENCE,
         "sasl.oauthbearer.expected.issuer": ISSUER,

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from tests.integration.conftest import MakeWorker
-from tests.integration.harness import BOUND, Names, Traffic, Worker
+from tests.integration.harness import BOUND, Names, Traffic, Worker, until
 from tests.integration.images import job, noise_jpeg
 from tests.integration.secured import KEY_PASSWORD, SecuredBroker
 from worker.configuration import load
@@ -70,6 +70,10 @@ async def assert_answers(worker: Worker, traffic: Traffic) -> None:
     answer = await traffic.result(await traffic.send(job(noise_jpeg(0))))
     assert answer.body["errorCode"] == 0
     assert "Traceback" not in worker.tail()
+
+
+def was_cut_off(worker: Worker) -> bool:
+    return any(" closed" in entry["message"] for entry in worker.events("aiokafka_message"))
 
 
 def submit(environ: dict[str, str]) -> None:
@@ -176,7 +180,7 @@ def test_a_worker_with_a_wrong_password_says_so(
     assert_refused(make_client(environ), "credentials", "kafka.sasl.password")
 
 
-async def test_a_worker_signs_in_with_tokens_from_an_endpoint(
+async def test_a_worker_signs_in_with_tokens_from_an_endpoint_again_and_again(
     secured: SecuredBroker, make_client: MakeClient, traffic: Traffic
 ) -> None:
     async with secured.issuer.endpoint() as url:
@@ -188,7 +192,11 @@ async def test_a_worker_signs_in_with_tokens_from_an_endpoint(
             SASL__CLIENT_SECRET="secret",
             SASL__SCOPE="jobs",
         )
-        await assert_answers(make_client(environ | {"NO_PROXY": "127.0.0.1"}), traffic)
+        worker = make_client(environ | {"NO_PROXY": "127.0.0.1"})
+        await assert_answers(worker, traffic)
+        await asyncio.to_thread(until, lambda: was_cut_off(worker), "the broker ends a session")
+        answer = await traffic.result(await traffic.send(job(noise_jpeg(1))))
+        assert answer.body["errorCode"] == 0
     identity = base64.b64encode(b"worker:secret").decode()
     form = {"grant_type": "client_credentials", "scope": "jobs"}
     assert secured.issuer.requests

@@ -21,12 +21,13 @@ from worker.metrics import Metrics, PartitionState
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 METRICS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+SECURED = (ROOT / "docs" / "secured-kafka.md").read_text("utf-8")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    """The README's fenced examples in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """A document's fenced examples in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def rows(text: str, columns: int) -> dict[str, list[str]]:
@@ -98,6 +99,16 @@ def test_the_readmes_configuration_can_be_used(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret", "utf-8")
     environ = {"WORKER_KAFKA__SASL__PASSWORD_FILE": str(tmp_path / "password")}
     assert load(path, environ=environ).settings.kafka.sasl.username == "classifier"
+
+
+@pytest.mark.parametrize("example", blocks("yaml", SECURED))
+def test_the_ways_into_a_secured_kafka_can_be_used(example: str, tmp_path: Path) -> None:
+    path, secret = tmp_path / "worker.yaml", tmp_path / "secret"
+    path.write_text(example, "utf-8")
+    secret.write_text("secret", "utf-8")
+    names = re.findall(r"\bWORKER_\w+_FILE\b", SECURED)
+    loaded = load(path, environ=dict.fromkeys(names, str(secret)))
+    assert loaded.settings.kafka.security_protocol != "PLAINTEXT"
 
 
 def test_the_readmes_environment_can_be_used() -> None:

@@ -17,6 +17,8 @@ from worker.kafka import diagnosis
 from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings, TlsSettings
 
+BOUND = 10.0
+
 
 @asynccontextmanager
 async def server(answer: bytes = b"", context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
@@ -34,7 +36,7 @@ async def server(answer: bytes = b"", context: ssl.SSLContext | None = None) -> 
 
 async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "TIMEOUT", 0.1)
-    async with server() as address:
+    async with asyncio.timeout(BOUND), server() as address:
         said = await find_cause(KafkaSettings(bootstrap_servers=address))
     assert said == "no answer within 0.1 s: correct kafka.bootstrap_servers"
 
