@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,24 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.splitlines() == ["[]", "True False"]
+
+
+@pytest.mark.parametrize("handled", [True, False])
+def test_loading_paddle_leaves_sigterm_alone(handled: bool) -> None:
+    program = (
+        "import os, signal; "
+        "from worker.inference.backends.devices import import_paddle; "
+        + ("signal.signal(signal.SIGTERM, lambda *_: print('heard')); " if handled else "")
+        + "import_paddle('cpu'); "
+        "os.kill(os.getpid(), signal.SIGTERM); "
+        "print('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == (["heard", "alive"] if handled else [])
+    assert done.returncode == (0 if handled else -signal.SIGTERM)
+    assert not done.stderr
 
 
 def test_an_interpreter_ends_without_close(model_dir: Path) -> None:

@@ -7,6 +7,9 @@ The configuration of each kind of device is the reference's
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,19 +88,31 @@ class PaddleBuild:
 def import_paddle(device: str) -> ModuleType:
     """Paddle, with the environment that it must find when it loads for `device`.
 
-    Loading takes a second, and only the processes that use it should pay.
+    Loading takes a second, and only the processes that use it should pay. SIGTERM stays with
+    whom it was.
     """
     # 2 leaves errors, without a line per operator pass.
     os.environ.setdefault("GLOG_minloglevel", "2")
     for name, value in _ENVIRONMENT.get(device.partition(":")[0], {}).items():
         os.environ.setdefault(name, value)
+    first = "paddle" not in sys.modules
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     with warnings.catch_warnings():
         # Paddle warns about a missing compiler cache that inference never uses.
         warnings.simplefilter("ignore")
         import paddle  # noqa: PLC0415
         import paddle.inference  # noqa: PLC0415
+    if first and on_sigterm is not None and _in_main_thread():
+        # Paddle's own handler writes a trace as of a crash, and waits for ever where the signal hit
+        # a lock that this takes: the process could not be ended.
+        signal.signal(signal.SIGTERM, on_sigterm)
     module: ModuleType = paddle
     return module
+
+
+def _in_main_thread() -> bool:
+    """Where alone Python sets handlers."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def probe_build(paddle: Any) -> PaddleBuild:  # noqa: ANN401 - a module without types
