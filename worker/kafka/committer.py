@@ -88,4 +88,5 @@ class Committer:
             except (KafkaError, TimeoutError):
                 # Revoked meanwhile, or the broker is slow: the next round asks again.
                 return
-            holding.start = min(position, holding.ledger.first or position)
+            first = holding.ledger.first
+            holding.start = position if first is None else min(position, first)

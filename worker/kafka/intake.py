@@ -104,6 +104,7 @@ class Intake:
             self._heartbeat.beat()
             for partition, records in polled.items():
                 self._take(partition, records)
+            await self._pass_over()
             if not open_partitions:
                 await self._wait_for_room()
 
@@ -179,6 +180,33 @@ class Intake:
             holding.tasks.add(task)
             task.add_done_callback(partial(self._job_ended, holding, held))
         self._count()
+
+    async def _pass_over(self) -> None:
+        """Step over what follows the last job and is none: transaction markers, aborted records.
+
+        Without it a partition that such an offset ends would have a lag for ever.
+        """
+        if self._careful.active:
+            return  # positions may have moved past records that a failed poll lost
+        assigned = self._consumer.assignment()
+        for holding in list(self._assignment):
+            partition, ledger = holding.partition, holding.ledger
+            if ledger.unreleased or partition not in assigned:
+                continue
+            if self._consumer.highwater(partition) is None:
+                continue  # nothing was fetched yet: where reading begins may not be known
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    position = await self._consumer.position(partition)
+            except (KafkaError, TimeoutError):
+                return  # being revoked or reset; the next poll looks again
+            if self._assignment.get(partition) is not holding:
+                continue
+            known = holding.start if ledger.position is None else ledger.position
+            if known is None:
+                holding.start = position
+            elif position > known:
+                ledger.pass_over(position)
 
     async def _run_job(self, holding: Holding, record: Record, held: Reservation) -> None:
         await self._handle(record, held)

@@ -26,9 +26,10 @@ class _Entry(Generic[T]):
 class Ledger(Generic[T]):
     """Tracks the polled offsets of one partition, in offset order, until each is settled.
 
-    Only polled offsets count: gaps from compaction or transaction markers need no settling. `T` is
-    what a settled offset leaves behind for the caller (nothing for at-least-once; the messages to
-    publish together with the offset for a transactional publisher).
+    Only polled offsets count: gaps from compaction or transaction markers need no settling, and
+    `pass_over` steps over those at the end. `T` is what a settled offset leaves behind for the
+    caller (nothing for at-least-once; the messages to publish together with the offset for a
+    transactional publisher).
     """
 
     __slots__ = ("_closed", "_entries", "_first", "_last", "_position", "_settled")
@@ -36,7 +37,7 @@ class Ledger(Generic[T]):
     def __init__(self) -> None:
         # Invariant: keys ascend, and the first entry, if any, is not settled: it ends the prefix.
         self._entries: OrderedDict[int, _Entry[T]] = OrderedDict()
-        # Invariant: None until the first offset settles; afterwards it never decreases.
+        # Invariant: None until an offset settles or is passed over; afterwards it never decreases.
         self._position: int | None = None
         self._first: int | None = None
         self._last: int | None = None
@@ -88,6 +89,16 @@ class Ledger(Generic[T]):
             self._position = first + 1
         return released
 
+    def pass_over(self, offset: int) -> None:
+        """Move the position on to `offset`, up to which everything was polled and no job is left.
+
+        For what ends a partition without being a job: transaction markers, records of aborted
+        transactions, those that compaction or retention removed. Nothing happens while a tracked
+        offset is not released, or after `close`.
+        """
+        if not self._closed and not self._entries:
+            self._position = max(offset, self._position or 0)
+
     def close(self) -> None:
         """End the assignment: later `settle` calls are ignored, `position` stays readable."""
         self._closed = True
@@ -99,7 +110,7 @@ class Ledger(Generic[T]):
 
     @property
     def position(self) -> int | None:
-        """The offset to commit: one past the settled prefix; None when nothing is settled yet."""
+        """The offset to commit: one past the settled prefix; None when nothing is yet."""
         return self._position
 
     @property

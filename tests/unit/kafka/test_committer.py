@@ -214,3 +214,16 @@ async def test_a_partition_that_is_gone_is_a_failed_commit_not_a_defect(
     track(assignment, foreign, 0)
     settle(assignment, foreign, 0)
     assert not await Committer(consumer, assignment, 1.0, Metrics()).commit()
+
+
+async def test_reading_began_at_offset_0_when_that_is_the_first_job() -> None:
+    broker, assignment, committer, _ = committing()
+    track(assignment, ZERO, 0)
+    running = asyncio.create_task(committer.run())
+    async with asyncio.timeout(BOUND):
+        while any(holding.start is None for holding in assignment):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.005)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [holding.start for holding in assignment] == [0, 30]
+    assert broker.committed == []
