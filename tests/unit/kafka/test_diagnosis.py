@@ -49,19 +49,11 @@ async def test_no_server() -> None:
     assert said.endswith("correct kafka.bootstrap_servers")
 
 
-@pytest.mark.parametrize(
-    ("usable_after", "usable_for", "words"),
-    [(-2, 1, "expired"), (1, 1, "not yet valid")],
-)
-async def test_a_certificate_at_the_wrong_time(
-    tmp_path: Path, usable_after: int, usable_for: int, words: str
-) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    start = datetime.now(UTC) + timedelta(days=usable_after)
-    authority.issue_cert(
-        "127.0.0.1", not_before=start, not_after=start + timedelta(days=usable_for)
-    ).configure_cert(context)
-    file = tmp_path / "ca.pem"
+async def refused(authority: trustme.CA, certificate: trustme.LeafCert, directory: Path) -> str:
+    """What is said of a server's certificate by a client that trusts `authority`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    file = directory / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
     async with server(context=context) as address:
         said = await find_cause(
@@ -70,8 +62,28 @@ async def test_a_certificate_at_the_wrong_time(
             )
         )
     assert said is not None
-    assert f"{words})" in said
-    assert said.endswith("it must be renewed, or this machine's clock be set right")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("usable_after", "usable_for", "words"), [(-2, 1, "expired"), (1, 1, "not yet valid")]
+)
+async def test_a_certificate_at_the_wrong_time(
+    tmp_path: Path, usable_after: int, usable_for: int, words: str
+) -> None:
+    authority, start = trustme.CA(), datetime.now(UTC) + timedelta(days=usable_after)
+    end = start + timedelta(days=usable_for)
+    certificate = authority.issue_cert("127.0.0.1", not_before=start, not_after=end)
+    said = await refused(authority, certificate, tmp_path)
+    assert f"{words}): it must be renewed, or this machine's clock be set right" in said
+
+
+async def test_a_certificate_with_another_fault(tmp_path: Path) -> None:
+    authority = trustme.CA(path_length=0)  # which may vouch for no other authority
+    certificate = trustme.CA(parent_cert=authority).issue_cert("127.0.0.1")
+    said = await refused(authority, certificate, tmp_path)
+    assert "path length" in said
+    assert said.endswith("): it, or its authority's, must be made anew")
 
 
 async def test_tls_that_does_not_come_about() -> None:
