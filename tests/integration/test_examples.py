@@ -43,7 +43,7 @@ def worker(make_worker: MakeWorker, broker: KafkaBroker, model_dir: Path) -> tup
         names,
         WORKER_HTTP__INFER="true",
         WORKER_KAFKA__CREATE_TOPICS="true",
-        WORKER_MODEL=str(model_dir),
+        WORKER_MODEL_DIR=str(model_dir),
     ).start()
     worker.wait_until_ready()
     return worker, names

@@ -97,11 +97,22 @@ async def test_a_signal_does_not_wait_for_the_model_and_the_next_start_goes_on(
     [
         ({"WORKER_MODEL": "PPLCNet_x0_25"}, 3, "did you mean PP-LCNet_x0_25"),
         ({"WORKER_MODEL": "{empty}"}, 3, "has neither inference.json nor inference.pdmodel"),
+        ({"WORKER_MODEL_DIR": "{empty}"}, 3, "has neither inference.json nor inference.pdmodel"),
+        # Never taken for a name, though it is one.
+        ({"WORKER_MODEL_DIR": NAME}, 3, f"model directory {NAME} does not exist"),
         ({"WORKER_ZOO__OFFLINE": "true"}, 3, "zoo.offline forbids to download it"),
         ({"WORKER_ZOO__BASE_URL": "{empty}"}, 3, f"{NAME}_infer.tar does not exist"),
         ({"WORKER_DEVICE": "gpu0"}, 2, "device: not a device; use cpu"),
     ],
-    ids=["unknown name", "no model", "offline", "no archive", "device"],
+    ids=[
+        "unknown name",
+        "no model",
+        "no weights",
+        "no directory",
+        "offline",
+        "no archive",
+        "device",
+    ],
 )
 def test_what_cannot_work_is_an_error_at_once(
     environ: dict[str, str], status: int, message: str, make_service: MakeService, tmp_path: Path

@@ -62,7 +62,7 @@ class App:
         if settings.http.infer or not kafka:
             self._classify = Classify(settings.http, settings.decode.max_bytes, self.metrics)
         self._predictors: Callable[[], Sequence[int]] = tuple
-        self._describe_model(settings.model)
+        self._describe_model(str(settings.model_dir or settings.model))
 
     async def run(self) -> None:
         """Start, work until a signal, stop.
@@ -88,7 +88,8 @@ class App:
         server = HttpServer(settings.http, health, metrics, self._classify)
         await server.start()
         stack.push_async_callback(server.stop)
-        log.info("starting", version=__version__, model=settings.model, http_port=server.port)
+        model = str(settings.model_dir or settings.model)
+        log.info("starting", version=__version__, model=model, http_port=server.port)
         spec = await obtain_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled

@@ -52,7 +52,9 @@ async def obtain_spec(settings: Settings, health: Health) -> ModelSpec:
 
     try:
         return await _in_daemon_thread(
-            lambda: load_model_spec(obtain(settings.model, cache, settings.zoo, announce))
+            lambda: load_model_spec(
+                settings.model_dir or obtain(settings.model, cache, settings.zoo, announce)
+            )
         )
     finally:
         health.pulling = False

@@ -45,14 +45,14 @@ def place(device: str, slots: int, threads: int, cores: int) -> list[Placement]:
     for one slot of two threads), and a busy decoder then slows one slot, not all.
 
     Args:
-        device: `cpu`, `gpu:0`, `gpu:0,1` and the like.
+        device: `cpu`, `gpu:0`, `gpu:0,1` and the like, in either case.
         slots: number of slots; 0 chooses.
         threads: CPU threads per slot; 0 shares out the cores.
 
     Raises:
         SettingsError: the device string is malformed.
     """
-    match = _DEVICE.fullmatch(device)
+    match = _DEVICE.fullmatch(device.lower())
     if match is None or (match["kind"] == "cpu" and match["indices"]):
         raise SettingsError(
             f"device {device!r} is not known: use cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0"

@@ -60,6 +60,10 @@ class Settings(Group):
         description="Name of a model in the cache or the zoo, or the directory of an inference "
         "model.",
     )
+    model_dir: Path | None = Field(
+        None,
+        description="Directory of your own inference model; takes the place of model.",
+    )
     model_cache: Path | None = Field(
         None, description="Directory that holds models by name; the user's cache when unset."
     )
@@ -80,6 +84,7 @@ class Settings(Group):
     @field_validator("device")
     @classmethod
     def _known_device(cls, value: str) -> str:
-        if not _DEVICE.fullmatch(value):
+        device = value.lower()
+        if not _DEVICE.fullmatch(device):
             raise ValueError("not a device; use cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0")
-        return value
+        return device

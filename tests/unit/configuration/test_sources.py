@@ -161,6 +161,10 @@ def test_settings_that_are_paths_keep_their_meaning() -> None:
     assert loaded.sources["kafka.tls.ca_file"] == "env WORKER_KAFKA__TLS__CA_FILE"
 
 
+def test_a_device_may_be_written_in_capitals() -> None:
+    assert from_env(DEVICE="GPU:0,1").settings.device == "gpu:0,1"
+
+
 def test_variables_that_are_not_settings_are_left_alone() -> None:
     service = {  # what Kubernetes says about services named `worker` and `worker-http`
         "WORKER_SERVICE_HOST": "10.96.0.7",

@@ -52,6 +52,7 @@ def test_most_cores_work_and_none_twice(cores: int) -> None:
     [
         ("gpu", 0, ["gpu:0"]),
         ("gpu:3", 0, ["gpu:3"]),
+        ("GPU:3", 0, ["gpu:3"]),
         ("gpu:0,2", 0, ["gpu:0", "gpu:2"]),
         ("gpu:0,2", 3, ["gpu:0", "gpu:2", "gpu:0"]),
         ("npu:1", 0, ["npu:1"]),
@@ -67,7 +68,7 @@ def test_one_slot_for_each_listed_device(device: str, slots: int, expected: list
 
 @pytest.mark.parametrize(
     "device",
-    ["", "cpu:0", "gpu:", "gpu:a", "gpu:0,", "gpu:-1", "tpu:0", "GPU:0", "gpu:0 ", "gpu\n"],
+    ["", "cpu:0", "gpu:", "gpu:a", "gpu:0,", "gpu:-1", "tpu:0", "gpu:0 ", "gpu\n"],
 )
 def test_a_malformed_device_is_refused_with_examples(device: str) -> None:
     with pytest.raises(SettingsError, match=r"is not known: use cpu, gpu:0"):
