@@ -273,7 +273,9 @@ def test_weights_that_are_cut_off_are_named(tmp_path: Path) -> None:
     # One tensor of float32 [4], and but two of its numbers.
     tensor = struct.pack("<IQIi", 0, 0, 0, 4) + b"\x08\x05\x10\x04" + bytes(8)
     (directory / "inference.pdiparams").write_bytes(tensor)
-    with pytest.raises(ModelError, match=r"inference\.pdiparams is cut off or damaged: copy or pull"):
+    with pytest.raises(
+        ModelError, match=r"inference\.pdiparams is cut off or damaged: copy or pull"
+    ):
         load_model_spec(directory)
 
 
