@@ -43,6 +43,7 @@ OPTION_HEADERS = frozenset({"jobid", "topk", "visualize", "deadlinems"})
 
 _MAX_SHOWN = 80
 _ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
+_SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
 
 
 def header_name(name: str) -> str:
@@ -95,7 +96,7 @@ def parse_job(record: Record) -> Job:
             "the job as the value, the event's attributes as ce_ headers",
         )
     if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
-        body = decode_json(record.value, "value")
+        body = decode_json(record.value, "value", _SEND_UTF8)
         return job_from_object(body, default_id=_header_id(headers))
     raise JobError(
         Reason.CONTENT_TYPE,
@@ -158,8 +159,8 @@ def _header_id(headers: Mapping[str, str]) -> str | None:
     return headers.get("jobid") or headers.get("ceid") or None
 
 
-def decode_json(value: bytes | bytearray, name: str) -> object:
-    """The JSON document in `value`; messages call it `name`.
+def decode_json(value: bytes | bytearray, name: str, remedy: str) -> object:
+    """The JSON document in `value`; messages call it `name`, and end on `remedy` if it is no text.
 
     Raises:
         JobError: it is not UTF-8, or not JSON.
@@ -173,8 +174,7 @@ def decode_json(value: bytes | bytearray, name: str) -> object:
         except UnicodeDecodeError as fault:
             raise JobError(
                 Reason.NOT_UTF8,
-                f"the {name} is not UTF-8 (byte {fault.start}); send JSON in UTF-8, "
-                "or set the header content-type: image/jpeg if this is a raw image",
+                f"the {name} is not UTF-8 (byte {fault.start}); {remedy}",
             ) from fault
         raise JobError(Reason.NOT_JSON, f"the {name} is not JSON: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -71,8 +72,58 @@ async def test_metrics_are_what_a_scraper_can_read(service: Service) -> None:
 
 
 async def test_without_classification_there_is_none(service: Service) -> None:
-    status, _, _ = await service.get("/image-classification")
-    assert status == 404
+    status, kind, text = await service.get("/image-classification")
+    assert (status, kind) == (404, "application/json")
+    assert "http.infer is off" in text
+    assert "classification is at" not in text
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server that gives heads a fifth of a second."""
+    settings = LOOPBACK.model_copy(update={"head_timeout": 0.2})
+    metrics = Metrics()
+    server = HttpServer(settings, Health(10.0, metrics), metrics, None)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    yield reader, writer
+    writer.close()
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /livez HT",
+        b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: a",
+        # After an answer as before the first request.
+        b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /li",
+    ],
+)
+async def test_a_head_that_does_not_end_in_time_ends_the_connection(
+    hasty: tuple[asyncio.StreamReader, asyncio.StreamWriter], sent: bytes
+) -> None:
+    reader, writer = hasty
+    writer.write(sent)
+
+    said = await asyncio.wait_for(reader.read(), 30)
+
+    assert said.count(b"HTTP/1.1 200") == sent.count(b"\r\n\r\n")
+
+
+async def test_a_head_that_comes_in_drops_has_no_more_time(
+    hasty: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    reader, writer = hasty
+    writer.write(b"GET /livez HTTP/1.1\r\nX-Slow: ")
+    end = asyncio.create_task(asyncio.wait_for(reader.read(), 30))
+    while not end.done():
+        writer.write(b"a")
+        await asyncio.wait([end], timeout=0.01)
+
+    # A drop that crosses the end on its way is answered with a reset.
+    assert isinstance(end.exception(), ConnectionResetError) or end.result() == b""
 
 
 async def test_a_port_in_use_is_an_error_that_names_the_settings(service: Service) -> None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 
-import orjson
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from worker.budget import Budget, Reservation
 from worker.errors import Failure, JobError, Reason, Stage
+from worker.http.answers import answer, new_log_id
+from worker.http.bodies import CODINGS, DamagedBodyError, Decoder
 from worker.jobs import Job, Outcome
-from worker.messages import outcome_fields
 from worker.metrics import Metrics
 from worker.parsing import decode_json, job_from_object
 from worker.settings import HttpSettings
 
-__all__ = ["PATH", "Classify", "answer", "new_log_id"]
+__all__ = ["PATH", "Classify"]
 
 PATH = "/image-classification"
 
@@ -29,9 +28,6 @@ library's default for a string. The reference's documented Go and Node.js client
 
 JSON_OVERHEAD = 64 * 1024
 """Bytes of a body besides its image."""
-
-RETRY_AFTER = "1"
-"""Seconds after which a client that was turned away may try again."""
 
 Process = Callable[[Job, Reservation], Awaitable[Outcome]]
 
@@ -71,7 +67,16 @@ class Classify:
             return
 
     async def expect(self, request: web.Request) -> web.Response | None:
-        """Answer `Expect: 100-continue`: ask for the body, or refuse it before it is sent."""
+        """Answer `Expect: 100-continue`: ask for the body, or refuse it before it is sent.
+
+        Raises:
+            web.HTTPExpectationFailed: something else is expected.
+        """
+        if request.version < HttpVersion11:
+            # Its clients know of no answer before the answer.
+            return None
+        if request.headers["Expect"].lower() != "100-continue":
+            raise web.HTTPExpectationFailed
         failure = self._refusal(request)
         if failure is not None:
             return answer(new_log_id(), self._counted(failure))
@@ -113,7 +118,8 @@ class Classify:
     async def _outcome(self, request: web.Request, held: Reservation) -> Outcome:
         try:
             body = await self._read(request, held)
-            job = job_from_object(decode_json(body, "request body"))
+            document = decode_json(body, "request body", "send JSON in UTF-8, the image in Base64")
+            job = job_from_object(document)
         except JobError as error:
             return error.as_failure()
         assert self._process is not None, "closed doors let nobody in"
@@ -126,39 +132,45 @@ class Classify:
             JobError: it is too large, too slow, empty, damaged on its way, or announced as
                 something else than JSON.
         """
-        kind = request.content_type
-        if kind not in JSON_TYPES | UNSAID_TYPES and not kind.endswith("+json"):
-            raise JobError(
-                Reason.CONTENT_TYPE,
-                f"content type {kind[:80]!r} is not accepted; use application/json",
-            )
-        body = bytearray()
+        decoder = Decoder(_accepted_coding(request))
+        body, arrived = bytearray(), 0
         try:
             async with asyncio.timeout(self._settings.read_timeout):
                 async for chunk in request.content.iter_any():
-                    self._take(chunk, body, held)
+                    arrived += len(chunk)
+                    if arrived > self.max_body_bytes:
+                        raise self._too_large()
+                    for piece in decoder.feed(chunk):
+                        self._take(piece, body, held)
+            decoder.end()
         except TimeoutError as error:
             raise JobError(
                 Reason.REQUEST_TIMEOUT,
                 f"the request body did not arrive within {self._settings.read_timeout:g} s",
             ) from error
         except web.RequestPayloadError as error:
+            # Else aiohttp reads on before it closes the connection, and logs that it cannot.
+            request.content.feed_eof()
             raise JobError(
                 Reason.NOT_JSON,
-                "the request body cannot be read; check its Content-Encoding and its length",
+                "the request body cannot be read; check its chunks and its length",
+            ) from error
+        except DamagedBodyError as error:
+            raise JobError(
+                Reason.NOT_JSON, f"the request body {error}; check how it is compressed"
             ) from error
         if not body:
             raise JobError(Reason.EMPTY_VALUE, "the request body is empty; send a JSON object")
         return body
 
-    def _take(self, chunk: bytes, body: bytearray, held: Reservation) -> None:
+    def _take(self, piece: bytes, body: bytearray, held: Reservation) -> None:
         # By what arrives, not by what is announced: nobody can take room with a header alone.
-        held.add(len(chunk))
+        held.add(len(piece))
         if self._budget.bytes > self._budget.max_bytes:
             raise JobError(
                 Reason.UNAVAILABLE, "the service has no room for this body; try again later"
             )
-        body += chunk
+        body += piece
         if len(body) > self.max_body_bytes:
             raise self._too_large()
 
@@ -176,20 +188,25 @@ class Classify:
         return outcome
 
 
-def new_log_id() -> str:
-    """A name for one request, by which its line in the log can be found."""
-    return str(uuid.uuid4())
+def _accepted_coding(request: web.Request) -> str:
+    """The Content-Encoding of a body in JSON.
 
-
-def answer(log_id: str, outcome: Outcome) -> web.Response:
-    """An outcome as the reference's response: `logId`, `errorCode`, `errorMsg`, `result`."""
-    status = outcome.status if isinstance(outcome, Failure) else 200
-    return web.Response(
-        body=orjson.dumps({"logId": log_id, **outcome_fields(outcome)}),
-        status=status,
-        content_type="application/json",
-        headers={"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None,
-    )
+    Raises:
+        JobError: it is announced as something else, or is encoded in a way not known here.
+    """
+    kind = request.content_type
+    if kind not in JSON_TYPES | UNSAID_TYPES and not kind.endswith("+json"):
+        raise JobError(
+            Reason.CONTENT_TYPE,
+            f"content type {kind[:80]!r} is not accepted; use application/json",
+        )
+    coding = ", ".join(request.headers.getall("Content-Encoding", ())).strip().lower()
+    if coding not in CODINGS:
+        raise JobError(
+            Reason.CONTENT_TYPE,
+            f"content encoding {coding[:80]!r} is not accepted; use gzip, deflate or none",
+        )
+    return coding
 
 
 def _unavailable(why: str) -> Failure:

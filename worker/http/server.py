@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from worker.errors import Failure, Reason, SettingsError, Stage
 from worker.health import Health
 from worker.http import page
-from worker.http.classify import PATH, Classify, answer, new_log_id
+from worker.http.answers import SERVER, answer, healthy, new_log_id, refuse
+from worker.http.classify import PATH, Classify
+from worker.http.connection import Connection
+from worker.http.files import file_handler
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 
@@ -22,6 +27,9 @@ HEALTH = web.AppKey("health", Health)
 METRICS = web.AppKey("metrics", Metrics)
 
 OPENAPI = Path(__file__).with_name("openapi.json")
+NO_CACHE = {"Cache-Control": "no-cache"}
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +48,7 @@ class HttpServer:
         metrics: Metrics,
         classify: Classify | None,
     ) -> None:
-        app = web.Application(middlewares=[_errors])
+        app = web.Application()
         app[HEALTH] = health
         app[METRICS] = metrics
         app.add_routes(
@@ -51,20 +59,24 @@ class HttpServer:
                 [
                     web.post(PATH, classify.infer, expect_handler=classify.expect),
                     web.get("/health", _health),
-                    web.get("/openapi.json", _openapi),
+                    web.get("/openapi.json", file_handler(OPENAPI, NO_CACHE)),
                     *page.routes(),
                 ]
             )
         self._settings = settings
         self._runner = web.AppRunner(
             app,
-            # Probes every few seconds would drown what matters.
-            access_log=None,
             handle_signals=False,
             # A client that is gone needs no answer: what is not yet batched is withdrawn.
             handler_cancellation=True,
             shutdown_timeout=1.0,
         )
+        self._nothing_here = "there is nothing here; " + (
+            f"classification is at {PATH}"
+            if classify is not None
+            else "this worker classifies for Kafka alone, since http.infer is off"
+        )
+        self._listener: asyncio.Server | None = None
         self.port = settings.port
 
     async def start(self) -> None:
@@ -74,41 +86,51 @@ class HttpServer:
             SettingsError: the address cannot be listened on.
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
+        server = self._runner.server
+        assert server is not None, "a runner that is set up has one"
+        # Around all of the application: a refused `Expect` never gets to a middleware.
+        server.request_handler = partial(self._answer, server.request_handler)
+        # In place of a web.TCPSite, whose connections are aiohttp's own.
+        connect = partial(Connection, server, head_timeout=self._settings.head_timeout)
+        loop = asyncio.get_running_loop()
+        host, port = self._settings.host, self._settings.port
         try:
-            await site.start()
+            self._listener = await loop.create_server(connect, host, port, backlog=128)
         except OSError as error:
             await self._runner.cleanup()
             raise SettingsError(
-                f"cannot listen on http.host {self._settings.host}, "
-                f"http.port {self._settings.port}: {error.strerror}"
+                f"cannot listen on http.host {host}, http.port {port}: {error.strerror}"
             ) from error
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
 
-
-@web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the server itself refuses, and what nobody foresaw, in the service's shape."""
-    headers = {}
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        headers["Allow"] = allowed
-        status, message = error.status, f"{error.method} is not possible here; use {allowed}"
-    except web.HTTPNotFound as error:
-        status, message = error.status, f"there is nothing here; classification is at {PATH}"
-    except web.HTTPException as error:
-        status, message = error.status, error.reason
-    except Exception:
-        log.exception("request_raised", path=request.path)
-        status, message = 500, "internal error; the worker's log has more"
-    body = {"logId": new_log_id(), "errorCode": status, "errorMsg": message}
-    return web.json_response(body, status=status, headers=headers)
+    async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        """What the server itself refuses, and what nobody foresaw, in the service's shape."""
+        headers = {}
+        try:
+            response = await handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            headers["Allow"] = allowed
+            status, message = error.status, f"{error.method} is not possible here; use {allowed}"
+        except web.HTTPNotFound as error:
+            status, message = error.status, self._nothing_here
+        except web.HTTPExpectationFailed as error:
+            status, message = error.status, "only 'Expect: 100-continue' can be met; send no other"
+        except web.HTTPException as error:
+            status, message = error.status, error.text or error.reason
+        except Exception:
+            log.exception("request_raised", path=request.path)
+            status, message = 500, "internal error; the worker's log has more"
+        else:
+            response.headers["Server"] = SERVER
+            return response
+        return refuse(new_log_id(), status, message, headers)
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -130,11 +152,7 @@ async def _health(request: web.Request) -> web.Response:
     reasons = request.app[HEALTH].not_ready()
     if reasons:
         return answer(new_log_id(), Failure(Reason.UNAVAILABLE, ", ".join(reasons), Stage.PARSE))
-    return web.json_response({"logId": new_log_id(), "errorCode": 0, "errorMsg": "Healthy"})
-
-
-async def _openapi(_: web.Request) -> web.StreamResponse:
-    return web.FileResponse(OPENAPI, headers={"Cache-Control": "no-cache"})
+    return healthy(new_log_id())
 
 
 def _probe(reasons: list[str]) -> web.Response:

@@ -62,6 +62,11 @@ class HttpSettings(Group):
     max_bytes: Bytes = Field(
         256 * MiB, description="Bytes of bodies and images held at which requests are turned away."
     )
+    head_timeout: Seconds = Field(
+        75.0,
+        description="Time for a request's head to arrive, from the connection's beginning or the "
+        "last answer: how long a connection may idle. Keep it above a proxy's own.",
+    )
     read_timeout: Seconds = Field(30.0, description="Time for a request's body to arrive.")
 
 

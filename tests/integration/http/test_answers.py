@@ -188,7 +188,15 @@ def test_damaged_compression(service: Worker) -> None:
     ).failure()
 
     assert status == 400
-    assert "Content-Encoding" in message
+    assert "is not gzip, as its Content-Encoding says" in message
+
+
+def test_bodies_that_are_no_text(service: Worker) -> None:
+    for body in ('{"image": "é"}'.encode("latin-1"), PNG):
+        status, message = classify(service.port, body).failure()
+
+        assert status == 400
+        assert message.endswith("; send JSON in UTF-8, the image in Base64")
 
 
 def test_compressed_body_cannot_grow_beyond_the_limit(service: Worker) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+
+from worker.http.files import file_handler
 
 __all__ = ["routes"]
 
@@ -30,13 +31,7 @@ HEADERS = {
 
 def routes() -> Sequence[web.RouteDef]:
     """One route per file."""
-    return [web.get(path, _serve(name)) for path, name in FILES.items()]
-
-
-def _serve(name: str) -> Handler:
-    path = Path(__file__).with_name(name)
-
-    async def serve(_: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path, headers=HEADERS)
-
-    return serve
+    here = Path(__file__)
+    return [
+        web.get(path, file_handler(here.with_name(name), HEADERS)) for path, name in FILES.items()
+    ]

@@ -235,7 +235,7 @@ function element(name, properties, ...children) {
 }
 
 function percent(score) {
-  return `${(100 * score).toFixed(1)} %`;
+  return `${(100 * score).toFixed(1)}\u00a0%`;
 }
 
 function sentence(text) {

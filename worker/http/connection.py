@@ -1,0 +1,115 @@
+"""A client's connection: what aiohttp's parser refuses is answered in the service's shape.
+
+The seam is `web.RequestHandler.handle_error`, which aiohttp calls with what its parser raised. All
+of it is public, and nothing but the listening socket needs to know of the class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
+
+from worker.http.answers import new_log_id, refuse
+
+__all__ = ["Connection"]
+
+MAX_LINE = 8190
+"""Longest request line read, in bytes."""
+
+MAX_HEADER = 8192
+"""Longest header read, in bytes. Not `MAX_LINE`: by its limit alone an error says which it is."""
+
+MAX_SHOWN = 200
+"""Characters of the parser's words in a message; some quote what the client sent."""
+
+log = structlog.get_logger(__name__)
+
+
+class Connection(web.RequestHandler):
+    """One connection.
+
+    Bodies come as they were sent: an encoding that aiohttp cannot undo would break the connection
+    in the middle of the body, where the client, still sending, may never see the answer.
+
+    Args:
+        head_timeout: seconds for a request's head to be complete, from the connection's beginning
+            or the last answer; after that the connection is closed.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, manager: web.Server, *, head_timeout: float) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            # aiohttp begins to count with the connection, and no part of a head stops the clock.
+            keepalive_timeout=head_timeout,
+            # Probes every few seconds would drown what matters.
+            access_log=None,  # type: ignore[arg-type] # documented; the annotation forgets it
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_HEADER,
+            auto_decompress=False,
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a body that they break ends with an error at once."""
+        super().data_received(data)
+        # aiohttp's compiled parser queues an error behind the request whose body it could not
+        # read, and leaves that request waiting for more. Nothing else can follow an unfinished
+        # body. There is no public way to see this; without these attributes the request would
+        # end with http.read_timeout.
+        request: web.BaseRequest | None = getattr(self, "_current_request", None)
+        if request is not None and getattr(self, "_messages", None):
+            body = request.content
+            if not body.is_eof() and body.exception() is None:
+                body.set_exception(web.RequestPayloadError("the body's framing is broken"))
+                # One request, one answer: what is queued would get a second one.
+                self.close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what cannot be read as a request, and close the connection.
+
+        Raises:
+            ConnectionError: an answer has begun, so that only its breaking off can tell.
+        """
+        log_id = new_log_id()
+        if status < 500:
+            status, said = _explained(status, exc, message)
+            log.debug("request_malformed", log_id=log_id, status=status, message=said)
+        else:
+            said = "internal error; the worker's log has more"
+            log.error("request_raised", log_id=log_id, exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        response = refuse(log_id, status, said)
+        response.force_close()
+        return response
+
+
+def _explained(status: int, error: BaseException | None, message: str | None) -> tuple[int, str]:
+    """Status and message for what the parser raised."""
+    # Some of its errors go on with the bytes at fault and a pointer to them.
+    words = " ".join((message or "").partition("\n\n")[0].split()).rstrip(":.")[:MAX_SHOWN]
+    if isinstance(error, LineTooLong):
+        if MAX_LINE in error.args:
+            return 414, f"the request line exceeds {MAX_LINE} bytes; send the image in the body"
+        return 431, f"a header exceeds {MAX_HEADER} bytes; send shorter headers"
+    if words.startswith("Too many headers"):
+        return 431, "the request has too many headers; send fewer"
+    if isinstance(error, BadHttpMethod):
+        return status, (
+            f"no known method begins the request ({words}); use GET or POST over plain HTTP/1.1, "
+            "and a Content-Length that is the length of the body"
+        )
+    if isinstance(error, InvalidURLError):
+        return status, f"the request's path is malformed ({words}); escape it as URLs prescribe"
+    return status, f"the request is malformed ({words}); send it as HTTP/1.1 prescribes"

@@ -1,0 +1,34 @@
+"""Files of the package, served as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+__all__ = ["file_handler"]
+
+
+def file_handler(path: Path, headers: Mapping[str, str]) -> Handler:
+    """Serves the file at `path`, whole or in a range of its bytes.
+
+    The handler raises:
+        web.HTTPRequestRangeNotSatisfiable: the file has no such range; aiohttp's own answer to
+            that has no body.
+    """
+    size = path.stat().st_size
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        try:
+            start = request.http_range.start or 0
+        except ValueError:
+            start = size
+        if start >= size:
+            raise web.HTTPRequestRangeNotSatisfiable(
+                text=f"the file has no such range of bytes, only 0-{size - 1}; send no Range"
+            )
+        return web.FileResponse(path, headers=headers)
+
+    return serve
