@@ -20,7 +20,7 @@ import orjson
 import pybase64
 
 from worker import __version__
-from worker.errors import Failure, Reason
+from worker.errors import Failure
 from worker.parsing import OPTION_HEADERS, header_name
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ __all__ = [
     "dead_letter_message",
     "outcome_fields",
     "result_message",
+    "without_copies",
     "without_origin",
     "without_picture",
-    "without_result",
     "without_value",
 ]
 
@@ -133,18 +133,13 @@ def without_picture(message: Message) -> Message:
     return replace(message, value=orjson.dumps(body))
 
 
-def without_result(message: Message) -> Message:
-    """A failure (413) in place of a result that has no room in its topic even without its picture.
+def without_copies(message: Message) -> Message:
+    """The same result under no key and with the worker's own headers alone.
 
-    The last resort: at most a few KiB, under no key and with the worker's own headers alone, since
-    any of them may be what is too large. What was a failure stays the same one.
+    For a result whose key or copied headers take the room; a failure is then a few KiB at most.
     """
-    body = orjson.loads(message.value or b"{}")
-    if body.pop("result", None) is not None:
-        body["errorCode"] = Reason.TOO_LARGE.status
-        body["errorMsg"] = "the answer is too large for the results topic; ask for a smaller topK"
     headers = tuple(header for header in message.headers if header[0] in _OWN_HEADERS)
-    return Message(None, orjson.dumps(body), headers)
+    return Message(None, message.value, headers)
 
 
 def dead_letter_message(record: Record, job_id: str | None, failure: Failure) -> Message:

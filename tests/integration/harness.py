@@ -21,12 +21,12 @@ from typing import Any, Self
 
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from prometheus_client.parser import text_string_to_metric_families
 
 __all__ = ["BOUND", "Answer", "Answers", "Names", "Traffic", "Worker", "until", "wait_until_gone"]
 
-BOUND = 90.0
+BOUND = 120.0
 """Seconds after which something that must happen counts as never happening."""
 
 PAUSE = 0.02
@@ -268,9 +268,31 @@ class Traffic:
         self, partitions: int = 1, configs: Mapping[str, Mapping[str, str]] | None = None
     ) -> None:
         """Create the three topics; `configs` by topic name."""
-        names = (self.names.jobs, self.names.results, self.names.dead_letters)
-        new = [NewTopic(n, partitions, 1, topic_configs=(configs or {}).get(n)) for n in names]
-        await self.admin.create_topics(new)
+        for name in (self.names.jobs, self.names.results, self.names.dead_letters):
+            await self.create_topic(name, partitions, (configs or {}).get(name))
+
+    async def create_topic(
+        self, name: str, partitions: int, configs: Mapping[str, str] | None = None
+    ) -> None:
+        """Create one topic; clients can use it then."""
+        await self.admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        # The controller has made it; the broker that clients ask may not know it yet.
+        async with asyncio.timeout(BOUND):
+            while name not in await self.admin.list_topics():  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(PAUSE)
+
+    async def grow(self, partitions: int) -> None:
+        """Give the jobs topic more partitions."""
+        await self.admin.create_partitions({self.names.jobs: NewPartitions(partitions)})
+        await self.learn(partitions)
+
+    async def learn(self, partitions: int) -> None:
+        """Return once the producer knows that the jobs topic has so many partitions."""
+        async with asyncio.timeout(BOUND):
+            while True:
+                await self.producer.client.force_metadata_update()
+                if len(await self.producer.partitions_for(self.names.jobs)) == partitions:
+                    return
 
     async def send(
         self,

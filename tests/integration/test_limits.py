@@ -119,3 +119,34 @@ async def test_a_result_too_large_for_its_topic_loses_its_picture_alone(
     assert worker.value("classify_reduced_messages_total", topic=names.results) == 3
     assert await traffic.all_letters() == {}
     await traffic.wait_until_committed({0: len(ids) + len(lowered)})
+
+
+async def test_an_answer_without_room_is_a_failure_with_its_dead_letter(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    names = traffic.names
+    await traffic.create_topics(configs={names.results: {"max.message.bytes": "4000"}})
+    worker = make_worker(broker.bootstrap_servers, names).start()
+    await asyncio.to_thread(worker.wait_until_ready)
+    greedy = job(noise_jpeg(0), topk=1000, visualize=False, jobId="greedy")
+    key = b"k" * 5000
+    many, keyed, good = (
+        await traffic.send(greedy),
+        await traffic.send(JOBS[0], key=key),
+        await traffic.send(JOBS[1]),
+    )
+    results = {i: answers[0] for i, answers in (await traffic.results([many, keyed, good])).items()}
+    refused = results[many].body
+    assert (refused["errorCode"], refused["jobId"]) == (413, "greedy")
+    assert "smaller topK" in refused["errorMsg"]
+    letter = await traffic.letter(many)
+    assert letter.value == greedy
+    assert letter.header("dead-letter-stage") == "publish"
+    assert letter.header("dead-letter-reason") == "too_large"
+    # What is too large beside the answer is left out; the answer is not.
+    assert (results[keyed].key, results[keyed].body["errorCode"]) == (None, 0)
+    assert len(results[keyed].body["result"]["categories"]) == 5
+    assert (await traffic.all_letters()).keys() == {many}
+    await traffic.wait_until_committed({0: 3})
+    assert worker.value("classify_jobs_total", outcome="failure", reason="too_large") == 1
+    assert worker.value("classify_jobs_total", outcome="success", reason="ok") == 2

@@ -103,3 +103,13 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
     assert pipeline.jobs == []
     # A large value holds the event loop up each time.
     assert decoded.count(value) == reads
+
+
+def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
+    answering = Answering(SPEC, Pipeline(DONE).process, TOPICS, Metrics())
+    outcome, (result, letter) = answering.refuse(record(b'{"image": "QUJD", "jobId": "a"}'))
+    assert isinstance(outcome, Failure)
+    body = orjson.loads(result.message.value or b"")
+    assert (body["jobId"], body["errorCode"], body["errorMsg"]) == ("a", 413, outcome.message)
+    assert letter.topic == "dead"
+    assert dict(letter.message.headers)["dead-letter-stage"] == b"publish"

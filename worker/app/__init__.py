@@ -98,7 +98,7 @@ class App:
         kafka = None
         if self._with_kafka:
             answering = Answering(spec, engine.process, settings.kafka, metrics)
-            kafka = KafkaDoor(settings, answering.answer, answering.delivered, health, metrics)
+            kafka = KafkaDoor(settings, answering, health, metrics)
             stack.push_async_callback(kafka.disconnect)
             await kafka.connect()
         await engine.start(stack)

@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from worker.budget import Reservation
-from worker.errors import Failure, JobError
+from worker.errors import Failure, JobError, Reason, Stage
 from worker.jobs import Job, Outcome, Record
 from worker.kafka.publisher import Outgoing
 from worker.messages import (
     dead_letter_message,
     result_message,
+    without_copies,
     without_origin,
     without_picture,
-    without_result,
     without_value,
 )
 from worker.metrics import Metrics
@@ -25,6 +25,13 @@ from worker.parsing import parse_job, recover_job_id
 from worker.settings import KafkaSettings
 
 __all__ = ["Answering"]
+
+NO_ROOM = Failure(
+    Reason.TOO_LARGE,
+    "the answer is too large for the results topic, even without its picture and the record's key "
+    "and headers: ask for a smaller topK, or raise the topic's max.message.bytes",
+    Stage.PUBLISH,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -66,15 +73,22 @@ class Answering:
         else:
             job_id = job.job_id
             outcome = await self._process(job, held)
+        return outcome, self._messages(record, job_id, outcome)
+
+    def refuse(self, record: Record) -> tuple[Outcome, Sequence[Outgoing]]:
+        """What to say instead of an answer that its topic does not take."""
+        return NO_ROOM, self._messages(record, recover_job_id(record), NO_ROOM)
+
+    def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
         spec, topics = self._spec, self._settings
         result = result_message(record, job_id, outcome, spec.name, spec.digest)
-        messages = [Outgoing(topics.results_topic, result, (without_picture, without_result))]
+        messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
         if isinstance(outcome, Failure):
             letter = dead_letter_message(record, job_id, outcome)
             messages.append(
                 Outgoing(topics.dead_letters_topic, letter, (without_value, without_origin))
             )
-        return outcome, messages
+        return messages
 
     def delivered(self, record: Record, outcome: Outcome) -> None:
         """Metrics and, at debug level, the one log line of a record whose messages are out."""

@@ -95,6 +95,7 @@ def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsume
             # aiokafka takes the session time-out otherwise, which is too short to drain.
             "rebalance_timeout_ms": _milliseconds(settings.rebalance_timeout),
             "max_poll_interval_ms": _milliseconds(settings.max_poll_interval),
+            "metadata_max_age_ms": _milliseconds(settings.metadata_max_age),
             "fetch_max_bytes": settings.fetch_max_bytes,
             "max_partition_fetch_bytes": settings.partition_fetch_bytes,
             # A JoinGroup is answered when the slowest member has drained: a shorter limit would

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from worker.budget import Budget, Reservation
-from worker.errors import KafkaSetupError, Stage
+from worker.errors import Failure, KafkaSetupError, Stage
 from worker.health import Health
 from worker.jobs import Outcome, Record
 from worker.kafka.assignment import Assignment
@@ -29,31 +29,41 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaDoor"]
 
-Answer = Callable[[Record, Reservation], Awaitable[tuple[Outcome, Sequence[Outgoing]]]]
-
 log = structlog.get_logger(__name__)
 
 
+class Answers(Protocol):
+    """What becomes of records. Nothing here raises for what is wrong with a record."""
+
+    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
+        """A record's outcome, and the messages that tell of it."""
+        ...
+
+    def refuse(self, record: Record) -> tuple[Outcome, Sequence[Outgoing]]:
+        """The same for a record whose answer no reduction made small enough for its topic."""
+        ...
+
+    def delivered(self, record: Record, outcome: Outcome) -> None:
+        """Told of every record whose messages are acknowledged."""
+        ...
+
+
 class KafkaDoor:
-    """Takes jobs from the jobs topic and delivers what `answer` makes of them, at least once.
+    """Takes jobs from the jobs topic and delivers what `answers` makes of them, at least once.
 
     Args:
-        answer: what becomes of a record, and the messages that tell of it; it never raises for what
-            is wrong with the record.
-        delivered: told of every record whose messages are acknowledged.
+        answers: makes them, and is told when they are delivered.
     """
 
     def __init__(
         self,
         settings: Settings,
-        answer: Answer,
-        delivered: Callable[[Record, Outcome], None],
+        answers: Answers,
         health: Health,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._answer = answer
-        self._delivered = delivered
+        self._answers = answers
         self._health = health
         self._metrics = metrics
         self._assignment = Assignment()
@@ -173,11 +183,18 @@ class KafkaDoor:
             self._publisher = None
 
     async def _handle(self, record: Record, held: Reservation) -> None:
-        outcome, messages = await self._answer(record, held)
+        outcome, messages = await self._answers.answer(record, held)
         assert self._publisher is not None
         with self._metrics.time_stage(Stage.PUBLISH):
-            await self._publisher.publish(messages)
-        self._delivered(record, outcome)
+            try:
+                await self._publisher.publish(messages)
+            except MessageSizeTooLargeError:
+                # Many categories, say. A failure that has no room is a defect of the topics.
+                if isinstance(outcome, Failure):
+                    raise
+                outcome, messages = self._answers.refuse(record)
+                await self._publisher.publish(messages)
+        self._answers.delivered(record, outcome)
 
     def _fail(self, error: BaseException) -> None:
         if not self._defect.done():

@@ -150,6 +150,9 @@ class KafkaSettings(Group):
     commit_interval: Seconds = Field(
         1.0, description="Time between commits; what a crash can deliver again."
     )
+    metadata_max_age: Seconds = Field(
+        30.0, description="Time after which new partitions of the jobs topic are noticed."
+    )
     request_timeout: Seconds = Field(30.0, description="Time to wait for a broker's answer.")
     fetch_max_bytes: MessageBytes = Field(
         32 * MiB, description="Most bytes that one fetch returns from one broker."

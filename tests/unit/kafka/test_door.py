@@ -31,11 +31,11 @@ class Door:
         self.health = Health(BOUND, self.metrics)
         self.stop = asyncio.Event()
         self.taken: asyncio.Queue[int] = asyncio.Queue()
-        self.delivered: list[int] = []
+        self.noted: list[int] = []
         self.fail_at: dict[int, Exception] = {}
         self.hold_at: dict[int, asyncio.Event] = {}
         settings = Settings(kafka=kafka, shutdown=ShutdownSettings(deadline=10.0))
-        self.door = KafkaDoor(settings, self._answer, self._note, self.health, self.metrics)
+        self.door = KafkaDoor(settings, self, self.health, self.metrics)
 
     async def start(self) -> asyncio.Task[None]:
         await self.door.connect()
@@ -61,9 +61,7 @@ class Door:
             offset: int | None = await consumer.committed(partition)
             return offset
 
-    async def _answer(
-        self, record: Record, held: Reservation
-    ) -> tuple[Outcome, Sequence[Outgoing]]:
+    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
         self.taken.put_nowait(record.offset)
         if (hold := self.hold_at.get(record.offset)) is not None:
             await hold.wait()
@@ -72,9 +70,12 @@ class Door:
         message = Message(None, b"answer %d" % record.offset, ())
         return DONE, [Outgoing(self.kafka.results_topic, message)]
 
-    def _note(self, record: Record, outcome: Outcome) -> None:
+    def refuse(self, record: Record) -> tuple[Outcome, Sequence[Outgoing]]:
+        raise AssertionError(f"{record.id} had room")
+
+    def delivered(self, record: Record, outcome: Outcome) -> None:
         assert outcome is DONE
-        self.delivered.append(record.offset)
+        self.noted.append(record.offset)
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ async def test_jobs_are_answered_committed_and_noted(door: Door, fill: Fill, rea
     door.stop.set()
     await ends(running)
     assert {result.value for result in results} == {b"answer 0", b"answer 1", b"answer 2"}
-    assert sorted(door.delivered) == [0, 1, 2]
+    assert sorted(door.noted) == [0, 1, 2]
     assert await door.committed() == 3
     count = door.metrics.registry.get_sample_value(
         "classify_stage_duration_seconds_count", {"stage": "publish"}

@@ -10,9 +10,9 @@ from worker.messages import (
     Message,
     dead_letter_message,
     result_message,
+    without_copies,
     without_origin,
     without_picture,
-    without_result,
     without_value,
 )
 
@@ -22,7 +22,7 @@ SMALL = 8 * 1024
 HEADERS: Headers = [("x" * 100 + str(number), b"y" * 4000) for number in range(64)]
 RECORD = Record("jobs", 3, 42, 0, b"k" * 1_000_000, b"v" * 1_000_000, HEADERS)
 JOB_ID = "j" * 512
-MANY = Success(tuple(Category(n, "a label", 0.0) for n in range(20_000)), b"picture")
+FEW = Success(tuple(Category(n, "a label", 0.0) for n in range(5)), b"p" * 1_000_000)
 FAILURE = Failure(Reason.NOT_FOUND, "m" * 5000, Stage.FETCH, 4)
 
 
@@ -30,14 +30,14 @@ def result_of(outcome: Outcome) -> Message:
     return result_message(RECORD, JOB_ID, outcome, "model", "sha256:0")
 
 
-def test_a_result_that_has_no_room_becomes_a_small_failure_that_names_its_job() -> None:
-    message = without_result(without_picture(result_of(MANY)))
+def test_a_result_without_room_keeps_its_categories_and_its_name() -> None:
+    message = without_copies(without_picture(result_of(FEW)))
     assert message.size < SMALL
     body = orjson.loads(message.value or b"")
     assert (body["id"], body["jobId"]) == ("jobs-3-42", "j" * 512)
-    assert body["errorCode"] == 413
-    assert "topK" in body["errorMsg"]
-    assert "result" not in body
+    assert (body["errorCode"], len(body["result"]["categories"])) == (0, 5)
+    assert body["result"]["imageOmitted"] is True
+    assert message.key is None
     assert dict(message.headers) == {
         "content-type": b"application/json",
         "result-id": b"jobs-3-42",
@@ -49,7 +49,7 @@ def test_a_result_that_has_no_room_becomes_a_small_failure_that_names_its_job() 
 
 def test_a_failure_that_has_no_room_stays_the_failure_that_it_is() -> None:
     whole = result_of(FAILURE)
-    message = without_result(whole)
+    message = without_copies(whole)
     assert whole.size > 1_000_000
     assert message.size < SMALL
     assert message.value == whole.value

@@ -1,0 +1,51 @@
+"""What operators do to a jobs topic while workers run: it grows, or is made anew."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.integration.conftest import MakeWorker
+from tests.integration.harness import BOUND, Traffic
+from tests.integration.images import job, noise_jpeg
+from worker.demo.broker import KafkaBroker
+
+JOB = job(noise_jpeg(0), visualize=False)
+SOON = {"WORKER_KAFKA__METADATA_MAX_AGE": "0.5"}
+
+
+async def test_jobs_in_new_partitions_are_answered(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    await traffic.create_topics(partitions=1)
+    worker = make_worker(broker.bootstrap_servers, traffic.names, **SOON).start()
+    await asyncio.to_thread(worker.wait_until_ready)
+    await traffic.grow(partitions=3)
+    ids = [await traffic.send(JOB, partition=number) for number in range(3)]
+    results = await traffic.results(ids)
+    assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}
+    assert worker.value("classify_assigned_partitions") == 3
+
+
+async def test_jobs_of_a_topic_that_is_made_anew_are_answered(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    names = traffic.names
+    await traffic.create_topics(partitions=1)
+    worker = make_worker(broker.bootstrap_servers, names, **SOON).start()
+    await asyncio.to_thread(worker.wait_until_ready)
+    old = await traffic.send_all([JOB] * 3)
+    await traffic.results(old)
+    await traffic.wait_until_committed({0: 3})
+    await traffic.admin.delete_topics([names.jobs])
+    assigned = "classify_assigned_partitions"
+    await asyncio.to_thread(worker.wait_for_value, assigned, lambda n: n == 0)
+    await traffic.create_topic(names.jobs, partitions=2)
+    await traffic.learn(partitions=2)
+    await asyncio.to_thread(worker.wait_for_value, assigned, lambda n: n == 2)
+    # Offsets begin again, and so do the results' ids: they are counted.
+    ids = [await traffic.send(JOB, partition=number) for number in (0, 0, 1)]
+    assert ids[:2] == old[:2]
+    async with asyncio.timeout(BOUND):
+        await traffic.wait_until_committed({0: 2, 1: 1})
+    answers = await traffic.all_results()
+    assert [len(answers[record_id]) for record_id in (*old, ids[2])] == [2, 2, 1, 1]
