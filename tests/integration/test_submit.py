@@ -145,13 +145,15 @@ def test_lines_of_standard_input(served: Command, photos: dict[str, Photograph])
     assert "line 3: the line is not JSON" in ended.err
 
 
-def test_a_file_that_is_larger_than_the_topic_takes(served: Command, tmp_path: Path) -> None:
+def test_files_of_a_size_that_no_job_may_have(served: Command, tmp_path: Path) -> None:
     # Each limit has an end of its own: before it is read whole, and when it is sent.
-    huge, large = tmp_path / "huge.jpg", tmp_path / "large.jpg"
+    huge, large, empty = (tmp_path / f"{name}.jpg" for name in ("huge", "large", "empty"))
     huge.write_bytes(bytes(400_000))
     large.write_bytes(bytes(250_000))
-    ended = served("--set", "publish.max_request_bytes=300000", str(huge), str(large))
+    empty.touch()
+    ended = served("--set", "publish.max_request_bytes=300000", str(huge), str(large), str(empty))
     assert ended.status == 1
+    assert ended.answers[str(empty)]["errorMsg"] == "the file is empty"
     assert "more than the 300000 bytes" in ended.answers[str(huge)]["errorMsg"]
     assert "takes 300000 at most" in ended.answers[str(large)]["errorMsg"]
 

@@ -119,6 +119,8 @@ class AnswerReport:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+        if not self.taken and error is None:
+            self._note("nothing was submitted: the sources name no image")
         if self.taken > self.ended:
             self._note(f"{self.taken - self.ended} of {self.taken} jobs were not waited for")
         if self.failed and self.ended > 1:

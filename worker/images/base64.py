@@ -21,6 +21,7 @@ MAX_PERCENT_ENCODED = 2**20
 _SCHEME = "data:"
 _MAX_HEADER = 1024
 _URL_SAFE = str.maketrans("-_", "+/")
+_NOT_BLANK = re.compile(r"\S")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_=\r\n-]|\r(?!\n)")
 _NOT_PADDING = re.compile(r"[^=\r\n]")
 _NOT_PERCENT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^\x21-\x7e]")
@@ -56,6 +57,8 @@ def _decode_data_uri(text: str, start: int, max_bytes: int) -> bytes:
     payload = comma + 1
     parameters = text[start:comma].lower().split(";")[1:]
     if "base64" in (parameter.strip() for parameter in parameters):
+        begin = _NOT_BLANK.search(text, payload)
+        payload = len(text) if begin is None else begin.start()
         return _decode_base64(text, payload, max_bytes, escapes=True)
     return _decode_percent(text, payload, max_bytes)
 

@@ -147,6 +147,8 @@ class Submission:
     def _read(self, path: Path) -> bytes:
         most = self._client.max_bytes
         image = read_file(path, most)
+        if not image:
+            raise JobError(Reason.NOT_AN_IMAGE, "the file is empty")
         if len(image) > most:
             raise JobError(
                 Reason.TOO_LARGE, f"the file has more than the {most} bytes that the topic takes"

@@ -81,3 +81,11 @@ def test_jobs_that_were_not_waited_for_are_counted() -> None:
     _, err, failed = report(AnswerFormat.JSON, GOOD, taken=3)
     assert err == "classify-worker: 2 of 3 jobs were not waited for\n"
     assert failed == 0
+
+
+def test_that_there_was_nothing_to_submit_is_told() -> None:
+    assert report(None) == (
+        "",
+        "classify-worker: nothing was submitted: the sources name no image\n",
+        0,
+    )

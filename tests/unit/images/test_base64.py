@@ -50,7 +50,7 @@ def percent(text: str) -> str:
             id="parameters and capitals",
         ),
         pytest.param(
-            lambda data: f"data:image/png;base64,\n{wrapped(data)}", id="wrapped data URI"
+            lambda data: f"data:image/png;base64, \n{wrapped(data)}", id="wrapped data URI"
         ),
         pytest.param(
             lambda data: (
