@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.settings import DecodeSettings
 
-__all__ = ["check_bytes", "decode"]
+__all__ = ["check_bytes", "check_size", "decode"]
 
 # libjpeg's warnings about odd headers and stray bytes, which leave every pixel as it was.
 _HARMLESS = (
@@ -47,7 +47,7 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
     """
     check_bytes(data, limits)
     header = read_header(data)
-    _check_size(header, limits)
+    check_size("the image", header.width, header.height, limits)
     if header.format is ImageFormat.JPEG:
         return _decode_jpeg(data, header)
     if header.format is ImageFormat.PNG:
@@ -73,15 +73,23 @@ def check_bytes(data: bytes, limits: DecodeSettings) -> None:
         )
 
 
-def _check_size(header: Header, limits: DecodeSettings) -> None:
-    size = f"the image is {header.width}x{header.height} pixels"
-    if max(header.width, header.height) > limits.max_side:
+def check_size(what: str, width: int, height: int, limits: DecodeSettings) -> None:
+    """Refuse what has too many pixels.
+
+    Args:
+        what: begins the message.
+
+    Raises:
+        JobError: `TOO_MANY_PIXELS`.
+    """
+    size = f"{what} is {width}x{height} pixels"
+    if max(width, height) > limits.max_side:
         raise JobError(
             Reason.TOO_MANY_PIXELS,
             f"{size}; its longest side may be {limits.max_side}: scale it down",
         )
     most = min(limits.max_pixels, CODEC_MAX_PIXELS)
-    if header.width * header.height > most:
+    if width * height > most:
         raise JobError(
             Reason.TOO_MANY_PIXELS, f"{size}; at most {most} in all are accepted: scale it down"
         )

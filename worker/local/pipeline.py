@@ -73,7 +73,8 @@ class ImageClassificationPipeline:
         settings = load().settings
         cache = settings.model_cache or models_directory()
         self.spec: ModelSpec = load_model_spec(obtain(config.model, cache, settings.zoo, announce))
-        self._reader = Reader(Transform(self.spec.resize, self.spec.crop), DecodeSettings())
+        self._limits = DecodeSettings()
+        self._reader = Reader(Transform(self.spec.resize, self.spec.crop), self._limits)
         self._runner = make_runner(
             self.spec, placements, use_hpip=config.use_hpip, batch_size=config.batch_size
         )
@@ -163,7 +164,7 @@ class ImageClassificationPipeline:
 
     def _predict(self, given: object, size: int, count: int) -> ResultsAndFailures:
         ahead = 0 if isinstance(given, Iterator) else max(1, self._threads // size)
-        sources = split_pages(find_sources(given), self._reader.load)
+        sources = split_pages(find_sources(given), self._reader.load, self._limits)
         batches = read_batches(sources, self._reader, self._executor, size, ahead)
         for batch in batches:
             yield from self._classify(batch, count)

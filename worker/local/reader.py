@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,7 @@ from worker.jobs import Prepared, RawImage, UrlImage
 from worker.local.inputs import Source
 from worker.settings import DecodeSettings, FetchSettings
 
-__all__ = ["LOCAL_FETCH", "Reader", "read_batches", "read_file"]
+__all__ = ["LOCAL_FETCH", "Reader", "file_errors", "read_batches", "read_file"]
 
 Read = tuple[Source, Prepared | JobError]
 
@@ -116,13 +117,20 @@ def read_file(path: Path, most: int) -> bytes:
     Raises:
         JobError: it cannot be read; the message says why.
     """
+    with file_errors(), path.open("rb") as file:
+        return file.read(most + 1)
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """What goes wrong with opening and reading a file, as a JobError that says why."""
     try:
-        with path.open("rb") as file:
-            return file.read(most + 1)
+        yield
     except FileNotFoundError as error:
         raise JobError(Reason.NOT_FOUND, "there is no such file") from error
     except OSError as error:
-        raise JobError(Reason.NOT_FOUND, f"the file cannot be read: {error.strerror}") from error
+        why = error.strerror or error
+        raise JobError(Reason.NOT_FOUND, f"the file cannot be read: {why}") from error
     except ValueError as error:
         raise JobError(Reason.NOT_FOUND, f"no file can have this name: {error}") from error
 

@@ -28,7 +28,7 @@ class ClassificationResult(dict[str, Any]):
 
     Keys:
         input_path: the path or URL as it was given; None for arrays and bytes.
-        page_index: number of the page in a TIFF file, from 0 up; None for all others.
+        page_index: number of the page in a TIFF or PDF file, from 0 up; None for all others.
         input_img: the image, `[H, W, 3] uint8` RGB; neither printed nor saved as JSON.
         class_ids: `[K] int32`.
         scores: `[K] float32`, 0 to 1, rounded to five digits.

@@ -36,7 +36,7 @@ def reader() -> Reader:
 
 
 def split(reader: Reader, *sources: Source) -> list[Source]:
-    return list(split_pages(sources, reader.load))
+    return list(split_pages(sources, reader.load, DecodeSettings()))
 
 
 def greys(reader: Reader, sources: list[Source]) -> list[int]:
@@ -119,7 +119,7 @@ def test_no_file_is_read_before_its_turn(reader: Reader, tmp_path: Path) -> None
             yield Source(str(path), path)
         raise AssertionError("read too far")
 
-    found = split_pages(sources(), reader.load)
+    found = split_pages(sources(), reader.load, DecodeSettings())
     assert [next(found).input_path for _ in range(2)] == [
         str(tmp_path / "0.tiff"),
         str(tmp_path / "1.tiff"),
