@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from worker.budget import Reservation
 from worker.errors import SettingsError
 from worker.health import Health
+from worker.http.classify import Classify
 from worker.http.server import HttpServer
+from worker.jobs import Job, Outcome
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 
 LOOPBACK = HttpSettings(host="127.0.0.1", port=0)
+
+
+async def never_asked(job: Job, held: Reservation) -> Outcome:
+    """The pipeline of a service that gets no valid request."""
+    raise AssertionError(job)
 
 
 class Service:
@@ -124,6 +133,42 @@ async def test_a_head_that_comes_in_drops_has_no_more_time(
 
     # A drop that crosses the end on its way is answered with a reset.
     assert isinstance(end.exception(), ConnectionResetError) or end.result() == b""
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("turns", range(6))
+def test_a_body_that_breaks_while_its_request_begins(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        said = runner.run(answer_to_a_broken_body(turns))
+
+    assert said.count(b" 400 Bad Request\r\n") == said.count(b'"logId"') == 1
+
+
+async def answer_to_a_broken_body(turns: int) -> bytes:
+    """All that a server says to a body that breaks after so many turns of the event loop.
+
+    Server and client take turns in one loop: each number of them is another moment.
+    """
+    metrics = Metrics()
+    classify = Classify(LOOPBACK, 1 << 20, metrics)
+    classify.open(never_asked)
+    server = HttpServer(LOOPBACK, Health(10.0, metrics), metrics, classify)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"POST /image-classification HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    writer.write(b"zz\r\n")
+    # Far below http.read_timeout, which would end it too.
+    said = await asyncio.wait_for(reader.read(), LOOPBACK.read_timeout / 2)
+    writer.close()
+    await server.stop()
+    return said
 
 
 async def test_a_port_in_use_is_an_error_that_names_the_settings(service: Service) -> None:

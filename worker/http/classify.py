@@ -149,8 +149,6 @@ class Classify:
                 f"the request body did not arrive within {self._settings.read_timeout:g} s",
             ) from error
         except web.RequestPayloadError as error:
-            # Else aiohttp reads on before it closes the connection, and logs that it cannot.
-            request.content.feed_eof()
             raise JobError(
                 Reason.NOT_JSON,
                 "the request body cannot be read; check its chunks and its length",

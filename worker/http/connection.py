@@ -57,6 +57,13 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take bytes; a body that they break ends with an error at once."""
         super().data_received(data)
+        self.end_broken_body()
+
+    def end_broken_body(self) -> None:
+        """Tell the request under way when what follows its head cannot be its body.
+
+        To be called with each request, too: the error may be there before its handler is.
+        """
         # aiohttp's compiled parser queues an error behind the request whose body it could not
         # read, and leaves that request waiting for more. Nothing else can follow an unfinished
         # body. There is no public way to see this; without these attributes the request would
@@ -64,8 +71,10 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest | None = getattr(self, "_current_request", None)
         if request is not None and getattr(self, "_messages", None):
             body = request.content
-            if not body.is_eof() and body.exception() is None:
+            if not body.is_eof():
                 body.set_exception(web.RequestPayloadError("the body's framing is broken"))
+                # Else aiohttp would read on before it closes, and log an error of its own.
+                body.feed_eof()
                 # One request, one answer: what is queued would get a second one.
                 self.close()
 

@@ -112,6 +112,9 @@ class HttpServer:
     async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
         """What the server itself refuses, and what nobody foresaw, in the service's shape."""
         headers = {}
+        connection = request.protocol
+        assert isinstance(connection, Connection), "the listener makes no others"
+        connection.end_broken_body()
         try:
             response = await handler(request)
         except web.HTTPMethodNotAllowed as error:
