@@ -21,7 +21,10 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
             "--input",
             "-i",
             metavar="FILE|URL|DIR|GLOB",
-            help="What to classify; repeat for more. Directories are searched for images.",
+            help=(
+                "What to classify; repeat for more. Directories are searched for images; TIFF and "
+                "PDF files are classified page by page."
+            ),
         ),
     ],
     pipeline: Annotated[
