@@ -119,8 +119,9 @@ class ImageClassificationPipeline:
         Args:
             input: an array (`uint8`; `[H, W, 3]` BGR, `[H, W, 4]` BGRA or `[H, W]` grey), a path, a
                 URL, a glob pattern, a directory, encoded bytes, `{"img": any of these}`, or an
-                iterable of these. Each page of a TIFF or PDF file is an image. An iterator is read as far as each batch needs; of other inputs
-                the next batch is read while one is computed.
+                iterable of these. Each page of a TIFF or PDF file is an image. An iterator is read
+                as far as each batch needs; of other inputs the next batch is read while one is
+                computed.
             batch_size: images that the network computes at once, per device; the pipeline's own
                 when None.
             topk: categories per result; None or 0 is the pipeline's own, and more than there are
