@@ -157,18 +157,19 @@ async def answer_to_a_broken_body(turns: int) -> bytes:
     server = HttpServer(LOOPBACK, Health(10.0, metrics), metrics, classify)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(
-        b"POST /image-classification HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n"
-    )
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    writer.write(b"zz\r\n")
-    # Far below http.read_timeout, which would end it too.
-    said = await asyncio.wait_for(reader.read(), LOOPBACK.read_timeout / 2)
-    writer.close()
-    await server.stop()
-    return said
+    try:
+        writer.write(
+            b"POST /image-classification HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writer.write(b"zz\r\n")
+        # Far below http.read_timeout, which would end it too.
+        return await asyncio.wait_for(reader.read(), LOOPBACK.read_timeout / 3)
+    finally:
+        writer.close()
+        await server.stop()
 
 
 async def test_a_port_in_use_is_an_error_that_names_the_settings(service: Service) -> None:
