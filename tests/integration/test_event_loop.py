@@ -23,7 +23,9 @@ from worker.settings import BatchingSettings, PredictorSettings
 TICK = 0.001
 LIMIT = 0.050
 BATCH_SECONDS = 1.0
-TRIES = 3
+TRIES = 10
+"""A virtual machine that its host holds up stalls everything in it, now and then; a predictor that
+holds the GIL stalls the loop in every batch, and for as long as it takes."""
 
 WAITED = Path("/proc/thread-self/schedstat")
 """Of this thread: nanoseconds on a core, nanoseconds of waiting for one, turns (Linux)."""
@@ -117,6 +119,8 @@ async def test_the_loop_never_stalls_while_a_batch_of_a_second_runs(
             assert _value(metrics, "classify_batch_size_images_count") == batches + 1
             assert seconds >= BATCH_SECONDS
             stalls.append(ticker.worst)
+            if ticker.worst < LIMIT:
+                break
         assert min(stalls) < LIMIT, stalls
     finally:
         await pool.stop()
