@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from worker.failpoints import Failpoints
 from worker.model import ModelSpec
 
-__all__ = ["Loaded", "Ran", "Run", "SharedBatch", "Start", "anonymous_file"]
+__all__ = ["Loaded", "Ran", "Run", "SharedBatch", "Start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,3 @@ class SharedBatch:
         self.scores: npt.NDArray[np.float32] = np.frombuffer(
             self._map, np.float32, capacity * classes, start
         ).reshape(capacity, classes)
-
-
-def anonymous_file() -> int:
-    """The descriptor of a file without a name; the caller closes it."""
-    if hasattr(os, "memfd_create"):
-        # In memory, and not bounded by a container's small /dev/shm.
-        return os.memfd_create("batch")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

@@ -6,23 +6,21 @@ Waiting for the process releases the GIL, so the event loop goes on while a batc
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.child_process import anonymous_file, end_process, start_module
 from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
 from worker.failpoints import Failpoints
-from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start, anonymous_file
+from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
 
 __all__ = ["Slot"]
@@ -110,22 +108,16 @@ class Slot:
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
-            with _stop_signals_blocked():
-                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
-                    [
-                        sys.executable,
-                        "-m",
-                        "worker.inference.process",
-                        *map(str, (os.getpid(), theirs.fileno(), memory)),
-                    ],
-                    pass_fds=(theirs.fileno(), memory),
-                    stdin=subprocess.DEVNULL,
-                    # Paddle prints there when it crashes; a command's output must stay readable.
-                    stdout=STDERR,
-                    env=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
-                )
+            self._process = start_module(
+                "worker.inference.process",
+                (os.getpid(), theirs.fileno(), memory),
+                (theirs.fileno(), memory),
+                # Paddle prints there when it crashes; a command's output must stay readable.
+                output=STDERR,
+                environ=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+            )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
-            self._finalizer = weakref.finalize(self, _kill, self._process)
+            self._finalizer = weakref.finalize(self, end_process, self._process)
             theirs.close()
             self._connection = Connection(ours.detach())
             if self._interrupted:
@@ -207,23 +199,3 @@ class Slot:
             return "its socket closed"
         self.kill()
         return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-@contextmanager
-def _stop_signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM in this thread, and so for ever in the process that it starts.
-
-    A terminal's Ctrl-C and a service manager's SIGTERM go to all processes of the worker, but it is
-    the worker that decides when the last batch is done. Ignoring them in the process would not do:
-    Paddle installs handlers of its own.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
