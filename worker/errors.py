@@ -14,6 +14,7 @@ __all__ = [
     "Failure",
     "JobError",
     "KafkaSetupError",
+    "MissingLibraryError",
     "ModelError",
     "PredictorCrashedError",
     "PredictorError",
@@ -103,6 +104,7 @@ class WorkerError(Exception):
     ├── JobError                  one job is at fault; becomes a `Failure`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
+    ├── MissingLibraryError       a package needs a library that this system does not have
     ├── ModelError                a model directory is missing, damaged or not supported
     └── PredictorError            the predictor raised an error for a batch
         ├── PredictorCrashedError its process died
@@ -138,6 +140,10 @@ class SettingsError(WorkerError):
 
 class KafkaSetupError(WorkerError):
     """Kafka cannot be used as configured; the message names the topic or address and the remedy."""
+
+
+class MissingLibraryError(WorkerError, ImportError):
+    """A package cannot be loaded on this system; the message names what is missing and remedies."""
 
 
 class ModelError(WorkerError):

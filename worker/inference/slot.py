@@ -5,14 +5,14 @@ Waiting for the process releases the GIL, so the event loop goes on while a batc
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -24,10 +24,10 @@ from worker.errors import ModelError, PredictorCrashedError, PredictorError, Pre
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start, anonymous_file
 from worker.model import ModelSpec
+from worker.runtime.children import module_command
+from worker.runtime.native_output import NativeOutput
 
 __all__ = ["Slot"]
-
-STDERR = 2
 
 REAP_TIMEOUT = 2.0
 """Seconds until a process whose socket has closed must have ended."""
@@ -66,6 +66,7 @@ class Slot:
         self._timeout = timeout
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._output: NativeOutput | None = None
         self._connection: Connection | None = None
         self._shared: SharedBatch | None = None
         self._finalizer: weakref.finalize[..., Slot] | None = None
@@ -111,18 +112,13 @@ class Slot:
         memory = anonymous_file()
         try:
             with _stop_signals_blocked():
-                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
-                    [
-                        sys.executable,
-                        "-m",
+                self._process, self._output = _spawn(
+                    module_command(
                         "worker.inference.process",
                         *map(str, (os.getpid(), theirs.fileno(), memory)),
-                    ],
-                    pass_fds=(theirs.fileno(), memory),
-                    stdin=subprocess.DEVNULL,
-                    # Paddle prints there when it crashes; a command's output must stay readable.
-                    stdout=STDERR,
-                    env=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+                    ),
+                    (theirs.fileno(), memory),
+                    os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
                 )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, _kill, self._process)
@@ -178,7 +174,10 @@ class Slot:
             self._connection.close()
         if self._finalizer is not None:
             self._finalizer()
-        self._process = self._connection = self._shared = self._finalizer = None
+        if self._output is not None:
+            # What it said before it ended, which tells why.
+            self._output.join(REAP_TIMEOUT)
+        self._process = self._connection = self._shared = self._finalizer = self._output = None
 
     def _ask(self, message: Start | Run, timeout: float) -> object:
         """Send one message and wait for its answer; a process that gives none is killed."""
@@ -209,15 +208,49 @@ class Slot:
         return f"signal {-code}" if code < 0 else f"exit status {code}"
 
 
+def _spawn(
+    command: Sequence[str], descriptors: Sequence[int], environ: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], NativeOutput]:
+    """Start a process with these descriptors, whose output is logged.
+
+    Raises:
+        OSError: the system has no room for another process.
+    """
+    printed, stdout = os.pipe()
+    complained, stderr = os.pipe()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
+            command,
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            # Paddle prints on both, and its stack when it crashes; a command's output must stay
+            # readable.
+            stdout=stdout,
+            stderr=stderr,
+            env=environ,
+        )
+    except BaseException:
+        os.close(printed)
+        os.close(complained)
+        raise
+    finally:
+        os.close(stdout)
+        os.close(stderr)
+    levels = {printed: logging.INFO, complained: logging.WARNING}
+    return process, NativeOutput("native.predictor", levels, {"pid": process.pid})
+
+
 @contextmanager
 def _stop_signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM in this thread, and so for ever in the process that it starts.
+    """Block the signals that stop a worker in this thread, and so for ever in what it starts.
 
     A terminal's Ctrl-C and a service manager's SIGTERM go to all processes of the worker, but it is
     the worker that decides when the last batch is done. Ignoring them in the process would not do:
     Paddle installs handlers of its own.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    )
     try:
         yield
     finally:
