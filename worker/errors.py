@@ -14,7 +14,6 @@ __all__ = [
     "Failure",
     "JobError",
     "KafkaSetupError",
-    "MissingLibraryError",
     "ModelError",
     "PredictorCrashedError",
     "PredictorError",
@@ -22,6 +21,7 @@ __all__ = [
     "Reason",
     "SettingsError",
     "Stage",
+    "UnfitSystemError",
     "WorkerError",
 ]
 
@@ -104,11 +104,11 @@ class WorkerError(Exception):
     ├── JobError                  one job is at fault; becomes a `Failure`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
-    ├── MissingLibraryError       a package needs a library that this system does not have
     ├── ModelError                a model directory is missing, damaged or not supported
-    └── PredictorError            the predictor raised an error for a batch
-        ├── PredictorCrashedError its process died
-        └── PredictorTimeoutError it did not answer in time and was killed
+    ├── PredictorError            the predictor raised an error for a batch
+    │   ├── PredictorCrashedError its process died
+    │   └── PredictorTimeoutError it did not answer in time and was killed
+    └── UnfitSystemError          a package needs what this system does not have
     """
 
 
@@ -142,10 +142,6 @@ class KafkaSetupError(WorkerError):
     """Kafka cannot be used as configured; the message names the topic or address and the remedy."""
 
 
-class MissingLibraryError(WorkerError, ImportError):
-    """A package cannot be loaded on this system; the message names what is missing and remedies."""
-
-
 class ModelError(WorkerError):
     """A model cannot be loaded; the message names the file and what is wrong with it."""
 
@@ -160,3 +156,7 @@ class PredictorCrashedError(PredictorError):
 
 class PredictorTimeoutError(PredictorError):
     """The predictor did not answer within `predictor.timeout` and was killed."""
+
+
+class UnfitSystemError(WorkerError, ImportError):
+    """A package cannot be loaded on this system; the message names what is missing and remedies."""

@@ -16,10 +16,10 @@ from worker.cli.run import run, serve
 from worker.cli.submit import submit
 from worker.errors import (
     KafkaSetupError,
-    MissingLibraryError,
     ModelError,
     PredictorError,
     SettingsError,
+    UnfitSystemError,
     WorkerError,
 )
 from worker.logs import say
@@ -53,7 +53,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
         app(obj=signals)
     except SettingsError as error:
         _die(error, EXIT_USAGE)
-    except (KafkaSetupError, MissingLibraryError, ModelError, PredictorError) as error:
+    except (KafkaSetupError, UnfitSystemError, ModelError, PredictorError) as error:
         _die(error, EXIT_UNAVAILABLE)
     except WorkerError as error:
         _die(error, EXIT_FAILED)

@@ -15,7 +15,7 @@ import sys
 import time
 from multiprocessing.connection import Connection
 
-from worker.errors import MissingLibraryError, ModelError
+from worker.errors import ModelError, UnfitSystemError
 from worker.inference.predictor import Predictor, load_predictor
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 
@@ -45,7 +45,7 @@ def serve(connection: Connection, memory: int) -> None:
     start: Start = connection.recv()
     try:
         predictor = load_predictor(start.spec, start.device, start.threads)
-    except (MissingLibraryError, ModelError) as error:
+    except (UnfitSystemError, ModelError) as error:
         connection.send(str(error))
         return
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)

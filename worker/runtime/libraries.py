@@ -1,13 +1,13 @@
-"""Packages that need libraries of the system: a sentence instead of a traceback without those."""
+"""Packages that need something of the system: a sentence instead of a traceback without it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worker.errors import MissingLibraryError
+from worker.errors import UnfitSystemError
 
-__all__ = ["OPENCV_REMEDY", "PADDLE_REMEDY", "importing"]
+__all__ = ["DIRECTORY_REMEDY", "OPENCV_REMEDY", "PADDLE_REMEDY", "importing"]
 
 OPENCV_REMEDY = (
     "install the system libraries of a desktop (on Debian and Ubuntu: apt-get install libgl1 "
@@ -17,26 +17,34 @@ OPENCV_REMEDY = (
 )
 
 PADDLE_REMEDY = (
-    "install the system library of OpenMP (on Debian and Ubuntu: apt-get install libgomp1), or the "
-    "package anew if it is the package that is missing or damaged: pip install --force-reinstall "
-    "paddlepaddle"
+    "install the system library of OpenMP (on Debian and Ubuntu: apt-get install libgomp1), or, if "
+    "that is there, the package anew: pip install --force-reinstall paddlepaddle"
 )
+
+DIRECTORY_REMEDY = "mount a writable directory at /tmp, or name one in TMPDIR"
 
 
 @contextmanager
 def importing(package: str, remedy: str) -> Iterator[None]:
     """Say what to do where the imports within fail.
 
+    Args:
+        remedy: where a library, or the package itself, is missing.
+
     Raises:
-        MissingLibraryError: in place of `ImportError`; it names the library and the remedy.
+        UnfitSystemError: in place of `ImportError` and `OSError`, a directory that the package
+            cannot write; it names what is missing and the remedy.
     """
     try:
         yield
-    except MissingLibraryError:
+    except UnfitSystemError:
         raise
     except ImportError as error:
-        raise MissingLibraryError(
-            f"{package} cannot be loaded ({_fact(error)}): {remedy}"
+        raise UnfitSystemError(f"{package} cannot be loaded ({_fact(error)}): {remedy}") from error
+    except OSError as error:
+        raise UnfitSystemError(
+            f"{package} cannot be loaded without a directory that it can write "
+            f"({error.strerror or error}): {DIRECTORY_REMEDY}"
         ) from error
 
 

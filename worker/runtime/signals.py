@@ -40,7 +40,8 @@ class StopSignals:
 
     def _listen(self) -> None:
         while True:
-            self.handler(signal.Signals(signal.sigwait(self._numbers)))
+            number = signal.Signals(signal.sigwait(self._numbers))
+            self.handler(number)
 
 
 class Watchdog:

@@ -93,7 +93,7 @@ def import_paddle(device: str) -> ModuleType:
     whom it was.
 
     Raises:
-        MissingLibraryError: it cannot be loaded on this system.
+        UnfitSystemError: it cannot be loaded on this system.
     """
     # 2 leaves errors, without a line per operator pass.
     os.environ.setdefault("GLOG_minloglevel", "2")
