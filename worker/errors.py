@@ -21,6 +21,7 @@ __all__ = [
     "Reason",
     "SettingsError",
     "Stage",
+    "UnfitSystemError",
     "WorkerError",
 ]
 
@@ -104,9 +105,10 @@ class WorkerError(Exception):
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
-    └── PredictorError            the predictor raised an error for a batch
-        ├── PredictorCrashedError its process died
-        └── PredictorTimeoutError it did not answer in time and was killed
+    ├── PredictorError            the predictor raised an error for a batch
+    │   ├── PredictorCrashedError its process died
+    │   └── PredictorTimeoutError it did not answer in time and was killed
+    └── UnfitSystemError          a package needs what this system does not have
     """
 
 
@@ -154,3 +156,7 @@ class PredictorCrashedError(PredictorError):
 
 class PredictorTimeoutError(PredictorError):
     """The predictor did not answer within `predictor.timeout` and was killed."""
+
+
+class UnfitSystemError(WorkerError, ImportError):
+    """A package cannot be loaded on this system; the message names what is missing and remedies."""

@@ -11,19 +11,24 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 import orjson
 import structlog
 
+from worker.runtime.line_writer import LineWriter
+
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from worker.settings import LogSettings
 
-__all__ = ["configure"]
+__all__ = ["configure", "count_dropped", "flush", "log_uncaught", "say"]
 
 MAX_VALUE = 500
 """Longest value logged, in characters; a stack trace may have MAX_TRACE, its end counts."""
@@ -32,6 +37,9 @@ MAX_TRACE = 16_000
 MAX_ITEMS = 50
 MAX_DEPTH = 4
 MAX_SEARCHED = 8 * MAX_VALUE
+
+LAST_LINES = 5.0
+"""Seconds, at the end of a process, for lines that wait for a slow reader."""
 
 _REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
@@ -55,7 +63,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 
     Args:
         settings: level and format.
-        stream: where lines go; standard error when None.
+        stream: where lines go, at once; by default standard error, through a queue.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[Processor] = [
@@ -74,18 +82,17 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _name_library_events],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                clean,
-                *_renderers(settings, handler.stream),
-            ],
-        )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _name_library_events],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            clean,
+            *_renderers(settings, stream or sys.stderr),
+        ],
     )
+    handler = _handler(formatter, stream)
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -93,6 +100,110 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         # At debug level they may speak, one level up: their own debug output is endless.
         logging.getLogger(name).setLevel(logging.INFO if level == logging.DEBUG else least)
     logging.captureWarnings(capture=True)
+
+
+def count_dropped(told: Callable[[int], None]) -> None:
+    """Have `told` called with the number of lines dropped, in any thread, as it happens."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _QueueHandler):
+            handler.writer.on_drop = told
+            if handler.writer.dropped:
+                told(handler.writer.dropped)
+
+
+def flush(timeout: float = LAST_LINES) -> None:
+    """Wait until all lines are out, or their reader is seen to have stopped.
+
+    Args:
+        timeout: seconds, in all.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _QueueHandler):
+            handler.writer.flush(timeout)
+
+
+def say(text: str) -> None:
+    """Write a line for people where the log goes, after what is logged so far; never waits long."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _QueueHandler):
+            handler.writer.put(f"{text}\n")
+            handler.writer.flush(LAST_LINES)
+            return
+    sys.stderr.write(f"{text}\n")
+
+
+def log_uncaught() -> None:
+    """From now on, log exceptions that end a thread, or that nobody could be told of."""
+
+    def in_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is not SystemExit:
+            name = "?" if args.thread is None else args.thread.name
+            _log_error("thread_failed", args.exc_type, args.exc_value, args.exc_traceback, name)
+
+    def unraisable(args: sys.UnraisableHookArgs) -> None:
+        _log_error(
+            "exception_ignored",
+            args.exc_type,
+            args.exc_value,
+            args.exc_traceback,
+            args.err_msg or repr(args.object),
+        )
+
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable
+
+
+def _log_error(
+    event: str,
+    kind: type[BaseException],
+    error: BaseException | None,
+    trace: TracebackType | None,
+    where: str,
+) -> None:
+    log = structlog.get_logger(__name__)
+    log.error(event, where=where, exc_info=(kind, error or kind(), trace))
+
+
+class _QueueHandler(logging.Handler):
+    """Formats in the thread that logs, and leaves the writing to `LineWriter`'s."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.writer.put(f"{self.format(record)}\n")
+        except Exception:  # noqa: BLE001 - whatever it is that cannot be shown
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Called at the interpreter's end."""
+        self.writer.flush(LAST_LINES)
+
+
+def _handler(formatter: logging.Formatter, stream: TextIO | None) -> logging.Handler:
+    if stream is None:
+        try:
+            # Not through the stream: its lock, once held for a reader that has stopped, would hold
+            # up the interpreter's end too.
+            return _QueueHandler(LineWriter(sys.stderr.fileno(), _notice(formatter)))
+        except (OSError, AttributeError):
+            stream = sys.stderr  # a stand-in, which is no file
+    return logging.StreamHandler(stream)
+
+
+def _notice(formatter: logging.Formatter) -> Callable[[int], str]:
+    """What stands in the place of lines that were dropped."""
+
+    def make(lines: int) -> str:
+        record = logging.LogRecord(
+            __name__, logging.WARNING, __file__, 0, "log_lines_dropped", None, None
+        )
+        record.lines = lines
+        return f"{formatter.format(record)}\n"
+
+    return make
 
 
 def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

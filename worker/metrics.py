@@ -192,6 +192,11 @@ class Metrics:
             "Longest delay of the event loop in the last seconds.",
             registry=registry,
         )
+        self.log_lines_dropped = Counter(
+            "classify_log_lines_dropped",
+            "Log lines dropped because standard error was not read in time.",
+            registry=registry,
+        )
         self.ready = Gauge(
             "classify_ready", "1 when assigned, warm and not draining, else 0.", registry=registry
         )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from worker import __version__
+from worker import __version__, logs
 from worker.app.answering import Answering
 from worker.app.engine import Engine
 from worker.app.obtaining import obtain_spec
+from worker.app.stopping import Stopper
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
@@ -23,6 +21,7 @@ from worker.http.server import HttpServer
 from worker.inference.placement import available_cores, place
 from worker.kafka.door import KafkaDoor
 from worker.metrics import Metrics
+from worker.runtime.signals import StopSignals
 from worker.settings import Settings
 
 __all__ = ["App"]
@@ -36,15 +35,24 @@ class App:
     Args:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
+        signals: what stops it: in order the first time, at once the second.
 
     Raises:
         SettingsError: the device string is malformed.
     """
 
-    def __init__(self, settings: Settings, failpoints: Failpoints, *, kafka: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        failpoints: Failpoints,
+        *,
+        kafka: bool = True,
+        signals: StopSignals | None = None,
+    ) -> None:
         self._settings = settings
         self._failpoints = failpoints
         self._with_kafka = kafka
+        self._signals = signals
         self._stop = asyncio.Event()
         self._stopped = False
         self._placements = place(
@@ -55,6 +63,7 @@ class App:
         )
         self.metrics = Metrics()
         self.metrics.build.info({"version": __version__})
+        logs.count_dropped(self.metrics.log_lines_dropped.inc)
         # A poll is due every half second, but lasts for as long as a rebalance does.
         limit = max(settings.kafka.max_poll_interval / 2, 2 * settings.kafka.rebalance_timeout)
         self._health = Health(limit, self.metrics, kafka=kafka)
@@ -71,12 +80,19 @@ class App:
             WorkerError: the worker cannot start as configured.
             Exception: a defect that no job is to blame for ended the worker.
         """
-        with self._signals():
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self._background())
-                starting = asyncio.create_task(self._startup(stack), name="startup")
-                if await self._done_before_a_signal(starting):
-                    await self._main_loop(starting.result())
+        if self._signals is not None:
+            self._signals.handler = Stopper(
+                self._begin_to_stop,
+                asyncio.get_running_loop(),
+                self._settings.shutdown.deadline,
+                self._pids,
+                lambda: self._stopped,
+            ).hear
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._background())
+            starting = asyncio.create_task(self._startup(stack), name="startup")
+            if await self._done_before_a_signal(starting):
+                await self._main_loop(starting.result())
         self._stopped = True
 
     async def _startup(self, stack: AsyncExitStack) -> KafkaDoor | None:
@@ -159,41 +175,11 @@ class App:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop the worker in order; a second one at once."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+    def _pids(self) -> Sequence[int]:
+        return self._predictors()
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        if self._stop.is_set():
-            log.warning("stopped_at_once", signal=signal.Signals(number).name)
-            self._end_process(128 + number)
-        log.info(
-            "stopping",
-            signal=signal.Signals(number).name,
-            deadline_seconds=self._settings.shutdown.deadline,
-        )
+    def _begin_to_stop(self, number: signal.Signals) -> None:
+        deadline = self._settings.shutdown.deadline
+        log.info("stopping", signal=number.name, deadline_seconds=deadline)
         self._health.set_draining()
         self._stop.set()
-        # A thread of a library that never returns (a name server's silence, say) would hold the
-        # process beyond its deadline, into the orchestrator's SIGKILL.
-        watchdog = threading.Timer(self._settings.shutdown.deadline, self._overdue)
-        watchdog.daemon = True
-        watchdog.start()
-
-    def _overdue(self) -> None:
-        log.warning("shutdown_deadline_passed", stopped=self._stopped)
-        self._end_process(0 if self._stopped else 1)
-
-    def _end_process(self, status: int) -> None:
-        for pid in self._predictors():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        os._exit(status)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+
+# As in `typing`; see `worker`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -14,18 +15,20 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line and exit.
 
-    A worker is stopped in order at any time, also before it is there to be told: loading the
-    commands alone can take seconds.
+    Signals are provided for before anything else is loaded, which can take seconds: a worker is
+    stopped in order at any time, and Ctrl-C ends any other command without a trace.
     """
-    if sys.argv[1:2] in (["run"], ["serve"]):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _end_process)
-    from worker.cli.commands import run_command_line  # noqa: PLC0415 - see above
+    works = sys.argv[1:2] in (["run"], ["serve"])
+    if not works:
+        from worker.cli.interrupts import end_at_once  # noqa: PLC0415
 
-    run_command_line()
+        end_at_once()
+    from worker.runtime.descriptors import OwnStreams, open_missing  # noqa: PLC0415
+    from worker.runtime.signals import StopSignals  # noqa: PLC0415
 
+    open_missing()
+    signals = StopSignals() if works else None
+    with OwnStreams():
+        from worker.cli.commands import run_command_line  # noqa: PLC0415
 
-def _end_process(_number: int, _frame: FrameType | None) -> None:
-    """For signals before `worker.app` handles them: nothing is begun yet that must be ended."""
-    # Not an exception: raised amid an import, it could end up anywhere.
-    os._exit(0)
+        run_command_line(signals)

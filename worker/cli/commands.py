@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -14,7 +14,18 @@ from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
-from worker.errors import KafkaSetupError, ModelError, PredictorError, SettingsError, WorkerError
+from worker.errors import (
+    KafkaSetupError,
+    ModelError,
+    PredictorError,
+    SettingsError,
+    UnfitSystemError,
+    WorkerError,
+)
+from worker.logs import say
+
+if TYPE_CHECKING:
+    from worker.runtime.signals import StopSignals
 
 __all__ = ["app", "run_command_line"]
 
@@ -22,7 +33,7 @@ app = typer.Typer(
     name="classify-worker",
     help="Image classification on a Kafka stream: jobs in, categories and pictures out.\n\n"
     "Exit codes: 0 done, 1 something failed, 2 wrong usage or settings, "
-    "3 Kafka or the model cannot be used.",
+    "3 Kafka, the model or a library that they need cannot be used.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,13 +43,17 @@ for command in (run, serve, submit, predict, config):
 app.add_typer(models)
 
 
-def run_command_line() -> NoReturn:
-    """Run the command line and exit."""
+def run_command_line(signals: StopSignals | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        signals: what stops a worker; for the commands that are one.
+    """
     try:
-        app()
+        app(obj=signals)
     except SettingsError as error:
         _die(error, EXIT_USAGE)
-    except (KafkaSetupError, ModelError, PredictorError) as error:
+    except (KafkaSetupError, UnfitSystemError, ModelError, PredictorError) as error:
         _die(error, EXIT_UNAVAILABLE)
     except WorkerError as error:
         _die(error, EXIT_FAILED)
@@ -55,5 +70,5 @@ def _root(
 
 
 def _die(error: Exception, status: int) -> NoReturn:
-    typer.echo(f"classify-worker: {error}", err=True)
+    say(f"classify-worker: {error}")
     sys.exit(status)

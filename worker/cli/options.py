@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["EXIT_FAILED", "EXIT_UNAVAILABLE", "EXIT_USAGE", "Config", "Overrides"]
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_UNAVAILABLE",
+    "EXIT_USAGE",
+    "Config",
+    "Overrides",
+]
 
 EXIT_FAILED = 1
 """Something that was asked for failed: a job, an image."""
@@ -16,7 +23,10 @@ EXIT_USAGE = 2
 """The command line or the settings are wrong."""
 
 EXIT_UNAVAILABLE = 3
-"""Kafka or the model cannot be used."""
+"""Kafka, the model or a library that they need cannot be used."""
+
+EXIT_INTERRUPTED = 130
+"""Ended by Ctrl-C: 128 and the signal's number, as shells have it."""
 
 Config = Annotated[
     Path | None,

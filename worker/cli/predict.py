@@ -10,6 +10,8 @@ import typer
 from worker.cli.options import EXIT_FAILED
 from worker.cli.report import Format, Report
 from worker.cli.transfer import Transfer
+from worker.logs import configure
+from worker.settings import LogSettings
 
 __all__ = ["predict"]
 
@@ -80,6 +82,8 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
 
     Example: classify-worker predict --input photos/ --topk 3 --save_path output
     """
+    # Native code's complaints, in one form; its chatter is no news.
+    configure(LogSettings(level="warning", format="console"))
     # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
     from worker.local import FailedInput, ImageClassificationPipeline  # noqa: PLC0415
     from worker.local.config import load_config  # noqa: PLC0415

@@ -8,41 +8,60 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from worker.cli.options import Config, Overrides
+import structlog
+import typer
+
+from worker.cli.options import EXIT_FAILED, Config, Overrides
 from worker.configuration import load
+from worker.errors import WorkerError
 from worker.failpoints import Failpoints
-from worker.logs import configure
+from worker.logs import configure, flush, log_uncaught
+from worker.runtime.signals import StopSignals
 from worker.settings import Settings
 
 __all__ = ["run", "serve"]
 
+log = structlog.get_logger(__name__)
 
-def run(config: Config = None, overrides: Overrides = None) -> None:
+
+def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
     """Work: classify jobs from Kafka until SIGTERM or SIGINT, then finish what was begun.
 
     Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
     """
-    _work(load(config, overrides or ()).settings, kafka=True)
+    _work(load(config, overrides or ()).settings, ctx.obj, kafka=True)
 
 
-def serve(config: Config = None, overrides: Overrides = None) -> None:
+def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
     """Answer POST /image-classification over HTTP, without Kafka, until SIGTERM or SIGINT.
 
     Example: classify-worker serve --set model=models/PP-LCNet_x1_0 --set http.port=8080
     """
-    _work(load(config, overrides or ()).settings, kafka=False)
+    _work(load(config, overrides or ()).settings, ctx.obj, kafka=False)
 
 
-def _work(settings: Settings, *, kafka: bool) -> None:
+def _work(settings: Settings, signals: StopSignals | None, *, kafka: bool) -> None:
     configure(settings.log)
-    _run_loop(_live(settings, Failpoints.from_environ(os.environ), kafka=kafka))
+    log_uncaught()
+    try:
+        _run_loop(_live(settings, Failpoints.from_environ(os.environ), signals, kafka=kafka))
+    except (WorkerError, typer.Exit):
+        raise
+    except Exception as error:
+        # A defect: its trace belongs into the log, in the log's form.
+        log.exception("failed")
+        raise typer.Exit(EXIT_FAILED) from error
+    finally:
+        flush()
 
 
-async def _live(settings: Settings, failpoints: Failpoints, *, kafka: bool) -> None:
+async def _live(
+    settings: Settings, failpoints: Failpoints, signals: StopSignals | None, *, kafka: bool
+) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
 
-    await App(settings, failpoints, kafka=kafka).run()
+    await App(settings, failpoints, kafka=kafka, signals=signals).run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from worker.cli.answers import AnswerFormat, AnswerReport
-from worker.cli.options import EXIT_FAILED, Config, Overrides
+from worker.cli.interrupts import run_until_interrupted
+from worker.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, Config, Overrides
 from worker.configuration import load
 from worker.logs import configure
 from worker.settings import LogSettings
@@ -99,6 +99,8 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
         await submission.run(find_items(sources, Way(send_as)))
 
     with AnswerReport(AnswerFormat.JSON if as_json else None) as report:
-        asyncio.run(run(report))
+        ended = run_until_interrupted(run(report))
+    if not ended:
+        raise typer.Exit(EXIT_INTERRUPTED)
     if report.failed:
         raise typer.Exit(EXIT_FAILED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Self
 from worker.demo.errors import DemoError
 from worker.demo.orphans import OrphanGuard
 from worker.demo.ports import free_ports
+from worker.runtime.children import module_command
 
 __all__ = ["WorkerProcess", "log_end"]
 
@@ -51,7 +51,7 @@ class WorkerProcess:
         try:
             with self.log_path.open("wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "worker", "run"],
+                    module_command("worker.cli", "run"),
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

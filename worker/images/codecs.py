@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from worker.runtime.libraries import OPENCV_REMEDY, importing
+
 __all__ = ["CODEC_MAX_PIXELS", "Image", "cv2", "simplejpeg"]
 
 CODEC_MAX_PIXELS = 2**28
@@ -15,8 +17,9 @@ whose header and content disagree. OpenCV reads it once, when it loads, and defa
 
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(CODEC_MAX_PIXELS))
 
-import cv2  # noqa: E402 - after the limit above
-import simplejpeg  # noqa: E402
+with importing("OpenCV (cv2)", OPENCV_REMEDY):
+    import cv2
+import simplejpeg  # noqa: E402 - after the limit above
 from PIL import Image  # noqa: E402 - resizes only; it never opens a file here
 
 # The pool of decode threads is the parallelism: threads inside one call would fight it for cores.

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from worker.child_process import anonymous_file, end_process, start_module
 from worker.errors import JobError, Reason
 from worker.images.decode import check_size
 from worker.images.formats import sniff
+from worker.runtime.children import anonymous_file, end_process, start_module
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -147,7 +147,6 @@ class _Renderer:
                 "worker.images.pdf_process",
                 (*descriptors, MEMORY_BYTES, PAGE_SECONDS),
                 descriptors,
-                output=subprocess.DEVNULL,
                 environ=os.environ,
             )
         except BaseException:

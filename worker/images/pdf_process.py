@@ -111,7 +111,3 @@ def _limit(what: int, value: int) -> None:
     """Set the soft limit; never above the hard one, which the process was given."""
     _, hard = resource.getrlimit(what)
     resource.setrlimit(what, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
-
-
-if __name__ == "__main__":
-    main()

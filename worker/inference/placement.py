@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from worker.errors import SettingsError
 
@@ -15,8 +17,11 @@ MOST_CPU_SLOTS = 8
 """More slots would cost a copy of the weights each, for little: cores are then grouped."""
 
 DEVICE_KINDS = ("cpu", "gpu", "npu", "xpu", "mlu")
-QUOTA_FILE = Path("/sys/fs/cgroup/cpu.max")
-"""A container's CPU quota and its period, in microseconds (cgroup v2)."""
+CGROUPS = Path("/sys/fs/cgroup")
+"""Where the kernel shows control groups: version 2, or a directory per controller of version 1."""
+
+MEMBERSHIP = Path("/proc/self/cgroup")
+"""The groups that this process is in, one a line: `ID:CONTROLLERS:PATH`."""
 
 _DEVICE = re.compile(rf"(?P<kind>{'|'.join(DEVICE_KINDS)})(?::(?P<indices>\d+(?:,\d+)*))?")
 
@@ -70,9 +75,32 @@ def place(device: str, slots: int, threads: int, cores: int) -> list[Placement]:
 
 
 def _quota() -> int | None:
-    """Whole cores of a container's CPU quota, or None without one."""
-    try:
-        quota, period = QUOTA_FILE.read_text("ascii").split()
-        return None if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return None
+    """Whole cores of the tightest CPU quota on this process, or None without one."""
+    quotas = [cores for group in _groups() if (cores := _quota_of(group)) is not None]
+    return max(1, int(min(quotas))) if quotas else None
+
+
+def _groups() -> Iterator[Path]:
+    """Directories of the control groups whose CPU quota may bind this process."""
+    # In a container the root is its own group; elsewhere it has no quota.
+    roots = {CGROUPS, CGROUPS / "cpu", CGROUPS / "cpu,cpuacct"}
+    yield from roots
+    with suppress(OSError):
+        for line in MEMBERSHIP.read_text("utf-8", "replace").splitlines():
+            controllers, _, path = line.partition(":")[2].partition(":")
+            if "cpu" in controllers.split(",") or not controllers:
+                # Of a host's path, a container sees nothing: what is not there has no say.
+                inner = PurePosixPath(path.lstrip("/"))
+                yield from (root / group for root in roots for group in (inner, *inner.parents))
+
+
+def _quota_of(group: Path) -> float | None:
+    """Cores that a group may use, or None without a quota of its own."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (group / "cpu.max").read_text("ascii").split()
+        return None if quota == "max" else int(quota) / int(period)
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota = (group / "cpu.cfs_quota_us").read_text("ascii")
+        period = (group / "cpu.cfs_period_us").read_text("ascii")
+        return None if int(quota) < 0 else int(quota) / int(period)
+    return None

@@ -1,4 +1,4 @@
-"""The predictor process: `python -m worker.inference.process OWNER SOCKET MEMORY`.
+"""The predictor process; its arguments are OWNER SOCKET MEMORY.
 
 Started by `worker.inference.slot`, with inherited descriptors.
 
@@ -15,7 +15,7 @@ import sys
 import time
 from multiprocessing.connection import Connection
 
-from worker.errors import ModelError
+from worker.errors import ModelError, UnfitSystemError
 from worker.inference.predictor import Predictor, load_predictor
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 
@@ -45,7 +45,7 @@ def serve(connection: Connection, memory: int) -> None:
     start: Start = connection.recv()
     try:
         predictor = load_predictor(start.spec, start.device, start.threads)
-    except ModelError as error:
+    except (UnfitSystemError, ModelError) as error:
         connection.send(str(error))
         return
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)
@@ -72,7 +72,3 @@ def _die_with(owner: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != owner:
             sys.exit("the owner died before the predictor process was up")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,27 +5,27 @@ Waiting for the process releases the GIL, so the event loop goes on while a batc
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.child_process import anonymous_file, end_process, start_module
 from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
+from worker.runtime.children import anonymous_file, end_process, start_module
+from worker.runtime.native_output import NativeOutput
 
 __all__ = ["Slot"]
-
-STDERR = 2
 
 REAP_TIMEOUT = 2.0
 """Seconds until a process whose socket has closed must have ended."""
@@ -64,6 +64,7 @@ class Slot:
         self._timeout = timeout
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._output: NativeOutput | None = None
         self._connection: Connection | None = None
         self._shared: SharedBatch | None = None
         self._finalizer: weakref.finalize[..., Slot] | None = None
@@ -108,13 +109,10 @@ class Slot:
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
-            self._process = start_module(
-                "worker.inference.process",
+            self._process, self._output = _spawn(
                 (os.getpid(), theirs.fileno(), memory),
                 (theirs.fileno(), memory),
-                # Paddle prints there when it crashes; a command's output must stay readable.
-                output=STDERR,
-                environ=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+                os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
             )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, end_process, self._process)
@@ -170,7 +168,10 @@ class Slot:
             self._connection.close()
         if self._finalizer is not None:
             self._finalizer()
-        self._process = self._connection = self._shared = self._finalizer = None
+        if self._output is not None:
+            # What it said before it ended, which tells why.
+            self._output.join(REAP_TIMEOUT)
+        self._process = self._connection = self._shared = self._finalizer = self._output = None
 
     def _ask(self, message: Start | Run, timeout: float) -> object:
         """Send one message and wait for its answer; a process that gives none is killed."""
@@ -199,3 +200,35 @@ class Slot:
             return "its socket closed"
         self.kill()
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def _spawn(
+    arguments: Sequence[int], descriptors: Sequence[int], environ: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], NativeOutput]:
+    """Start a process with these descriptors, whose output is logged.
+
+    Raises:
+        OSError: the system has no room for another process.
+    """
+    printed, stdout = os.pipe()
+    complained, stderr = os.pipe()
+    try:
+        process = start_module(
+            "worker.inference.process",
+            arguments,
+            descriptors,
+            environ=environ,
+            # Paddle prints on both, and its stack when it crashes; a command's output must stay
+            # readable.
+            stdout=stdout,
+            stderr=stderr,
+        )
+    except BaseException:
+        os.close(printed)
+        os.close(complained)
+        raise
+    finally:
+        os.close(stdout)
+        os.close(stderr)
+    levels = {printed: logging.INFO, complained: logging.WARNING}
+    return process, NativeOutput("native.predictor", levels, {"pid": process.pid})

@@ -75,6 +75,21 @@ def test_a_malformed_device_is_refused_with_examples(device: str) -> None:
         place(device, 0, 0, cores=8)
 
 
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where control groups are, on a machine of six cores; there are none yet."""
+    monkeypatch.setattr("worker.inference.placement.CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr("worker.inference.placement.MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(6)))
+    return tmp_path / "cgroup"
+
+
+def write(directory: Path, **files: str) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (directory / name.replace("__", ".")).write_text(text)
+
+
 @pytest.mark.parametrize(
     ("text", "cores"),
     [
@@ -83,23 +98,83 @@ def test_a_malformed_device_is_refused_with_examples(device: str) -> None:
         ("150000 100000\n", 1),
         ("50000 100000\n", 1),
         ("900000 100000\n", 6),
+        ("100000 0\n", 6),
         ("garbage", 6),
         ("", 6),
     ],
 )
-def test_cores_are_those_of_the_container(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, cores: int
-) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text(text)
-    monkeypatch.setattr("worker.inference.placement.QUOTA_FILE", quota)
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(6)))
+def test_cores_are_those_of_the_container(groups: Path, text: str, cores: int) -> None:
+    write(groups, cpu__max=text)
     assert available_cores() == cores
 
 
-def test_without_a_quota_the_affinity_mask_decides(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("controller", ["cpu", "cpu,cpuacct"])
+@pytest.mark.parametrize(
+    ("quota", "period", "cores"),
+    [
+        ("-1\n", "100000\n", 6),
+        ("200000\n", "100000\n", 2),
+        ("125000\n", "50000\n", 2),
+        ("50000\n", "100000\n", 1),
+        ("900000\n", "100000\n", 6),
+        ("200000\n", "0\n", 6),
+        ("200000\n", "garbage", 6),
+        ("", "", 6),
+    ],
+)
+def test_cores_are_those_of_the_container_in_version_1_too(
+    groups: Path, controller: str, quota: str, period: str, cores: int
 ) -> None:
-    monkeypatch.setattr("worker.inference.placement.QUOTA_FILE", tmp_path / "missing")
+    write(groups / controller, cpu__cfs_quota_us=quota, cpu__cfs_period_us=period)
+    assert available_cores() == cores
+
+
+def test_a_version_1_quota_without_its_period_is_none(groups: Path) -> None:
+    write(groups / "cpu", cpu__cfs_quota_us="200000\n")
+    assert available_cores() == 6
+
+
+@pytest.mark.parametrize(
+    ("membership", "directory"),
+    [
+        ("0::/system.slice/classify.service\n", ""),
+        ("1:name=systemd:/x\n4:cpu,cpuacct:/system.slice/classify.service\n", "cpu,cpuacct"),
+        ("4:cpuacct,cpu:/system.slice/classify.service\n0::/init\n", "cpu"),
+    ],
+)
+def test_the_tightest_group_on_the_way_down_decides(
+    groups: Path, membership: str, directory: str
+) -> None:
+    (groups.parent / "membership").write_text(membership)
+    root = groups / directory
+    slice_ = root / "system.slice"
+    if directory:
+        write(slice_, cpu__cfs_quota_us="300000\n", cpu__cfs_period_us="100000\n")
+        write(slice_ / "classify.service", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
+    else:
+        write(slice_, cpu__max="300000 100000\n")
+        write(slice_ / "classify.service", cpu__max="max 100000\n")
+    assert available_cores() == 3
+    if directory:
+        write(slice_ / "classify.service", cpu__cfs_quota_us="200000")
+    else:
+        write(slice_ / "classify.service", cpu__max="200000 100000\n")
+    assert available_cores() == 2
+
+
+@pytest.mark.parametrize(
+    "membership", ["0::/docker/0123abcd\n", "4:memory:/a\n", "no group\n", "\xff:\x00", ""]
+)
+def test_what_is_not_there_has_no_say(groups: Path, membership: str) -> None:
+    (groups.parent / "membership").write_text(membership)
+    write(groups / "a", cpu__max="100000 100000\n")
+    assert available_cores() == 6
+    write(groups, cpu__max="200000 100000\n")
+    assert available_cores() == 2
+
+
+def test_without_a_quota_the_affinity_mask_decides(
+    monkeypatch: pytest.MonkeyPatch, groups: Path
+) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3})
     assert available_cores() == 1

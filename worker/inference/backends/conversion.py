@@ -1,7 +1,7 @@
 """From Paddle's inference format to ONNX, once per model, for the backends that read that.
 
-`python -m worker.inference.backends.conversion PROGRAM PARAMS TARGET` is the process that does it:
-the converter writes on standard output, and a native fault of its must cost no more than this.
+A process of its own, with the arguments PROGRAM PARAMS TARGET, does it: the converter writes on
+standard output, and a native fault of its must cost no more than this.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from worker.cache import exclusive, write_whole
 from worker.errors import ModelError
 from worker.model import ModelSpec
+from worker.runtime.children import module_command
 
 __all__ = ["CONVERTER", "to_onnx"]
 
@@ -45,7 +46,7 @@ def to_onnx(spec: ModelSpec, directory: Path) -> Path:
 
 
 def _convert(spec: ModelSpec, target: Path) -> None:
-    command = [sys.executable, "-m", __name__, str(spec.program), str(spec.params), str(target)]
+    command = module_command(__name__, str(spec.program), str(spec.params), str(target))
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, with paths
             command,
@@ -76,7 +77,3 @@ def main() -> None:
         program, params, None, opset_version=OPSET, optimize_tool="none"
     )
     write_whole(Path(target), model)
-
-
-if __name__ == "__main__":
-    main()

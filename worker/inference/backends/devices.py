@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker.errors import ModelError
+from worker.runtime.libraries import PADDLE_REMEDY, importing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -90,6 +91,9 @@ def import_paddle(device: str) -> ModuleType:
 
     Loading takes a second, and only the processes that use it should pay. SIGTERM stays with
     whom it was.
+
+    Raises:
+        UnfitSystemError: it cannot be loaded on this system.
     """
     # 2 leaves errors, without a line per operator pass.
     os.environ.setdefault("GLOG_minloglevel", "2")
@@ -97,7 +101,7 @@ def import_paddle(device: str) -> ModuleType:
         os.environ.setdefault(name, value)
     first = "paddle" not in sys.modules
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), importing("PaddlePaddle", PADDLE_REMEDY):
         # Paddle warns about a missing compiler cache that inference never uses.
         warnings.simplefilter("ignore")
         import paddle  # noqa: PLC0415

@@ -1,0 +1,78 @@
+"""What a signal does to a worker that runs, whatever its event loop is at."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from worker import logs
+from worker.runtime.signals import Watchdog
+
+__all__ = ["Stopper"]
+
+LAST_LINES = 0.2
+"""Seconds for lines that wait to be written, where the process is ended at once."""
+
+log = structlog.get_logger(__name__)
+
+
+class Stopper:
+    """Stops a worker in order at the first signal, and at once at the second.
+
+    Args:
+        begin: stops it in order; called in `loop`.
+        loop: the worker's.
+        deadline: seconds from the first signal to the process's end.
+        predictors: the processes that must not outlive it.
+        stopped: whether it has stopped in order, and only the process is left to end.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[signal.Signals], None],
+        loop: asyncio.AbstractEventLoop,
+        deadline: float,
+        predictors: Callable[[], Sequence[int]],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._begin = begin
+        self._loop = loop
+        self._deadline = deadline
+        self._predictors = predictors
+        self._stopped = stopped
+        self._told = False
+        self._watchdog = Watchdog(self._overdue)
+
+    def hear(self, number: signal.Signals) -> None:
+        """Take a signal; called by the thread that hears them."""
+        if self._told:
+            self._kill_predictors()
+            log.warning("stopped_at_once", signal=number.name)
+            _end_process(128 + number)
+        self._told = True
+        # First of all, and by a thread: a library's thread that never returns (a name server's
+        # silence, say), or a loop that is held up, would keep the process beyond its deadline, into
+        # the orchestrator's SIGKILL.
+        self._watchdog.arm(max(0.0, self._deadline - LAST_LINES))
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it is ending already
+            self._loop.call_soon_threadsafe(self._begin, number)
+
+    def _overdue(self) -> None:
+        # It logs nothing: a log may be what everything waits for.
+        self._kill_predictors()
+        _end_process(0 if self._stopped() else 1)
+
+    def _kill_predictors(self) -> None:
+        for pid in self._predictors():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _end_process(status: int) -> None:
+    logs.flush(LAST_LINES)
+    os._exit(status)

@@ -1,0 +1,82 @@
+"""Ctrl-C: ends any command but a worker, at whatever it is, with nothing to read but exit code 130.
+
+An exception would not do: raised amid an import, a callback or the interpreter's end, it can end up
+anywhere, as a traceback or as another error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+# As in `typing`; see `worker`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from types import FrameType
+    from typing import Any
+
+__all__ = ["end_at_once", "run_until_interrupted"]
+
+SHOW_CURSOR = b"\x1b[?25h\n"
+"""What a progress bar has hidden on a terminal."""
+
+
+def end_at_once() -> None:
+    """From now on Ctrl-C ends the process; not where it is ignored, as in a script's background."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end)
+
+
+def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
+    """Like `asyncio.run`, but Ctrl-C cancels the work, and is waited for; a second one is not.
+
+    Returns:
+        Whether the work came to its end.
+    """
+    import asyncio  # noqa: PLC0415 - only who gets here pays for it
+
+    async def watched() -> bool:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        interrupted = False
+
+        def cancel(number: int, frame: FrameType | None) -> None:
+            nonlocal interrupted
+            if interrupted:
+                _end(number, frame)
+            interrupted = True
+            loop.call_soon_threadsafe(task.cancel)
+
+        before = signal.getsignal(signal.SIGINT)
+        if before is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not interrupted:
+                raise
+            return False
+        finally:
+            if before is not signal.SIG_IGN:
+                signal.signal(signal.SIGINT, before or _end)
+        return True
+
+    return asyncio.run(watched())
+
+
+def _end(
+    number: int,
+    _frame: FrameType | None,
+    # Bound now: at the interpreter's end, modules lose their names.
+    end: Any = os._exit,  # noqa: ANN401 - an exception could end up anywhere
+    write: Any = os.write,  # noqa: ANN401
+    system: Any = sys,  # noqa: ANN401
+    show: bytes = SHOW_CURSOR,
+) -> None:
+    try:
+        if system.__stderr__.isatty():
+            write(system.__stderr__.fileno(), show)
+    finally:
+        end(128 + number)

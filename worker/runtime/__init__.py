@@ -1,0 +1,1 @@
+"""The process's surroundings: descriptors, signals, children, system libraries. Knows no job."""

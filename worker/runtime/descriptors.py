@@ -1,0 +1,134 @@
+"""The standard descriptors: that they exist, and that results and log lines alone go out there.
+
+Native code writes where it likes: Paddle prints on standard output while it loads some networks,
+codecs complain on standard error. A reader of either would take that for results or log lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import sys
+from io import FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, TextIO
+
+from worker.runtime.native_output import NativeOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["OwnStreams", "duplicate", "open_missing"]
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+LAST_WORDS = 1.0
+"""Seconds to wait at the end for what native code has written."""
+
+
+def open_missing() -> None:
+    """Open standard descriptors that are closed on /dev/null, and give Python streams on them.
+
+    The next file or socket would get such a number, and be taken for standard output then.
+    """
+    for descriptor in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number, hence this one.
+            os.open(os.devnull, os.O_RDONLY if descriptor == STDIN else os.O_WRONLY)
+            os.set_inheritable(descriptor, True)
+    for name, descriptor in (("stdin", STDIN), ("stdout", STDOUT), ("stderr", STDERR)):
+        if getattr(sys, name) is None:
+            mode = "r" if descriptor == STDIN else "w"
+            _replace(name, TextIOWrapper(FileIO(descriptor, mode, closefd=False), "utf-8"))
+
+
+def duplicate(descriptor: int) -> int:
+    """A copy that is none of the standard descriptors, and that no child inherits."""
+    copy = os.dup(descriptor)
+    if copy > STDERR:
+        return copy
+    try:
+        return duplicate(descriptor)
+    finally:
+        os.close(copy)
+
+
+class OwnStreams:
+    """Keeps the real standard output and error for Python; what native code writes is logged.
+
+    A context manager, for the main thread of a command. Within it `sys.stdout` and `sys.stderr`
+    are what they were, on descriptors of their own. Descriptors 1 and 2 are pipes, whose lines
+    become log records (see `NativeOutput`), and children inherit those.
+
+    After it both of them are the real standard error: what native code says while it is unloaded
+    is no result either.
+    """
+
+    def __enter__(self) -> Self:
+        self._restore: Callable[[], None] = lambda: None
+        if sys.platform != "win32":
+            self._separate()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._restore()
+
+    def _separate(self) -> None:
+        out, err = duplicate(STDOUT), duplicate(STDERR)
+        _replace("stdout", _on(out, sys.stdout))
+        _replace("stderr", _on(err, sys.stderr))
+        pipes = [os.pipe(), os.pipe()]
+        for descriptor, (_, write_end) in zip((STDOUT, STDERR), pipes, strict=True):
+            os.dup2(write_end, descriptor)
+            os.close(write_end)
+        (printed, _), (complained, _) = pipes
+        native = NativeOutput("native", {printed: logging.INFO, complained: logging.WARNING})
+        # A crash takes the reader with it: what is known of it then goes past the pipe.
+        crash_report = _never_blocking(err)
+        faulthandler.enable(err if crash_report is None else crash_report)
+
+        def restore() -> None:
+            # Closes the last write ends of this process, so that the reader comes to its end.
+            os.dup2(err, STDOUT)
+            os.dup2(err, STDERR)
+            native.join(LAST_WORDS)
+
+        self._restore = restore
+
+
+def _replace(name: str, stream: TextIO) -> None:
+    setattr(sys, name, stream)
+    # What libraries ask for a terminal's width.
+    setattr(sys, f"__{name}__", stream)
+
+
+def _on(descriptor: int, like: TextIO) -> TextIOWrapper:
+    """A stream that never closes its descriptor, otherwise like another one."""
+    return open(
+        descriptor,
+        "w",
+        buffering=1 if like.isatty() or like is sys.stderr else -1,
+        encoding=like.encoding,
+        errors=like.errors,
+        closefd=False,
+    )
+
+
+def _never_blocking(descriptor: int) -> int | None:
+    """The same file or pipe, opened anew so that writing never waits; None where that is no way.
+
+    Not the flag of the descriptor itself, which whoever started this process shares.
+    """
+    with contextlib.suppress(OSError):
+        return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)
+    return None
