@@ -29,7 +29,7 @@ from worker.images.fetch_errors import (
     explain,
 )
 from worker.images.names import Names, SystemResolver
-from worker.images.places import FairPlaces, HostPlaces, Seat
+from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
 from worker.proxies import proxy_for
 
 if TYPE_CHECKING:
@@ -88,7 +88,11 @@ class ImageFetcher:
         self._sleep = sleep
         self._resolver = resolver
         self._hosts = HostPlaces(settings.per_host)
-        self._places = FairPlaces(settings.concurrency, reserved=settings.concurrency // 4)
+        self._places = FairPlaces(
+            settings.concurrency,
+            reserved=settings.concurrency // 4,
+            slow=min(SLOW, settings.read_timeout / 2),
+        )
         self._session: aiohttp.ClientSession | None = None
         self._names: Names
 

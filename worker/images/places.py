@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["FairPlaces", "HostPlaces", "Place", "Seat"]
+__all__ = ["SLOW", "FairPlaces", "HostPlaces", "Place", "Seat"]
 
 SLOW = 2.0
-"""Seconds; who holds places for longer than this on average is slow."""
+"""Seconds; who holds places for longer than this on average is slow, unless told otherwise."""
+
+UNKNOWN = 1.0
+"""Seconds for which a key that has not been seen yet is expected to hold a place."""
 
 WEIGHT = 0.25
 """Of the latest hold in the average: one good answer does not make up for three bad ones."""
@@ -34,37 +37,51 @@ class _Key:
     """One key that holds places or waits for them.
 
     Attributes:
+        had: seconds of places that it has had, and those that it is expected to have of the places
+            that it holds.
         served: the turn in which it came, or last got a place or gave one back.
     """
 
+    had: float
     served: int
     held: int = 0
-    waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
+    waiters: deque[asyncio.Future[float]] = field(default_factory=deque)
 
 
 class FairPlaces:
-    """`most` places; a free one goes to the waiting key that holds the fewest.
+    """`most` places, whose time is shared evenly between the keys that want any.
 
-    Among equals it goes to the one that was served longest ago, and of one key to who came first.
-    So a key with a thousand waiters delays another key by one turn, not by a thousand.
+    Weighted fair queueing: a free place goes to the key that will have had the least time with it,
+    and of one key to who came first. So a key with a thousand waiters delays another key by one
+    turn, not by a thousand, and one that takes seconds gets fewer turns than one that takes
+    milliseconds. Nobody waits for ever: who comes later begins where the others are by then.
 
     Args:
         most: places in all.
         reserved: places that slow keys leave free for the others. A key that has not been seen yet
             is not slow.
+        slow: seconds for which a slow key holds a place on average, at least.
         clock: seconds, monotonic.
     """
 
     def __init__(
-        self, most: int, *, reserved: int = 0, clock: Callable[[], float] | None = None
+        self,
+        most: int,
+        *,
+        reserved: int = 0,
+        slow: float = SLOW,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._free = most
         self._open_to_slow = most - reserved
+        self._slow = slow
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         # Invariant: a key is here exactly while it holds a place or waits for one.
         self._keys: dict[Hashable, _Key] = {}
         self._pace: OrderedDict[Hashable, float] = OrderedDict()
         self._turn = 0
+        # What keys have had by now on average, as they would if they had come at the beginning.
+        self._level = 0.0
 
     def __len__(self) -> int:
         """Keys that hold places or wait for them."""
@@ -79,8 +96,8 @@ class FairPlaces:
         entry = self._keys.get(key)
         if entry is None:
             self._turn += 1
-            entry = self._keys[key] = _Key(self._turn)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            entry = self._keys[key] = _Key(self._level, self._turn)
+        waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
         self._grant()
         try:
@@ -91,20 +108,22 @@ class FairPlaces:
                     entry.waiters.remove(waiter)
                 self._forget(key, entry)
             else:
-                self._give_back(key)  # it came in the same moment
+                self._give_back(key, 0.0, waiter.result())  # it came in the same moment
             raise
-        return Place(self, key, self._clock())
+        return Place(self, key, self._clock(), waiter.result())
 
-    def _release(self, key: Hashable, since: float) -> None:
+    def _release(self, key: Hashable, since: float, charged: float) -> None:
         took = self._clock() - since
         self._pace[key] = took + (1 - WEIGHT) * (self._pace.get(key, took) - took)
         self._pace.move_to_end(key)
         if len(self._pace) > MAX_REMEMBERED:
             self._pace.popitem(last=False)
-        self._give_back(key)
+        self._give_back(key, took, charged)
 
-    def _give_back(self, key: Hashable) -> None:
+    def _give_back(self, key: Hashable, took: float, charged: float) -> None:
+        self._level += took / len(self._keys)
         entry = self._keys[key]
+        entry.had += took - charged
         entry.held -= 1
         self._free += 1
         self._turn += 1
@@ -127,7 +146,9 @@ class FairPlaces:
             entry.served = self._turn
             entry.held += 1
             self._free -= 1
-            waiter.set_result(None)
+            charge = self._expected(key)
+            entry.had += charge
+            waiter.set_result(charge)
 
     def _choose(self) -> tuple[Hashable, _Key] | None:
         """Whose turn it is, of those that wait."""
@@ -136,30 +157,43 @@ class FairPlaces:
             held = sum(entry.held for key, entry in self._keys.items() if self._is_slow(key))
             if held >= self._open_to_slow:
                 waiting = [(key, entry) for key, entry in waiting if not self._is_slow(key)]
-        return min(waiting, key=lambda each: (each[1].held, each[1].served), default=None)
+        return min(waiting, key=self._order, default=None)
+
+    def _order(self, each: tuple[Hashable, _Key]) -> tuple[float, int]:
+        key, entry = each
+        return entry.had + self._expected(key), entry.served
+
+    def _expected(self, key: Hashable) -> float:
+        return self._pace.get(key, UNKNOWN)
 
     def _is_slow(self, key: Hashable) -> bool:
-        return self._pace.get(key, 0.0) > SLOW
+        return self._pace.get(key, 0.0) > self._slow
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that is held since `since`."""
+    """A place that is held since `_since`, for which `_charged` was put on account."""
 
     _places: FairPlaces
     _key: Hashable
-    since: float
+    _since: float
+    _charged: float
 
     def release(self) -> None:
         """Give it back; once."""
-        self._places._release(self._key, self.since)  # noqa: SLF001 - its other half
+        self._places._release(self._key, self._since, self._charged)  # noqa: SLF001 - its other half
 
 
 class HostPlaces:
-    """`most` places at each host, shared fairly between the names that lead there."""
+    """`most` places at each host, shared fairly between the names that lead there.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, most: int, *, clock: Callable[[], float] | None = None) -> None:
         self._most = most
+        self._clock = clock
         # Invariant: a host is here exactly while somebody holds a place at it or waits for one.
         self._hosts: dict[Hashable, FairPlaces] = {}
 
@@ -172,14 +206,15 @@ class HostPlaces:
         return Seat(self)
 
     async def _acquire(self, host: Hashable, name: Hashable) -> Place:
-        places = self._hosts.setdefault(host, FairPlaces(self._most))
+        places = self._hosts.setdefault(host, FairPlaces(self._most, clock=self._clock))
         try:
             return await places.acquire(name)
         finally:
             self._forget(host)
 
     def _forget(self, host: Hashable) -> None:
-        if not self._hosts[host]:
+        places = self._hosts.get(host)
+        if places is not None and not len(places):
             del self._hosts[host]
 
 

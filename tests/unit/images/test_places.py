@@ -39,13 +39,17 @@ def served(queue: Queue) -> list[str]:
     return [key for key, task in queue if task.done()]
 
 
-async def drain(places: FairPlaces, queue: Queue) -> list[str]:
+async def drain(
+    places: FairPlaces, queue: Queue, clock: Clock | None = None, seconds: float = 1.0
+) -> list[str]:
     """Gives places back one by one; the keys in the order in which they got theirs."""
+    clock = clock or Clock()
     order: list[str] = []
     while queue:
         key, task = next(each for each in queue if each[1].done())
         queue.remove((key, task))
         order.append(key)
+        clock.now += seconds
         task.result().release()
         await turn()
     assert len(places) == 0
@@ -63,13 +67,14 @@ async def test_of_one_key_who_comes_first_is_served_first() -> None:
 
 
 async def test_a_backlog_of_one_key_delays_another_by_one_turn() -> None:
-    places = FairPlaces(1)
+    clock = Clock()
+    places = FairPlaces(1, clock=clock)
     queue = await ask(places, *"a" * 100, "b")
-    assert (await drain(places, queue))[:3] == ["a", "b", "a"]
+    assert (await drain(places, queue, clock))[:3] == ["a", "b", "a"]
 
 
 async def test_a_key_that_holds_fewer_places_comes_first() -> None:
-    places = FairPlaces(3)
+    places = FairPlaces(3, clock=Clock())
     queue = await ask(places, "a", "a", "b", "a", "b", "c")
     assert served(queue) == ["a", "a", "b"]
     queue.pop(0)[1].result().release()
@@ -79,9 +84,50 @@ async def test_a_key_that_holds_fewer_places_comes_first() -> None:
 
 
 async def test_keys_take_turns() -> None:
-    places = FairPlaces(1)
+    clock = Clock()
+    places = FairPlaces(1, clock=clock)
     queue = await ask(places, "a", "a", "a", "b", "b", "b", "c", "c", "c")
-    assert "".join(await drain(places, queue)) == "abcabcabc"
+    assert "".join(await drain(places, queue, clock)) == "abcabcabc"
+
+
+async def test_a_key_that_takes_long_gets_fewer_turns() -> None:
+    clock = Clock()
+    places = FairPlaces(1, clock=clock)
+    queue = await ask(places, *"sq" * 10)
+    order = ""
+    while len(order) < 12:
+        key, task = next(each for each in queue if each[1].done())
+        queue.remove((key, task))
+        order += key
+        clock.now += 10 if key == "s" else 1
+        task.result().release()
+        await turn()
+    assert order == "sqqqqqqqqqqs"
+    await drain(places, queue)
+
+
+async def test_a_key_that_is_known_to_be_quick_comes_before_one_that_nobody_knows() -> None:
+    clock = Clock()
+    places = FairPlaces(1, clock=clock)
+    queue = await ask(places, "quick")
+    await drain(places, queue, Clock())
+    queue = await ask(places, "first", *(f"new {n}" for n in range(9)), "quick", "quick")
+    assert (await drain(places, queue, clock, 0.1))[:3] == ["first", "quick", "quick"]
+
+
+async def test_who_comes_later_does_not_push_back_who_waits() -> None:
+    clock = Clock()
+    places = FairPlaces(1, clock=clock)
+    queue = await ask(places, "slow", "slow")
+    for number in range(40):
+        queue += await ask(places, f"new {number}")
+        key, task = next(each for each in queue if each[1].done())
+        queue.remove((key, task))
+        clock.now += 5 if key == "slow" else 1
+        task.result().release()
+        await turn()
+    assert "slow" not in [key for key, task in queue]
+    await drain(places, queue)
 
 
 async def test_slow_keys_leave_the_reserved_places_to_others() -> None:
@@ -211,7 +257,8 @@ class TestHosts:
         assert len(hosts) == 0
 
     async def test_between_attempts_way_is_given_to_another_name_only(self) -> None:
-        hosts = HostPlaces(1)
+        clock = Clock()
+        hosts = HostPlaces(1, clock=clock)
         with hosts.seat() as seat, hosts.seat() as same, hosts.seat() as other:
             await seat.take("192.0.2.1", "a")
             waiting = asyncio.create_task(same.take("192.0.2.1", "a"))
@@ -221,6 +268,7 @@ class TestHosts:
             assert not waiting.done()
             second = asyncio.create_task(other.take("192.0.2.1", "b"))
             await turn()
+            clock.now += 1
             seat.give_way()
             await turn()
             assert second.done()
