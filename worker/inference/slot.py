@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 import numpy.typing as npt
 
+from worker.child_environment import child_environment
 from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start, anonymous_file
@@ -122,7 +123,7 @@ class Slot:
                     stdin=subprocess.DEVNULL,
                     # Paddle prints there when it crashes; a command's output must stay readable.
                     stdout=STDERR,
-                    env=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+                    env=child_environment(OMP_NUM_THREADS=str(self._start.threads)),
                 )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, _kill, self._process)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from worker.cache import exclusive, write_whole
+from worker.child_environment import child_environment
 from worker.errors import ModelError
 from worker.model import ModelSpec
 
@@ -52,7 +52,7 @@ def _convert(spec: ModelSpec, target: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"GLOG_minloglevel": "2"},
+            env=child_environment(GLOG_minloglevel="2"),
             timeout=TIMEOUT,
             check=False,
         )
