@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 import structlog
 
+from worker.redaction import REDACTED, without_secrets
 from worker.runtime.line_writer import LineWriter
 
 if TYPE_CHECKING:
@@ -41,12 +42,9 @@ MAX_SEARCHED = 8 * MAX_VALUE
 LAST_LINES = 5.0
 """Seconds, at the end of a process, for lines that wait for a slow reader."""
 
-_REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
     r"passw|secret|token|credential|authorization|cookie|api_?key", re.IGNORECASE
 )
-_USER_INFO = re.compile(r"(://)[^/\s@]+@")
-_QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)\?[^\s#\"'<>]*", re.IGNORECASE)
 # Long runs of one alphabet are no words; digests and trace ids are shorter. `base64 FILE` breaks
 # its lines after 76 characters, and a repr shows the breaks as \n.
 _BASE64 = re.compile(
@@ -220,7 +218,7 @@ def _cleaned(value: object, name: str, depth: int) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if _SECRET_NAME.search(name):
-        return _REDACTED
+        return REDACTED
     if isinstance(value, bytes | bytearray | memoryview):
         return f"[{len(value)} bytes]"
     if depth and isinstance(value, Mapping | list | tuple | set | frozenset):
@@ -247,8 +245,7 @@ def _text(value: object) -> str:
 
 
 def _without_payloads(text: str) -> str:
-    text = _USER_INFO.sub(rf"\1{_REDACTED}@", text)
-    text = _QUERY.sub(rf"\1?{_REDACTED}", text)  # signatures of pre-signed URLs are in there
+    text = without_secrets(text)
     return _BASE64.sub(lambda found: f"[{len(found[0])} characters]", text)
 
 

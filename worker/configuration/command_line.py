@@ -25,7 +25,7 @@ def read_overrides(overrides: Sequence[str]) -> Layer:
         key = key.strip()
         setting = describe().get(key)
         if not equals:
-            layer.object_to(f"{SOURCE}: {override!r} is not key=value")
+            layer.object_to(f"{SOURCE}: {_shown(override)} is not key=value")
         elif key in group_docs():
             layer.object_to(f"{SOURCE}: {key} is a group of settings; name one, as {key}.name=...")
         elif setting is None:
@@ -46,3 +46,12 @@ def _override(layer: Layer, setting: Setting, text: str) -> None:
     if setting.text and value is not None and not isinstance(value, str):
         value = text  # a group id may look like a number, a password like anything
     layer.give(setting, value, SOURCE)
+
+
+def _shown(argument: str) -> str:
+    """The argument as far as it is the name of a setting: what follows may be a secret."""
+    known = [name for name in (*describe(), *group_docs()) if argument.startswith(name)]
+    name = max(known, key=len, default="")
+    if not name:
+        return "an argument"
+    return repr(name) if name == argument else f"{name!r} and what follows it"

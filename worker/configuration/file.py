@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import yaml
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["read_file"]
+
+_QUOTED = re.compile(r"'(?!\\.'|tag:yaml)[^']{2,}'|\"[^\"]{2,}\"|(?<=base 10: ).*")
 
 
 def read_file(path: Path) -> Layer:
@@ -86,5 +89,10 @@ class _Walk:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"{error.problem} in line {error.problem_mark.line + 1}"
-    return " ".join(str(error).split())
+        return f"{_unquoted(str(error.problem))} in line {error.problem_mark.line + 1}"
+    return _unquoted(" ".join(str(error).split()))
+
+
+def _unquoted(problem: str) -> str:
+    """The problem without the text of the file: an unquoted password can be the problem."""
+    return _QUOTED.sub("'…'", problem)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from worker.configuration.catalogue import describe, group_docs
+from worker.redaction import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +40,7 @@ def _of_setting(key: str, detail: ErrorDetails, given: Mapping[str, Given]) -> s
     source = f" ({given[key].source})"
     if detail["type"] == "value_error" and not setting.secret:
         return f"{key}: {_reason(detail)}{source}"
-    got = "this secret" if setting.secret else repr(given[key].value)
+    got = "this secret" if setting.secret else without_secrets(repr(given[key].value))
     if len(got) > _MAX_SHOWN:
         got = got[:_MAX_SHOWN] + "…"
     return f"{key}: {got} is not {setting.expected}{source}"

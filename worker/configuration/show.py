@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from worker.configuration.catalogue import Setting, describe
+from worker.redaction import REDACTED, without_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from worker.configuration import Loaded
     from worker.settings import Settings
 
-__all__ = ["REDACTED", "print_settings"]
+__all__ = ["print_settings"]
 
-REDACTED = "[redacted]"
 _WIDEST = 44
 
 
@@ -48,7 +48,9 @@ def _value(settings: Settings, setting: Setting) -> object:
     value: Any = settings.model_dump(mode="json")
     for name in setting.key.split("."):
         value = value[name]
-    return REDACTED if setting.secret and value is not None else value
+    if setting.secret and value is not None:
+        return REDACTED
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> str:

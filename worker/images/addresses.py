@@ -16,7 +16,7 @@ from yarl import URL
 
 from worker.errors import JobError, Reason
 
-__all__ = ["AddressPolicy", "parse_redirect", "parse_url"]
+__all__ = ["AddressPolicy", "literal_address", "parse_redirect", "parse_url"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -61,6 +61,10 @@ _FORBIDDEN_IPV6 = tuple(
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 """A name after IDNA encoding, or an address; no zone id, which only means something locally."""
 
+_NUMERIC = re.compile(r":|(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?$")
+"""No name: it has a colon or ends in a number. Resolvers differ in what they take it for (the URL
+standard calls these hosts IPv4 addresses, and invalid when they are none)."""
+
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -78,21 +82,39 @@ class AddressPolicy:
     allow_networks: tuple[Network, ...] = ()
 
     def check(self, host: str | Address) -> None:
-        """Judge an address, or a host name that is one in disguise (decimal, octal, hexadecimal).
+        """Judge the host of a URL: an address, or a name that is one in disguise.
 
-        A real host name passes: only its addresses can be judged, when they are known.
+        In disguise means decimal, octal or hexadecimal. A real name passes: only its addresses can
+        be judged, when they are known.
+
+        Raises:
+            JobError: `FORBIDDEN_URL`, also for what looks like an address and cannot be read.
+        """
+        address = literal_address(host) if isinstance(host, str) else host
+        if address is not None:
+            self._check(address)
+        elif _NUMERIC.search(str(host)):
+            raise _unreadable()
+
+    def check_address(self, text: str) -> None:
+        """Judge an address that is about to be connected to; what cannot be read is forbidden.
 
         Raises:
             JobError: `FORBIDDEN_URL`.
         """
-        address = _literal(host) if isinstance(host, str) else host
-        if address is None or self._allows(address):
-            return
-        raise JobError(
-            Reason.FORBIDDEN_URL,
-            f"the URL leads to {address}, which is not a public address; if this worker may read "
-            "images from there, its operator adds the network to WORKER_FETCH__ALLOW_NETWORKS",
-        )
+        address = literal_address(text)
+        if address is None:
+            raise _unreadable()
+        self._check(address)
+
+    def _check(self, address: Address) -> None:
+        if not self._allows(address):
+            raise JobError(
+                Reason.FORBIDDEN_URL,
+                f"the URL leads to {address}, which is not a public address; if this worker may "
+                "read images from there, its operator adds the network to "
+                "WORKER_FETCH__ALLOW_NETWORKS",
+            )
 
     def _allows(self, address: Address) -> bool:
         target = _target(address)
@@ -111,10 +133,20 @@ def parse_url(text: str) -> URL:
             credentials (they would end up in logs and dead letters).
     """
     try:
-        url = URL(text)
-        host, port = url.raw_host, url.port
-    except ValueError as error:
-        raise JobError(Reason.BAD_URL, f"the URL is malformed: {error}") from error
+        return _parse(text)
+    except JobError:
+        raise
+    except Exception as error:
+        # Not ValueError alone: what the parsers here were not prepared for is the text's fault too.
+        # Their words are left out, as they may repeat what a URL must not tell.
+        raise JobError(
+            Reason.BAD_URL, "the URL is malformed; check its host, port and brackets"
+        ) from error
+
+
+def _parse(text: str) -> URL:
+    url = URL(text)
+    host, port = url.raw_host, url.port
     if url.scheme not in ("http", "https"):
         raise JobError(
             Reason.BAD_URL,
@@ -139,9 +171,11 @@ def parse_redirect(url: URL, location: str | None) -> URL:
         raise JobError(Reason.FETCH_REFUSED, "the image's server redirects without saying where to")
     try:
         target = parse_url(str(url.join(URL(location, encoded=True))))
-    except (JobError, ValueError) as error:
+    except Exception as error:
+        # Without saying which: it is what a server answered.
         raise JobError(
-            Reason.FETCH_REFUSED, f"the URL redirects to an address that cannot be used: {error}"
+            Reason.FETCH_REFUSED,
+            "the URL redirects to what cannot be fetched; use the final address",
         ) from error
     if url.scheme == "https" and target.scheme == "http":
         raise JobError(
@@ -150,7 +184,14 @@ def parse_redirect(url: URL, location: str | None) -> URL:
     return target
 
 
-def _literal(host: str) -> Address | None:
+def _unreadable() -> JobError:
+    return JobError(
+        Reason.FORBIDDEN_URL,
+        "the URL leads to an address that cannot be read; write it as 192.0.2.1 or [2001:db8::1]",
+    )
+
+
+def literal_address(host: str) -> Address | None:
     """The address that `host` stands for without name resolution, or None."""
     try:
         return ip_address(host)

@@ -1,8 +1,9 @@
 """Fetches images over http and https from servers that nobody here trusts.
 
-Bounded in everything: time (connect, silence, attempt, all attempts, the job's own deadline),
-bytes, redirects, attempts, connections per host and in all. Every socket is judged before it
-connects.
+Bounded in everything: time (connect, silence, speed, attempt, all attempts, the job's own
+deadline), bytes, redirects, attempts, connections per host and in all. Places are shared fairly
+between hosts, and the time that a fetch waits for one counts for none of these but the job's own
+deadline. Every socket is judged before it connects.
 """
 
 from __future__ import annotations
@@ -10,18 +11,29 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from contextlib import asynccontextmanager
+from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
 from worker.errors import JobError, Reason, Stage
-from worker.images.addresses import AddressPolicy, parse_redirect, parse_url
+from worker.images.addresses import AddressPolicy, literal_address, parse_redirect, parse_url
+from worker.images.allowance import Allowance
 from worker.images.backoff import backoff_delay, parse_retry_after
-from worker.images.fetch_errors import ForbiddenAddressError, StatusError, explain
-from worker.images.host_limit import HostLimit
+from worker.images.fetch_errors import (
+    ForbiddenAddressError,
+    StatusError,
+    TooSlowError,
+    UnresolvedError,
+    explain,
+)
+from worker.images.names import Names, SystemResolver
+from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
+from worker.proxies import proxy_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractResolver
@@ -41,6 +53,9 @@ _HEADERS = {
 _PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
 """Values of `Content-Encoding` that leave the body as it is; S3 sends the last one on by
 mistake."""
+
+_KNOWN_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
+"""What an answer names; anything else in that header is the server's own, and nobody's business."""
 
 _SUCCESS = frozenset({200, 203})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -72,16 +87,22 @@ class ImageFetcher:
         self._clock = clock
         self._sleep = sleep
         self._resolver = resolver
-        self._hosts = HostLimit(settings.per_host)
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._hosts = HostPlaces(settings.per_host)
+        self._places = FairPlaces(
+            settings.concurrency,
+            reserved=settings.concurrency // 4,
+            slow=min(SLOW, settings.read_timeout / 2),
+        )
         self._session: aiohttp.ClientSession | None = None
+        self._names: Names
 
     async def __aenter__(self) -> Self:
+        self._names = Names(self._resolver or SystemResolver())
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0,  # `_slots` is the limit: waiting for it does not use up an attempt's time
-                limit_per_host=self._settings.per_host,
-                resolver=self._resolver,
+                limit=0,  # the places are the limit: waiting for one uses up no attempt's time
+                resolver=self._names,
+                use_dns_cache=False,
                 socket_factory=self._judged_socket,
             ),
             timeout=aiohttp.ClientTimeout(
@@ -92,7 +113,8 @@ class ImageFetcher:
             headers=_HEADERS | {"User-Agent": self._settings.user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=self._settings.trust_env,
+            # It would send passwords out of .netrc as well; the proxy is given with each request.
+            trust_env=False,
         )
         return self
 
@@ -104,6 +126,7 @@ class ImageFetcher:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+            await self._names.close()
             self._session = None
 
     async def fetch(self, url: str, deadline: float | None = None) -> bytes:
@@ -119,72 +142,112 @@ class ImageFetcher:
                 as the error says.
         """
         target = parse_url(url)
-        host = target.raw_host or ""
-        self._policy.check(host)
+        self._policy.check(target.raw_host or "")
         now = asyncio.get_running_loop().time()
-        expiry = None if deadline is None else now + deadline - self._clock()
-        waiting = asyncio.timeout_at(expiry)
-        try:
-            async with waiting, self._hosts.hold(host):
-                # A place at the host is held between attempts too: while a host fails, its other
-                # fetches wait instead of joining in. From here on attempts keep the time
-                # themselves.
-                waiting.reschedule(None)
-                return await self._try(target, expiry)
-        except TimeoutError as error:
-            raise _expired(0) from error
+        allowance = Allowance(
+            self._settings.deadline,
+            self._settings.total_timeout,
+            None if deadline is None else now + deadline - self._clock(),
+        )
+        if allowance.expired:
+            raise _expired(0)
+        # A place at the host is kept between attempts: while a host fails, its other fetches wait
+        # instead of joining in.
+        with self._hosts.seat() as seat:
+            return await self._try(target, allowance, seat)
 
-    async def _try(self, url: URL, expiry: float | None) -> bytes:
+    async def _try(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
         """Attempts until one succeeds, one fails for good, or there is no time for another."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._settings.deadline
-        if expiry is not None:
-            end = min(end, expiry)
         attempt = 0
         while True:
             attempt += 1
             wait: float | None = None
+            allowance.begin_attempt()
             try:
-                async with (
-                    self._slots,
-                    asyncio.timeout(min(self._settings.total_timeout, end - loop.time())),
-                ):
-                    return await self._follow(url)
+                return await self._follow(url, allowance, seat)
             except (aiohttp.ClientError, OSError, ValueError, JobError) as error:
                 failure = explain(error)
             except StatusError as error:
                 failure, wait = explain(error), error.retry_after
-            if expiry is not None and loop.time() >= expiry:
+            if allowance.expired:
                 raise _expired(attempt) from failure
             delay = max(wait or 0.0, self._backoff(attempt))
             if (
                 not failure.transient
                 or attempt >= self._settings.attempts
-                or loop.time() + delay >= end
+                or delay >= allowance.left
             ):
                 failure.attempts = attempt
                 raise failure
             self._on_failed_attempt()
+            seat.give_way()
             await self._sleep(delay)
 
     def _backoff(self, attempt: int) -> float:
         return backoff_delay(attempt, self._settings.backoff_initial, self._settings.backoff_max)
 
-    async def _follow(self, url: URL) -> bytes:
+    async def _follow(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
         """One attempt: the image at `url`, or at where it redirects to."""
-        if self._session is None:
-            raise RuntimeError("use the fetcher in an async with block")
         for _ in range(self._settings.max_redirects + 1):
-            async with self._session.get(url, allow_redirects=False) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._read(response)
-                url = parse_redirect(url, response.headers.get("Location"))
+            proxy = proxy_for(url) if self._settings.trust_env else None
+            host = url.raw_host or "" if proxy else await self._find_host(url, allowance)
+            async with self._place(host, url, allowance, seat), allowance.running():
+                answer = await self._request(url, proxy)
+            if isinstance(answer, bytes):
+                return answer
+            url = answer
             self._policy.check(url.raw_host or "")
         raise JobError(
             Reason.FETCH_REFUSED,
             f"the URL redirects more than {self._settings.max_redirects} times; use the final "
             "address",
         )
+
+    async def _find_host(self, url: URL, allowance: Allowance) -> str:
+        """What stands for the machine behind `url`: its address, or network in IPv6.
+
+        Whoever has one machine, or one network, can have any number of names for it.
+        """
+        name = url.raw_host or ""
+        address = literal_address(name)
+        if address is not None:
+            return _machine(str(address))
+        if self._session is None:
+            raise RuntimeError("use the fetcher in an async with block")
+        lookup = self._names.look_up(name, url.port or 0)
+        async with allowance.waiting():
+            await asyncio.shield(lookup.begun)
+        try:
+            async with allowance.running():
+                found = await asyncio.shield(lookup.answer)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise UnresolvedError(name) from error
+        # Any of them, but always the same: name servers change the order.
+        return min((_machine(each["host"]) for each in found), default=name)
+
+    @asynccontextmanager
+    async def _place(
+        self, host: str, url: URL, allowance: Allowance, seat: Seat
+    ) -> AsyncIterator[None]:
+        """A place at the host and one of all, waited for with the job's own time alone."""
+        async with allowance.waiting():
+            await seat.take(host, (url.raw_host, url.port))
+            place = await self._places.acquire(host)
+        try:
+            yield
+        finally:
+            place.release()
+
+    async def _request(self, url: URL, proxy: URL | None) -> bytes | URL:
+        """The image at `url`, or where it redirects to."""
+        if self._session is None:
+            raise RuntimeError("use the fetcher in an async with block")
+        async with self._session.get(url, allow_redirects=False, proxy=proxy) as response:
+            if response.status in _REDIRECTS:
+                return parse_redirect(url, response.headers.get("Location"))
+            return await self._read(response)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if response.status not in _SUCCESS:
@@ -194,18 +257,26 @@ class ImageFetcher:
         if encoding not in _PLAIN_ENCODINGS:
             raise JobError(
                 Reason.FETCH_REFUSED,
-                f"the image's server compresses its answer ({encoding[:32]!r}) although asked not "
+                f"the image's server compresses its answer{_named(encoding)} although asked not "
                 "to; turn that off for images",
             )
         most = self._settings.max_bytes
         if (response.content_length or 0) > most:
             raise _too_large(most)
+        loop, window = asyncio.get_running_loop(), self._settings.read_timeout
+        least = self._settings.min_speed * window
+        window_end, window_start = loop.time() + window, 0
         # One buffer, not a list of chunks: a server may send single bytes, a list entry each.
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > most:
                 raise _too_large(most)
+            # No timer: a server that sends nothing at all meets `sock_read`.
+            if loop.time() >= window_end:
+                if len(body) - window_start < least:
+                    raise TooSlowError
+                window_end, window_start = loop.time() + window, len(body)
         return bytes(body)
 
     def _judged_socket(self, info: AddrInfoType) -> socket.socket:
@@ -217,10 +288,23 @@ class ImageFetcher:
         """
         family, kind, protocol, _, address = info
         try:
-            self._policy.check(str(address[0]))
+            self._policy.check_address(str(address[0]))
         except JobError as verdict:
             raise ForbiddenAddressError(verdict) from verdict
         return socket.socket(family, kind, protocol)
+
+
+def _machine(address: str) -> str:
+    parsed = literal_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((int(parsed), 64), strict=False))
+    return address
+
+
+def _named(encoding: str) -> str:
+    """The encoding in brackets, as far as it is one: no text of a server gets into an answer."""
+    known = [part for part in encoding.replace(" ", "").split(",") if part in _KNOWN_ENCODINGS]
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _too_large(most: int) -> JobError:

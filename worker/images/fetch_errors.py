@@ -12,8 +12,15 @@ import os
 import aiohttp
 
 from worker.errors import JobError, Reason
+from worker.proxies import UnusableProxyError
 
-__all__ = ["ForbiddenAddressError", "StatusError", "explain"]
+__all__ = [
+    "ForbiddenAddressError",
+    "StatusError",
+    "TooSlowError",
+    "UnresolvedError",
+    "explain",
+]
 
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
 _GONE = frozenset({404, 410})
@@ -47,7 +54,24 @@ class StatusError(Exception):
         self.retry_after = retry_after
 
 
+class TooSlowError(TimeoutError):
+    """The server sends, but less than `fetch.min_speed`."""
+
+
+class UnresolvedError(OSError):
+    """A host name has no addresses, or none can be had now.
+
+    Attributes:
+        host: the name.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} cannot be resolved")
+        self.host = host
+
+
 _ANSWERS: tuple[tuple[type[Exception], Reason, str, bool], ...] = (
+    (TooSlowError, Reason.FETCH_TIMEOUT, "the image's server sends too slowly", True),
     (TimeoutError, Reason.FETCH_TIMEOUT, "the image's server did not answer in time", True),
     (
         # Never a status, those are read here: an answer that is not HTTP, or a proxy's refusal.
@@ -70,6 +94,12 @@ _ANSWERS: tuple[tuple[type[Exception], Reason, str, bool], ...] = (
     ),
     (OSError, Reason.FETCH_FAILED, "the connection to the image's server broke", True),
     (
+        UnusableProxyError,
+        Reason.FETCH_FAILED,
+        "the proxy that this worker's environment names is no http or https address",
+        False,
+    ),
+    (
         # aiohttp.InvalidURL is one, and so is what a name raises that cannot be encoded for DNS.
         ValueError,
         Reason.BAD_URL,
@@ -86,6 +116,8 @@ def explain(error: Exception) -> JobError:
         return error
     if isinstance(error, StatusError):
         return _status(error.status)
+    if isinstance(error, UnresolvedError):
+        return _unresolved(error.host)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _connect(error)
     for kind, reason, message, transient in _ANSWERS:
@@ -115,7 +147,7 @@ def _connect(error: aiohttp.ClientConnectorError) -> JobError:
     host = repr(error.host)
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return _failed(f"the host name {host} cannot be resolved", transient=True)
+            return _unresolved(error.host)
         case aiohttp.ClientConnectorCertificateError():
             return _failed(f"the certificate of {host} is not valid for it, or not trusted here")
         case aiohttp.ClientSSLError():
@@ -123,6 +155,10 @@ def _connect(error: aiohttp.ClientConnectorError) -> JobError:
         case _:
             why = os.strerror(cause.errno) if cause.errno else "it does not answer"
             return _failed(f"no connection to {host} can be made: {why}", transient=True)
+
+
+def _unresolved(host: str) -> JobError:
+    return _failed(f"the host name {host!r} cannot be resolved", transient=True)
 
 
 def _failed(message: str, *, transient: bool = False) -> JobError:

@@ -20,6 +20,7 @@ from worker.errors import JobError, Reason
 from worker.images.decode import check_size
 from worker.images.formats import sniff
 from worker.runtime.children import anonymous_file, end_process, start_module
+from worker.runtime.environment import child_environment
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -147,7 +148,7 @@ class _Renderer:
                 "worker.images.pdf_process",
                 (*descriptors, MEMORY_BYTES, PAGE_SECONDS),
                 descriptors,
-                environ=os.environ,
+                environ=child_environment(),
             )
         except BaseException:
             ours.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-__all__ = ["from_pillow", "is_pillow_image"]
+__all__ = ["PillowImage", "from_pillow", "is_pillow_image"]
+
+PillowImage: TypeAlias = "Image"
 
 _SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _WIDE = frozenset({"I", "F"})

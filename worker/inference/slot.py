@@ -23,6 +23,7 @@ from worker.failpoints import Failpoints
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
 from worker.runtime.children import anonymous_file, end_process, start_module
+from worker.runtime.environment import child_environment
 from worker.runtime.native_output import NativeOutput
 
 __all__ = ["Slot"]
@@ -112,7 +113,7 @@ class Slot:
             self._process, self._output = _spawn(
                 (os.getpid(), theirs.fileno(), memory),
                 (theirs.fileno(), memory),
-                os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+                child_environment(OMP_NUM_THREADS=str(self._start.threads)),
             )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, end_process, self._process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import http
 import time
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -11,7 +12,9 @@ from urllib.parse import quote_plus
 import aiohttp
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
+from yarl import URL
 
+from worker.proxies import proxy_for
 from worker.settings import SaslSettings
 
 __all__ = ["TokenError", "token_provider"]
@@ -21,6 +24,9 @@ TOKEN_TIMEOUT = 10.0
 
 EARLY = 30.0
 """Seconds before its end at which a token is renewed: clocks differ and requests take time."""
+
+
+_FAILED = "no token from kafka.sasl.token_endpoint: "
 
 
 class TokenError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is untyped
@@ -76,22 +82,37 @@ class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka 
         secret = quote_plus(sasl.client_secret.get_secret_value())
         credentials = base64.b64encode(f"{quote_plus(sasl.client_id)}:{secret}".encode()).decode()
         try:
+            # The client's id and secret are what is sent, and where the settings say alone: not on
+            # to where a redirect leads, and no other password, of the address or out of .netrc.
+            endpoint = URL(sasl.token_endpoint).with_user(None)
             async with (
                 aiohttp.ClientSession(
-                    timeout=aiohttp.ClientTimeout(total=TOKEN_TIMEOUT), trust_env=True
+                    timeout=aiohttp.ClientTimeout(total=TOKEN_TIMEOUT)
                 ) as session,
                 session.post(
-                    sasl.token_endpoint,
+                    endpoint,
                     data=form,
                     headers={"Authorization": f"Basic {credentials}"},
-                    raise_for_status=True,
+                    allow_redirects=False,
+                    proxy=proxy_for(endpoint),
                 ) as response,
             ):
+                if response.status != http.HTTPStatus.OK:
+                    raise TokenError(_FAILED + f"it answered {response.status}")
                 answer = await response.json()
             self._token = str(answer["access_token"])
             lifetime = float(answer.get("expires_in", 0))
         except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
-            raise TokenError(
-                f"no token from kafka.sasl.token_endpoint: {type(error).__name__}: {error}"
-            ) from error
+            raise TokenError(_FAILED + _why(error)) from error
         self._renew_at = time.monotonic() + max(0.0, lifetime - EARLY)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without the address, which may hold a key, and without what was answered."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{type(error).__name__}: cannot connect to {error.host}:{error.port}"
+    if isinstance(error, aiohttp.ContentTypeError):
+        return "its answer is not JSON"
+    if isinstance(error, KeyError | TypeError):
+        return "its answer has no access_token"
+    return type(error).__name__

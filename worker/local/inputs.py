@@ -9,18 +9,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.errors import JobError, Reason
-from worker.images.pillow import is_pillow_image
+from worker.images.pillow import PillowImage, is_pillow_image
 from worker.jobs import RawImage, UrlImage
 from worker.settings import DecodeSettings
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources"]
 
@@ -59,7 +56,7 @@ class Source:
     """
 
     input_path: str | None
-    content: Path | UrlImage | RawImage | npt.NDArray[Any] | Image | JobError
+    content: Path | UrlImage | RawImage | npt.NDArray[Any] | PillowImage | JobError
     page: Page | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Bytes", "Count", "Group", "MessageBytes", "MiB", "Seconds", "Unit", "Wait"]
+__all__ = ["Bytes", "Count", "Group", "MessageBytes", "MiB", "Seconds", "Speed", "Unit", "Wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ Wait = Annotated[float, Field(ge=0, le=10), Unit("seconds")]
 Bytes = Annotated[int, Field(ge=1, le=2**40), Unit("bytes")]
 MessageBytes = Annotated[int, Field(ge=1, le=2**31 - 1), Unit("bytes")]
 """A size that Kafka's protocol carries in a signed 32-bit integer."""
+
+Speed = Annotated[int, Field(ge=0, le=2**40), Unit("bytes per second")]
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from worker.settings.base import Bytes, Count, Group, MiB, Seconds
+from worker.settings.base import Bytes, Count, Group, MiB, Seconds, Speed
 
 __all__ = ["DecodeSettings", "FetchSettings", "PictureSettings"]
 
@@ -25,10 +25,22 @@ def _elements(text: str) -> object:
 class FetchSettings(Group):
     """How image URLs are fetched, and which addresses they may reach."""
 
-    concurrency: Count = Field(64, description="Most fetches at a time.")
-    per_host: Count = Field(16, description="Most connections to one host at a time.")
+    concurrency: Count = Field(
+        64,
+        description="Most fetches at a time, shared fairly between hosts; a quarter is kept from "
+        "hosts that are slow.",
+    )
+    per_host: Count = Field(
+        16,
+        description="Most fetches at a time from one host, that is one address, whatever its "
+        "names.",
+    )
     connect_timeout: Seconds = Field(3.0, description="Time to connect.")
     read_timeout: Seconds = Field(5.0, description="Longest silence while reading.")
+    min_speed: Speed = Field(
+        1024,
+        description="Least that must arrive on average over each read_timeout; 0 is no bound.",
+    )
     total_timeout: Seconds = Field(15.0, description="Time for one attempt, redirects included.")
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(
         4, description="Attempts when an error is transient."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -12,7 +13,7 @@ from worker.settings.base import Count, Group, MessageBytes, MiB, Seconds
 
 __all__ = ["KafkaSettings", "SaslSettings", "TlsSettings", "TopicSettings"]
 
-_BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,/]+):[0-9]{1,5}")
+_BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,/@]+):[0-9]{1,5}")
 
 
 class TlsSettings(Group):
@@ -52,7 +53,9 @@ class SaslSettings(Group):
         description="OAUTHBEARER: file with the token, read again each time that one is needed.",
     )
     token_endpoint: str | None = Field(
-        None, description="OAUTHBEARER: OAuth 2 token endpoint (client credentials)."
+        None,
+        description="OAUTHBEARER: OAuth 2 token endpoint (client credentials); a user name and "
+        "password in it are not sent.",
     )
     client_id: str | None = Field(
         None, description="OAUTHBEARER: client id for the token endpoint."
@@ -61,6 +64,20 @@ class SaslSettings(Group):
         None, description="OAUTHBEARER: client secret for the token endpoint."
     )
     scope: str | None = Field(None, description="OAUTHBEARER: scope to ask the token endpoint for.")
+
+    @field_validator("token_endpoint")
+    @classmethod
+    def _reachable(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("use an http or https address")
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -169,6 +186,9 @@ class KafkaSettings(Group):
     @classmethod
     def _addresses(cls, value: str) -> str:
         for address in value.split(","):
+            if "@" in address:
+                # Not shown: what stands before it is a password.
+                raise ValueError("write brokers as host:port; credentials belong in kafka.sasl")
             if not _BROKER.fullmatch(address.strip()):
                 raise ValueError(f"{address.strip()!r} is not host:port")
         return value

@@ -17,6 +17,7 @@ from email.message import Message
 from typing import IO
 
 from worker import __version__
+from worker.redaction import without_secrets
 
 __all__ = ["Body", "InterruptedTransferError", "RefusedTransferError", "get"]
 
@@ -136,7 +137,11 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but none from https to what anybody on the way could change."""
+    """Follows redirects, but none from https to what anybody on the way could change.
+
+    The proxy's credentials stay with the proxy: urllib keeps them among the request's headers,
+    which it copies to the next request, though that one may lead to a server directly.
+    """
 
     def redirect_request(
         self,
@@ -148,8 +153,13 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if req.type == "https" and not newurl.startswith("https:"):
-            raise RefusedTransferError(code, f"{req.full_url} redirects to {newurl}: not https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+            raise RefusedTransferError(
+                code, f"{req.full_url} redirects to {without_secrets(newurl)}: not https"
+            )
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if new is not None:
+            new.remove_header("Proxy-authorization")
+        return new
 
 
 def _text(error: Exception) -> str:

@@ -11,6 +11,8 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
+from worker.configuration import load
+from worker.errors import SettingsError
 from worker.kafka.oauth import token_provider
 from worker.settings import SaslSettings
 
@@ -138,3 +140,44 @@ async def test_a_file_without_a_token_is_named(tmp_path: Path, content: bytes | 
     provider = token_provider(SaslSettings(mechanism="OAUTHBEARER", token_file=file))
     with pytest.raises(KafkaError, match=r"kafka\.sasl\.token_file"):
         await provider.token()
+
+
+async def test_no_password_but_the_clients_own_is_sent(
+    endpoint: tuple[Endpoint, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not the one of the address, which would contradict it, nor one out of .netrc."""
+    made, url = endpoint
+    netrc = tmp_path / "netrc"
+    await asyncio.to_thread(netrc.write_text, "default login me password canary\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    provider = token_provider(sasl(url.replace("://", "://you:canary@")))
+    assert await provider.token() == "t1"
+    assert [credentials for credentials, _ in made.requests] == ["Basic bWU6aHUlM0FzaA=="]
+
+
+async def test_the_secret_is_not_carried_on_by_a_redirect(endpoint: tuple[Endpoint, str]) -> None:
+    made, url = endpoint
+    made.answer = lambda: web.Response(status=307, headers={"Location": url})
+    with pytest.raises(KafkaError, match="it answered 307"):
+        await token_provider(sasl(url)).token()
+    assert len(made.requests) == 1
+
+
+@pytest.mark.parametrize("status", [302, 500, 200])
+async def test_errors_show_no_key_of_the_address_and_nothing_of_the_answer(
+    endpoint: tuple[Endpoint, str], status: int
+) -> None:
+    made, url = endpoint
+    made.answer = lambda: web.Response(
+        status=status, reason="canary", text="canary", headers={"X-Canary": "canary"}
+    )
+    with pytest.raises(KafkaError, match=r"kafka\.sasl\.token_endpoint") as raised:
+        await token_provider(sasl(f"{url}?key=canary")).token()
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["canary", "ftp://me:canary@host/token", "http://[canary"])
+def test_an_address_that_cannot_be_asked_is_refused_at_start(address: str) -> None:
+    with pytest.raises(SettingsError, match="use an http or https address") as raised:
+        load(overrides=[f"kafka.sasl.token_endpoint={address}"], environ={})
+    assert "canary" not in str(raised.value)

@@ -277,6 +277,24 @@ def test_a_proxy_comes_from_the_environment(
     assert target.read_bytes() == CONTENT
 
 
+def test_the_proxys_password_stays_with_the_proxy(
+    host: Host, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when an answer that came through it leads to a server that is reached directly."""
+    with Host() as proxy:
+        proxy.redirects["http://models.example/file.tar"] = serve(host)
+        monkeypatch.setenv("http_proxy", proxy.url.replace("://", "://me:canary@"))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        download("http://models.example/file.tar", target, LIMITS, unwatched)
+    assert target.read_bytes() == CONTENT
+    assert [request.get("Proxy-Authorization") for request in proxy.requests] == [
+        "Basic bWU6Y2FuYXJ5"
+    ]
+    assert [
+        name for request in host.requests for name in request if "authoriz" in name.lower()
+    ] == []
+
+
 def test_discarding_leaves_nothing(host: Host, target: Path, tmp_path: Path) -> None:
     download(serve(host), target, LIMITS, unwatched)
     discard(target)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from worker.cache import exclusive, write_whole
 from worker.errors import ModelError
 from worker.model import ModelSpec
 from worker.runtime.children import module_command
+from worker.runtime.environment import child_environment
 
 __all__ = ["CONVERTER", "to_onnx"]
 
@@ -53,7 +53,7 @@ def _convert(spec: ModelSpec, target: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"GLOG_minloglevel": "2"},
+            env=child_environment(GLOG_minloglevel="2"),
             timeout=TIMEOUT,
             check=False,
         )

@@ -1,0 +1,181 @@
+"""Host names to addresses: a name server that does not answer holds up its own names only.
+
+The event loop's resolver has a few threads for all names (asyncio's default executor; uvloop's has
+four), each of which a silent name server blocks for many seconds. The names behind them would time
+out without having been asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from worker.images.places import FairPlaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Lookup", "Names", "SystemResolver"]
+
+MOST_LOOKUPS = 64
+"""Names that are looked up at a time, a thread each."""
+
+RESERVED_LOOKUPS = 16
+"""Of these, kept from domains whose name servers are slow."""
+
+KEPT = 10.0
+"""Seconds for which an answer holds."""
+
+MAX_KEPT = 1024
+
+Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One question, which any number of tasks wait for.
+
+    Attributes:
+        begun: done when the name server is asked: what is waited for before is only a turn.
+        answer: the addresses.
+    """
+
+    begun: asyncio.Future[None]
+    answer: asyncio.Task[list[ResolveResult]]
+
+
+class Names(AbstractResolver):
+    """Asks each name once at a time, fairly between domains, and keeps answers for a while.
+
+    Args:
+        resolver: answers; it may take as long as it likes.
+    """
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._resolver = resolver
+        self._turns = FairPlaces(MOST_LOOKUPS, reserved=RESERVED_LOOKUPS)
+        self._open: dict[tuple[str, int], Lookup] = {}
+        self._kept: OrderedDict[tuple[str, int], tuple[float, list[ResolveResult]]] = OrderedDict()
+
+    def look_up(self, host: str, port: int) -> Lookup:
+        """Begin to ask for a name, or join who does.
+
+        The answer raises OSError, or ValueError for a name that cannot be asked for. Wait for it
+        under `asyncio.shield`: others may wait too.
+        """
+        lookup = self._open.get((host, port))
+        if lookup is None:
+            begun = asyncio.get_running_loop().create_future()
+            answer = asyncio.create_task(self._ask(host, port, begun))
+            lookup = self._open[host, port] = Lookup(begun, answer)
+            answer.add_done_callback(lambda task: self._ended((host, port), task))
+        return lookup
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp asks for all
+    ) -> list[ResolveResult]:
+        """The addresses of a name; for aiohttp, which asks just before it connects."""
+        return await asyncio.shield(self.look_up(host, port).answer)
+
+    async def close(self) -> None:
+        """Stop asking."""
+        tasks = [lookup.answer for lookup in self._open.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._resolver.close()
+
+    async def _ask(self, host: str, port: int, begun: asyncio.Future[None]) -> list[ResolveResult]:
+        now = asyncio.get_running_loop().time()
+        until, kept = self._kept.get((host, port), (0.0, []))
+        if now < until:
+            begun.set_result(None)
+            return kept
+        # The last two labels: not always who runs the name server, but always within one's domain.
+        place = await self._turns.acquire(tuple(host.rsplit(".", 2)[-2:]))
+        try:
+            begun.set_result(None)
+            found = await self._resolver.resolve(host, port, socket.AF_UNSPEC)
+        finally:
+            place.release()
+        self._kept[host, port] = asyncio.get_running_loop().time() + KEPT, found
+        self._kept.move_to_end((host, port))
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def _ended(self, key: tuple[str, int], task: asyncio.Task[list[ResolveResult]]) -> None:
+        self._open.pop(key).begun.cancel()
+        if not task.cancelled():
+            task.exception()  # seen, in case that nobody waits any more
+
+
+class SystemResolver(AbstractResolver):
+    """The system's own resolver, in a thread for each name that nobody has to wait for.
+
+    Neither cancelling nor the end of the process waits for a name server. Who calls bounds the
+    number of threads: a cancelled call leaves its thread behind until the system gives up.
+
+    Args:
+        getaddrinfo: what the threads call.
+    """
+
+    def __init__(self, getaddrinfo: Callable[..., Sequence[Info]] = socket.getaddrinfo) -> None:
+        self._getaddrinfo = getaddrinfo
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of `host`, in the system's order."""
+        outcome: Future[Sequence[Info]] = Future()
+
+        def ask() -> None:
+            try:
+                found = self._getaddrinfo(
+                    host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
+                )
+            except Exception as error:  # noqa: BLE001 - handed to who waits
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(found)
+
+        outcome.set_running_or_notify_cancel()  # from here on the thread may always set it
+        threading.Thread(target=ask, name="resolve", daemon=True).start()
+        infos = await asyncio.wrap_future(outcome)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=_text(address),
+                port=port,
+                family=family,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, _, protocol, _, address in infos
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _text(address: Address) -> str:
+    """The address as text, with the zone that a link-local one needs."""
+    host = str(address[0])
+    zone = address[3] if len(address) == 4 else 0
+    if not zone or "%" in host:
+        return host
+    with suppress(OSError):
+        return f"{host}%{socket.if_indextoname(zone)}"
+    return host

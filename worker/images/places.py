@@ -1,0 +1,263 @@
+"""A limited number of places, shared fairly: nobody who takes long can keep the others out.
+
+Pure scheduling, without I/O. A place cannot be taken back before its holder gives it up, so what
+bounds a wait is that every holder is bounded in time, and who comes next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["SLOW", "FairPlaces", "HostPlaces", "Place", "Seat"]
+
+SLOW = 2.0
+"""Seconds; who holds places for longer than this on average is slow, unless told otherwise."""
+
+UNKNOWN = 1.0
+"""Seconds for which a key that has not been seen yet is expected to hold a place."""
+
+WEIGHT = 0.25
+"""Of the latest hold in the average: one good answer does not make up for three bad ones."""
+
+MAX_REMEMBERED = 4096
+"""Most keys whose pace is known; the ones that were served longest ago are forgotten."""
+
+
+@dataclass(slots=True)
+class _Key:
+    """One key that holds places or waits for them.
+
+    Attributes:
+        had: seconds of places that it has had, and those that it is expected to have of the places
+            that it holds.
+        served: the turn in which it came, or last got a place or gave one back.
+    """
+
+    had: float
+    served: int
+    held: int = 0
+    waiters: deque[asyncio.Future[float]] = field(default_factory=deque)
+
+
+class FairPlaces:
+    """`most` places, whose time is shared evenly between the keys that want any.
+
+    Weighted fair queueing: a free place goes to the key that will have had the least time with it,
+    and of one key to who came first. So a key with a thousand waiters delays another key by one
+    turn, not by a thousand, and one that takes seconds gets fewer turns than one that takes
+    milliseconds. Nobody waits for ever: who comes later begins where the others are by then.
+
+    Args:
+        most: places in all.
+        reserved: places that slow keys leave free for the others. A key that has not been seen yet
+            is not slow.
+        slow: seconds for which a slow key holds a place on average, at least.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        *,
+        reserved: int = 0,
+        slow: float = SLOW,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._free = most
+        self._open_to_slow = most - reserved
+        self._slow = slow
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        # Invariant: a key is here exactly while it holds a place or waits for one.
+        self._keys: dict[Hashable, _Key] = {}
+        self._pace: OrderedDict[Hashable, float] = OrderedDict()
+        self._turn = 0
+        # What keys have had by now on average, as they would if they had come at the beginning.
+        self._level = 0.0
+
+    def __len__(self) -> int:
+        """Keys that hold places or wait for them."""
+        return len(self._keys)
+
+    def is_contested(self, key: Hashable) -> bool:
+        """Whether another key waits."""
+        return any(each.waiters for other, each in self._keys.items() if other != key)
+
+    async def acquire(self, key: Hashable) -> Place:
+        """Wait for a place; the caller releases it."""
+        entry = self._keys.get(key)
+        if entry is None:
+            self._turn += 1
+            entry = self._keys[key] = _Key(self._level, self._turn)
+        waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        entry.waiters.append(waiter)
+        self._grant()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                with suppress(ValueError):  # where it was found cancelled before
+                    entry.waiters.remove(waiter)
+                self._forget(key, entry)
+            else:
+                self._give_back(key, 0.0, waiter.result())  # it came in the same moment
+            raise
+        return Place(self, key, self._clock(), waiter.result())
+
+    def _release(self, key: Hashable, since: float, charged: float) -> None:
+        took = self._clock() - since
+        self._pace[key] = took + (1 - WEIGHT) * (self._pace.get(key, took) - took)
+        self._pace.move_to_end(key)
+        if len(self._pace) > MAX_REMEMBERED:
+            self._pace.popitem(last=False)
+        self._give_back(key, took, charged)
+
+    def _give_back(self, key: Hashable, took: float, charged: float) -> None:
+        self._level += took / len(self._keys)
+        entry = self._keys[key]
+        entry.had += took - charged
+        entry.held -= 1
+        self._free += 1
+        self._turn += 1
+        entry.served = self._turn
+        self._forget(key, entry)
+        self._grant()
+
+    def _forget(self, key: Hashable, entry: _Key) -> None:
+        if not entry.held and not entry.waiters and self._keys.get(key) is entry:
+            del self._keys[key]
+
+    def _grant(self) -> None:
+        while self._free and (chosen := self._choose()) is not None:
+            key, entry = chosen
+            waiter = entry.waiters.popleft()
+            if waiter.cancelled():
+                self._forget(key, entry)
+                continue
+            self._turn += 1
+            entry.served = self._turn
+            entry.held += 1
+            self._free -= 1
+            charge = self._expected(key)
+            entry.had += charge
+            waiter.set_result(charge)
+
+    def _choose(self) -> tuple[Hashable, _Key] | None:
+        """Whose turn it is, of those that wait."""
+        waiting = [(key, entry) for key, entry in self._keys.items() if entry.waiters]
+        if any(self._is_slow(key) for key, _ in waiting):
+            held = sum(entry.held for key, entry in self._keys.items() if self._is_slow(key))
+            if held >= self._open_to_slow:
+                waiting = [(key, entry) for key, entry in waiting if not self._is_slow(key)]
+        return min(waiting, key=self._order, default=None)
+
+    def _order(self, each: tuple[Hashable, _Key]) -> tuple[float, int]:
+        key, entry = each
+        return entry.had + self._expected(key), entry.served
+
+    def _expected(self, key: Hashable) -> float:
+        return self._pace.get(key, UNKNOWN)
+
+    def _is_slow(self, key: Hashable) -> bool:
+        return self._pace.get(key, 0.0) > self._slow
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that is held since `_since`, for which `_charged` was put on account."""
+
+    _places: FairPlaces
+    _key: Hashable
+    _since: float
+    _charged: float
+
+    def release(self) -> None:
+        """Give it back; once."""
+        self._places._release(self._key, self._since, self._charged)  # noqa: SLF001 - its other half
+
+
+class HostPlaces:
+    """`most` places at each host, shared fairly between the names that lead there.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, most: int, *, clock: Callable[[], float] | None = None) -> None:
+        self._most = most
+        self._clock = clock
+        # Invariant: a host is here exactly while somebody holds a place at it or waits for one.
+        self._hosts: dict[Hashable, FairPlaces] = {}
+
+    def __len__(self) -> int:
+        """Hosts that are held or waited for."""
+        return len(self._hosts)
+
+    def seat(self) -> Seat:
+        """A place at one host at a time, for a context."""
+        return Seat(self)
+
+    async def _acquire(self, host: Hashable, name: Hashable) -> Place:
+        places = self._hosts.setdefault(host, FairPlaces(self._most, clock=self._clock))
+        try:
+            return await places.acquire(name)
+        finally:
+            self._forget(host)
+
+    def _forget(self, host: Hashable) -> None:
+        places = self._hosts.get(host)
+        if places is not None and not len(places):
+            del self._hosts[host]
+
+
+class Seat:
+    """One task's place at a host; left at the latest when the context ends.
+
+    Never at two hosts at a time: tasks that waited for a second one could wait for each other.
+    """
+
+    def __init__(self, hosts: HostPlaces) -> None:
+        self._hosts = hosts
+        self._at: tuple[Hashable, Hashable] | None = None
+        self._place: Place | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    async def take(self, host: Hashable, name: Hashable) -> None:
+        """Wait for a place at `host`, for `name`; nothing when it is held already."""
+        if self._at == (host, name):
+            return
+        self.leave()
+        self._place = await self._hosts._acquire(host, name)  # noqa: SLF001 - its other half
+        self._at = host, name
+
+    def give_way(self) -> None:
+        """Leave if another name waits for this host."""
+        if self._at is not None and self._hosts._hosts[self._at[0]].is_contested(self._at[1]):  # noqa: SLF001
+            self.leave()
+
+    def leave(self) -> None:
+        """Give the place back, if there is one."""
+        if self._at is None or self._place is None:
+            return
+        host, _ = self._at
+        self._place.release()
+        self._at = self._place = None
+        self._hosts._forget(host)  # noqa: SLF001

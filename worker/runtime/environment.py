@@ -1,0 +1,44 @@
+"""What of its environment the worker hands on to the processes that it starts: no secrets.
+
+They run native code on what strangers send, and need none. What they do need differs from machine
+to machine (the toolkits of accelerators have dozens of variables), so the rest is handed on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["child_environment"]
+
+_SECRET_NAME = re.compile(
+    r"WORKER_"  # settings, among them passwords; children are told what they need
+    r"|.*(PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTH|SIGNATURE|SESSION"
+    r"|(API|ACCESS|ACCOUNT|PRIVATE|ENCRYPTION|SIGNING|MASTER|SAS|SSH)_?KEY"
+    r"|NETRC|CONNECTION_?STRING|DSN)",
+    re.IGNORECASE,
+)
+_PASSWORD_IN_ADDRESS = re.compile(r"://[^/?#\s]*@")
+"""As in DATABASE_URL or HTTPS_PROXY."""
+
+
+def child_environment(environ: Mapping[str, str] | None = None, **added: str) -> dict[str, str]:
+    """The environment for a child process.
+
+    Left out are the worker's own settings (`WORKER_...`), what by its name is a secret, and values
+    with a password inside an address.
+
+    Args:
+        environ: the environment of this process when None.
+        added: variables that the child gets besides, or with another value.
+    """
+    inherited = os.environ if environ is None else environ
+    return {
+        name: value
+        for name, value in inherited.items()
+        if not _SECRET_NAME.match(name) and not _PASSWORD_IN_ADDRESS.search(value)
+    } | added
