@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from structlog.testing import capture_logs
 from worker.budget import Budget, Reservation
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
+from worker.images.threads import ImageThreads
 from worker.inference.predictor import Predictor, load_predictor
 from worker.jobs import EncodedImage, ImageSource, Job, Outcome, RawImage, Success, UrlImage
 from worker.metrics import Metrics
@@ -71,7 +71,7 @@ class Core:
     """A pipeline and what surrounds it."""
 
     def __init__(
-        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, threads: ThreadPoolExecutor
+        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, threads: ImageThreads
     ) -> None:
         self.spec = spec
         self.network = network
@@ -128,15 +128,16 @@ def predictor(spec: ModelSpec) -> Predictor:
     return load_predictor(spec, "cpu", 1)
 
 
-@pytest.fixture(scope="module")
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
+@pytest.fixture
+def threads() -> Iterator[ImageThreads]:
+    threads = ImageThreads(2, BOUND, Metrics())
+    yield threads
+    threads.shutdown()
 
 
 @pytest.fixture
 async def core(
-    spec: ModelSpec, predictor: Predictor, threads: ThreadPoolExecutor
+    spec: ModelSpec, predictor: Predictor, threads: ImageThreads
 ) -> AsyncIterator[Core]:
     fetch = FetchSettings(allow_networks=(ip_network("127.0.0.1/32"),), attempts=1)
     async with ImageFetcher(fetch) as fetcher:
