@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["CODEC_MAX_PIXELS", "Image", "cv2", "simplejpeg"]
+__all__ = ["CODEC_MAX_PIXELS", "Image", "cv2", "imagecodecs", "simplejpeg"]
 
 CODEC_MAX_PIXELS = 2**28
 """Most pixels that OpenCV decodes, whatever the settings say.
@@ -16,6 +16,7 @@ whose header and content disagree. OpenCV reads it once, when it loads, and defa
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(CODEC_MAX_PIXELS))
 
 import cv2  # noqa: E402 - after the limit above
+import imagecodecs  # noqa: E402 - loads each codec when it is first used
 import simplejpeg  # noqa: E402
 from PIL import Image  # noqa: E402 - resizes only; it never opens a file here
 

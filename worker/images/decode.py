@@ -1,8 +1,9 @@
 """From an encoded image to pixels, or to an answer that says why not.
 
 JPEG goes through simplejpeg (libjpeg-turbo), twice as fast as OpenCV and equal to it in every
-pixel; everything else goes through OpenCV. Both release the GIL while they decode, so a pool of
-threads decodes in parallel. `docs/images.md` says what becomes of each odd kind of file.
+pixel; TIFF through the codecs of imagecodecs, which report errors; everything else through OpenCV.
+All release the GIL while they decode, so a pool of threads decodes in parallel. `docs/images.md`
+says what becomes of each odd kind of file.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from worker.images.codecs import CODEC_MAX_PIXELS, cv2, simplejpeg
 from worker.images.formats import ImageFormat
 from worker.images.headers import Header, damaged, read_header
 from worker.images.png import still_png
+from worker.images.tiff_decode import decode_tiff
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from worker.images.tiff_layout import Layout
     from worker.settings import DecodeSettings
 
 __all__ = ["check_bytes", "check_size", "decode"]
+
+_MOST_PADDING = 2
+"""How many times the image's own pixels its tiles may have, when they have more than is accepted.
+
+An image of just the accepted size may have tiles that reach beyond its edges.
+"""
+
+_MOST_BYTES = 16
+"""Bytes that decoding may hold per accepted pixel: 3 of the image, and in one strip up to 8."""
 
 # libjpeg's warnings about odd headers and stray bytes, which leave every pixel as it was.
 _HARMLESS = (
@@ -48,6 +60,9 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
     check_bytes(data, limits)
     header = read_header(data)
     check_size("the image", header.width, header.height, limits)
+    check_cost(header, limits)
+    if header.tiff:
+        return _decode_tiff(data, header, header.tiff)
     if header.format is ImageFormat.JPEG:
         return _decode_jpeg(data, header)
     if header.format is ImageFormat.PNG:
@@ -93,6 +108,36 @@ def check_size(what: str, width: int, height: int, limits: DecodeSettings) -> No
         raise JobError(
             Reason.TOO_MANY_PIXELS, f"{size}; at most {most} in all are accepted: scale it down"
         )
+
+
+def check_cost(header: Header, limits: DecodeSettings) -> None:
+    """Refuse what makes the decoder hold or make far more than the image itself.
+
+    Raises:
+        JobError: `TOO_MANY_PIXELS`.
+    """
+    most = min(limits.max_pixels, CODEC_MAX_PIXELS)
+    image = header.width * header.height
+    if header.coded_pixels > max(most, _MOST_PADDING * image):
+        raise JobError(
+            Reason.TOO_MANY_PIXELS,
+            f"the image is {header.width}x{header.height} pixels, but its tiles make "
+            f"{header.coded_pixels}; at most {most} are accepted: save it with smaller tiles",
+        )
+    if header.decoded_bytes > _MOST_BYTES * most:
+        raise JobError(
+            Reason.TOO_MANY_PIXELS,
+            f"decoding the image takes {header.decoded_bytes} bytes; at most {_MOST_BYTES * most} "
+            "are accepted: save it with 8 bits per sample and in strips of a few rows",
+        )
+
+
+def _decode_tiff(data: bytes, header: Header, layout: Layout) -> npt.NDArray[np.uint8]:
+    try:
+        pixels = decode_tiff(data, layout)
+    except (ValueError, RuntimeError) as error:
+        raise damaged(header.format, str(error)) from error
+    return _upright(pixels, header.orientation)
 
 
 def _decode_jpeg(data: bytes, header: Header) -> npt.NDArray[np.uint8]:

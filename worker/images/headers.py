@@ -9,7 +9,8 @@ from worker.errors import JobError, Reason
 from worker.images.formats import ImageFormat, sniff
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
-from worker.images.tiff import first_directory
+from worker.images.tiff_layout import Layout, read_layout
+from worker.images.tiff_support import check_supported
 
 __all__ = ["Header", "damaged", "read_header"]
 
@@ -25,14 +26,26 @@ class Header:
     Attributes:
         width: pixels per row as stored, before any orientation is applied.
         height: rows as stored.
-        orientation: EXIF orientation of a JPEG, 1 to 8; 1 for the other formats, whose decoder
-            applies it.
+        orientation: EXIF orientation of a JPEG or TIFF, 1 to 8; 1 for the other formats, whose
+            decoder applies it.
+        tiff: how a TIFF is laid out.
     """
 
     format: ImageFormat
     width: int
     height: int
     orientation: int = 1
+    tiff: Layout | None = None
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Most bytes that decoding holds at a time, the image included."""
+        return self.tiff.decoded_bytes if self.tiff else self.width * self.height * 3
+
+    @property
+    def coded_pixels(self) -> int:
+        """Pixels that are decoded: of a tiled TIFF those of whole tiles."""
+        return self.tiff.coded_pixels if self.tiff else self.width * self.height
 
 
 def read_header(data: bytes) -> Header:
@@ -102,9 +115,9 @@ def _gif(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    width, height = 0x0100, 0x0101
-    found = first_directory(data, (width, height))
-    return Header(ImageFormat.TIFF, found.get(width, 0), found.get(height, 0))
+    layout = read_layout(data)
+    check_supported(layout)
+    return Header(ImageFormat.TIFF, layout.width, layout.height, layout.orientation, layout)
 
 
 _READERS: Mapping[ImageFormat, Callable[[bytes], Header]] = {
