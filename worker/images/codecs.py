@@ -6,7 +6,7 @@ import os
 
 from worker.runtime.libraries import OPENCV_REMEDY, importing
 
-__all__ = ["CODEC_MAX_PIXELS", "Image", "cv2", "simplejpeg"]
+__all__ = ["CODEC_MAX_PIXELS", "Image", "cv2", "imagecodecs", "simplejpeg"]
 
 CODEC_MAX_PIXELS = 2**28
 """Most pixels that OpenCV decodes, whatever the settings say.
@@ -19,6 +19,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(CODEC_MAX_PIXELS))
 
 with importing("OpenCV (cv2)", OPENCV_REMEDY):
     import cv2
+import imagecodecs  # noqa: E402 - loads each codec when it is first used
 import simplejpeg  # noqa: E402 - after the limit above
 from PIL import Image  # noqa: E402 - resizes only; it never opens a file here
 

@@ -1,8 +1,9 @@
 """From an encoded image to pixels, or to an answer that says why not.
 
 JPEG goes through simplejpeg (libjpeg-turbo), twice as fast as OpenCV and equal to it in every
-pixel; everything else goes through OpenCV. Both release the GIL while they decode, so a pool of
-threads decodes in parallel. `docs/images.md` says what becomes of each odd kind of file.
+pixel; TIFF through the codecs of imagecodecs, which report errors; everything else through OpenCV.
+All release the GIL while they decode, so a pool of threads decodes in parallel. `docs/images.md`
+says what becomes of each odd kind of file.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from worker.images.jpeg_unusual import decode_unusual
 from worker.images.memory import check_free, is_shortage, raising_memory_errors
 from worker.images.png import still_png
 from worker.images.refusals import UnsupportedError, damaged, unsupported
+from worker.images.tiff_decode import decode_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
     from worker.settings import DecodeSettings
 
 __all__ = ["check_bytes", "check_size", "decode", "decode_pixels", "inspect"]
+
+_MOST_PADDING = 2
+"""How many times the image's own pixels its tiles may have, when they have more than is accepted.
+
+An image of just the accepted size may have tiles that reach beyond its edges.
+"""
+
+_MOST_BYTES = 16
+"""Bytes that decoding may hold per accepted pixel: 3 of the image, and in one strip up to 8."""
 
 # libjpeg's warnings about odd headers and stray bytes, which may leave every pixel as it was.
 _ODD = (
@@ -68,6 +79,7 @@ def inspect(data: bytes, limits: DecodeSettings) -> Header:
     check_bytes(data, limits)
     header = read_header(data)
     check_size("the image", header.width, header.height, limits)
+    check_cost(header, limits)
     return header
 
 
@@ -83,7 +95,7 @@ def decode_pixels(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
             return _DECODERS.get(header.format, _decode_other)(data, header)
     except UnsupportedError as error:
         raise unsupported(header.format, str(error)) from error
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise damaged(header.format, str(error)) from error
 
 
@@ -121,6 +133,33 @@ def check_size(what: str, width: int, height: int, limits: DecodeSettings) -> No
         raise JobError(
             Reason.TOO_MANY_PIXELS, f"{size}; at most {most} in all are accepted: scale it down"
         )
+
+
+def check_cost(header: Header, limits: DecodeSettings) -> None:
+    """Refuse what makes the decoder hold or make far more than the image itself.
+
+    Raises:
+        JobError: `TOO_MANY_PIXELS`.
+    """
+    most = min(limits.max_pixels, CODEC_MAX_PIXELS)
+    image = header.width * header.height
+    if header.coded_pixels > max(most, _MOST_PADDING * image):
+        raise JobError(
+            Reason.TOO_MANY_PIXELS,
+            f"the image is {header.width}x{header.height} pixels, but its tiles make "
+            f"{header.coded_pixels}; at most {most} are accepted: save it with smaller tiles",
+        )
+    if header.decoded_bytes > _MOST_BYTES * most:
+        raise JobError(
+            Reason.TOO_MANY_PIXELS,
+            f"decoding the image takes {header.decoded_bytes} bytes; at most {_MOST_BYTES * most} "
+            "are accepted: save it with 8 bits per sample and in strips of a few rows",
+        )
+
+
+def _decode_tiff(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
+    assert header.tiff is not None
+    return _upright(decode_tiff(data, header.tiff), header.orientation)
 
 
 def _decode_jpeg(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
@@ -202,6 +241,7 @@ _DECODERS: Mapping[ImageFormat, Callable[[bytes, Header], npt.NDArray[np.uint8]]
     ImageFormat.PNG: _decode_png,
     ImageFormat.GIF: _decode_gif,
     ImageFormat.BMP: _decode_bmp,
+    ImageFormat.TIFF: _decode_tiff,
 }
 
 

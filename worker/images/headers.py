@@ -11,7 +11,8 @@ from worker.images.gif import read_gif_size
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
 from worker.images.refusals import UnsupportedError, damaged, unsupported
-from worker.images.tiff import first_directory
+from worker.images.tiff_layout import Layout, read_layout
+from worker.images.tiff_support import check_supported
 
 __all__ = ["Header", "damaged", "read_header"]
 
@@ -24,8 +25,9 @@ class Header:
         width: pixels per row as stored, before any orientation is applied.
         height: rows as stored.
         decoded_bytes: memory that decoding takes at its peak, besides the file itself.
-        orientation: EXIF orientation of a JPEG, 1 to 8; 1 for the other formats, whose decoder
-            applies it.
+        orientation: EXIF orientation of a JPEG or TIFF, 1 to 8; 1 for the other formats, whose
+            decoder applies it.
+        tiff: how a TIFF is laid out.
     """
 
     format: ImageFormat
@@ -33,6 +35,12 @@ class Header:
     height: int
     decoded_bytes: int
     orientation: int = 1
+    tiff: Layout | None = None
+
+    @property
+    def coded_pixels(self) -> int:
+        """Pixels that are decoded: of a tiled TIFF those of whole tiles."""
+        return self.tiff.coded_pixels if self.tiff else self.width * self.height
 
 
 def read_header(data: bytes) -> Header:
@@ -95,14 +103,19 @@ def _gif(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    width, height = 0x0100, 0x0101
-    found = first_directory(data, (width, height))
-    return _header(ImageFormat.TIFF, found.get(width, 0), found.get(height, 0), 6)
+    layout = read_layout(data)
+    check_supported(layout)
+    return Header(
+        ImageFormat.TIFF,
+        layout.width,
+        layout.height,
+        layout.decoded_bytes,
+        layout.orientation,
+        layout,
+    )
 
 
-def _header(
-    found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1
-) -> Header:
+def _header(found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1) -> Header:
     """A header of an image whose decoding takes `peak` bytes per pixel."""
     return Header(found, width, height, width * height * peak, orientation)
 

@@ -126,7 +126,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         # A sequential image whose first scan has all components has no other scan.
         several = kind in _PROGRESSIVE or data[first_scan : first_scan + 1] != content[5:6]
         if several:
-            _check_scans(data, first_scan, content[6 : 6 + 3 * components : 3], kind in _PROGRESSIVE)
+            _check_scans(
+                data, first_scan, content[6 : 6 + 3 * components : 3], kind in _PROGRESSIVE
+            )
     kept = components if several else 0
     return JpegHeader(width, height, orientation or 1, components, kept, kind == _SOF3)
 

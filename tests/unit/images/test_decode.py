@@ -294,8 +294,9 @@ def test_odd_headers_that_change_no_pixel_are_borne(limits: DecodeSettings) -> N
 
 def test_floating_point_tiff_is_refused_with_advice(limits: DecodeSettings) -> None:
     error = refusal(encode(GREY.convert("F"), "TIFF"), limits)
-    assert error.reason is Reason.CORRUPT_IMAGE
-    assert "save it as JPEG or PNG" in error.message
+    assert error.reason is Reason.NOT_AN_IMAGE
+    assert "32-bit floating-point numbers" in error.message
+    assert "or as JPEG or PNG" in error.message
 
 
 def test_the_size_in_bytes_is_limited() -> None:
