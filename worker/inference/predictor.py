@@ -84,8 +84,8 @@ class Predictor:
             return answer if lowest >= 0 and highest <= 1 else answer.clip(0, 1)
         # To take them for logits from now on would be to have answered other images wrongly.
         raise ValueError(
-            f"the network answered with {lowest:.4g} to {highest:.4g}, though with scores from 0 to "
-            "1 when it was loaded: export it with a softmax or a sigmoid at its end"
+            f"the network answered with {lowest:.4g} to {highest:.4g}, though with scores from 0 "
+            "to 1 when it was loaded: export it with a softmax or a sigmoid at its end"
         )
 
     def _run(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

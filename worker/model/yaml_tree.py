@@ -188,9 +188,7 @@ class _Composer:
             raise ConfigError("has a key that is a list or a mapping", node.line)
         if node.text in table.lines:
             first = table.lines[node.text]
-            raise ConfigError(
-                f"{node.text[:80]!r} is given twice, first in line {first}", node.line
-            )
+            raise ConfigError(f"{node.text[:80]} is given twice, first in line {first}", node.line)
         table.lines[node.text] = node.line
         return node
 
