@@ -114,12 +114,17 @@ class Success:
     """An answered job.
 
     Attributes:
-        categories: best first.
+        categories: best first; empty if the model finds none that reaches its threshold.
         picture: the visualisation as encoded JPEG bytes, or None when none was asked for.
     """
 
     categories: tuple[Category, ...]
     picture: bytes | None = None
+
+    @property
+    def best(self) -> Category | None:
+        """The best category, if there is any."""
+        return self.categories[0] if self.categories else None
 
 
 Outcome = Success | Failure
@@ -130,7 +135,8 @@ class Prepared:
     """A decoded image on its way to the predictor.
 
     Attributes:
-        crop: `[H, W, 3] uint8` RGB, resized and cropped as the model wants it, not yet normalised.
+        crop: `[H, W, 3] uint8`, resized and cropped as the model wants it, its channels in the
+            model's order, not yet normalised.
         picture: `[h, w, 3] uint8` BGR, scaled for drawing, or None when no picture was asked for.
     """
 

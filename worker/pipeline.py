@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import structlog
 
 from worker.budget import Reservation
+from worker.categories import choose_categories
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.images.base64 import decode_image_text
@@ -29,7 +31,7 @@ from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import Settings
 
-__all__ = ["Classifier", "Pipeline", "top_categories"]
+__all__ = ["Classifier", "Pipeline"]
 
 NONE = Failpoints()
 
@@ -74,7 +76,7 @@ class Pipeline:
         self._metrics = metrics
         self._failpoints = failpoints
         self._clock = clock
-        self._transform = Transform(spec.resize, spec.crop)
+        self._transform = Transform(spec.resize, spec.crop, spec.channels)
         self._top_k = settings.predictor.top_k or spec.top_k
 
     async def process(self, job: Job, held: Reservation) -> Outcome:
@@ -130,19 +132,16 @@ class Pipeline:
             else self._clock() + self._settings.batching.patience
         )
         scores = await self._classifier.classify(prepared.crop, urgency)
-        categories = top_categories(scores, job.top_k or self._top_k, self._spec)
+        answer = Success(choose_categories(scores, job.top_k or self._top_k, self._spec))
         if prepared.picture is None:
-            return Success(categories)
-        best = categories[0]
+            return answer
         with self._metrics.time_stage(Stage.DRAW):
             picture = await self._threads.run(
                 Stage.DRAW,
-                partial(
-                    draw, prepared.picture, best.name, best.score, self._settings.picture.quality
-                ),
+                partial(_drawn, prepared.picture, answer.best, self._settings.picture.quality),
             )
         held.add(len(picture))
-        return Success(categories, picture)
+        return replace(answer, picture=picture)
 
     async def _prepare(self, job: Job, held: Reservation) -> Prepared:
         data: bytes | None = None
@@ -182,15 +181,7 @@ class Pipeline:
         return prepared
 
 
-def top_categories(
-    scores: npt.NDArray[np.float32], count: int, spec: ModelSpec
-) -> tuple[Category, ...]:
-    """The best `count` classes of scores `[C]`, best first, with five digits like the reference."""
-    count = min(count, len(scores))
-    # All that tie with the last one too, so that which of them are named does not hang on chance.
-    candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-    ordered = candidates[np.lexsort((candidates, -scores[candidates]))][:count]
-    return tuple(
-        Category(int(index), spec.label(int(index)), round(float(scores[index]), 5))
-        for index in ordered
-    )
+def _drawn(picture: npt.NDArray[np.uint8], best: Category | None, quality: int) -> bytes:
+    if best is None:
+        return draw(picture, None, 0.0, quality)
+    return draw(picture, best.name, best.score, quality)

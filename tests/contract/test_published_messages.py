@@ -88,6 +88,7 @@ def document(message: Message, payload: object) -> dict[str, Any]:
 RESULTS = {
     "result-with-picture": result(NAMED, DRAWN),
     "result-without-picture": result(NAMELESS, SUCCESS),
+    "result-without-categories": result(NAMELESS, Success(())),
     "result-picture-omitted": without_picture(result(NAMED, DRAWN)),
     "result-failure": result(NAMED, TIMEOUT),
     "result-not-an-object": result(LISTED),
@@ -156,7 +157,7 @@ SOUND = golden("result-with-picture")["payload"]
         {"errorMsg": "fine"},
         {"result": None},
         {"result": {}},
-        {"result": {"categories": []}},
+        {"result": {"categories": [{}]}},
         {"result": {"categories": [{"id": 5, "name": "Rabbit", "score": 1.1}]}},
         {"result": {**SOUND["result"], "imageOmitted": True}},
         {"result": {"categories": SOUND["result"]["categories"], "imageOmitted": False}},

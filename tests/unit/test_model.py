@@ -47,6 +47,7 @@ def refused(tmp_path: Path, config: Any) -> str:
         load(tmp_path, config)
     message = str(raised.value)
     assert message.startswith(str(tmp_path / "model" / "inference.yml"))
+    assert "\n" not in message
     return message
 
 
@@ -144,11 +145,6 @@ def test_labels_and_top_k_may_be_missing(tmp_path: Path) -> None:
     assert spec.name == "model", "the directory's name"
 
 
-def test_labels_that_yaml_takes_for_something_else_are_still_text(tmp_path: Path) -> None:
-    spec = load(tmp_path, document(CROP, label_list=[1, 2.5, True, None]))
-    assert spec.labels == ("1", "2.5", "True", "None")
-
-
 @pytest.mark.parametrize(
     ("operations", "message"),
     [
@@ -159,20 +155,20 @@ def test_labels_that_yaml_takes_for_something_else_are_still_text(tmp_path: Path
         ([{"ResizeImage": {"resize_short": 10**7}}], "resize_short must be at most 8192 pixels"),
         ([{"ResizeImage": {"size": [1, 2, 3]}}], "ResizeImage.size must be a whole number"),
         ([{"ResizeImage": {"resize_short": 9, "interpolation": "magic"}}], "'magic' is unknown"),
-        ([{"ResizeImage": {"resize_short": 9, "interpolation": [1]}}], "unhashable"),
+        ([{"ResizeImage": {"resize_short": 9, "interpolation": [1]}}], "one value, not a list"),
         ([{"ResizeImage": {"resize_short": 9, "backend": "gd"}}], "'gd' is unknown: use cv2 or"),
-        ([{"CropImage": {}}], "CropImage.size must be a whole number from 1 up, not None"),
+        ([{"CropImage": {}}], "CropImage needs size"),
         ([{"CropImage": {"size": -1}}], "CropImage.size"),
         ([{"CropImage": {"size": [10**9, 1]}}], "at most 8192 pixels"),
         ([{"CropImage": 224}], "CropImage must be a mapping"),
-        ([CROP, RESIZE], "transform ResizeImage is not supported here"),
+        ([CROP, RESIZE], "ResizeImage after CropImage is not supported: put it before"),
         ([NORMALIZE, CROP], "CropImage after NormalizeImage is not supported: put it before"),
         ([{"RandomFlip": None}], "transform RandomFlip is not supported here"),
         ([{"NormalizeImage": {"channel_num": 1}}], "channel_num must be 3"),
         ([{"NormalizeImage": {"mean": [0.5]}}], "NormalizeImage.mean must have three numbers"),
         ([{"NormalizeImage": {"mean": "abc"}}], "NormalizeImage.mean must have three numbers"),
-        ([{"NormalizeImage": {"std": [1, 0, 1]}}], "for std, not zero"),
-        ([{"NormalizeImage": {"mean": [0, float("nan"), 0]}}], "must be finite"),
+        ([{"NormalizeImage": {"std": [1, 0, 1]}}], "NormalizeImage.std must not be zero"),
+        ([{"NormalizeImage": {"mean": [0, float("nan"), 0]}}], "must be a finite number"),
         ([{"NormalizeImage": {"scale": "1/0"}}], "scale must be a number or a fraction"),
         ([{"NormalizeImage": {"scale": "one"}}], "not 'one'"),
         ([{"NormalizeImage": {"scale": float("inf")}}], "scale must be"),
@@ -204,10 +200,9 @@ def test_a_transform_that_cannot_be_is_explained(
         ("# only a comment", "is not a mapping"),
         ("a: [", "is not YAML"),
         ("a: !!python/object/apply:os.system ['true']", "is not YAML"),
-        ("a: 2024-99-99", "is not YAML"),
+        ("PostProcess: {Topk: {topk: 2024-99-99}}", "topk cannot be '2024-99-99': month must"),
         ("a: \0", "is not YAML"),
         ("[" * 5000, "is nested too deeply"),
-        ('PostProcess: {Topk: {label_list: ["\\ud800"]}}', "label 0 of label_list is not Unicode"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_explained(
@@ -217,9 +212,9 @@ def test_a_configuration_that_cannot_be_is_explained(
 
 
 def test_a_label_list_that_expands_without_end_is_refused_at_once(tmp_path: Path) -> None:
-    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    bomb = "\n".join([*levels, "PostProcess: {Topk: {label_list: [*a11]}}"])
+    levels = ["Hpi:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    bomb = "\n".join([*levels, "PostProcess: {Topk: {label_list: *a11}}"])
     assert "each one text" in refused(tmp_path, bomb)
 
 

@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 from structlog.testing import capture_logs
 
 from worker.budget import Budget, Reservation
+from worker.categories import choose_categories
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
 from worker.images.threads import ImageThreads
@@ -27,7 +28,7 @@ from worker.jobs import EncodedImage, ImageSource, Job, Outcome, RawImage, Succe
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
 from worker.parsing import MAX_DEADLINE_MS
-from worker.pipeline import Pipeline, top_categories
+from worker.pipeline import Pipeline
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 
 Crop = npt.NDArray[np.uint8]
@@ -296,7 +297,7 @@ async def test_cancelling_withdraws_the_image(core: Core) -> None:
 def test_the_best_categories_are_those_of_a_plain_sort(scores: Scores, count: int) -> None:
     labelled = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
     spec = LABELS
-    answer = top_categories(scores, count, spec)
+    answer = choose_categories(scores, count, spec)
     assert [category.id for category in answer] == labelled[:count]
     assert [category.name for category in answer] == [spec.label(n) for n in labelled[:count]]
     assert all(category.score == round(float(scores[category.id]), 5) for category in answer)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from worker.categories import choose_categories
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.inference.backends.paddle import PaddleBackend
 from worker.inference.predictor import Predictor, load_predictor
 from worker.model import ModelSpec, load_model_spec
-from worker.pipeline import top_categories
 from worker.settings import DecodeSettings
 
 __all__ = ["Survey", "survey"]
@@ -77,13 +77,13 @@ def survey(directory: Path) -> Survey:
         onednn_deviation=float(np.abs(fast - plain).max()),
         deviation=float(np.abs(scores - plain).max()),
         same_best=bool((scores.argmax(axis=1) == plain.argmax(axis=1)).all()),
-        best=[top_categories(row, 1, spec)[0].name for row in scores],
+        best=[choose_categories(row, 1, spec)[0].name for row in scores],
         milliseconds=seconds * 1000,
     )
 
 
 def _crops(spec: ModelSpec) -> npt.NDArray[np.uint8]:
-    transform, limits = Transform(spec.resize, spec.crop), DecodeSettings()
+    transform, limits = Transform(spec.resize, spec.crop, spec.channels), DecodeSettings()
     files = [(IMAGES / name).read_bytes() for name in PHOTOGRAPHS]
     return np.stack([prepare(data, transform, limits, None).crop for data in files])
 

@@ -22,13 +22,13 @@ import pytest
 from PIL import Image
 
 from tests.zoo.conftest import Export
+from worker.categories import choose_categories
 from worker.errors import JobError
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.inference.predictor import Predictor, load_predictor
 from worker.jobs import Category
 from worker.model import load_model_spec
-from worker.pipeline import top_categories
 from worker.settings import DecodeSettings
 
 DATA = Path(__file__).parents[1] / "data"
@@ -104,12 +104,12 @@ class Core:
 
     def __post_init__(self) -> None:
         self.spec = load_model_spec(self.directory)
-        self.transform = Transform(self.spec.resize, self.spec.crop)
+        self.transform = Transform(self.spec.resize, self.spec.crop, self.spec.channels)
         self.predictor: Predictor = load_predictor(self.spec, "cpu", 1)
 
     def classify(self, data: bytes) -> tuple[Category, ...]:
         crop = prepare(data, self.transform, DecodeSettings(), None).crop
-        return top_categories(self.predictor.scores(crop[None])[0], self.spec.top_k, self.spec)
+        return choose_categories(self.predictor.scores(crop[None])[0], self.spec.top_k, self.spec)
 
 
 @pytest.fixture(scope="module", params=WEIGHTS)

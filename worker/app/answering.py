@@ -107,9 +107,10 @@ class Answering:
             )
         else:
             metrics.jobs.labels("success", "ok").inc()
+            best = outcome.best
             log.debug(
                 "job_done",
                 record=record.id,
-                label=outcome.categories[0].name,
-                score=outcome.categories[0].score,
+                label=None if best is None else best.name,
+                score=None if best is None else best.score,
             )

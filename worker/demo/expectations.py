@@ -62,6 +62,8 @@ def _problem(photograph: Photograph | None, answer: Answer) -> str | None:
         return None if refused else f"error {wanted} was expected, not {answer.code}"
     if answer.error is not None:
         return answer.error
+    if not answer.categories:
+        return f"{photograph.label} was expected, not an answer without a category"
     best = answer.categories[0]
     if best.id != photograph.class_id:
         return f"{photograph.label} was expected, not {best.name}"

@@ -222,5 +222,10 @@ def _log_outcome(log_id: str, outcome: Outcome) -> None:
             message=outcome.message,
         )
     else:
-        best = outcome.categories[0]
-        log.debug("request_done", log_id=log_id, label=best.name, score=best.score)
+        best = outcome.best
+        log.debug(
+            "request_done",
+            log_id=log_id,
+            label=None if best is None else best.name,
+            score=None if best is None else best.score,
+        )

@@ -87,7 +87,7 @@ def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def draw(picture: npt.NDArray[np.uint8], label: str, score: float, quality: int) -> bytes:
+def draw(picture: npt.NDArray[np.uint8], label: str | None, score: float, quality: int) -> bytes:
     """The visualisation of `annotate` as JPEG bytes.
 
     Args:
@@ -97,15 +97,20 @@ def draw(picture: npt.NDArray[np.uint8], label: str, score: float, quality: int)
     return encoded
 
 
-def annotate(picture: npt.NDArray[np.uint8], label: str, score: float) -> npt.NDArray[np.uint8]:
+def annotate(
+    picture: npt.NDArray[np.uint8], label: str | None, score: float
+) -> npt.NDArray[np.uint8]:
     """The visualisation as `[h, w, 3] uint8` BGR, contiguous.
 
     Args:
         picture: `[H, W, 3] uint8` BGR of any size; left as it is.
         label: the best category's label, in any script that OpenCV's built-in font has (Latin,
-            Greek, Cyrillic, Chinese, Japanese, Korean; characters it lacks become question marks).
+            Greek, Cyrillic, Chinese, Japanese, Korean; characters it lacks become question marks);
+            None if there is no category, and nothing is drawn.
         score: its score, 0 to 1, written with two digits.
     """
+    if label is None:
+        return picture.copy()
     canvas = _legible(picture)
     height, width = canvas.shape[:2]
     smallest = max(MIN_TEXT, round(width * _SMALLEST))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from worker.model import Crop, Interpolation, Resize
+    from worker.model import Channels, Crop, Interpolation, Resize
 
 __all__ = ["MAX_RESIZED_PIXELS", "Transform"]
 
@@ -34,6 +34,8 @@ _PIL: Mapping[Interpolation, Image.Resampling] = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "area": Image.Resampling.BOX,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
     "lanczos": Image.Resampling.LANCZOS,
 }
 
@@ -48,6 +50,7 @@ class Transform:
     Attributes:
         resize: how to scale, or None.
         crop: what to cut out of the centre, or None.
+        channels: their order in what comes out.
 
     Raises:
         ModelError: the crop is larger than what the resize leaves, so that no image would do.
@@ -55,6 +58,7 @@ class Transform:
 
     resize: Resize | None
     crop: Crop | None
+    channels: Channels = "RGB"
 
     def __post_init__(self) -> None:
         if self.resize is None or self.crop is None:
@@ -68,7 +72,7 @@ class Transform:
             )
 
     def __call__(self, bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """`[H, W, 3] uint8` BGR to `[h, w, 3] uint8` RGB, contiguous and owning its memory.
+        """`[H, W, 3] uint8` BGR to `[h, w, 3] uint8`, contiguous and owning its memory.
 
         Raises:
             JobError: `CORRUPT_IMAGE` when the image is smaller than the crop, `TOO_MANY_PIXELS`
@@ -77,6 +81,8 @@ class Transform:
         scaled = bgr if self.resize is None else _scale(bgr, self.resize)
         if self.crop is not None:
             scaled = _centre(scaled, self.crop)
+        if self.channels == "BGR":
+            return scaled.copy()
         # Channels are independent of each other all the way: swapping them last moves a crop's
         # worth of bytes instead of the photograph's.
         return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB), np.uint8)

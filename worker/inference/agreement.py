@@ -27,10 +27,10 @@ PROBES = 4
 
 
 class Scorer(Protocol):
-    """What turns crops into probabilities."""
+    """What turns crops into scores."""
 
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities `[N, C] float32` for `[N, H, W, 3] uint8` RGB crops."""
+        """Scores `[N, C] float32` for `[N, H, W, 3] uint8` crops."""
         ...
 
 

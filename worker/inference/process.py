@@ -16,6 +16,7 @@ import time
 from multiprocessing.connection import Connection
 
 from worker.errors import ModelError, UnfitSystemError
+from worker.inference.backends import own_sentence
 from worker.inference.predictor import Predictor, load_predictor
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 
@@ -62,7 +63,7 @@ def _answer(predictor: Predictor, shared: SharedBatch, count: int, start: Start)
         start.failpoints.before_batch(crops)
         shared.scores[:count] = predictor.scores(crops)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
-        return f"{type(error).__name__}: {error}"[:1000]
+        return f"{type(error).__name__}: {own_sentence(error)}"
     return Ran(time.perf_counter() - began)
 
 

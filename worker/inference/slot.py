@@ -59,8 +59,10 @@ class Slot:
         start_timeout: float,
         failpoints: Failpoints,
     ) -> None:
-        # Thousands of labels, which the process does not need, could fill the socket.
-        self._start = Start(replace(spec, labels=()), device, threads, capacity, failpoints)
+        self._spec = spec
+        # Thousands of labels or thresholds, which the process does not need, could fill the socket.
+        bare = replace(spec, labels=(), rule=type(spec.rule)())
+        self._start = Start(bare, device, threads, capacity, failpoints)
         self.backend = ""
         self._timeout = timeout
         self._start_timeout = start_timeout
@@ -94,7 +96,8 @@ class Slot:
         The process ends with the thread that calls this, as the kernel takes that for its parent.
 
         Raises:
-            ModelError: the process says why it cannot load the model.
+            ModelError: the process says why it cannot load the model, or the network has other
+                classes than the model's description.
             PredictorError: it died or took too long.
             OSError: the system has no room for another process.
         """
@@ -127,6 +130,7 @@ class Slot:
             if not isinstance(answer, Loaded):
                 self.kill()
                 raise ModelError(str(answer))
+            self._spec.check_classes(answer.classes)
             self.backend = answer.backend
             self._shared = SharedBatch(
                 memory, self._start.capacity, self._start.spec.input_size, answer.classes

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from worker.cache import models_directory
+from worker.categories import choose_categories
 from worker.configuration import load
 from worker.errors import JobError
 from worker.images.transform import Transform
@@ -30,7 +31,6 @@ from worker.local.results import ClassificationResult, FailedInput
 from worker.local.runners import make_runner
 from worker.local.template import PIPELINE_NAME
 from worker.model import ModelSpec, load_model_spec
-from worker.pipeline import top_categories
 from worker.settings import DecodeSettings
 from worker.zoo.catalogue import ZooModel
 from worker.zoo.download import Progress, unwatched
@@ -74,7 +74,9 @@ class ImageClassificationPipeline:
         cache = settings.model_cache or models_directory()
         self.spec: ModelSpec = load_model_spec(obtain(config.model, cache, settings.zoo, announce))
         self._limits = DecodeSettings()
-        self._reader = Reader(Transform(self.spec.resize, self.spec.crop), self._limits)
+        self._reader = Reader(
+            Transform(self.spec.resize, self.spec.crop, self.spec.channels), self._limits
+        )
         self._runner = make_runner(
             self.spec, placements, use_hpip=config.use_hpip, batch_size=config.batch_size
         )
@@ -178,7 +180,7 @@ class ImageClassificationPipeline:
                 yield FailedInput(source.input_path, _of_page(read, source.page))
             else:
                 assert read.picture is not None
-                categories = top_categories(next(rows), count, self.spec)
+                categories = choose_categories(next(rows), count, self.spec)
                 yield ClassificationResult(source.input_path, read.picture, categories, source.page)
 
 

@@ -24,7 +24,7 @@ __all__ = ["ClassificationResult", "FailedInput"]
 
 
 class ClassificationResult(dict[str, Any]):
-    """One image's categories, best first.
+    """One image's categories, best first; none if no class reaches the model's threshold.
 
     Keys:
         input_path: the path or URL as it was given; None for arrays and bytes.
@@ -140,6 +140,8 @@ class ClassificationResult(dict[str, Any]):
 
     def _picture(self) -> npt.NDArray[np.uint8]:
         bgr = self["input_img"][..., ::-1]
+        if not self["label_names"]:
+            return annotate(bgr, None, 0.0)
         return annotate(bgr, self["label_names"][0], float(self["scores"][0]))
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from worker.errors import PredictorError
 from worker.failpoints import Failpoints
+from worker.inference.backends import own_sentence
 from worker.inference.fastest import load_fastest
 from worker.inference.placement import Placement
 from worker.inference.predictor import Predictor, load_predictor
@@ -40,7 +41,7 @@ class Runner(Protocol):
     backend: str
 
     def scores(self, crops: Crops) -> Scores:
-        """Probabilities `[N, C] float32` of crops `[H, W, 3] uint8`; N is `width` batches at most.
+        """Scores `[N, C] float32` of crops `[H, W, 3] uint8`; N is `width` batches at most.
 
         Raises:
             PredictorError: the network failed; the message says how.
@@ -68,7 +69,7 @@ class ThisProcess:
             try:
                 return self._predictor.scores(np.stack(crops))
             except Exception as error:
-                raise PredictorError(f"the predictor failed: {error}") from error
+                raise PredictorError(f"the predictor failed: {own_sentence(error)}") from error
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -1,31 +1,45 @@
 """What a model directory says about its model: files, preprocessing, labels. No tensors.
 
 The directory is Paddle's inference format: `inference.json` (or the older `inference.pdmodel`),
-`inference.pdiparams`, and `inference.yml`, whose `PreProcess.transform_ops` and `PostProcess.Topk`
+`inference.pdiparams`, and `inference.yml`, whose `PreProcess.transform_ops` and `PostProcess`
 decide how images become tensors and scores become categories.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from worker.errors import ModelError
 from worker.model.damage import is_cut_off, is_program
-from worker.model.inference_config import model_name, post_process, transforms
-from worker.model.transforms import Crop, Interpolation, Normalize, Resize
+from worker.model.inference_config import InferenceConfig, read_config
+from worker.model.rules import (
+    BEST_ONES,
+    EVERY,
+    Activation,
+    AllAbove,
+    BestAbove,
+    BestOnes,
+    Rule,
+)
+from worker.model.transforms import Channels, Crop, Interpolation, Normalize, Resize
+from worker.model.yaml_tree import MAX_BYTES, ConfigError
 
 __all__ = [
+    "EVERY",
+    "Activation",
+    "AllAbove",
+    "BestAbove",
+    "BestOnes",
+    "Channels",
     "Crop",
     "Interpolation",
     "ModelSpec",
     "Normalize",
     "Resize",
+    "Rule",
     "find_model",
     "load_model_spec",
 ]
@@ -45,9 +59,11 @@ class ModelSpec:
         program: the network, `inference.json` or `inference.pdmodel`.
         params: the weights.
         labels: in class order; empty when the model brings none (labels are then the class ids).
-        top_k: the model's own default for the number of categories.
+        top_k: most categories of an answer, unless the job asks for another number.
         digest: `sha256:...` over program, weights and configuration: the same files, the same
             answers.
+        channels: their order in the network's input.
+        rule: which classes are answered.
     """
 
     name: str
@@ -60,6 +76,8 @@ class ModelSpec:
     labels: tuple[str, ...]
     top_k: int
     digest: str
+    channels: Channels = "RGB"
+    rule: Rule = BEST_ONES
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -81,6 +99,33 @@ class ModelSpec:
     def label(self, class_id: int) -> str:
         """The label of a class, or the id as text when the model names none."""
         return self.labels[class_id] if class_id < len(self.labels) else str(class_id)
+
+    def check_classes(self, count: int) -> None:
+        """Check that the description is that of a network which answers with `count` scores.
+
+        Raises:
+            ModelError: labels or thresholds are of another number of classes.
+        """
+        config = self.directory / CONFIG_FILE
+        if self.labels and len(self.labels) != count:
+            raise ModelError(
+                f"{config} names {len(self.labels)} labels, but the network answers with {count} "
+                "scores: correct the list of labels, or leave it out"
+            )
+        match self.rule:
+            case BestAbove(otherwise=otherwise):
+                if count < 2 or otherwise >= count:
+                    raise ModelError(
+                        f"{config}: ThreshOutput is for two classes or more, one of them "
+                        f"default_label_index ({otherwise}); the network answers with {count} "
+                        "scores"
+                    )
+            case AllAbove(thresholds=own, classes=classes):
+                if classes not in (None, count) or max(own, default=0) >= count:
+                    raise ModelError(
+                        f"{config}: MultiLabelThreshOutput has thresholds of other classes than "
+                        f"the {count} that the network answers with"
+                    )
 
 
 def find_model(model: str, cache: Path) -> Path:
@@ -123,25 +168,27 @@ def load_model_spec(directory: Path) -> ModelSpec:
         if path.stat().st_size == 0:
             raise ModelError(f"{path} is empty: copy or pull the model again")
     _check_whole(program, params)
-    document = _read_config(config)
-    try:
-        resize, crop, normalize = transforms(document)
-        labels, top_k = post_process(document)
-        name = model_name(document) or directory.name
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{config}: {error}") from error
+    read = _read_config(config)
     return ModelSpec(
-        name=name,
+        name=read.name or _name_of(directory),
         directory=directory,
         program=program,
         params=params,
-        resize=resize,
-        crop=crop,
-        normalize=normalize,
-        labels=labels,
-        top_k=top_k,
-        digest=_digest([program, params, config]),
+        resize=read.pre.resize,
+        crop=read.pre.crop,
+        normalize=read.pre.normalize,
+        labels=read.post.labels,
+        top_k=read.post.top_k,
+        digest=_digest([program, params, config, *read.post.files]),
+        channels=read.pre.channels,
+        rule=read.post.rule,
     )
+
+
+def _name_of(directory: Path) -> str:
+    """The directory's name as text that a result can hold: it need not be UTF-8."""
+    name = directory.resolve().name.encode(errors="surrogateescape").decode(errors="replace")
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
 
 
 def _check_whole(program: Path, params: Path) -> None:
@@ -154,19 +201,17 @@ def _check_whole(program: Path, params: Path) -> None:
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
+def _read_config(path: Path) -> InferenceConfig:
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except RecursionError as error:
-        raise ModelError(f"{path} is nested too deeply") from error
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        # ValueError: not UTF-8, or a scalar like 2024-99-99 that looks like a date.
-        raise ModelError(f"{path} is not YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise ModelError(f"{path} is not a mapping")
-    return document
+    try:
+        return read_config(data, path.parent)
+    except ConfigError as error:
+        where = f"{path} " if error.line is None else f"{path}:{error.line}: "
+        raise ModelError(f"{where}{error}") from error
 
 
 def _digest(paths: Sequence[Path]) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Crop", "Interpolation", "Normalize", "Resize", "ResizeBackend"]
+__all__ = ["Channels", "Crop", "Interpolation", "Normalize", "Resize", "ResizeBackend"]
 
-Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "box", "hamming", "lanczos"]
+"""Filters: `area` is OpenCV's, `box` (the same by another name) and `hamming` are Pillow's."""
 
 ResizeBackend = Literal["cv2", "pil"]
+
+Channels = Literal["RGB", "BGR"]
+"""Order of the channels in the network's input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,10 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Normalize:
-    """`x * scale`, then minus `mean` and over `std`, per channel in RGB order, in float32."""
+    """`x * scale`, then minus `mean` and over `std`, in float32.
+
+    `mean` and `std` have a number per channel, in the order of the network's input.
+    """
 
     scale: float = 1 / 255
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)

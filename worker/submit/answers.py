@@ -96,8 +96,6 @@ def _success(result: Mapping[str, Any], message: str) -> Result:
         Category(int(each["id"]), str(each["name"]), float(each["score"]))
         for each in result["categories"]
     )
-    if not categories:
-        raise ValueError("no categories")
     return Result(0, message, categories, _picture(result.get("image")))
 
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.errors import ModelError
-from worker.inference.backends import last_line
+from worker.inference.backends import own_sentence
+from worker.inference.backends.paddle import PaddleBackend
 from worker.inference.predictor import Predictor, load_predictor
-from worker.model import Crop, ModelSpec, Normalize, load_model_spec
+from worker.model import AllAbove, BestAbove, Crop, ModelSpec, Normalize, load_model_spec
 
 Tensor = npt.NDArray[np.float32]
 
@@ -115,6 +116,108 @@ def test_logits_become_probabilities_without_overflow() -> None:
 def test_logits_that_happen_to_be_positive_are_still_logits() -> None:
     scores = Predictor(make_spec(), Network(lambda batch: logits(batch) + 2)).scores(crops(1))
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
+
+
+def fixed(*scores: float) -> Network:
+    """Answers every image with the same."""
+    return Network(lambda batch: np.tile(np.array(scores, np.float32), (len(batch), 1)))
+
+
+def test_scores_of_a_sigmoid_stay_as_they_are() -> None:
+    scores = Predictor(make_spec(), fixed(0.98, 0.676, 0.145)).scores(crops(2))
+    np.testing.assert_array_equal(scores, np.tile(np.float32([0.98, 0.676, 0.145]), (2, 1)))
+    one = Predictor(make_spec(), fixed(0.3)).scores(crops(1))
+    np.testing.assert_array_equal(one, np.float32([[0.3]]))
+
+
+def brightness(batch: Tensor) -> Tensor:
+    """Logits that hang on how bright an image is: of medium ones they are all within 0 and 1."""
+    mean = batch.mean(axis=(1, 2, 3))
+    return np.stack([0.5 + mean / 3, 0.6 - mean / 3, np.full(len(batch), 0.4)], 1).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize(("rule", "total"), [(None, 1.0), (AllAbove(), None)])
+def test_logits_are_logits_for_every_image_also_for_one_whose_are_within_0_and_1(
+    rule: AllAbove | None, total: float | None
+) -> None:
+    spec = make_spec() if rule is None else make_spec(rule=rule)
+    images = np.concatenate([crops(1, 120), crops(1, 255), crops(1, 0)])
+    raw = brightness(np.zeros((1, 3, 1, 1), np.float32))
+    assert raw.min() >= 0
+    assert raw.max() <= 1
+    predictor = Predictor(spec, Network(brightness))
+    together = predictor.scores(images)
+    alone = np.concatenate([predictor.scores(image[None]) for image in images])
+    np.testing.assert_array_equal(together, alone)
+    assert np.ptp(together[0]) < np.ptp(together[1])
+    if total is not None:
+        np.testing.assert_allclose(together.sum(axis=1), total, rtol=1e-6)
+
+
+def test_logits_of_labels_that_do_not_exclude_each_other_get_a_sigmoid() -> None:
+    spec = make_spec(rule=AllAbove())
+    scores = Predictor(spec, fixed(4.0, -200.0, 200.0, 0.0)).scores(crops(1))
+    np.testing.assert_allclose(scores, [[0.98201379, 0.0, 1.0, 0.5]], atol=1e-6)
+    single = Predictor(spec, fixed(-4.0)).scores(crops(1))
+    np.testing.assert_allclose(single, [[0.01798621]], atol=1e-6)
+
+
+def test_one_number_that_is_no_score_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"one number, .*: export it with a sigmoid, or with one"):
+        Predictor(make_spec(), fixed(-4.0))
+
+
+def test_rounding_leads_no_score_out_of_its_range() -> None:
+    scores = Predictor(make_spec(), fixed(1.0000002, -1e-7)).scores(crops(1))
+    np.testing.assert_array_equal(scores, [[1.0, 0.0]])
+
+
+def test_scores_that_turn_out_to_be_logits_fail_their_batch_and_no_other() -> None:
+    network = fixed(0.9, 0.8)
+    predictor, answer = Predictor(make_spec(), network), network.answer
+    network.answer = lambda batch: 3 * answer(batch)
+    with pytest.raises(
+        ValueError, match=r"with 2\.4 to 2\.7, though with scores from 0 to 1 when it"
+    ):
+        predictor.scores(crops(1))
+    network.answer = answer
+    np.testing.assert_array_equal(predictor.scores(crops(1)), np.float32([[0.9, 0.8]]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda batch: np.zeros(len(batch), np.int64), "int64, .* argmax"),
+        (
+            lambda batch: np.zeros((len(batch), 4), np.int32),
+            "int32, not with floating-point",
+        ),
+        (lambda batch: np.ones((len(batch), 4), np.bool_), "bool"),
+        (
+            lambda batch: np.ones(len(batch), np.float32),
+            r"shape \(2,\), not with one score",
+        ),
+        (lambda batch: np.ones((len(batch), 4, 8, 8), np.float32), r"\(2, 4, 8, 8\), not with one"),
+        (lambda batch: np.ones((len(batch), 0), np.float32), r"\(2, 0\)"),
+        (lambda batch: np.float32(1), r"shape \(\)"),
+    ],
+)
+def test_a_network_that_answers_with_no_scores_is_refused_when_it_is_loaded(
+    answer: Callable[[Tensor], Tensor], message: str
+) -> None:
+    with pytest.raises(ModelError, match=rf"model/inference\.json cannot be used: .*{message}"):
+        Predictor(make_spec(), Network(answer))
+
+
+def test_labels_and_thresholds_of_other_classes_are_refused_when_it_is_loaded() -> None:
+    with pytest.raises(ModelError, match=r"inference\.yml names 2 labels, but .* 4 scores"):
+        Predictor(make_spec(labels=("a", "b")), Network(uniform))
+    with pytest.raises(ModelError, match="of other classes than the 4"):
+        Predictor(make_spec(rule=AllAbove(thresholds={4: 0.1})), Network(uniform))
+    with pytest.raises(ModelError, match="for two classes or more"):
+        Predictor(make_spec(rule=BestAbove()), fixed(0.5))
 
 
 def test_scores_of_half_precision_are_probabilities_in_float32() -> None:
@@ -217,9 +320,55 @@ def test_a_damaged_model_is_named(
     assert "\n" not in message
 
 
-def test_the_fact_is_found_among_stack_and_hints() -> None:
-    assert last_line(ValueError("stack\n\n(NotFound) no file\n  [Hint: look]\n")) == (
-        "(NotFound) no file"
-    )
-    assert last_line(ValueError("[Hint: alone]")) == "[Hint: alone]"
-    assert last_line(KeyError()) == "KeyError"
+STACK = """
+-----
+C++ Traceback (most recent call last):
+-----
+0   paddle::AnalysisPredictor::ZeroCopyRun(int, bool)
+
+-----
+Error Message Summary:
+-----
+UnimplementedError: no bfloat16 here
+  [Hint: none] (at /p/q.cc:7)
+"""
+IN_USER_CODE = """In user code:
+
+
+    InvalidArgumentError: 4 channels (with NCHW), but
+      3 of the filter.
+      [Hint: Expected 4 == 3, but received 4 != 3.] (at /p/binary.cc:642)
+      [operator < pd_kernel.phi_kernel > error]"""
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("stack\n\n(NotFound) no file\n  [Hint: look]\n", "(NotFound) no file"),
+        ("(InvalidArgument) Bad file. (at /p/q.cc:104)\n", "(InvalidArgument) Bad file."),
+        (IN_USER_CODE, "InvalidArgumentError: 4 channels (with NCHW), but 3 of the filter."),
+        (STACK, "UnimplementedError: no bfloat16 here"),
+        (
+            "[json.exception.101] parse error at line 1",
+            "[json.exception.101] parse error at line 1",
+        ),
+        ("plain words\nin two lines", "plain words in two lines"),
+        ("[Hint: alone]", "[Hint: alone]"),
+        ("x" * 2000, "x" * 1000),
+        ("", "ValueError"),
+    ],
+)
+def test_paddles_own_sentence_is_found_among_stack_hints_and_operators(
+    text: str, sentence: str
+) -> None:
+    assert own_sentence(ValueError(text)) == sentence
+
+
+def test_a_real_error_of_paddles_keeps_its_sentence(spec: ModelSpec) -> None:
+    backend = PaddleBackend(spec, "cpu", 1, onednn=False)
+    with pytest.raises(Exception, match="operator < ") as raised:
+        backend.run(np.zeros((1, 4, 224, 224), np.float32))
+    sentence = own_sentence(raised.value)
+    assert sentence.startswith("InvalidArgumentError: ")
+    assert "the input's channels is 4" in sentence
+    assert not any(word in sentence for word in ("Hint", "operator <", ".cc:"))

@@ -22,7 +22,7 @@ def model_files(weights: bytes = b"weights") -> dict[str, bytes]:
     """The files of a model that can be inspected, though not computed."""
     config = {
         "Global": {"model_name": "made up"},
-        "PreProcess": {"transform_ops": [{"CropImage": {"size": 8}}]},
+        "PreProcess": {"transform_ops": [{"CropImage": {"size": 8}}, {"ToCHWImage": None}]},
     }
     return {
         "inference.json": b"{}",

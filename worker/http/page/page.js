@@ -169,8 +169,9 @@ function showAnswer({ request, response, text, took, name, file, again }) {
   showPicture(image, file, categories[0]);
   $("empty").hidden = true;
   $("result").hidden = false;
-  $("status").textContent =
-    `${categories[0].name}, ${percent(categories[0].score)}: ${name}, answered in ${Math.round(took)}\u00a0ms.`;
+  const [best] = categories;
+  const found = best === undefined ? "No label fits" : `${best.name}, ${percent(best.score)}`;
+  $("status").textContent = `${found}: ${name}, answered in ${Math.round(took)}\u00a0ms.`;
 }
 
 function showCategories(categories) {
@@ -193,7 +194,7 @@ function showPicture(image, file, best) {
   if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
   if (image) picture.src = `data:image/jpeg;base64,${image}`;
   else if (file) picture.src = URL.createObjectURL(file);
-  picture.alt = image
+  picture.alt = image && best !== undefined
     ? `Your image with the label ${best.name}, score ${best.score.toFixed(2)}, in its corner`
     : "Your image";
   $("figure").hidden = !image && !file;

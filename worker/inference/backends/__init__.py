@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Backend", "last_line"]
+__all__ = ["Backend", "own_sentence"]
+
+LONGEST = 1000
+"""Characters of a sentence."""
+
+_AFTERWARDS = re.compile(r"\s*\[Hint:|\s*\(at [^()\s]+:\d+\)|\s*\[operator <")
+_PADDLE = re.compile(
+    rf"((?:\([A-Z]\w+\)|(?:^|(?<=\s))[A-Z]\w+Error:)\s.*?)(?:{_AFTERWARDS.pattern}|\Z)", re.DOTALL
+)
 
 
 class Backend(Protocol):
@@ -19,7 +28,7 @@ class Backend(Protocol):
         ...
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32` for images `[N, 3, H, W] float32`, normalised, RGB.
+        """Scores `[N, C] float32` for images `[N, 3, H, W] float32`, normalised.
 
         Raises:
             Exception: whatever the library raises; the caller takes it for a failed batch.
@@ -27,8 +36,13 @@ class Backend(Protocol):
         ...
 
 
-def last_line(error: Exception) -> str:
-    """What went wrong, in one line: Paddle has a C++ stack before it and hints after it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    facts = [line for line in lines if not line.startswith("[Hint:")]
-    return (facts or lines or [type(error).__name__])[-1]
+def own_sentence(error: Exception) -> str:
+    """What went wrong, in the library's own words and one line.
+
+    Paddle writes `(InvalidArgument) sentence` or `InvalidArgumentError: sentence`, with a C++ stack
+    before it, and hints, the place in its source and the name of an operator after it.
+    """
+    text = str(error)
+    found = _PADDLE.search(text)
+    sentence = " ".join((_AFTERWARDS.split(text)[0] if found is None else found[1]).split())
+    return (sentence or " ".join(text.split()) or type(error).__name__)[:LONGEST]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ModelError
-from worker.inference.backends import last_line
+from worker.inference.backends import own_sentence
 from worker.inference.backends.devices import (
     check_device,
     configure_device,
@@ -54,7 +54,7 @@ class PaddleBackend:
             # SystemError.
             raise ModelError(
                 f"Paddle cannot load {spec.program} with {spec.params.name} on {device}: "
-                f"{last_line(error)}"
+                f"{own_sentence(error)}"
             ) from error
         inputs, outputs = self._predictor.get_input_names(), self._predictor.get_output_names()
         if len(inputs) != 1 or len(outputs) != 1:
