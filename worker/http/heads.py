@@ -48,7 +48,7 @@ class Head:
             if self.ended:
                 return b"".join(passed), data[begin:]
         rest = data[begin:]
-        if self._may_be_folded(rest):
+        if rest and self._waits(rest):
             self._kept = rest
         elif rest:
             passed.append(self._put_back(rest) + rest)
@@ -82,8 +82,11 @@ class Head:
         dropped, self._dropped = self._dropped, b""
         return dropped if line[:1] in (b" ", b"\t") else b""
 
-    def _may_be_folded(self, rest: bytes) -> bool:
-        if not rest or self._within_line or len(rest) > MAX_KEPT:
+    def _waits(self, rest: bytes) -> bool:
+        """Whether a line must have ended before it is passed on: it may be the head's last one."""
+        if self._within_line or len(rest) > MAX_KEPT:
             return False
+        if rest == b"\r":
+            return True
         name = rest.partition(b":")[0].lower()
         return name in FOLDED or (b":" not in rest and any(f.startswith(name) for f in FOLDED))

@@ -115,7 +115,8 @@ def _as_origin(text: str) -> str:
 
 
 def _as_host(text: str) -> str:
-    host = text.strip().lower().removesuffix(".")
+    host = text.strip().lower()
+    host = host if host == "*." else host.removesuffix(".")
     if host != "*" and not _HOST.fullmatch(host):
         raise ValueError("not a domain name; write example.org, without a scheme or a port")
     return host

@@ -1,4 +1,4 @@
-"""Bodies of a few kilobytes that would cost gigabytes: memory stays bounded, and probes answered."""
+"""Small bodies that would cost gigabytes: memory stays bounded, and probes are answered."""
 
 from __future__ import annotations
 
