@@ -64,6 +64,11 @@ class UrlImage:
 
     url: str
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of text held."""
+        return len(self.url)
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
@@ -71,12 +76,22 @@ class EncodedImage:
 
     text: str
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of text held, which is ASCII unless it is wrong."""
+        return len(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class RawImage:
     """The encoded image itself (JPEG, PNG, ... bytes)."""
 
     data: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
 
 
 ImageSource = UrlImage | EncodedImage | RawImage

@@ -21,7 +21,7 @@ import pybase64
 
 from worker import __version__
 from worker.errors import Failure
-from worker.parsing import OPTION_HEADERS, header_name
+from worker.options import OPTIONS, header_name
 
 if TYPE_CHECKING:
     from worker.jobs import Outcome, Record
@@ -51,7 +51,7 @@ MAX_COPIED_HEADERS = 64
 
 _OWN_HEADERS = ("content-type", "result-id", "source-topic", "source-partition", "source-offset")
 
-_NOT_COPIED = OPTION_HEADERS | {
+_NOT_COPIED = OPTIONS | {
     "contenttype", "contentencoding", "contentlength",
     "resultid", "sourcetopic", "sourcepartition", "sourceoffset",
 }  # fmt: skip

@@ -1,30 +1,28 @@
 """From a record to a job: the one place that reads what producers send.
 
 Follows `schemas/job.schema.json`. Unknown fields are ignored, null stands for absent, of a repeated
-field the last one counts; a wrong field is refused with a sentence that says what to send instead.
+field the last one counts; a wrong field is refused with a sentence that says what to send instead,
+and so are two spellings of one option that contradict each other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from worker import options
+from worker.documents import read_document
 from worker.errors import JobError, Reason, Stage
 from worker.jobs import EncodedImage, Headers, ImageSource, Job, RawImage, Record, UrlImage
+from worker.options import MAX_JOB_ID, Given, header_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "MAX_DEADLINE_MS",
-    "MAX_JOB_ID",
     "MAX_URL",
-    "OPTION_HEADERS",
-    "decode_json",
-    "header_name",
     "job_from_object",
     "parse_job",
+    "raw_job",
     "recover_job_id",
     "text_headers",
 ]
@@ -32,26 +30,9 @@ __all__ = [
 MAX_URL = 8192
 """Longest URL accepted, in characters: more than browsers and proxies pass on."""
 
-MAX_JOB_ID = 512
-"""Longest job id accepted, in characters; it is copied into every message about the job."""
-
-MAX_DEADLINE_MS = 253_402_300_799_999
-"""The end of the year 9999: beyond it somebody sent micro- or nanoseconds."""
-
-OPTION_HEADERS = frozenset({"jobid", "topk", "visualize", "deadlinems"})
-"""Headers that carry a raw image's options, as `header_name` spells them."""
-
 _MAX_SHOWN = 80
 _ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
 _SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
-
-
-def header_name(name: str) -> str:
-    """A header's name in lower case without `-` and `_`.
-
-    `top-k`, `topK` and `TOP_K` are one option: spelling differs between client libraries.
-    """
-    return name.lower().replace("-", "").replace("_", "")
 
 
 def text_headers(headers: Headers) -> dict[str, str]:
@@ -59,10 +40,7 @@ def text_headers(headers: Headers) -> dict[str, str]:
 
     Bytes that are not UTF-8 are replaced, so that no header can fail a job by itself.
     """
-    return {
-        header_name(name): (value or b"").decode("utf-8", "replace").strip()
-        for name, value in headers
-    }
+    return {header_name(name): text for name, text in _texts(headers)}
 
 
 def parse_job(record: Record) -> Job:
@@ -88,7 +66,11 @@ def parse_job(record: Record) -> Job:
         raise JobError(Reason.EMPTY_VALUE, f"the record has an empty value; {send}")
     content_type = _content_type(headers)
     if content_type.startswith("image/"):
-        return _raw_job(record.value, headers)
+        return raw_job(
+            record.value,
+            options.spelled(_texts(record.headers), "header"),
+            options.job_id([("header id", _header_id(headers))]),
+        )
     if content_type.startswith("application/cloudevents"):
         raise JobError(
             Reason.CONTENT_TYPE,
@@ -96,7 +78,7 @@ def parse_job(record: Record) -> Job:
             "the job as the value, the event's attributes as ce_ headers",
         )
     if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
-        body = decode_json(record.value, "value", _SEND_UTF8)
+        body = read_document(record.value, "value", _SEND_UTF8)
         return job_from_object(body, default_id=_header_id(headers))
     raise JobError(
         Reason.CONTENT_TYPE,
@@ -104,28 +86,47 @@ def parse_job(record: Record) -> Job:
     )
 
 
-def job_from_object(body: object, *, default_id: str | None = None) -> Job:
-    """The job in a decoded JSON document; `default_id` names it when it has no `jobId`.
+def job_from_object(
+    body: object, *, default_id: str | None = None, beside: Given | None = None
+) -> Job:
+    """The job in a decoded JSON document.
+
+    Args:
+        default_id: names it when it has no `jobId`.
+        beside: options that were given outside of the document.
 
     Raises:
-        JobError: it is not an object, or a field is missing or wrong.
+        JobError: it is not an object, or a field is missing or wrong, or options contradict each
+            other.
     """
     if not isinstance(body, dict):
         raise JobError(
             Reason.NOT_OBJECT,
-            f"the job is {_kind(body)}; send a JSON object with an 'image' field",
+            f"the job is {options.kind_of(body)}; send a JSON object with an 'image' field",
         )
     params = body.get("inferenceParams")
     if params is not None and not isinstance(params, dict):
-        raise _wrong("field 'inferenceParams'", "an object", params)
-    nested = _top_k("field 'inferenceParams.topK'", (params or {}).get("topK"))
-    flat = _top_k("field 'topk'", body.get("topk"))
+        raise options.wrong("field 'inferenceParams'", "an object", params)
+    params, beside = params or {}, beside or {}
     return Job(
         image=_image(body),
-        job_id=_job_id("field 'jobId'", body.get("jobId")) or _job_id("header id", default_id),
-        top_k=flat if nested is None else nested,
-        visualize=_visualize("field 'visualize'", body.get("visualize")),
-        deadline=_deadline("field 'deadlineMs'", body.get("deadlineMs")),
+        job_id=options.job_id([("field 'jobId'", body.get("jobId")), *beside.get("jobid", ())])
+        or options.job_id([("header id", default_id)]),
+        top_k=options.top_k(
+            [
+                ("field 'inferenceParams.topK'", params.get("topK")),
+                ("field 'inferenceParams.topk'", params.get("topk")),
+                ("field 'topK'", body.get("topK")),
+                ("field 'topk'", body.get("topk")),
+                *beside.get("topk", ()),
+            ]
+        ),
+        visualize=options.visualize(
+            [("field 'visualize'", body.get("visualize")), *beside.get("visualize", ())]
+        ),
+        deadline=options.deadline(
+            [("field 'deadlineMs'", body.get("deadlineMs")), *beside.get("deadlinems", ())]
+        ),
     )
 
 
@@ -139,8 +140,8 @@ def recover_job_id(record: Record) -> str | None:
     candidates: list[object] = [_header_id(headers)]
     if record.value and not _content_type(headers).startswith("image/"):
         try:
-            body = orjson.loads(record.value)
-        except orjson.JSONDecodeError:
+            body = read_document(record.value, "value", _SEND_UTF8)
+        except JobError:
             body = None
         if isinstance(body, dict):
             candidates.insert(0, body.get("jobId"))
@@ -148,6 +149,10 @@ def recover_job_id(record: Record) -> str | None:
         if isinstance(candidate, str) and 0 < len(candidate) <= MAX_JOB_ID:
             return candidate
     return None
+
+
+def _texts(headers: Headers) -> list[tuple[str, str]]:
+    return [(name, (value or b"").decode("utf-8", "replace").strip()) for name, value in headers]
 
 
 def _content_type(headers: Mapping[str, str]) -> str:
@@ -159,45 +164,19 @@ def _header_id(headers: Mapping[str, str]) -> str | None:
     return headers.get("jobid") or headers.get("ceid") or None
 
 
-def decode_json(value: bytes | bytearray, name: str, remedy: str) -> object:
-    """The JSON document in `value`; messages call it `name`, and end on `remedy` if it is no text.
+def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:
+    """The job of a raw image with options that were given beside it.
 
     Raises:
-        JobError: it is not UTF-8, or not JSON.
+        JobError: an option is wrong, or contradicts itself.
     """
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        # orjson reports both faults as one error; only a failed job pays for telling them apart.
-        try:
-            value.decode("utf-8")
-        except UnicodeDecodeError as fault:
-            raise JobError(
-                Reason.NOT_UTF8,
-                f"the {name} is not UTF-8 (byte {fault.start}); {remedy}",
-            ) from fault
-        raise JobError(Reason.NOT_JSON, f"the {name} is not JSON: {error}") from error
-
-
-def _raw_job(value: bytes, headers: Mapping[str, str]) -> Job:
     return Job(
-        image=RawImage(value),
-        job_id=_job_id("header id", _header_id(headers)),
-        top_k=_top_k("header 'top-k'", _option(headers, "topk")),
-        visualize=_visualize("header 'visualize'", _option(headers, "visualize")),
-        deadline=_deadline("header 'deadline-ms'", _option(headers, "deadlinems")),
+        image=RawImage(data),
+        job_id=job_id,
+        top_k=options.top_k(given.get("topk", ())),
+        visualize=options.visualize(given.get("visualize", ())),
+        deadline=options.deadline(given.get("deadlinems", ())),
     )
-
-
-def _option(headers: Mapping[str, str], name: str) -> object:
-    """A header read as the JSON value it spells, so that one set of checks serves both ways in."""
-    text = headers.get(name)
-    if text is None:
-        return None
-    try:
-        return orjson.loads(text.lower())
-    except orjson.JSONDecodeError:
-        return text
 
 
 def _image(body: Mapping[str, Any]) -> ImageSource:
@@ -207,7 +186,7 @@ def _image(body: Mapping[str, Any]) -> ImageSource:
         state = "null" if "image" in body else "missing"
         raise JobError(Reason.MISSING_FIELD, f"field 'image' is {state}: {give}")
     if not isinstance(image, str):
-        raise _wrong("field 'image'", "a string (URL, Base64 or data: URI)", image)
+        raise options.wrong("field 'image'", "a string (URL, Base64 or data: URI)", image)
     # A colon is in neither Base64 alphabet, and a scheme is short: no need to search megabytes.
     if "://" in image[:32]:
         if len(image) > MAX_URL:
@@ -220,65 +199,3 @@ def _image(body: Mapping[str, Any]) -> ImageSource:
     if not image.strip(" \t\r\n"):
         raise JobError(Reason.WRONG_FIELD, f"field 'image' is empty: {give}")
     return EncodedImage(image)
-
-
-def _job_id(where: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _wrong(where, "a string", value)
-    if len(value) > MAX_JOB_ID:
-        raise JobError(
-            Reason.WRONG_FIELD,
-            f"{where} has {len(value)} characters; at most {MAX_JOB_ID} are accepted",
-        )
-    return value
-
-
-def _top_k(where: str, value: object) -> int | None:
-    if value is None:
-        return None
-    # JSON knows one kind of number: 5 and 5.0 are the same to it and to the schema.
-    if not _is_number(value) or value < 1 or value % 1 != 0:
-        raise _wrong(where, "a whole number from 1 up", value)
-    return int(value)
-
-
-def _visualize(where: str, value: object) -> bool | None:
-    if value is not None and not isinstance(value, bool):
-        raise _wrong(where, "true or false", value)
-    return value
-
-
-def _deadline(where: str, value: object) -> float | None:
-    if value is None:
-        return None
-    if not _is_number(value) or not 0 <= value <= MAX_DEADLINE_MS:
-        raise _wrong(where, "milliseconds since 1970-01-01 UTC", value)
-    return value / 1000
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _kind(value: object) -> str:
-    names = {
-        list: "an array",
-        dict: "an object",
-        str: "a string",
-        bool: "a boolean",
-        type(None): "null",
-    }
-    return names.get(type(value), "a number")
-
-
-def _wrong(where: str, expected: str, got: object) -> JobError:
-    # Scalars are shown as they came, long and nested values only by kind: messages stay one line.
-    shown = _kind(got) if isinstance(got, list | dict) else _json(got)
-    return JobError(Reason.WRONG_FIELD, f"{where} must be {expected}, not {shown}")
-
-
-def _json(value: object) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

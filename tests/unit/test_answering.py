@@ -94,7 +94,7 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
         decoded.append(text)
         return real(text)
 
-    monkeypatch.setattr("worker.parsing.orjson.loads", loads)
+    monkeypatch.setattr("worker.documents.orjson.loads", loads)
     pipeline = Pipeline(DONE)
     outcome, names = await answers(pipeline, value)
     assert isinstance(outcome, Failure)

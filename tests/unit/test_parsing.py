@@ -6,14 +6,8 @@ import pytest
 
 from worker.errors import JobError, Reason, Stage
 from worker.jobs import EncodedImage, RawImage, Record, UrlImage
-from worker.parsing import (
-    MAX_JOB_ID,
-    MAX_URL,
-    job_from_object,
-    parse_job,
-    recover_job_id,
-    text_headers,
-)
+from worker.options import MAX_JOB_ID
+from worker.parsing import MAX_URL, job_from_object, parse_job, recover_job_id, text_headers
 
 
 def record(value: object, *headers: tuple[str, bytes]) -> Record:
@@ -63,17 +57,47 @@ def test_of_a_repeated_field_the_last_one_counts() -> None:
     ("body", "expected"),
     [
         ({"topk": 2}, 2),
-        ({"topk": 2, "inferenceParams": {"topK": 7}}, 7),
+        ({"topK": 2}, 2),
+        ({"inferenceParams": {"topk": 2}}, 2),
+        ({"topk": 2, "topK": 2.0, "inferenceParams": {"topK": 2, "topk": 2}}, 2),
         ({"topk": 2, "inferenceParams": {"topK": None}}, 2),
         ({"inferenceParams": {"topK": 5.0}}, 5),
     ],
 )
-def test_top_k_has_two_spellings_of_which_the_nested_one_wins(
-    body: dict[str, object], expected: int
-) -> None:
+def test_top_k_has_two_spellings_in_two_places(body: dict[str, object], expected: int) -> None:
     top_k = job_from_object({"image": "QUJD", **body}).top_k
     assert top_k == expected
     assert type(top_k) is int
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            {"topk": 2, "inferenceParams": {"topK": 7}},
+            "field 'inferenceParams.topK' says 7, but field 'topk' says 2",
+        ),
+        ({"topk": 2, "topK": 3}, "field 'topK' says 3, but field 'topk' says 2"),
+        (
+            {"inferenceParams": {"topk": 2, "topK": 1}},
+            "field 'inferenceParams.topK' says 1, but field 'inferenceParams.topk' says 2",
+        ),
+    ],
+)
+def test_top_k_that_contradicts_itself(body: dict[str, object], message: str) -> None:
+    fault = refused({"image": "QUJD", **body})
+    assert fault == (Reason.WRONG_FIELD, f"{message}; say it once, or alike")
+
+
+def test_headers_of_a_raw_image_that_contradict_each_other() -> None:
+    kind = ("content-type", b"image/jpeg")
+    fault = refused(b"\xff\xd8", kind, ("top-k", b"2"), ("topK", b"3"))
+    assert fault == (
+        Reason.WRONG_FIELD,
+        "header 'top-k' says 2, but header 'topK' says 3; say it once, or alike",
+    )
+    job = parse_job(record(b"\xff\xd8", kind, ("top-k", b"2"), ("topk", b"2")))
+    assert job.top_k == 2
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
+from worker.aside import Aside
 from worker.budget import Reservation
 from worker.errors import Failure, JobError, Reason, Stage
-from worker.jobs import Job, Outcome, Record
+from worker.jobs import Job, Outcome, RawImage, Record
 from worker.kafka.publisher import Outgoing
 from worker.messages import (
     dead_letter_message,
@@ -56,6 +58,7 @@ class Answering:
         self._process = process
         self._settings = settings
         self._metrics = metrics
+        self._aside = Aside()
 
     async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
         """What became of a record, and its messages: the result, after a failure a dead letter too.
@@ -65,13 +68,16 @@ class Answering:
         """
         outcome: Outcome
         try:
-            job = parse_job(record)
+            job = await self._aside.run(partial(parse_job, record), record.size)
         except JobError as error:
             # A second look at the whole value, which only what is refused pays for, and but once.
-            job_id = recover_job_id(record)
+            job_id = await self._aside.run(partial(recover_job_id, record), record.size)
             outcome = error.as_failure()
         else:
             job_id = job.job_id
+            if not isinstance(job.image, RawImage):
+                # A copy: the record itself is kept for its dead letter.
+                held.add(job.image.nbytes)
             outcome = await self._process(job, held)
         return outcome, self._messages(record, job_id, outcome)
 

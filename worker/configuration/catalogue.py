@@ -116,7 +116,8 @@ def _expected(kind: object, constraints: Sequence[object]) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
     if get_origin(kind) is tuple:
-        return "a list of networks such as 10.0.0.0/8"
+        of_text = get_args(kind)[0] is str
+        return "a list of text" if of_text else "a list of networks such as 10.0.0.0/8"
     if kind is bool:
         return "true or false"
     if kind is Path:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from aiohttp import HttpVersion11, web
 
+from worker.aside import Aside
 from worker.budget import Budget, Reservation
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.answers import answer, new_log_id
-from worker.http.bodies import CODINGS, DamagedBodyError, Decoder
+from worker.http.reading import Reading
+from worker.http.upload import Upload
 from worker.jobs import Job, Outcome
 from worker.metrics import Metrics
-from worker.parsing import decode_json, job_from_object
 from worker.settings import HttpSettings
 
 __all__ = ["PATH", "Classify"]
 
 PATH = "/image-classification"
-
-JSON_TYPES = frozenset({"application/json", "text/json"})
-UNSAID_TYPES = frozenset({"application/octet-stream", "application/x-www-form-urlencoded"})
-"""What arrives from clients that name no type: nothing, which aiohttp calls octet-stream, or their
-library's default for a string. The reference's documented Go and Node.js clients are such."""
-
-JSON_OVERHEAD = 64 * 1024
-"""Bytes of a body besides its image."""
 
 Process = Callable[[Job, Reservation], Awaitable[Outcome]]
 
@@ -42,11 +36,10 @@ class Classify:
     """
 
     def __init__(self, settings: HttpSettings, max_image_bytes: int, metrics: Metrics) -> None:
-        self._settings = settings
         self._metrics = metrics
-        # Base64 makes four bytes of three, and may come in lines.
-        self.max_body_bytes = max_image_bytes * 3 // 2 + JSON_OVERHEAD
         self._budget = budget = Budget(settings.max_jobs, settings.max_bytes)
+        self._upload = Upload(max_image_bytes, settings.read_timeout, budget)
+        self._aside = Aside()
         metrics.requests_in_flight.set_function(lambda: budget.jobs)
         metrics.requests_buffered.set_function(lambda: budget.bytes)
         self._process: Process | None = None
@@ -111,72 +104,31 @@ class Classify:
             return _unavailable("the service is loading its model")
         if self._budget.free_jobs == 0:
             return _unavailable("the service has no room for another request")
-        if (request.content_length or 0) > self.max_body_bytes:
-            return self._too_large().as_failure()
+        if (request.content_length or 0) > self._upload.max_bytes:
+            return self._upload.too_large().as_failure()
         return None
 
     async def _outcome(self, request: web.Request, held: Reservation) -> Outcome:
         try:
-            body = await self._read(request, held)
-            document = decode_json(body, "request body", "send JSON in UTF-8, the image in Base64")
-            job = job_from_object(document)
+            job = await self._job(request, held)
         except JobError as error:
             return error.as_failure()
         assert self._process is not None, "closed doors let nobody in"
         return await self._process(job, held)
 
-    async def _read(self, request: web.Request, held: Reservation) -> bytearray:
-        """The request's body.
+    async def _job(self, request: web.Request, held: Reservation) -> Job:
+        """The request's job. Nothing else is left of the body when it runs, nor accounted for.
 
         Raises:
-            JobError: it is too large, too slow, empty, damaged on its way, or announced as
-                something else than JSON.
+            JobError: there is none.
         """
-        decoder = Decoder(_accepted_coding(request))
-        body, arrived = bytearray(), 0
-        try:
-            async with asyncio.timeout(self._settings.read_timeout):
-                async for chunk in request.content.iter_any():
-                    arrived += len(chunk)
-                    if arrived > self.max_body_bytes:
-                        raise self._too_large()
-                    for piece in decoder.feed(chunk):
-                        self._take(piece, body, held)
-            decoder.end()
-        except TimeoutError as error:
-            raise JobError(
-                Reason.REQUEST_TIMEOUT,
-                f"the request body did not arrive within {self._settings.read_timeout:g} s",
-            ) from error
-        except web.RequestPayloadError as error:
-            raise JobError(
-                Reason.NOT_JSON,
-                "the request body cannot be read; check its chunks and its length",
-            ) from error
-        except DamagedBodyError as error:
-            raise JobError(
-                Reason.NOT_JSON, f"the request body {error}; check how it is compressed"
-            ) from error
-        if not body:
-            raise JobError(Reason.EMPTY_VALUE, "the request body is empty; send a JSON object")
-        return body
-
-    def _take(self, piece: bytes, body: bytearray, held: Reservation) -> None:
-        # By what arrives, not by what is announced: nobody can take room with a header alone.
-        held.add(len(piece))
-        if self._budget.bytes > self._budget.max_bytes:
-            raise JobError(
-                Reason.UNAVAILABLE, "the service has no room for this body; try again later"
-            )
-        body += piece
-        if len(body) > self.max_body_bytes:
-            raise self._too_large()
-
-    def _too_large(self) -> JobError:
-        return JobError(
-            Reason.TOO_LARGE,
-            f"the request body exceeds {self.max_body_bytes} bytes; send a smaller image",
-        )
+        reading = Reading(request)
+        body = await self._upload.read(request, held)
+        # Beside the body there is what is read from it, which is no more.
+        held.add(len(body))
+        job = await self._aside.run(partial(reading.job, body), len(body))
+        held.add(job.image.nbytes - 2 * len(body))
+        return job
 
     def _counted(self, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Failure):
@@ -184,27 +136,6 @@ class Classify:
         else:
             self._metrics.requests.labels("success", "ok").inc()
         return outcome
-
-
-def _accepted_coding(request: web.Request) -> str:
-    """The Content-Encoding of a body in JSON.
-
-    Raises:
-        JobError: it is announced as something else, or is encoded in a way not known here.
-    """
-    kind = request.content_type
-    if kind not in JSON_TYPES | UNSAID_TYPES and not kind.endswith("+json"):
-        raise JobError(
-            Reason.CONTENT_TYPE,
-            f"content type {kind[:80]!r} is not accepted; use application/json",
-        )
-    coding = ", ".join(request.headers.getall("Content-Encoding", ())).strip().lower()
-    if coding not in CODINGS:
-        raise JobError(
-            Reason.CONTENT_TYPE,
-            f"content encoding {coding[:80]!r} is not accepted; use gzip, deflate or none",
-        )
-    return coding
 
 
 def _unavailable(why: str) -> Failure:

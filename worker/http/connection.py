@@ -1,18 +1,22 @@
 """A client's connection: what aiohttp's parser refuses is answered in the service's shape.
 
 The seam is `web.RequestHandler.handle_error`, which aiohttp calls with what its parser raised. All
-of it is public, and nothing but the listening socket needs to know of the class.
+of it is public, and nothing but the listening socket needs to know of the class. Lines that the
+parser would refuse for nothing never get to it (`heads.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
 from worker.http.answers import new_log_id, refuse
+from worker.http.heads import Head
 
 __all__ = ["Connection"]
 
@@ -39,7 +43,7 @@ class Connection(web.RequestHandler):
             or the last answer; after that the connection is closed.
     """
 
-    __slots__ = ()
+    __slots__ = ("_body", "_head", "_left")
 
     def __init__(self, manager: web.Server, *, head_timeout: float) -> None:
         super().__init__(
@@ -53,11 +57,61 @@ class Connection(web.RequestHandler):
             max_field_size=MAX_HEADER,
             auto_decompress=False,
         )
+        # The head that arrives or is due; None within a body, of which so many bytes are left, or
+        # None if only the parser can tell.
+        self._head: Head | None = Head()
+        self._left: int | None = None
+        self._body: StreamReader | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a body that they break ends with an error at once."""
-        super().data_received(data)
+        if not data:
+            # aiohttp's own call, to go on with what its parser has.
+            super().data_received(data)
+        while data:
+            head = self._head
+            data = self._take_body(data) if head is None else self._take_head(head, data)
         self.end_broken_body()
+
+    def _take_head(self, head: Head, data: bytes) -> bytes:
+        """Hand a head on to the parser; what follows it."""
+        passed, rest = head.feed(data)
+        made = self._parse(passed) if passed else []
+        if head.ended:
+            self._head, self._left = None, None
+            # Anything else than one request, and where the next one begins is not known.
+            if len(made) == 1 and isinstance(made[0], RawRequestMessage) and not made[0].chunked:
+                self._left = int(made[0].headers.get("Content-Length", "0"))
+                self._head = Head() if self._left == 0 else None
+        return rest
+
+    def _take_body(self, data: bytes) -> bytes:
+        """Hand a body on to the parser; what follows it, if that is known."""
+        if self._left is None:
+            # Of a body in chunks the end looks like that, or like the end of another head.
+            if not self._parse(data) and data.endswith(b"\r\n\r\n") and self._body_has_ended():
+                self._head = Head()
+            return b""
+        body, rest = data[: self._left], data[self._left :]
+        self._parse(body)
+        self._left -= len(body)
+        if self._left == 0:
+            self._head = Head()
+        return rest
+
+    def _parse(self, data: bytes) -> list[object]:
+        """Hand bytes on to the parser; what it made of them: requests, and errors."""
+        # No public way leads to it. Without the attribute later heads are handed on as they are.
+        queue: Sequence[tuple[object, StreamReader]] = getattr(self, "_messages", ())
+        before = len(queue)
+        super().data_received(data)
+        made = list(queue)[before:]
+        if made:
+            self._body = made[-1][1]
+        return [message for message, _ in made]
+
+    def _body_has_ended(self) -> bool:
+        return self._body is not None and self._body.is_eof()
 
     def end_broken_body(self) -> None:
         """Tell the request under way when what follows its head cannot be its body.

@@ -18,6 +18,7 @@ from worker.http.answers import SERVER, answer, healthy, new_log_id, refuse
 from worker.http.classify import PATH, Classify
 from worker.http.connection import Connection
 from worker.http.files import file_handler
+from worker.http.origins import Origins
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 
@@ -64,6 +65,7 @@ class HttpServer:
                 ]
             )
         self._settings = settings
+        self._origins = Origins(settings.allow_origins, settings.allowed_hosts)
         self._runner = web.AppRunner(
             app,
             handle_signals=False,
@@ -111,12 +113,16 @@ class HttpServer:
 
     async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
         """What the server itself refuses, and what nobody foresaw, in the service's shape."""
-        headers = {}
+        headers = dict(self._origins.headers(request))
         connection = request.protocol
         assert isinstance(connection, Connection), "the listener makes no others"
         connection.end_broken_body()
+        refused = self._origins.refusal(request)
+        if refused is not None:
+            log.debug("request_refused", path=request.path, message=refused)
+            return refuse(new_log_id(), 403, refused, headers)
         try:
-            response = await handler(request)
+            response = self._origins.preflight(request) or await handler(request)
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
             headers["Allow"] = allowed
@@ -131,7 +137,7 @@ class HttpServer:
             log.exception("request_raised", path=request.path)
             status, message = 500, "internal error; the worker's log has more"
         else:
-            response.headers["Server"] = SERVER
+            response.headers.update({"Server": SERVER, **headers})
             return response
         return refuse(new_log_id(), status, message, headers)
 

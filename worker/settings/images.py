@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from worker.settings.base import Bytes, Count, Group, MiB, Seconds, Speed
+from worker.settings.lists import elements
 
 __all__ = ["DecodeSettings", "FetchSettings", "PictureSettings"]
-
-
-def _elements(text: str) -> object:
-    if not text.lstrip().startswith("["):
-        return [element for element in text.split(",") if element.strip()]
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 class FetchSettings(Group):
@@ -73,7 +64,7 @@ class FetchSettings(Group):
         if value is None:
             return ()
         if isinstance(value, str):
-            value = _elements(value)
+            value = elements(value)
         if not isinstance(value, list | tuple):
             return value  # which pydantic refuses in its own words
         return tuple(ip_network(n.strip() if isinstance(n, str) else n) for n in value)

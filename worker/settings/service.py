@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from worker.settings.base import Bytes, Count, Group, MessageBytes, MiB, Seconds, Wait
+from worker.settings.lists import elements
 
 __all__ = ["HttpSettings", "IntakeSettings", "LogSettings", "PublishSettings", "ShutdownSettings"]
+
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(:\d{1,5})?")
+_HOST = re.compile(r"(\*?\.)?[^\s/?#@:*\[\].][^\s/?#@:*\[\]]*")
 
 
 class IntakeSettings(Group):
@@ -68,6 +73,53 @@ class HttpSettings(Group):
         "last answer: how long a connection may idle. Keep it above a proxy's own.",
     )
     read_timeout: Seconds = Field(30.0, description="Time for a request's body to arrive.")
+    allow_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins (https://example.org) whose pages may use the worker from a browser, "
+        "or * for all; the worker's own page needs no entry.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Domain names under which the worker is reached, *.example.org for all below; "
+        "when any are named, requests to other public names are refused. A name is needed for a "
+        "page that a browser asks for over plain http under a public one.",
+    )
+
+    @field_validator("allow_origins", mode="after")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_as_origin(one) for one in value)
+
+    @field_validator("allowed_hosts", mode="after")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_as_host(one) for one in value)
+
+    @field_validator("allow_origins", "allowed_hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Takes a list, a JSON array or `a,b`; nothing is the empty list."""
+        if value is None:
+            return ()
+        return elements(value) if isinstance(value, str) else value
+
+
+def _as_origin(text: str) -> str:
+    """The origin as browsers write it."""
+    origin = text.strip().lower().removesuffix("/")
+    if origin != "*" and not _ORIGIN.fullmatch(origin):
+        raise ValueError("not an origin; write https://example.org, with a port if it has one")
+    scheme, _, authority = origin.partition("://")
+    default = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return f"{scheme}://{authority.removesuffix(default)}" if authority else origin
+
+
+def _as_host(text: str) -> str:
+    host = text.strip().lower()
+    host = host if host == "*." else host.removesuffix(".")
+    if host != "*" and not _HOST.fullmatch(host):
+        raise ValueError("not a domain name; write example.org, without a scheme or a port")
+    return host
 
 
 class ShutdownSettings(Group):

@@ -59,7 +59,7 @@ class Envelope:
     def with_job(self, written: Mapping[str, Any]) -> Message:
         """A JSON job as its author wrote it; what is asked for here applies where it is silent."""
         job = {"jobId": self._job_id, **written}
-        if self.top_k is not None and not {"inferenceParams", "topk"} & job.keys():
+        if self.top_k is not None and not {"inferenceParams", "topK", "topk"} & job.keys():
             job["inferenceParams"] = {"topK": self.top_k}
         if not self.visualize:
             job.setdefault("visualize", False)

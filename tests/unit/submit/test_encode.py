@@ -7,7 +7,8 @@ import pytest
 
 from worker.jobs import EncodedImage, Job, RawImage, Record, UrlImage
 from worker.messages import Message
-from worker.parsing import MAX_JOB_ID, parse_job
+from worker.options import MAX_JOB_ID
+from worker.parsing import parse_job
 from worker.submit.encode import Envelope
 
 JPEG = b"\xff\xd8\xff\xe0 not more than its beginning"

@@ -1,0 +1,199 @@
+"""Which web pages may use the worker: its own, and those that the settings name.
+
+A browser sends a page's request anywhere, without asking, as long as an HTML form could have sent
+it. But it says whose page it is (`Origin`, `Sec-Fetch-Site`), and pages cannot make it say anything
+else. Clients that are no browsers say neither and are not held up.
+
+By DNS rebinding a page's own name comes to mean the worker's address; to the browser the worker
+then is the page's own server. So the worker's own page is one under a name that nobody outside can
+have: an address, `localhost`, a name without a public domain. Or under https, for which somebody
+put a proxy with a certificate in front. Other names are for `http.allowed_hosts` to say.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+__all__ = ["Origins"]
+
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Answered under every name: they have no effect, and monitoring has its own names for a worker."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Without effect; and what they answer, a browser keeps from pages of another origin."""
+
+PRIVATE_DOMAINS = (".localhost", ".local", ".internal", ".home.arpa", ".svc")
+"""Top-level domains that nobody can register. `.svc` is Kubernetes' own."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_AGE = "600"
+MAX_SHOWN = 100
+
+
+class Origins:
+    """The policy of one server.
+
+    Args:
+        allow_origins: origins whose pages may use the worker; `*` is all.
+        allowed_hosts: names under which the worker may be reached besides those that nobody outside
+            can have: `.example.org` and `*.example.org` stand for all names below, `*` for all.
+            Without any, no name is refused in itself.
+    """
+
+    def __init__(self, allow_origins: Sequence[str], allowed_hosts: Sequence[str]) -> None:
+        self._origins = frozenset(allow_origins)
+        self._all_origins = "*" in self._origins
+        self._hosts = frozenset(host for host in allowed_hosts if host[0] not in "*.")
+        self._below = tuple(host.lstrip("*") for host in allowed_hosts if host[0] in "*.")
+        self._all_hosts = "*" in allowed_hosts
+
+    def refusal(self, request: web.BaseRequest) -> str | None:
+        """Why the request is not answered, or None. The sentence says what to change."""
+        if request.path in PROBES:
+            return None
+        host = request.headers.get("Host", "")
+        if (self._hosts or self._below) and host and not self._is_ours(_name(host)):
+            return (
+                f"the host {host[:MAX_SHOWN]!r} is not this worker's; name it in http.allowed_hosts"
+            )
+        if request.method in SAFE_METHODS and not _is_preflight(request):
+            return None
+        return self._refused_page(request)
+
+    def headers(self, request: web.BaseRequest) -> Mapping[str, str]:
+        """What an answer says to browsers."""
+        if not self._origins or request.path in PROBES:
+            return {}
+        if self._all_origins:
+            return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
+        # Also without an Origin: a cache must not hand that answer to a page that has one.
+        vary = {"Vary": "Origin"}
+        origin = request.headers.get("Origin")
+        if origin is None or origin not in self._origins:
+            return vary
+        return vary | {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "Retry-After",
+        }
+
+    def preflight(self, request: web.BaseRequest) -> web.Response | None:
+        """The answer to a browser that asks whether a page may send a request; None if none asks.
+
+        To be called once nothing speaks against the request.
+        """
+        if not _is_preflight(request):
+            return None
+        response = web.Response(status=204, headers=dict(self.headers(request)))
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+        response.headers["Access-Control-Max-Age"] = MAX_AGE
+        wanted = request.headers.get("Access-Control-Request-Headers")
+        if wanted:
+            response.headers["Access-Control-Allow-Headers"] = wanted
+        if request.headers.get("Access-Control-Request-Private-Network") == "true":
+            response.headers["Access-Control-Allow-Private-Network"] = "true"
+        return response
+
+    def _refused_page(self, request: web.BaseRequest) -> str | None:
+        origins = request.headers.getall("Origin", [])
+        site = request.headers.get("Sec-Fetch-Site", "").lower()
+        if self._all_origins:
+            return None
+        if not origins:
+            return _other_site("another site") if site in ("cross-site", "same-site") else None
+        if self._origins.issuperset(origins):
+            return None
+        (origin, *more) = origins
+        shown = repr(origin[:MAX_SHOWN])
+        if more or not (site == "same-origin" or (not site and _is_own(origin, request))):
+            return _other_site(shown)
+        if urlsplit(origin).scheme == "https" or self._is_ours(_name(urlsplit(origin).netloc)):
+            return None
+        return (
+            f"{shown} may be another site's name for this worker; "
+            "if it is the worker's own, name its host in http.allowed_hosts"
+        )
+
+    def _is_ours(self, name: str) -> bool:
+        return (
+            self._all_hosts
+            or name in self._hosts
+            or name.endswith(self._below)
+            or _nobody_elses(name)
+        )
+
+
+def _other_site(who: str) -> str:
+    return (
+        f"pages of {who} may not use this worker; name their origin in http.allow_origins, or have "
+        "the proxy in front pass on the Host that the browser asked for"
+    )
+
+
+def _is_preflight(request: web.BaseRequest) -> bool:
+    asks = ("Origin", "Access-Control-Request-Method")
+    return request.method == "OPTIONS" and all(name in request.headers for name in asks)
+
+
+def _is_own(origin: str, request: web.BaseRequest) -> bool:
+    """Whether a page was loaded from here, by a browser that does not say it.
+
+    It asked for the same host and port then, perhaps of a proxy. No page of another origin can make
+    a browser send the headers of proxies without asking first.
+    """
+    own = _authority(origin)
+    if own is None:
+        return False
+    scheme = origin.partition(":")[0]
+    told = [
+        *request.headers.getall("Host", []),
+        *request.headers.getall("X-Forwarded-Host", []),
+        *(pair[5:] for pair in _forwarded(request) if pair[:5].lower() == "host="),
+    ]
+    hosts = (host.strip().strip('"') for each in told for host in each.split(","))
+    return any(_authority(f"{scheme}://{host}") == own for host in hosts if host)
+
+
+def _forwarded(request: web.BaseRequest) -> list[str]:
+    """The `name=value` pairs of RFC 7239's header."""
+    return [
+        pair.strip()
+        for header in request.headers.getall("Forwarded", [])
+        for element in header.split(",")
+        for pair in element.split(";")
+    ]
+
+
+def _authority(origin: str) -> tuple[str, int] | None:
+    """Host and port of an origin, None if it has none (`null`, say)."""
+    try:
+        parts = urlsplit(origin)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return None if not parts.hostname or port is None else (parts.hostname, port)
+
+
+def _name(host: str) -> str:
+    """The host of `host:port`, in lower case; empty if it is malformed."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _nobody_elses(name: str) -> bool:
+    """Whether no page of somebody else's can be under this name."""
+    if not name:
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        pass
+    else:
+        return True
+    return "." not in name or name.endswith(PRIVATE_DOMAINS) or name == socket.gethostname().lower()

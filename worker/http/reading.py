@@ -1,0 +1,80 @@
+"""From a request to a job: JSON, a raw image or a form, with options in the query for each."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from worker.documents import read_document
+from worker.errors import JobError, Reason
+from worker.http.form import read_form
+from worker.jobs import Job
+from worker.options import Given, job_id, spelled
+from worker.parsing import job_from_object, raw_job
+
+__all__ = ["Reading"]
+
+JSON_TYPES = frozenset({"application/json", "text/json"})
+UNSAID_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
+"""What arrives from clients that name no type: nothing, or their library's default for a string.
+The reference's documented Go and Node.js clients are such."""
+
+UNKNOWN_TYPE = "application/octet-stream"
+FORM_TYPE = "multipart/form-data"
+
+SEND_JSON = "send JSON in UTF-8, or an image file with Content-Type: image/jpeg"
+
+
+class Reading:
+    """How the body of one request is to be read, by its head.
+
+    Raises:
+        JobError: it is announced as something that is not accepted.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        # aiohttp takes a missing type for the unknown one.
+        self._header = request.headers.get("Content-Type", "").strip()
+        self._kind = request.content_type.lower() if self._header else ""
+        self._query = spelled(request.query.items(), "query parameter")
+        if not (self._is_json or self._is_image or self._kind == FORM_TYPE):
+            raise JobError(
+                Reason.CONTENT_TYPE,
+                f"content type {self._kind[:80]!r} is not accepted; use application/json, "
+                "image/jpeg (or another image type) for the file itself, or multipart/form-data",
+            )
+
+    @property
+    def _is_json(self) -> bool:
+        return self._kind in JSON_TYPES | UNSAID_TYPES or self._kind.endswith("+json")
+
+    @property
+    def _is_image(self) -> bool:
+        return self._kind == UNKNOWN_TYPE or self._kind.startswith("image/")
+
+    def job(self, body: bytearray) -> Job:
+        """The job in the request's body.
+
+        Raises:
+            JobError: the body is not what was announced, or an option is wrong.
+        """
+        if self._kind == FORM_TYPE:
+            form = read_form(body, self._header)
+            return _raw(form.file, _joined(spelled(form.fields, "field"), self._query))
+        # No image file begins like a JSON object, and clients call that of unknown type as well.
+        if self._is_json or (self._kind == UNKNOWN_TYPE and body[:32].lstrip()[:1] == b"{"):
+            document = read_document(body, "request body", SEND_JSON)
+            return job_from_object(document, beside=self._query)
+        return _raw(bytes(body), self._query)
+
+
+def _raw(data: bytes, given: Given) -> Job:
+    if not data:
+        raise JobError(Reason.EMPTY_VALUE, "the image file is empty; send the whole file")
+    return raw_job(data, given, job_id(given.get("jobid", ())))
+
+
+def _joined(*several: Given) -> Given:
+    return {
+        option: [one for given in several for one in given.get(option, ())]
+        for option in {option for given in several for option in given}
+    }
