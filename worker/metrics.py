@@ -175,6 +175,12 @@ class Metrics:
             ["topic"],
             registry=registry,
         )
+        self.set_aside = Counter(
+            "classify_set_aside_messages",
+            "Messages that their topic refuses for good in every form: the job goes on without.",
+            ["topic"],
+            registry=registry,
+        )
         self.publish_retries = Counter(
             "classify_publish_retries", "Messages that had to be sent again.", registry=registry
         )

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaSetupError
 from worker.kafka.oauth import token_provider
+from worker.kafka.refusals import name_all_codes
 from worker.settings import KafkaSettings, PublishSettings, TlsSettings
 
 __all__ = [
@@ -40,6 +41,8 @@ BATCH_BYTES = 512 * 1024
 """Most bytes that wait per partition: several pictures share a request."""
 
 log = structlog.get_logger(__name__)
+
+name_all_codes()
 
 
 class Client(Protocol):
