@@ -152,6 +152,11 @@ class Metrics:
             "Assigned partitions paused because work is at a limit.",
             registry=registry,
         )
+        self.lost = Counter(
+            "classify_lost_records",
+            "Records that retention or a deletion removed before the group had read them.",
+            registry=registry,
+        )
         self.commits = Counter(
             "classify_commits",
             "Offset commits by outcome (success, failure).",

@@ -90,7 +90,7 @@ def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsume
             "group_id": settings.group_id,
             "group_instance_id": settings.group_instance_id,
             "enable_auto_commit": False,
-            "auto_offset_reset": settings.auto_offset_reset,
+            "auto_offset_reset": "none",  # worker.kafka.positions chooses
             "isolation_level": settings.isolation_level,
             "partition_assignment_strategy": [ASSIGNORS[settings.assignor]],
             "session_timeout_ms": _milliseconds(settings.session_timeout),

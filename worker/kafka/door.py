@@ -115,6 +115,7 @@ class KafkaDoor:
             Budget(self._settings.intake.max_jobs, self._settings.intake.max_bytes),
             self._handle,
             partition_max_jobs=self._settings.intake.partition_max_jobs,
+            offset_reset=kafka.auto_offset_reset,
             error_patience=kafka.session_timeout,
             heartbeat=self._health.poll,
             metrics=self._metrics,
