@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from tests.unit.kafka.conftest import CreateTopic, Read
 from worker.demo.broker import KafkaBroker
@@ -383,3 +386,56 @@ async def test_a_doubtful_refusal_is_final_once_it_lasts_while_others_are_taken(
     await started.publish(Outgoing(topic, Message(b"k", b"v", ())))
     async with asyncio.timeout(BOUND):
         assert await doubtful == [Refused(topic, 87, "INVALID_RECORD")]
+
+
+@asynccontextmanager
+async def make_admin_client(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await client.start()
+    yield client
+    await client.close()
+
+
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+TOPIC, LITERAL, READ, WRITE, ALLOW = 2, 3, 3, 4, 3
+"""As Kafka's protocol numbers resources, patterns, operations and permissions."""
+
+
+async def allow(bootstrap_servers: str, topic: str, operation: int) -> None:
+    """Allow everybody one operation on a topic; from the first time on, no other one."""
+    async with make_admin_client(bootstrap_servers) as admin:
+        request = CreateAclsRequest(TOPIC, topic, LITERAL, "User:ANONYMOUS", "*", operation, ALLOW)
+        response = await admin._send_request(request, admin._client.get_random_node())
+        assert [entry[0] for entry in response.creation_responses] == [0]
+
+
+async def test_a_forbidden_topic_is_tried_until_it_is_allowed_and_others_flow(
+    make_broker: Callable[..., KafkaBroker],
+) -> None:
+    broker = make_broker(properties=AUTHORIZER)
+    await asyncio.to_thread(broker.start)
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, create_topics=True)
+    results, letters = kafka.results_topic, kafka.dead_letters_topic
+    await ensure_topics(kafka, [results, letters])
+    await allow(broker.bootstrap_servers, results, READ)
+    changes: asyncio.Queue[bool] = asyncio.Queue()
+    started = Started(kafka, {}, Standing(changes.put_nowait))
+    await started.publisher.start()
+    publish = started.publisher.publish
+    waiting = [asyncio.create_task(publish([Outgoing(results, message(10))])) for _ in range(20)]
+    async with asyncio.timeout(BOUND):
+        assert await changes.get() is True
+        others = await asyncio.gather(
+            *(publish([Outgoing(letters, message(10))]) for _ in range(500))
+        )
+        assert others == [[]] * 500
+        assert not any(task.done() for task in waiting)
+        assert len(started.producers) == 3, "attempts cost no producer"
+        await allow(broker.bootstrap_servers, results, WRITE)
+        assert await asyncio.gather(*waiting) == [[]] * 20
+        assert await changes.get() is False
+    assert changes.empty()
+    await started.publisher.stop(5.0)
