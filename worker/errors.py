@@ -68,6 +68,7 @@ class Reason(enum.Enum):
     POISON = ("poison", Stage.INFER, 500)
     UNAVAILABLE = ("unavailable", Stage.INFER, 503)
     INTERNAL = ("internal", Stage.INFER, 500)
+    RESULT_REFUSED = ("result_refused", Stage.PUBLISH, 500)
 
     def __init__(self, label: str, stage: Stage, status: int) -> None:
         self.label = label

@@ -75,6 +75,11 @@ class Health:
         self._missing["assigned"] = not assigned
         self._update()
 
+    def set_publishing(self, allowed: bool) -> None:
+        """The brokers let this worker write to its topics, or not: then its jobs wait."""
+        self._missing["publishing"] = not allowed
+        self._update()
+
     def set_draining(self) -> None:
         """The worker is stopping."""
         self._draining = True

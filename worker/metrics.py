@@ -158,6 +158,11 @@ class Metrics:
             "Assigned partitions paused because work is at a limit.",
             registry=registry,
         )
+        self.lost = Counter(
+            "classify_lost_records",
+            "Records that retention or a deletion removed before the group had read them.",
+            registry=registry,
+        )
         self.commits = Counter(
             "classify_commits",
             "Offset commits by outcome (success, failure).",
@@ -178,6 +183,12 @@ class Metrics:
         self.reduced = Counter(
             "classify_reduced_messages",
             "Messages that lost their picture (result) or value (dead letter) to fit the topic.",
+            ["topic"],
+            registry=registry,
+        )
+        self.set_aside = Counter(
+            "classify_set_aside_messages",
+            "Messages that their topic refuses for good in every form: the job goes on without.",
             ["topic"],
             registry=registry,
         )

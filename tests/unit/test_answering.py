@@ -11,6 +11,7 @@ from worker.app.answering import Answering
 from worker.budget import Budget, Reservation
 from worker.errors import Failure, Reason
 from worker.jobs import Category, Job, Outcome, Record, Success
+from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
 from worker.model import ModelSpec, Normalize
 from worker.settings import KafkaSettings
@@ -107,9 +108,34 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
 
 def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
     answering = Answering(SPEC, Pipeline(DONE).process, TOPICS, Metrics())
-    outcome, (result, letter) = answering.refuse(record(b'{"image": "QUJD", "jobId": "a"}'))
+    outcome, (result, letter) = answering.refuse(
+        record(b'{"image": "QUJD", "jobId": "a"}'), Refused("results", 10, "MESSAGE_TOO_LARGE")
+    )
     assert isinstance(outcome, Failure)
     body = orjson.loads(result.message.value or b"")
     assert (body["jobId"], body["errorCode"], body["errorMsg"]) == ("a", 413, outcome.message)
     assert letter.topic == "dead"
     assert dict(letter.message.headers)["dead-letter-stage"] == b"publish"
+
+
+def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() -> None:
+    metrics = Metrics()
+    answering = Answering(SPEC, Pipeline(DONE).process, TOPICS, metrics)
+    refused = Refused("results", 87, "INVALID_RECORD")
+    job = record(b'{"image": "QUJD", "jobId": "a"}')
+    outcome, (letter,) = answering.refuse(job, refused)
+    assert isinstance(outcome, Failure)
+    headers = dict(letter.message.headers)
+    assert (letter.topic, letter.message.value) == ("dead", job.value)
+    assert headers["dead-letter-job-id"] == b"a"
+    assert headers["dead-letter-reason"] == b"result_refused"
+    assert b"INVALID_RECORD, code 87" in headers["dead-letter-message"]
+
+    def letters() -> float | None:
+        labels = {"stage": "publish", "reason": "result_refused"}
+        return metrics.registry.get_sample_value("classify_dead_letters_total", labels)
+
+    answering.delivered(job, outcome, [Refused("dead", 87, "INVALID_RECORD")])
+    assert letters() is None, "it was not written"
+    answering.delivered(job, outcome, [])
+    assert letters() == 1

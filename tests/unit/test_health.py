@@ -42,6 +42,19 @@ def test_ready_is_assigned_and_warm_and_not_draining() -> None:
     assert life.gauge == 0
 
 
+def test_a_worker_that_may_not_write_its_answers_is_not_ready_but_lives() -> None:
+    life = Life()
+    life.health.set_warm()
+    life.health.set_assigned(True)
+    life.health.set_publishing(False)
+    assert life.health.not_ready() == ["not publishing"]
+    assert life.gauge == 0
+    assert life.health.not_live() == [], "to start it again would help nobody"
+    life.health.set_publishing(True)
+    assert life.health.not_ready() == []
+    assert life.gauge == 1
+
+
 def test_without_kafka_nothing_is_assigned_and_no_poll_is_due() -> None:
     life = Life(kafka=False)
     life.health.set_warm()

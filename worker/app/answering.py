@@ -13,6 +13,7 @@ from worker.budget import Reservation
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.jobs import Job, Outcome, RawImage, Record
 from worker.kafka.publisher import Outgoing
+from worker.kafka.refusals import Refused
 from worker.messages import (
     dead_letter_message,
     result_message,
@@ -81,29 +82,46 @@ class Answering:
             outcome = await self._process(job, held)
         return outcome, self._messages(record, job_id, outcome)
 
-    def refuse(self, record: Record) -> tuple[Outcome, Sequence[Outgoing]]:
+    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
         """What to say instead of an answer that its topic does not take."""
-        return NO_ROOM, self._messages(record, recover_job_id(record), NO_ROOM)
+        job_id = recover_job_id(record)
+        if refused.too_large:
+            return NO_ROOM, self._messages(record, job_id, NO_ROOM)
+        # The topic would refuse a result that says so, too.
+        failure = Failure(
+            Reason.RESULT_REFUSED,
+            f"the results topic refuses the job's result for good ({refused.name}, code "
+            f"{refused.code}): a compacted topic wants a key, others may enforce a schema",
+            Stage.PUBLISH,
+        )
+        return failure, [self._letter(record, job_id, failure)]
 
     def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
         spec, topics = self._spec, self._settings
         result = result_message(record, job_id, outcome, spec.name, spec.digest)
         messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
         if isinstance(outcome, Failure):
-            letter = dead_letter_message(record, job_id, outcome)
-            messages.append(
-                Outgoing(topics.dead_letters_topic, letter, (without_value, without_origin))
-            )
+            messages.append(self._letter(record, job_id, outcome))
         return messages
 
-    def delivered(self, record: Record, outcome: Outcome) -> None:
-        """Metrics and, at debug level, the one log line of a record whose messages are out."""
+    def _letter(self, record: Record, job_id: str | None, failure: Failure) -> Outgoing:
+        letter = dead_letter_message(record, job_id, failure)
+        topic = self._settings.dead_letters_topic
+        return Outgoing(topic, letter, (without_value, without_origin))
+
+    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
+        """Metrics and, at debug level, the one log line of a record that is done with.
+
+        Args:
+            refused: those of its messages that are lost.
+        """
         metrics = self._metrics
         if record.timestamp_ms >= 0:
             metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
         if isinstance(outcome, Failure):
             metrics.jobs.labels("failure", outcome.reason.label).inc()
-            metrics.dead_letters.labels(outcome.stage.value, outcome.reason.label).inc()
+            if all(one.topic != self._settings.dead_letters_topic for one in refused):
+                metrics.dead_letters.labels(outcome.stage.value, outcome.reason.label).inc()
             log.debug(
                 "job_failed",
                 record=record.id,

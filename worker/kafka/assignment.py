@@ -69,6 +69,16 @@ class Assignment:
         """
         return self._holdings.get(partition) if self.accepting else None
 
+    def begin_anew(self, holding: Holding) -> Holding:
+        """A new ledger for a partition whose offsets begin again; what still runs settles nothing.
+
+        Its jobs are answered all the same: nobody else has them.
+        """
+        holding.ledger.close()
+        fresh = Holding(holding.partition, tasks=holding.tasks)
+        self._holdings[holding.partition] = fresh
+        return fresh
+
     async def drain(self, timeout: float) -> int:
         """Wait until no job runs or `timeout` seconds passed; how many still run."""
         tasks = self._tasks()

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaSetupError
 from worker.kafka.oauth import token_provider
+from worker.kafka.refusals import name_all_codes
 from worker.settings import KafkaSettings, PublishSettings, TlsSettings
 
 __all__ = [
@@ -40,6 +41,8 @@ BATCH_BYTES = 512 * 1024
 """Most bytes that wait per partition: several pictures share a request."""
 
 log = structlog.get_logger(__name__)
+
+name_all_codes()
 
 
 class Client(Protocol):
@@ -87,7 +90,7 @@ def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsume
             "group_id": settings.group_id,
             "group_instance_id": settings.group_instance_id,
             "enable_auto_commit": False,
-            "auto_offset_reset": settings.auto_offset_reset,
+            "auto_offset_reset": "none",  # worker.kafka.positions chooses
             "isolation_level": settings.isolation_level,
             "partition_assignment_strategy": [ASSIGNORS[settings.assignor]],
             "session_timeout_ms": _milliseconds(settings.session_timeout),

@@ -18,28 +18,44 @@ if TYPE_CHECKING:
 
 __all__ = ["Committer"]
 
+PATIENCE = 5.0
+"""Seconds for brokers to answer a commit, as a rule."""
+
 log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """Commits on a timer, and on demand before partitions are given up."""
+    """Commits on a timer, and on demand before partitions are given up.
+
+    Args:
+        interval: seconds between commits.
+        patience: seconds after which a commit on demand is given up, and one of the timer counts as
+            failing.
+    """
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, assignment: Assignment, interval: float, metrics: Metrics
+        self,
+        consumer: AIOKafkaConsumer,
+        assignment: Assignment,
+        interval: float,
+        metrics: Metrics,
+        patience: float = PATIENCE,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
         self._interval = interval
         self._metrics = metrics
+        self._patience = max(interval, patience)
         # One commit at a time: a slow older one must not land after a newer one.
         self._lock = asyncio.Lock()
+        self._attempt: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
         """Commit every `interval` seconds until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
             await self._note_starts()
-            await self.commit()
+            await self._commit_patiently()
 
     async def commit(self, timeout: float | None = None) -> bool:
         """Commit what has settled since the last time; whether nothing is left to commit.
@@ -50,6 +66,42 @@ class Committer:
             timeout: seconds; by default the interval or 5 s, so that an unreachable broker holds
                 nothing up for longer.
         """
+        # The timer's may have to wait for long yet, and has older positions.
+        await self._end_attempt()
+        seconds = timeout or self._patience
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._commit()
+        except TimeoutError:
+            self._count_slow(seconds)
+            return False
+
+    async def _commit_patiently(self) -> None:
+        """One attempt for as long as it takes.
+
+        If it were cancelled and made again, the search for the group's coordinator would begin
+        again too; and since a request that was sent cannot be recalled, the new one would queue up
+        behind it. Brokers that take longer than an attempt may last would never see one succeed.
+        """
+        attempt = self._attempt = asyncio.create_task(self._commit(), name="commit")
+        try:
+            while True:
+                await asyncio.wait([attempt], timeout=self._patience)
+                if attempt.done():
+                    break
+                self._count_slow(self._patience)
+        finally:
+            await self._end_attempt()
+        if not attempt.cancelled():
+            attempt.result()
+
+    async def _end_attempt(self) -> None:
+        if (attempt := self._attempt) is not None:
+            self._attempt = None
+            attempt.cancel()
+            await asyncio.wait([attempt])
+
+    async def _commit(self) -> bool:
         async with self._lock:
             due = {
                 holding: holding.ledger.position
@@ -64,9 +116,8 @@ class Committer:
                 for holding, position in due.items()
             }
             try:
-                async with asyncio.timeout(timeout or max(self._interval, 5.0)):
-                    await self._consumer.commit(offsets)
-            except (KafkaError, TimeoutError) as error:
+                await self._consumer.commit(offsets)
+            except KafkaError as error:
                 self._metrics.commits.labels("failure").inc()
                 log.warning(
                     "commit_failed", error=f"{type(error).__name__}: {error}", partitions=len(due)
@@ -76,6 +127,10 @@ class Committer:
                 holding.committed = position
             self._metrics.commits.labels("success").inc()
             return True
+
+    def _count_slow(self, seconds: float) -> None:
+        self._metrics.commits.labels("failure").inc()
+        log.warning("commit_failed", error=f"no answer within {seconds:g} s")
 
     async def _note_starts(self) -> None:
         """Learn where reading began, so that lag is known before the first job settles."""

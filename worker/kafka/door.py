@@ -8,18 +8,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.errors import Failure, KafkaSetupError, Stage
+from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
-from worker.jobs import Outcome, Record
+from worker.jobs import Outcome, Record, Success
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, make_producer, stop_bounded
 from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
 from worker.kafka.publisher import Outgoing, Publisher
 from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.refusals import Refused
+from worker.kafka.standing import Standing
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -39,12 +41,12 @@ class Answers(Protocol):
         """A record's outcome, and the messages that tell of it."""
         ...
 
-    def refuse(self, record: Record) -> tuple[Outcome, Sequence[Outgoing]]:
-        """The same for a record whose answer no reduction made small enough for its topic."""
+    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
+        """The same for a record whose result its topic takes in no form."""
         ...
 
-    def delivered(self, record: Record, outcome: Outcome) -> None:
-        """Told of every record whose messages are acknowledged."""
+    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
+        """Told of every record whose messages are acknowledged, or refused for good."""
         ...
 
 
@@ -77,15 +79,17 @@ class KafkaDoor:
             KafkaSetupError: Kafka cannot be used as configured.
         """
         kafka, publish = self._settings.kafka, self._settings.publish
-        limits = await ensure_topics(
-            kafka, (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic)
-        )
+        written = (kafka.results_topic, kafka.dead_letters_topic)
+        limits = await ensure_topics(kafka, (kafka.jobs_topic, *written), uncompacted=written)
+        for topic in written:
+            self._metrics.set_aside.labels(topic)
         self._publisher = Publisher(
             partial(make_producer, kafka, publish),
             {topic: min(limit, publish.max_request_bytes) for topic, limit in limits.items()},
             publish.max_request_bytes,
             publish.backoff_max,
             self._metrics,
+            Standing(lambda forbidden: self._health.set_publishing(not forbidden)),
         )
         try:
             await self._publisher.start()
@@ -111,6 +115,7 @@ class KafkaDoor:
             Budget(self._settings.intake.max_jobs, self._settings.intake.max_bytes),
             self._handle,
             partition_max_jobs=self._settings.intake.partition_max_jobs,
+            offset_reset=kafka.auto_offset_reset,
             error_patience=kafka.session_timeout,
             heartbeat=self._health.poll,
             metrics=self._metrics,
@@ -186,15 +191,27 @@ class KafkaDoor:
         outcome, messages = await self._answers.answer(record, held)
         assert self._publisher is not None
         with self._metrics.time_stage(Stage.PUBLISH):
-            try:
-                await self._publisher.publish(messages)
-            except MessageSizeTooLargeError:
-                # Many categories, say. A failure that has no room is a defect of the topics.
-                if isinstance(outcome, Failure):
-                    raise
-                outcome, messages = self._answers.refuse(record)
-                await self._publisher.publish(messages)
-        self._answers.delivered(record, outcome)
+            refused = await self._publisher.publish(messages)
+            if refused and isinstance(outcome, Success):
+                # Many categories, say. What became of the job is told as far as can be.
+                if not refused[0].too_large:
+                    self._set_aside(record, refused)
+                outcome, messages = self._answers.refuse(record, refused[0])
+                refused = await self._publisher.publish(messages)
+            self._set_aside(record, refused)
+        self._answers.delivered(record, outcome, refused)
+
+    def _set_aside(self, record: Record, refused: Sequence[Refused]) -> None:
+        """Tell of messages that are lost. To wait for their topic to change would stop the rest."""
+        for one in refused:
+            self._metrics.set_aside.labels(one.topic).inc()
+            log.error(
+                "message_set_aside",
+                topic=one.topic,
+                record=record.id,
+                code=one.code,
+                reason=one.name,
+            )
 
     def _fail(self, error: BaseException) -> None:
         if not self._defect.done():

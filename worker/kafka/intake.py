@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiokafka import TopicPartition
@@ -15,6 +15,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from worker.jobs import Record
 from worker.kafka.assignment import Assignment, Holding
 from worker.kafka.careful import UNREADABLE, CarefulPolls
+from worker.kafka.positions import UNSETTLED, Positions
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Intake:
         handle: takes one job to its acknowledged end; what it raises is a defect of the worker, not
             of the job.
         partition_max_jobs: jobs in flight at which a partition is paused.
+        offset_reset: where a new group starts.
         error_patience: seconds of nothing but failing polls after which `run` gives up.
         on_defect: told when a job could not be brought to an end; the job stays unsettled.
     """
@@ -59,6 +61,7 @@ class Intake:
         handle: Handle,
         *,
         partition_max_jobs: int,
+        offset_reset: Literal["earliest", "latest"],
         error_patience: float,
         heartbeat: Heartbeat,
         metrics: Metrics,
@@ -78,6 +81,7 @@ class Intake:
         self._on_defect = on_defect
         self._stopping = False
         self._careful = CarefulPolls(consumer, assignment)
+        self._positions = Positions(consumer, topic, assignment, offset_reset, metrics)
 
     async def run(self) -> None:
         """Poll until cancelled; after `stop` without taking anything, to stay in the group.
@@ -89,8 +93,13 @@ class Intake:
         failing_since: float | None = None
         while True:
             open_partitions, most, wait = self._open_partitions()
+            self._positions.note()
             try:
-                polled = await self._poll(open_partitions, most, wait)
+                try:
+                    polled = await self._poll(open_partitions, most, wait)
+                except UNSETTLED as error:
+                    await self._positions.settle(error)
+                    continue
                 self._check_fetcher()
             except KafkaError as error:
                 now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Publishes results and dead letters until the broker acknowledges them (at least once)."""
+"""Publishes results and dead letters until the brokers take them, or refuse them for good."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-from aiokafka.errors import (
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaError
 
-from worker.errors import WorkerError
-from worker.kafka.client import BATCH_BYTES, stop_bounded
+from worker.kafka.client import BATCH_BYTES
+from worker.kafka.lane import Lane, TooLargeError
+from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of
+from worker.kafka.standing import Standing
 from worker.messages import Message
 from worker.metrics import Metrics
 
@@ -31,9 +29,6 @@ RECORD_OVERHEAD = 512
 
 BACKOFF_INITIAL = 0.1
 
-RETIREMENT = 60.0
-"""Seconds for a replaced producer to deliver what it still can."""
-
 log = structlog.get_logger(__name__)
 
 Reduce = Callable[[Message], Message]
@@ -42,7 +37,7 @@ Reduce = Callable[[Message], Message]
 class MakeProducer(Protocol):
     """Makes a producer that is not started."""
 
-    def __call__(self, *, max_batch_size: int) -> AIOKafkaProducer:
+    def __call__(self, *, max_batch_size: int, enable_idempotence: bool) -> AIOKafkaProducer:
         """Make one whose batches have `max_batch_size` bytes at most; a larger message is alone."""
         ...
 
@@ -62,16 +57,18 @@ class Outgoing:
 
 
 class Publisher:
-    """One idempotent producer, replaced when a batch fails.
+    """Two lanes: messages share batches in the one, and go alone in the other.
 
-    aiokafka numbers a batch when it sends it: once a batch has failed for good (too large, say) the
-    broker misses its number and refuses all later ones of that partition. A new producer starts
-    afresh.
+    A broker judges batches, so a single message that it refuses fails all that share its batch, and
+    with aiokafka the producer too. A topic that has refused something is therefore suspect for a
+    while: its messages go through the other lane, where each is judged by itself, a refusal costs
+    nobody anything, and retries hold nobody up.
 
     Args:
         limits: largest message of a topic in bytes, for those that are known.
         default_limit: the same for all others.
         backoff_max: seconds between attempts at most.
+        standing: what topics took and refused; by default there is nobody to tell of it.
     """
 
     def __init__(
@@ -81,21 +78,19 @@ class Publisher:
         default_limit: int,
         backoff_max: float,
         metrics: Metrics,
+        standing: Standing | None = None,
     ) -> None:
-        self._make = make
         self._limits = limits
         self._default_limit = default_limit
         self._backoff_max = backoff_max
         self._metrics = metrics
+        self._standing = standing or Standing(lambda _: None)
         # A topic's limit holds for a whole batch.
-        self._batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
-        self._producer: AIOKafkaProducer | None = None
-        # Whether that producer sends every message in a batch of its own.
-        self._alone = False
-        # Invariant: set exactly while there is a producer.
-        self._ready = asyncio.Event()
-        self._replacement: asyncio.Task[None] | None = None
-        self._retiring: set[asyncio.Task[bool]] = set()
+        batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
+        shared = partial(make, max_batch_size=batch_bytes, enable_idempotence=True)
+        self._shared = Lane(shared, backoff_max, numbered=True)
+        alone = partial(make, max_batch_size=1, enable_idempotence=False)
+        self._alone = Lane(alone, backoff_max, numbered=False)
 
     async def start(self) -> None:
         """Connect.
@@ -103,68 +98,70 @@ class Publisher:
         Raises:
             KafkaError: the brokers cannot be reached or refuse the client.
         """
-        batch_bytes = self._batch_bytes
-        producer = self._make(max_batch_size=batch_bytes)
-        try:
-            await producer.start()
-        except BaseException:
-            await stop_bounded(producer, "producer")
-            raise
-        self._producer, self._alone = producer, batch_bytes == 1
-        self._ready.set()
+        await self._shared.start()
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Return when the brokers have acknowledged all; only cancelling ends the attempts.
+    async def publish(self, messages: Sequence[Outgoing]) -> list[Refused]:
+        """Return when the brokers have acknowledged all but those that they refuse for good.
 
-        Raises:
-            MessageSizeTooLargeError: a topic takes not even the most reduced message (in an
-                ExceptionGroup when there are several messages).
+        Until then only cancelling ends the attempts.
+
+        Returns:
+            What was refused in every form; empty as a rule.
         """
         if len(messages) == 1:
-            await self._publish_one(messages[0])
-            return
+            refused = await self._publish_one(messages[0])
+            return [] if refused is None else [refused]
         async with asyncio.TaskGroup() as group:
-            for message in messages:
-                group.create_task(self._publish_one(message))
+            tasks = [group.create_task(self._publish_one(message)) for message in messages]
+        return [refused for task in tasks if (refused := task.result()) is not None]
 
     async def stop(self, timeout: float) -> None:
         """Send what is queued and disconnect, within `timeout` seconds."""
-        ending: set[asyncio.Task[bool] | asyncio.Task[None]] = {*self._retiring}
-        if self._replacement is not None:
-            self._replacement.cancel()
-            ending.add(self._replacement)
-        if (producer := self._producer) is not None:
-            self._producer = None
-            self._ready.clear()
-            ending.add(asyncio.create_task(stop_bounded(producer, "producer", timeout)))
-        if ending:
-            _, late = await asyncio.wait(ending, timeout=timeout)
-            for task in late:
-                task.cancel()
+        await asyncio.gather(self._shared.stop(timeout), self._alone.stop(timeout))
 
-    async def _publish_one(self, outgoing: Outgoing) -> None:
+    async def _publish_one(self, outgoing: Outgoing) -> Refused | None:
         topic, message, reductions = outgoing.topic, outgoing.message, iter(outgoing.reductions)
         limit = self._limits.get(topic, self._default_limit) - RECORD_OVERHEAD
         while message.size > limit and (smaller := self._reduce(topic, message, reductions)):
             message = smaller
-        backoff = BACKOFF_INITIAL
+        while (refused := await self._send(topic, message)) is not None and refused.too_large:
+            # The topic's limit could not be read, or was lowered since.
+            smaller = self._reduce(topic, message, reductions)
+            if smaller is None:
+                break
+            message = smaller
+        return refused
+
+    async def _send(self, topic: str, message: Message) -> Refused | None:
+        """Try until the message is taken, or refused for good when it was alone."""
+        standing, backoff = self._standing, BACKOFF_INITIAL
+        doubted: float | None = None
         while True:
+            alone = standing.goes_alone(topic)
             try:
-                await self._send(topic, message)
-                return
-            except _TooLargeAloneError as error:
-                # The topic's limit could not be read, or was lowered since.
-                smaller = self._reduce(topic, message, reductions)
-                if smaller is None:
-                    raise MessageSizeTooLargeError(
-                        f"{topic} takes no message of {message.size} bytes"
-                    ) from error
-                message = smaller
-            except KafkaError as error:
-                self._metrics.publish_retries.inc()
-                log.warning("publish_failed", topic=topic, error=str(error))
-                await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311 - jitter is no secret
-                backoff = min(backoff * 2, self._backoff_max)
+                await (self._alone if alone else self._shared).send(topic, message)
+            except TooLargeError:
+                return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
+            except KafkaError as failed:
+                error, verdict = failed, judge(failed)
+            else:
+                standing.took(topic)
+                return None
+            self._metrics.publish_retries.inc()
+            log.warning("publish_failed", topic=topic, error=str(error), code=code_of(error))
+            standing.refused(topic, verdict, error)
+            if not alone and verdict is not Verdict.RETRY:
+                continue  # its batch was judged, not yet the message
+            if verdict is Verdict.DOUBTFUL:
+                doubted = standing.clock() if doubted is None else doubted
+                if standing.is_to_blame(topic, doubted):
+                    verdict = Verdict.FINAL
+            if verdict is Verdict.TOO_LARGE:
+                return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
+            if verdict is Verdict.FINAL:
+                return Refused(topic, code_of(error), name_of(error))
+            await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311 - jitter is no secret
+            backoff = min(backoff * 2, self._backoff_max)
 
     def _reduce(self, topic: str, message: Message, reductions: Iterator[Reduce]) -> Message | None:
         """A smaller message, or None when there is none."""
@@ -177,69 +174,3 @@ class Publisher:
                 )
                 return smaller
         return None
-
-    async def _send(self, topic: str, message: Message) -> None:
-        """One attempt.
-
-        Raises:
-            _TooLargeAloneError: the message by itself is too large.
-            KafkaError: it was not delivered.
-        """
-        while (producer := self._producer) is None:
-            await self._ready.wait()
-        alone = self._alone
-        value = message.value
-        if value is None and message.key is None:
-            # aiokafka refuses a record without both; a dead letter's reason says that it was null.
-            value = b""
-        try:
-            acknowledged = await producer.send(
-                topic, value, message.key, headers=list(message.headers)
-            )
-        except MessageSizeTooLargeError as error:
-            # Refused before it was numbered: the producer is as good as ever.
-            raise _TooLargeAloneError from error
-        except (KafkaTimeoutError, UnknownTopicOrPartitionError):
-            raise
-        except KafkaError:
-            # aiokafka's sender has died of an earlier error; it never comes back.
-            self._renew(producer)
-            raise
-        try:
-            await acknowledged
-        except MessageSizeTooLargeError as error:
-            # The broker judges batches. With one message each, the next attempt shows whose fault
-            # it is.
-            self._batch_bytes = 1
-            self._renew(producer)
-            if alone:
-                raise _TooLargeAloneError from error
-            raise
-        except KafkaError:
-            self._renew(producer)
-            raise
-
-    def _renew(self, failed: AIOKafkaProducer) -> None:
-        """Begin to replace `failed`, once."""
-        if self._producer is None or self._producer is not failed:
-            return
-        self._producer = None
-        self._ready.clear()
-        # Not waited for: while a broker is slow, it may still deliver what others wait for.
-        retiring = asyncio.create_task(stop_bounded(failed, "failed producer", RETIREMENT))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
-        self._replacement = asyncio.create_task(self._replace(), name="producer-replacement")
-
-    async def _replace(self) -> None:
-        while self._producer is None:
-            try:
-                await self.start()
-            except (KafkaError, WorkerError, OSError) as error:
-                # A certificate that is being renewed, say: nobody else would try again.
-                log.warning("producer_not_started", error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(self._backoff_max)
-
-
-class _TooLargeAloneError(Exception):
-    """A message is too large, whatever it is sent with."""

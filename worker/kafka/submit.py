@@ -58,7 +58,9 @@ class SubmitClient:
             enable_idempotence=False,
             max_batch_size=min(BATCH_BYTES, self.max_bytes),
         )
-        self._consumer = make_consumer(self._settings, group_id=None, group_instance_id=None)
+        self._consumer = make_consumer(
+            self._settings, group_id=None, group_instance_id=None, auto_offset_reset="earliest"
+        )
         try:
             await self._producer.start()
             await self._consumer.start()

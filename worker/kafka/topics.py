@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -20,14 +21,23 @@ __all__ = ["ensure_topics"]
 POLL_SECONDS = 0.05
 """Between two looks whether the brokers know a new topic."""
 
+_POLICY = "cleanup.policy"
+
 log = structlog.get_logger(__name__)
 
 
-async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
+async def ensure_topics(
+    settings: KafkaSettings, topics: Sequence[str], uncompacted: Sequence[str] = ()
+) -> dict[str, int]:
     """Check that topics exist, or create them; their largest messages in bytes, where readable.
 
+    Args:
+        uncompacted: those of `topics` in which every record must stay. A compacted topic refuses
+            records without a key and forgets all but the last one of a key.
+
     Raises:
-        KafkaSetupError: no broker answers, or a topic is missing and `kafka.create_topics` is off.
+        KafkaSetupError: no broker answers, a topic is missing and `kafka.create_topics` is off, or
+            one of `uncompacted` is compacted.
     """
     admin = make_admin(settings)
     try:
@@ -42,7 +52,7 @@ async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[
             await _create(admin, topic, settings)
         if missing:
             await _until_known(admin, missing, settings.request_timeout)
-        return await _limits(admin, topics)
+        described = await _described(admin, topics)
     except KafkaError as error:
         cause = await find_cause(settings)
         raise KafkaSetupError(
@@ -51,6 +61,9 @@ async def ensure_topics(settings: KafkaSettings, topics: Sequence[str]) -> dict[
         ) from error
     finally:
         await stop_bounded(_Closing(admin), "admin")
+    _refuse_compaction(described, uncompacted)
+    key = "max.message.bytes"
+    return {topic: int(values[key]) for topic, values in described.items() if key in values}
 
 
 class _Closing:
@@ -67,7 +80,9 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSetting
     replicas = settings.topics.replication_factor
     if replicas == -1:
         replicas = await _default_replication_factor(admin)
-    new = NewTopic(topic, settings.topics.partitions, replicas)
+    # Said explicitly: the brokers' default may be compaction.
+    policy = {_POLICY: "delete"}
+    new = NewTopic(topic, settings.topics.partitions, replicas, topic_configs=policy)
     response = await admin.create_topics([new])
     for name, code, *detail in response.topic_errors:
         error = for_code(code)
@@ -101,17 +116,33 @@ async def _default_replication_factor(admin: AIOKafkaAdminClient) -> int:
     return int(next(iter(values.values())).get("default.replication.factor", 1))
 
 
-async def _limits(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+def _refuse_compaction(described: Mapping[str, Mapping[str, str]], topics: Sequence[str]) -> None:
+    compacted = [topic for topic in topics if "compact" in described[topic].get(_POLICY, "")]
+    if compacted:
+        raise KafkaSetupError(
+            f"compacted topics ({_POLICY}=compact): {', '.join(compacted)}. They would refuse "
+            "results and dead letters without a key, and forget all but the last one of a key. "
+            f"Set {_POLICY}=delete there, or name other topics"
+        )
+
+
+async def _described(
+    admin: AIOKafkaAdminClient, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """The configuration of each topic; empty where it may not be read."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-    try:
-        described = await _describe(admin, resources)
-    except KafkaError as error:
-        # Reading a topic's configuration needs a right of its own; without it
-        # publish.max_request_bytes decides alone.
-        log.info("topic_limits_unknown", error=type(error).__name__)
-        return {}
-    key = "max.message.bytes"
-    return {topic: int(values[key]) for topic, values in described.items() if key in values}
+    described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
+    with contextlib.suppress(KafkaError):
+        described |= await _describe(admin, resources)
+    if unknown := sorted(topic for topic, values in described.items() if not values):
+        # Reading a topic's configuration needs a right of its own. Without it
+        # publish.max_request_bytes decides alone, and compaction shows when a message is refused.
+        log.warning(
+            "topic_settings_unread",
+            topics=unknown,
+            remedy="grant DESCRIBE_CONFIGS, or see to max.message.bytes and cleanup.policy=delete",
+        )
+    return described
 
 
 async def _describe(

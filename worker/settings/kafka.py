@@ -137,7 +137,8 @@ class KafkaSettings(Group):
     )
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         "earliest",
-        description="Where a new group starts; earliest loses no job that is already there.",
+        description="Where a new group starts; earliest loses no job that is already there. "
+        "A group that has committed goes on where it was, or at the earliest record that is left.",
     )
     isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed", description="Whether jobs of aborted producer transactions are skipped."

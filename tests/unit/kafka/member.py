@@ -55,6 +55,7 @@ class Member:
             self.budget,
             self._hold,
             partition_max_jobs=partition_max_jobs,
+            offset_reset=kafka.auto_offset_reset,
             error_patience=error_patience,
             heartbeat=self.heartbeat,
             metrics=self.metrics,

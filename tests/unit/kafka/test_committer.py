@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.kafka.conftest import CreateTopic, Fill
+from worker.demo.broker import KafkaBroker
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, stop_bounded
 from worker.kafka.committer import Committer
+from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings
 
@@ -30,9 +33,11 @@ class Broker:
     def __init__(self) -> None:
         self.committed: list[dict[TopicPartition, int]] = []
         self.under_way = 0
+        self.calls = 0
         self.answer: Callable[[], Any] = lambda: asyncio.sleep(0)
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        self.calls += 1
         self.under_way += 1
         assert self.under_way == 1, "an older commit could land after a newer one"
         try:
@@ -48,7 +53,20 @@ class Broker:
 def committing(interval: float = 0.01) -> tuple[Broker, Assignment, Committer, Metrics]:
     broker, assignment, metrics = Broker(), Assignment(), Metrics()
     assignment.assign([ZERO, ONE])
-    return broker, assignment, Committer(broker, assignment, interval, metrics), metrics
+    return broker, assignment, Committer(broker, assignment, interval, metrics, 0.02), metrics
+
+
+async def fails(metrics: Metrics, count: int) -> None:
+    """Wait until so many more commits have failed, or wait for their answer for too long."""
+    labels = {"outcome": "failure"}
+
+    def failed() -> float:
+        return metrics.registry.get_sample_value("classify_commits_total", labels) or 0.0
+
+    enough = failed() + count
+    async with asyncio.timeout(BOUND):
+        while failed() < enough:  # noqa: ASYNC110 - a counter tells nobody
+            await asyncio.sleep(0.005)
 
 
 def settle(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
@@ -114,6 +132,42 @@ async def test_a_broker_that_does_not_answer_holds_nothing_up() -> None:
     broker.answer = lambda: asyncio.sleep(0)
     assert await committer.commit()
     assert broker.committed == [{ZERO: 1}]
+
+
+async def test_an_attempt_that_takes_long_is_waited_for_not_made_again() -> None:
+    broker, assignment, committer, metrics = committing()
+    track(assignment, ZERO, 0, 1)
+    settle(assignment, ZERO, 0)
+    gate = asyncio.Event()
+    broker.answer = gate.wait
+    running = asyncio.create_task(committer.run())
+    await fails(metrics, 3)
+    settle(assignment, ZERO, 1)
+    assert (broker.calls, broker.under_way) == (1, 1)
+    gate.set()
+    async with asyncio.timeout(BOUND):
+        while len(broker.committed) < 2:  # noqa: ASYNC110 - the timer is what is tested
+            await asyncio.sleep(0.005)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert broker.committed == [{ZERO: 1}, {ZERO: 2}]
+
+
+async def test_a_commit_on_demand_takes_the_place_of_the_timers_and_has_the_newest() -> None:
+    broker, assignment, committer, metrics = committing()
+    track(assignment, ZERO, 0, 1)
+    settle(assignment, ZERO, 0)
+    broker.answer = lambda: asyncio.sleep(3600)
+    running = asyncio.create_task(committer.run())
+    await fails(metrics, 1)
+    settle(assignment, ZERO, 1)
+    broker.answer = lambda: asyncio.sleep(0)
+    assert await committer.commit()
+    assert broker.committed == [{ZERO: 2}]
+    assert not running.done(), "the timer goes on"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert broker.under_way == 0
 
 
 async def test_commits_do_not_cross() -> None:
@@ -227,3 +281,44 @@ async def test_reading_began_at_offset_0_when_that_is_the_first_job() -> None:
     await asyncio.gather(running, return_exceptions=True)
     assert [holding.start for holding in assignment] == [0, 30]
     assert broker.committed == []
+
+
+async def test_commits_do_not_pile_up_at_a_broker_that_takes_long(
+    make_broker: Callable[..., KafkaBroker],
+) -> None:
+    broker = make_broker()
+    await asyncio.to_thread(broker.start)
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, create_topics=True)
+    await ensure_topics(kafka, [kafka.jobs_topic])
+    partition = TopicPartition(kafka.jobs_topic, 0)
+    consumer = make_consumer(kafka)
+    consumer.subscribe([kafka.jobs_topic])
+    await consumer.start()
+    assignment, metrics = Assignment(), Metrics()
+    assignment.assign([partition])
+    track(assignment, partition, *range(9))
+    committer = Committer(consumer, assignment, 0.01, metrics, 0.05)
+    running = asyncio.create_task(committer.run())
+
+    def waiting() -> int:
+        connections = consumer._client._conns.values()
+        pending = [request for each in connections for _, request, _ in each._requests]
+        return sum(request.API_KEY == OffsetCommitRequest.API_KEY for request in pending)
+
+    async def reaches(offset: int) -> None:
+        async with asyncio.timeout(BOUND):
+            while await consumer.committed(partition) != offset:  # noqa: ASYNC110 - by asking it
+                await asyncio.sleep(0.02)
+
+    settle(assignment, partition, 0)
+    await reaches(1)
+    broker.pause()
+    for offset in range(1, 9):
+        settle(assignment, partition, offset)
+        await fails(metrics, 1)
+    assert waiting() == 1
+    broker.resume()
+    await reaches(9)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await stop_bounded(consumer, "consumer")

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.unit.kafka.conftest import CreateTopic, Fill, Read
 from worker.budget import Reservation
+from worker.errors import Failure, KafkaSetupError, Reason, Stage
 from worker.health import Health
 from worker.jobs import Outcome, Record, Success
 from worker.kafka.door import KafkaDoor
 from worker.kafka.publisher import Outgoing
+from worker.kafka.refusals import Refused
 from worker.messages import Message
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings, Settings, ShutdownSettings
 
 BOUND = 30.0
 DONE = Success(())
+FAILED = Failure(Reason.RESULT_REFUSED, "refused", Stage.PUBLISH)
 
 
 class Door:
@@ -32,6 +38,8 @@ class Door:
         self.stop = asyncio.Event()
         self.taken: asyncio.Queue[int] = asyncio.Queue()
         self.noted: list[int] = []
+        self.refused: list[tuple[int, str]] = []
+        self.keyed: set[int] = set()
         self.fail_at: dict[int, Exception] = {}
         self.hold_at: dict[int, asyncio.Event] = {}
         settings = Settings(kafka=kafka, shutdown=ShutdownSettings(deadline=10.0))
@@ -61,21 +69,35 @@ class Door:
             offset: int | None = await consumer.committed(partition)
             return offset
 
+    async def is_committed(self, offset: int) -> None:
+        """Wait until the broker knows this offset as committed."""
+        async with asyncio.timeout(BOUND):
+            while await self.committed() != offset:  # noqa: ASYNC110 - by asking it
+                await asyncio.sleep(0.05)
+
     async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
         self.taken.put_nowait(record.offset)
         if (hold := self.hold_at.get(record.offset)) is not None:
             await hold.wait()
         if (error := self.fail_at.get(record.offset)) is not None:
             raise error
-        message = Message(None, b"answer %d" % record.offset, ())
+        key = b"key" if record.offset in self.keyed else None
+        message = Message(key, b"answer %d" % record.offset, ())
         return DONE, [Outgoing(self.kafka.results_topic, message)]
 
-    def refuse(self, record: Record) -> tuple[Outcome, Sequence[Outgoing]]:
-        raise AssertionError(f"{record.id} had room")
+    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
+        self.refused.append((record.offset, refused.name))
+        letter = Message(None, b"letter %d" % record.offset, ())
+        return FAILED, [Outgoing(self.kafka.dead_letters_topic, letter)]
 
-    def delivered(self, record: Record, outcome: Outcome) -> None:
-        assert outcome is DONE
+    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
+        assert (outcome is FAILED) == (record.offset in dict(self.refused))
         self.noted.append(record.offset)
+
+    def set_aside(self, topic: str) -> float | None:
+        return self.metrics.registry.get_sample_value(
+            "classify_set_aside_messages_total", {"topic": topic}
+        )
 
 
 @pytest.fixture
@@ -83,6 +105,20 @@ async def door(kafka: KafkaSettings, create_topic: CreateTopic) -> Door:
     for topic in (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic):
         await create_topic(topic)
     return Door(kafka)
+
+
+Compact = Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture
+def compact(admin: AIOKafkaAdminClient) -> Compact:
+    """Has a topic compacted from now on: it takes no record without a key any more."""
+
+    async def alter(topic: str) -> None:
+        configs = {"cleanup.policy": "compact"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
+    return alter
 
 
 async def ends(running: asyncio.Task[None]) -> None:
@@ -171,3 +207,56 @@ async def test_an_unforeseen_error_while_joining_is_no_good_end(
     with pytest.raises(ZeroDivisionError):
         await ends(running)
     await door.door.disconnect()
+
+
+async def test_a_result_that_its_topic_never_takes_is_told_of_by_a_dead_letter(
+    door: Door, fill: Fill, read: Read, compact: Compact
+) -> None:
+    running = await door.start()
+    results, letters = door.kafka.results_topic, door.kafka.dead_letters_topic
+    assert door.set_aside(results) == door.set_aside(letters) == 0, "there before they are needed"
+    await compact(results)
+    await fill(door.kafka.jobs_topic, 3)
+    told = {letter.value for letter in await read(letters, 3)}
+    door.stop.set()
+    await ends(running)
+    assert told == {b"letter 0", b"letter 1", b"letter 2"}
+    assert sorted(door.refused) == [(offset, "INVALID_RECORD") for offset in range(3)]
+    assert door.set_aside(results) == 3
+    assert door.set_aside(letters) == 0
+    assert sorted(door.noted) == [0, 1, 2]
+    assert await door.committed() == 3
+
+
+async def test_what_no_topic_takes_is_set_aside_and_holds_nothing_up(
+    door: Door, fill: Fill, read: Read, compact: Compact
+) -> None:
+    running = await door.start()
+    results, letters = door.kafka.results_topic, door.kafka.dead_letters_topic
+    await compact(results)
+    await compact(letters)
+    door.keyed = {1}
+    with structlog.testing.capture_logs() as logs:
+        await fill(door.kafka.jobs_topic, 3)
+        assert [result.value for result in await read(results, 1)] == [b"answer 1"]
+        await door.is_committed(3)
+    door.stop.set()
+    await ends(running)
+    assert door.set_aside(results) == door.set_aside(letters) == 2
+    told = [entry for entry in logs if entry["event"] == "message_set_aside"]
+    assert {(each["topic"], each["record"], each["code"]) for each in told} == {
+        (topic, f"{door.kafka.jobs_topic}-0-{offset}", 87)
+        for topic in (results, letters)
+        for offset in (0, 2)
+    }
+    assert sorted(door.noted) == [0, 1, 2]
+
+
+async def test_compacted_results_or_dead_letters_are_refused_at_start(
+    door: Door, compact: Compact
+) -> None:
+    await compact(door.kafka.dead_letters_topic)
+    with pytest.raises(KafkaSetupError, match=door.kafka.dead_letters_topic) as raised:
+        await door.start()
+    assert "cleanup.policy=delete" in str(raised.value)
+    assert door.kafka.results_topic not in str(raised.value)

@@ -201,6 +201,9 @@ class Consumer:
 
     paused = assignment
 
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return set()
+
     def pause(self, *partitions: TopicPartition) -> None:
         assert not partitions
 
@@ -225,6 +228,7 @@ def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
         Budget(1, 1),
         lambda record, held: asyncio.sleep(0),
         partition_max_jobs=1,
+        offset_reset="earliest",
         error_patience=patience,
         heartbeat=heartbeat,
         metrics=Metrics(),

@@ -1,0 +1,160 @@
+"""A producer that is replaced when it can be used no more: one way to the brokers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from worker.errors import WorkerError
+from worker.kafka.client import stop_bounded
+from worker.messages import Message
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+__all__ = ["Lane", "TooLargeError"]
+
+RETIREMENT = 60.0
+"""Seconds for a replaced producer to deliver what it still can."""
+
+log = structlog.get_logger(__name__)
+
+
+class TooLargeError(Exception):
+    """A message is too large by itself, whatever it is sent with."""
+
+
+class Lane:
+    """Sends messages by one producer, and makes a new one when that has failed.
+
+    aiokafka's idempotent producer numbers a batch when it sends it: once a batch has failed for
+    good, the broker misses its number and refuses all later ones of that partition. A new producer
+    starts afresh. One that is not idempotent bears refusals.
+
+    Args:
+        make: makes a producer that is not started.
+        numbered: whether `make` makes idempotent ones.
+        backoff_max: seconds between attempts to start one.
+    """
+
+    def __init__(
+        self, make: Callable[[], AIOKafkaProducer], backoff_max: float, *, numbered: bool
+    ) -> None:
+        self._make = make
+        self._backoff_max = backoff_max
+        self._numbered = numbered
+        self._producer: AIOKafkaProducer | None = None
+        # Invariant: set exactly while there is a producer.
+        self._ready = asyncio.Event()
+        self._replacement: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[bool]] = set()
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            KafkaError: the brokers cannot be reached or refuse the client.
+        """
+        producer = self._make()
+        try:
+            await producer.start()
+        except BaseException:
+            await stop_bounded(producer, "producer")
+            raise
+        self._producer = producer
+        self._ready.set()
+
+    async def send(self, topic: str, message: Message) -> None:
+        """One attempt; connects first if need be.
+
+        Raises:
+            TooLargeError: the message is larger than any request may be.
+            KafkaError: it was not delivered.
+        """
+        producer = await self._connected()
+        value = message.value
+        if value is None and message.key is None:
+            # aiokafka refuses a record without both; a dead letter's reason says that it was null.
+            value = b""
+        try:
+            acknowledged = await producer.send(
+                topic, value, message.key, headers=list(message.headers)
+            )
+        except MessageSizeTooLargeError as error:
+            # Refused before it was numbered: the producer is as good as ever.
+            raise TooLargeError from error
+        except (
+            KafkaTimeoutError,
+            TopicAuthorizationFailedError,
+            UnknownTopicOrPartitionError,
+        ):
+            raise  # what the topic is, or is not, says nothing of the producer
+        except KafkaError:
+            # aiokafka's sender has died of an earlier error; it never comes back.
+            self._renew(producer)
+            raise
+        try:
+            await acknowledged
+        except KafkaError:
+            if self._numbered:
+                self._renew(producer)
+            raise
+
+    async def stop(self, timeout: float) -> None:
+        """Send what is queued and disconnect, within `timeout` seconds."""
+        self._stopped = True
+        ending: set[asyncio.Task[bool] | asyncio.Task[None]] = {*self._retiring}
+        if self._replacement is not None:
+            self._replacement.cancel()
+            ending.add(self._replacement)
+        if (producer := self._producer) is not None:
+            self._producer = None
+            self._ready.clear()
+            ending.add(asyncio.create_task(stop_bounded(producer, "producer", timeout)))
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=timeout)
+            for task in late:
+                task.cancel()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        while (producer := self._producer) is None:
+            self._begin_replacement()
+            await self._ready.wait()
+        return producer
+
+    def _renew(self, failed: AIOKafkaProducer) -> None:
+        """Begin to replace `failed`, once."""
+        if self._producer is None or self._producer is not failed:
+            return
+        self._producer = None
+        self._ready.clear()
+        # Not waited for: while a broker is slow, it may still deliver what others wait for.
+        retiring = asyncio.create_task(stop_bounded(failed, "failed producer", RETIREMENT))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+        self._begin_replacement()
+
+    def _begin_replacement(self) -> None:
+        if self._stopped or (self._replacement is not None and not self._replacement.done()):
+            return
+        self._replacement = asyncio.create_task(self._replace(), name="producer-replacement")
+
+    async def _replace(self) -> None:
+        while self._producer is None:
+            try:
+                await self.start()
+            except (KafkaError, WorkerError, OSError) as error:
+                # A certificate that is being renewed, say: nobody else would try again.
+                log.warning("producer_not_started", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(self._backoff_max)
