@@ -49,7 +49,10 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     @property
     def damaged(self) -> Mapping[TopicPartition, Damage]:
         """The assigned partitions that cannot be read any further for now."""
-        return {} if self._own_fetcher is None else self._own_fetcher.damaged
+        if self._own_fetcher is None:
+            return {}
+        assigned = self.assignment()
+        return {tp: found for tp, found in self._own_fetcher.damaged.items() if tp in assigned}
 
     @property
     def fetched_bytes(self) -> int:

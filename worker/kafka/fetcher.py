@@ -28,7 +28,7 @@ from worker.kafka.damage import Damage
 from worker.kafka.fetched import Fetched
 
 if TYPE_CHECKING:
-    from aiokafka.consumer.subscription_state import Assignment
+    from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
     from aiokafka.protocol.fetch import FetchRequest
 
     from worker.jobs import Record
@@ -102,6 +102,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._served: Assignment | None = None
         # Bytes asked for by node; what counts is those of nodes in `_in_flight`.
         self._asked: dict[int, int] = {}
+        # Since when a broker sends nothing of a partition that it has something of.
+        self._withheld: dict[TopicPartition, float] = {}
         self.damaged: dict[TopicPartition, Damage] = {}
         self._fetch_task = asyncio.create_task(self._fetch_requests_routine())
 
@@ -115,7 +117,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
 
     def _get_actions_per_node(self, assignment: Assignment) -> tuple[Any, ...]:
         if assignment is not self._served:
-            self._served, self.damaged = assignment, {}
+            self._served = assignment
+            self._withheld.clear()
+            self.damaged.clear()
         room = self._make_room(assignment)
         nodes = {self._select_read_replica(partition) for partition in assignment.tps}
         self._fetch_max_bytes = max(1, room // max(1, len(nodes - self._in_flight)))
@@ -167,58 +171,81 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             for topic, partitions in request.topics
             for number, offset, _ in partitions
         }
-        news = False
+        news = filled = False
         for topic, partitions in response.topics:
             for number, code, end, *more in partitions:
                 partition = TopicPartition(topic, number)
                 state = assignment.state_value(partition)
-                offset = asked[partition]
-                if not state.has_valid_position or state.position != offset:
-                    continue  # it was sought elsewhere meanwhile
-                if code == NoError.errno:
-                    if offset > self._damage_at(partition):
-                        self._heal(partition)
-                    state.highwater, state.lso = end, more[0] if len(more) > 1 else None
-                    state.timestamp = int(1000 * time.time())
-                    news |= self._keep(assignment, partition, offset, end, more)
-                else:
-                    news |= self._refused(assignment, partition, offset, for_code(code))
+                # Otherwise it was sought elsewhere meanwhile.
+                if state.has_valid_position and state.position == asked[partition]:
+                    if code == NoError.errno:
+                        news |= self._keep(assignment, partition, end, more, full=filled)
+                    else:
+                        news |= self._refused(state, partition, for_code(code))
+                filled |= bool(more[-1])
         return news
 
     def _keep(
         self,
         assignment: Assignment,
         partition: TopicPartition,
-        offset: int,
         end: int,
         more: list[Any],
+        *,
+        full: bool,
     ) -> bool:
-        """Keep what was fetched until it is polled; whether there is anything."""
+        """Keep what was fetched until it is polled; whether there is anything.
+
+        Args:
+            end: the partition's end.
+            more: the fields after it; the last one holds the batches.
+            full: whether the broker had a reason to send nothing: it fills its answer in the order
+                of the request, and sends the first batch whatever its size.
+        """
+        state, data = assignment.state_value(partition), more[-1]
+        if state.position > self._damage_at(partition):
+            self._heal(partition)
+        state.highwater, state.lso = end, more[0] if len(more) > 1 else None
+        state.timestamp = int(1000 * time.time())
+        if not data:
+            if not full:
+                self._note_empty(partition, state.position, self._readable_end(end, more))
+            return False
+        self._withheld.pop(partition, None)
         # The field before the batches, or before the preferred replica that stands between them.
         aborted = more[2 if len(more) > 3 else 1] if len(more) > 1 else None
-        if not (data := more[-1]):
-            return False
         skipped = (aborted or ()) if self._isolation_level else ()
-        fetched = Fetched(partition, data, offset, end, skipped, self._batch_bytes)
+        fetched = Fetched(partition, data, state.position, end, skipped, self._batch_bytes)
         self._records[partition] = _Entry(
             fetched, assignment, time.monotonic(), self._prefetch_backoff
         )
         return True
 
+    def _readable_end(self, end: int, more: list[Any]) -> int:
+        """Where the records end that the broker can send: at the first open transaction."""
+        stable = more[0] if len(more) > 1 and self._isolation_level else -1
+        return end if stable < 0 else stable
+
+    def _note_empty(self, partition: TopicPartition, offset: int, end: int) -> None:
+        """The broker sends nothing; if it could, a damaged length makes a batch end nowhere."""
+        if offset >= end:
+            self._withheld.pop(partition, None)
+            return
+        since = self._withheld.setdefault(partition, self._clock())
+        if self._clock() - since >= RETRY:
+            why = "the broker has records there and does not send them"
+            self._note_damage(Damage(partition, offset, None, why))
+
     def _refused(
-        self,
-        assignment: Assignment,
-        partition: TopicPartition,
-        offset: int,
-        error: type[KafkaError],
+        self, state: TopicPartitionState, partition: TopicPartition, error: type[KafkaError]
     ) -> bool:
         """A broker's error for one partition; whether polls have to raise it."""
         self._preferred_read_replica.pop(partition, None)
         if error is OffsetOutOfRangeError:
             if self._default_reset_strategy == OffsetResetStrategy.NONE:
-                self._set_error(partition, error({partition: offset}))
+                self._set_error(partition, error({partition: state.position}))
                 return True
-            assignment.state_value(partition).await_reset(self._default_reset_strategy)
+            state.await_reset(self._default_reset_strategy)
         elif error is TopicAuthorizationFailedError:
             self._set_error(partition, error(partition.topic))
             return True
@@ -228,7 +255,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             self._set_aside(partition, self._retry_backoff)
         else:
             why = f"the broker answers {error.__name__} ({error.description})"
-            self._note_damage(Damage(partition, offset, None, why))
+            self._note_damage(Damage(partition, state.position, None, why))
         return False
 
     async def poll(
