@@ -46,6 +46,11 @@ class Budget:
             return 0
         return max(0, self.max_jobs - self._jobs)
 
+    @property
+    def free_bytes(self) -> int:
+        """Bytes that may still be taken in."""
+        return max(0, self.max_bytes - self._bytes)
+
     def reserve(self, nbytes: int) -> Reservation:
         """Account for one job; never waits, so that what is already polled is never dropped."""
         self._jobs += 1

@@ -34,7 +34,8 @@ class Record:
 
     Attributes:
         timestamp_ms: the record's timestamp, milliseconds since the epoch; -1 if it has none.
-        readable: False for a record whose header names are not UTF-8: of it nothing else is known.
+        unreadable: why it cannot be read: then its place is known, and at best key and value. None
+            for all others.
     """
 
     topic: str
@@ -44,7 +45,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
-    readable: bool = True
+    unreadable: str | None = None
 
     @property
     def id(self) -> str:

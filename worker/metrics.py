@@ -56,12 +56,14 @@ class PartitionState:
         lag: records between the settled prefix and the partition's end; None before the first
             fetch.
         oldest_age: seconds since the timestamp of the oldest record in flight; 0 when idle.
+        unreadable: whether it cannot be read any further.
     """
 
     topic: str
     partition: int
     lag: int | None
     oldest_age: float
+    unreadable: bool = False
 
 
 class Metrics:
@@ -137,6 +139,11 @@ class Metrics:
         self.buffered = Gauge(
             "classify_buffered_bytes",
             "Bytes of records and images held by jobs in flight.",
+            registry=registry,
+        )
+        self.fetched = Gauge(
+            "classify_fetched_bytes",
+            "Bytes fetched from the brokers and not yet taken in.",
             registry=registry,
         )
         self.ready_images = Gauge(
@@ -247,7 +254,7 @@ class Metrics:
 
 
 class _PartitionCollector:
-    """Lag and oldest unprocessed age, read when scraped."""
+    """Lag, oldest unprocessed age and readability, read when scraped."""
 
     def __init__(self) -> None:
         self.states: Callable[[], Iterable[PartitionState]] = tuple
@@ -263,9 +270,15 @@ class _PartitionCollector:
             "Age of the oldest record in flight; 0 when idle.",
             labels=["topic", "partition"],
         )
+        unreadable = GaugeMetricFamily(
+            "classify_partition_unreadable",
+            "1 while the partition cannot be read any further, because of damage at the broker.",
+            labels=["topic", "partition"],
+        )
         for state in self.states():
             labels = [state.topic, str(state.partition)]
             if state.lag is not None:
                 lag.add_metric(labels, state.lag)
             age.add_metric(labels, state.oldest_age)
-        return [lag, age]
+            unreadable.add_metric(labels, float(state.unreadable))
+        return [lag, age, unreadable]

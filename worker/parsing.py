@@ -55,11 +55,8 @@ def parse_job(record: Record) -> Job:
     """
     headers = text_headers(record.headers)
     send = "send a JSON job or an encoded image"
-    if not record.readable:
-        raise JobError(
-            Reason.UNREADABLE,
-            "the record has a header whose name is not UTF-8; send names in UTF-8 or none",
-        )
+    if record.unreadable is not None:
+        raise JobError(Reason.UNREADABLE, record.unreadable)
     if record.value is None:
         raise JobError(Reason.NULL_VALUE, f"the record has a null value; {send}")
     if not record.value:

@@ -80,6 +80,11 @@ class KafkaBroker:
         self._guard: OrphanGuard | None = None
 
     @property
+    def data_path(self) -> Path:
+        """Where the partitions are, each in a directory of its own."""
+        return self._directory / "data"
+
+    @property
     def pid(self) -> int:
         """The process id of the running broker.
 
@@ -208,7 +213,7 @@ class KafkaBroker:
         self._process = self._guard = None
 
     def _format_once(self, timeout: float) -> None:
-        data = self._directory / "data"
+        data = self.data_path
         if (data / "meta.properties").exists():
             return
         data.mkdir(parents=True, exist_ok=True)

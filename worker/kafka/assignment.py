@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -97,11 +97,16 @@ class Assignment:
         self._holdings = {}
         return len(tasks)
 
-    def states(self, highwater: Callable[[TopicPartition], int | None]) -> Iterable[PartitionState]:
+    def states(
+        self,
+        highwater: Callable[[TopicPartition], int | None],
+        damaged: Container[TopicPartition] = (),
+    ) -> Iterable[PartitionState]:
         """Lag and age of every partition, for metrics.
 
         Args:
             highwater: the end offset of a partition as of its last fetch.
+            damaged: the partitions that cannot be read any further.
         """
         now = self._clock()
         for partition, holding in self._holdings.items():
@@ -113,6 +118,7 @@ class Assignment:
                 partition.partition,
                 None if end is None or position is None else max(0, end - position),
                 0.0 if oldest is None or oldest < 0 else max(0.0, now - oldest / 1000),
+                partition in damaged,
             )
 
     def _tasks(self) -> set[asyncio.Task[None]]:

@@ -7,7 +7,7 @@ import ssl
 from typing import Any, Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -15,6 +15,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaSetupError
+from worker.kafka.consumer import Consumer
 from worker.kafka.oauth import token_provider
 from worker.kafka.refusals import name_all_codes
 from worker.settings import KafkaSettings, PublishSettings, TlsSettings
@@ -78,13 +79,15 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsumer:
+def make_consumer(settings: KafkaSettings, **options: object) -> Consumer:
     """A consumer of the group, without subscription; `options` are aiokafka's and win.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
     """
-    return AIOKafkaConsumer(
+    return Consumer(
+        ahead_bytes=settings.fetch_max_bytes,
+        batch_bytes=settings.batch_max_bytes,
         **connection_options(settings)
         | {
             "group_id": settings.group_id,
@@ -99,7 +102,6 @@ def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsume
             "rebalance_timeout_ms": _milliseconds(settings.rebalance_timeout),
             "max_poll_interval_ms": _milliseconds(settings.max_poll_interval),
             "metadata_max_age_ms": _milliseconds(settings.metadata_max_age),
-            "fetch_max_bytes": settings.fetch_max_bytes,
             "max_partition_fetch_bytes": settings.partition_fetch_bytes,
             # A JoinGroup is answered when the slowest member has drained: a shorter limit would
             # give up and join anew, again and again.
@@ -107,7 +109,7 @@ def make_consumer(settings: KafkaSettings, **options: object) -> AIOKafkaConsume
                 max(settings.request_timeout, settings.rebalance_timeout + 10)
             ),
         }
-        | options
+        | options,
     )
 
 

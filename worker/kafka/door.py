@@ -129,7 +129,10 @@ class KafkaDoor:
             self._health.set_assigned,
         )
         consumer.subscribe([kafka.jobs_topic], listener=listener)
-        self._metrics.watch_partitions(lambda: self._assignment.states(partial(_end, consumer)))
+        self._metrics.watch_partitions(
+            lambda: self._assignment.states(partial(_end, consumer), consumer.damaged)
+        )
+        self._metrics.fetched.set_function(lambda: consumer.fetched_bytes)
         stopped = asyncio.create_task(stop.wait(), name="stop")
         if not await self._join(consumer, stopped):
             return

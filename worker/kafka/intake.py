@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import KafkaError
 
+from worker.errors import KafkaSetupError
 from worker.jobs import Record
 from worker.kafka.assignment import Assignment, Holding
-from worker.kafka.careful import UNREADABLE, CarefulPolls
 from worker.kafka.positions import UNSETTLED, Positions
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer, ConsumerRecord
-
     from worker.budget import Budget, Reservation
     from worker.health import Heartbeat
+    from worker.kafka.consumer import Consumer
 
 __all__ = ["Intake"]
 
@@ -54,7 +53,7 @@ class Intake:
 
     def __init__(  # noqa: PLR0913 - the one place where all of these meet
         self,
-        consumer: AIOKafkaConsumer,
+        consumer: Consumer,
         topic: str,
         assignment: Assignment,
         budget: Budget,
@@ -80,7 +79,7 @@ class Intake:
         self._metrics = metrics
         self._on_defect = on_defect
         self._stopping = False
-        self._careful = CarefulPolls(consumer, assignment)
+        self._unreadable_since: float | None = None
         self._positions = Positions(consumer, topic, assignment, offset_reset, metrics)
 
     async def run(self) -> None:
@@ -89,6 +88,7 @@ class Intake:
         Raises:
             KafkaError: polling failed for `error_patience` seconds; aiokafka does not recover from
                 some errors.
+            KafkaSetupError: for as long, no partition could be read, and no job was left.
         """
         failing_since: float | None = None
         while True:
@@ -114,34 +114,44 @@ class Intake:
             for partition, records in polled.items():
                 self._take(partition, records)
             await self._pass_over()
+            self._check_readable()
             if not open_partitions:
                 await self._wait_for_room()
 
     async def _poll(
         self, partitions: list[TopicPartition], most: int, wait: float
-    ) -> dict[TopicPartition, list[ConsumerRecord]]:
-        if partitions and self._careful.active:
-            return await self._careful.poll(partitions)
-        try:
-            # Never cancelled: aiokafka would count that poll as under way for ever. `timeout_ms`
-            # ends it.
-            polled: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-                *(partitions or [self._nowhere]),
-                timeout_ms=round(wait * 1000),
-                max_records=most or 1,
+    ) -> dict[TopicPartition, list[Record]]:
+        # Never cancelled: aiokafka would count that poll as under way for ever. `timeout_ms` ends
+        # it.
+        return await self._consumer.getmany(
+            *(partitions or [self._nowhere]),
+            timeout_ms=round(wait * 1000),
+            max_records=most or 1,
+            max_bytes=self._budget.free_bytes,
+        )
+
+    def _check_readable(self) -> None:
+        """Give up once no partition can be read any further and nothing else is left to do."""
+        damaged = self._consumer.damaged
+        held = [holding.partition for holding in self._assignment]
+        if self._budget.jobs or not held or not damaged.keys() >= set(held):
+            self._unreadable_since = None
+            return
+        now = time.monotonic()
+        if self._unreadable_since is None:
+            self._unreadable_since = now
+        if now - self._unreadable_since > self._error_patience:
+            found = [damaged[partition] for partition in sorted(held)]
+            raise KafkaSetupError(
+                "no partition of this worker can be read any further. "
+                + " ".join(f"{damage}. Remedy: {damage.remedy}." for damage in found)
             )
-        except UnicodeDecodeError:
-            self._careful.begin()
-            return {}
-        except CorruptRecordException:
-            self._careful.begin()
-            raise
-        return polled
 
     def _check_fetcher(self) -> None:
         """Raise what aiokafka's fetching task died of: polls return nothing after it, for ever."""
-        fetching: asyncio.Task[None] = self._consumer._fetcher.error_future  # noqa: SLF001 - nothing else tells
-        if fetching.done():
+        fetcher = self._consumer._fetcher  # noqa: SLF001 - nothing else tells
+        fetching: asyncio.Task[None] | None = fetcher and fetcher.error_future
+        if fetching is not None and fetching.done():
             fetching.result()
 
     def stop(self) -> None:
@@ -177,12 +187,11 @@ class Intake:
         except TimeoutError:
             return
 
-    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+    def _take(self, partition: TopicPartition, records: list[Record]) -> None:
         holding = self._assignment.get(partition)
         if holding is None:
             return
-        for polled in records:
-            record = _record(polled)
+        for record in records:
             holding.ledger.track(record.offset, record.timestamp_ms)
             held = self._budget.reserve(record.size)
             task = asyncio.create_task(self._run_job(holding, record, held), name=record.id)
@@ -195,8 +204,6 @@ class Intake:
 
         Without it a partition that such an offset ends would have a lag for ever.
         """
-        if self._careful.active:
-            return  # positions may have moved past records that a failed poll lost
         assigned = self._consumer.assignment()
         for holding in list(self._assignment):
             partition, ledger = holding.partition, holding.ledger
@@ -236,16 +243,3 @@ class Intake:
     def _count(self) -> None:
         self._metrics.in_flight.set(self._budget.jobs)
         self._metrics.buffered.set(self._budget.bytes)
-
-
-def _record(polled: ConsumerRecord) -> Record:
-    return Record(
-        polled.topic,
-        polled.partition,
-        polled.offset,
-        polled.timestamp,
-        polled.key,
-        polled.value,
-        polled.headers,
-        readable=polled.serialized_value_size != UNREADABLE,
-    )

@@ -10,14 +10,15 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from worker.errors import JobError, KafkaSetupError, Reason, Stage
-from worker.jobs import Record
 from worker.kafka.client import BATCH_BYTES, make_consumer, make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
 from worker.settings import KafkaSettings, PublishSettings
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+    from aiokafka import AIOKafkaProducer
 
+    from worker.jobs import Record
+    from worker.kafka.consumer import Consumer
     from worker.messages import Message
 
 __all__ = ["SubmitClient"]
@@ -38,7 +39,7 @@ class SubmitClient:
         self._settings = settings
         self._publish = publish
         self._producer: AIOKafkaProducer | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
         self.max_bytes = publish.max_request_bytes
 
     async def __aenter__(self) -> Self:
@@ -119,11 +120,9 @@ class SubmitClient:
             polled = await self._consumer.getmany(timeout_ms=round(wait * 1000))
         except KafkaError as error:
             raise self._unusable(error) from error
-        return [
-            Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-            for records in polled.values()
-            for r in records
-        ]
+        for damage in self._consumer.damaged.values():
+            raise KafkaSetupError(f"{damage}. Remedy: {damage.remedy}")
+        return [record for records in polled.values() for record in records]
 
     async def _stop(self) -> None:
         clients = {"producer": self._producer, "consumer": self._consumer}

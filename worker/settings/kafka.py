@@ -173,7 +173,12 @@ class KafkaSettings(Group):
     )
     request_timeout: Seconds = Field(30.0, description="Time to wait for a broker's answer.")
     fetch_max_bytes: MessageBytes = Field(
-        32 * MiB, description="Most bytes that one fetch returns from one broker."
+        32 * MiB,
+        description="Bytes fetched and not yet taken in at which no more are fetched.",
+    )
+    batch_max_bytes: MessageBytes = Field(
+        64 * MiB,
+        description="Most bytes that a compressed batch inflates to; records beyond it fail.",
     )
     partition_fetch_bytes: MessageBytes = Field(
         8 * MiB,

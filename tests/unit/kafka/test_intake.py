@@ -194,6 +194,7 @@ class Consumer:
 
     def __init__(self, *polls: KafkaError | None) -> None:
         self.polls = list(polls)
+        self.damaged: dict[TopicPartition, object] = {}
         self._fetcher = SimpleNamespace(error_future=asyncio.get_running_loop().create_future())
 
     def assignment(self) -> set[TopicPartition]:

@@ -1,0 +1,196 @@
+"""Damage in the broker's own files holds up its partition and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from structlog.testing import capture_logs
+
+from tests.unit.kafka.conftest import CreateTopic, Fill
+from tests.unit.kafka.member import BOUND, Member
+from worker.demo.broker import KafkaBroker
+from worker.errors import KafkaSetupError
+from worker.settings import KafkaSettings
+
+Damaging = Callable[[bytearray], None]
+
+MARK = b"the one that is damaged"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.05)
+
+
+def flip(data: bytearray) -> None:
+    data[-1] ^= 1
+
+
+def nonsense(data: bytearray) -> None:
+    data[16] = 77  # the format's version
+
+
+def length(data: bytearray) -> None:
+    data[8] = 0x40
+
+
+def offset(data: bytearray) -> None:
+    data[0] = 0x40
+
+
+class Segment:
+    """The file that holds a partition of the run's broker."""
+
+    def __init__(self, broker: KafkaBroker, topic: str, partition: int) -> None:
+        (self._path,) = (broker.data_path / f"{topic}-{partition}").glob("*.log")
+
+    def damage_batch(self, number: int, damaging: Damaging) -> None:
+        """Damage the batch of that number, counted from 0."""
+        data = self._path.read_bytes()
+        at = 0
+        for _ in range(number):
+            at += self._size(data, at)
+        batch = bytearray(data[at : at + self._size(data, at)])
+        damaging(batch)
+        self._write(at, batch)
+
+    def restore(self, data: bytes) -> None:
+        self._write(0, data)
+
+    def read(self) -> bytes:
+        return self._path.read_bytes()
+
+    def _write(self, at: int, data: bytes | bytearray) -> None:
+        with self._path.open("r+b") as file:
+            file.seek(at)
+            file.write(data)
+
+    @staticmethod
+    def _size(data: bytes, at: int) -> int:
+        return 12 + int.from_bytes(data[at + 8 : at + 12], "big")
+
+
+async def until_damaged(member: Member, partition: int) -> None:
+    async with asyncio.timeout(BOUND):
+        while TopicPartition(member.kafka.jobs_topic, partition) not in member.consumer.damaged:
+            await member.beats(1)
+
+
+@pytest.mark.parametrize("damaging", [flip, nonsense, length, offset])
+async def test_others_go_on_and_so_does_the_partition_once_it_is_mended(
+    kafka: KafkaSettings,
+    create_topic: CreateTopic,
+    fill: Fill,
+    broker: KafkaBroker,
+    damaging: Damaging,
+) -> None:
+    await create_topic(kafka.jobs_topic, 2)
+    for _ in range(3):
+        await fill(kafka.jobs_topic, 2, 0)  # three batches
+    await fill(kafka.jobs_topic, 12, 1)
+    segment = Segment(broker, kafka.jobs_topic, 0)
+    whole = segment.read()
+    segment.damage_batch(1, damaging)
+    async with Member(kafka, error_patience=0.0) as member:
+        with capture_logs() as logs:
+            await member.reach((0, 0), (0, 1), *((1, offset) for offset in range(12)))
+            await until_damaged(member, 0)
+            member.finish_all()
+            await member.reach_committed(1, 12)
+            await member.reach_committed(0, 2)
+            # It is tried again, and named but once.
+            await member.beats(5)
+            await fill(kafka.jobs_topic, 1, 1)
+            await member.reach_committed(1, 13)
+        (named,) = [entry for entry in logs if entry["event"] == "partition_unreadable"]
+        assert (named["topic"], named["partition"]) == (kafka.jobs_topic, 0)
+        assert (named["offset"], named["log_level"]) == (2, "error")
+        assert "kafka-delete-records.sh" in named["remedy"]
+        states = member.assignment.states(lambda _: 6, member.consumer.damaged)
+        assert {state.partition: state.unreadable for state in states} == {0: True, 1: False}
+        segment.restore(whole)
+        await member.reach_committed(0, 6)
+        assert member.consumer.damaged == {}
+        assert sorted(member.started) == [(0, n) for n in range(6)] + [(1, n) for n in range(13)]
+        assert member.defects == []
+
+
+async def test_records_that_an_operator_deletes_are_stepped_over_by_the_running_worker(
+    kafka: KafkaSettings,
+    create_topic: CreateTopic,
+    fill: Fill,
+    broker: KafkaBroker,
+    admin: AIOKafkaAdminClient,
+) -> None:
+    await create_topic(kafka.jobs_topic, 2)
+    for _ in range(3):
+        await fill(kafka.jobs_topic, 2, 0)
+    Segment(broker, kafka.jobs_topic, 0).damage_batch(1, flip)
+    partition = TopicPartition(kafka.jobs_topic, 0)
+    async with Member(kafka) as member:
+        await member.reach((0, 0), (0, 1))
+        member.finish_all()
+        await until_damaged(member, 0)
+        damage = member.consumer.damaged[partition]
+        assert damage.follows == 4
+        await admin.delete_records({partition: RecordsToDelete(before_offset=4)})
+        await member.reach_committed(0, 6)
+        assert member.consumer.damaged == {}
+        assert member.started == [(0, 0), (0, 1), (0, 4), (0, 5)]
+
+
+async def test_intake_ends_when_nothing_else_is_left(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, broker: KafkaBroker
+) -> None:
+    await create_topic(kafka.jobs_topic, 2)
+    for partition in (0, 1):
+        await fill(kafka.jobs_topic, 1, partition)
+        await fill(kafka.jobs_topic, 1, partition)
+        Segment(broker, kafka.jobs_topic, partition).damage_batch(1, flip)
+    member = Member(kafka, error_patience=0.0)
+    async with member:
+        await member.reach((0, 0), (1, 0))
+        for partition in (0, 1):
+            await until_damaged(member, partition)
+        intake, _ = member.loops
+        await member.beats(3)
+        assert not intake.done(), "jobs are still in flight"
+        member.finish_all()
+        await asyncio.wait([intake], timeout=BOUND)
+        error = intake.exception()
+        assert isinstance(error, KafkaSetupError)
+        for partition in (0, 1):
+            assert (
+                f"partition {partition} of topic {kafka.jobs_topic} cannot be read at offset 1: "
+                "its checksum is wrong. Remedy: restore"
+            ) in str(error)
+        member.loops.remove(intake)
+        await member.reach_committed(0, 1)
+
+
+async def test_a_spare_replica_and_a_worker_with_a_whole_partition_stay(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, broker: KafkaBroker
+) -> None:
+    """A rebalance begins anew: what was damaged is found again by whoever has it then."""
+    await create_topic(kafka.jobs_topic, 1)
+    await fill(kafka.jobs_topic, 1, 0)
+    await fill(kafka.jobs_topic, 1, 0)
+    Segment(broker, kafka.jobs_topic, 0).damage_batch(1, flip)
+    async with Member(kafka) as first:
+        await first.reach((0, 0))
+        first.finish_all()
+        await until_damaged(first, 0)
+        async with Member(kafka, error_patience=0.0) as second:
+            async with asyncio.timeout(BOUND):
+                while len(first.assignment) + len(second.assignment) != 1:
+                    await first.beats(1)
+            holder, spare = (first, second) if len(first.assignment) else (second, first)
+            if holder is first:
+                await until_damaged(first, 0)
+            await spare.beats(5)
+            assert spare.consumer.damaged == {}

@@ -1,0 +1,85 @@
+"""aiokafka's consumer with a fetcher of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ConsumerStoppedError
+
+from worker.kafka.fetcher import BoundedFetcher
+
+if TYPE_CHECKING:
+    from aiokafka.consumer.fetcher import Fetcher
+
+    from worker.jobs import Record
+    from worker.kafka.damage import Damage
+
+__all__ = ["Consumer"]
+
+
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
+    """Polls records within bounds; what cannot be read holds up its own partition alone.
+
+    Args:
+        ahead_bytes: bytes fetched and not yet taken at which no more are fetched, over all
+            partitions.
+        batch_bytes: what a compressed batch may inflate to.
+        options: aiokafka's.
+    """
+
+    def __init__(self, *, ahead_bytes: int, batch_bytes: int, **options: object) -> None:
+        self._ahead_bytes = ahead_bytes
+        self._batch_bytes = batch_bytes
+        self._own_fetcher: BoundedFetcher | None = None
+        super().__init__(**options)
+
+    # aiokafka makes its fetcher in `start` and lets nobody choose: it is exchanged on assignment.
+    @property
+    def _fetcher(self) -> BoundedFetcher | None:
+        return self._own_fetcher
+
+    @_fetcher.setter
+    def _fetcher(self, made: Fetcher | None) -> None:
+        self._own_fetcher = made and BoundedFetcher(
+            made, ahead_bytes=self._ahead_bytes, batch_bytes=self._batch_bytes
+        )
+
+    @property
+    def damaged(self) -> Mapping[TopicPartition, Damage]:
+        """The assigned partitions that cannot be read any further for now."""
+        if self._own_fetcher is None:
+            return {}
+        assigned = self.assignment()
+        return {tp: found for tp, found in self._own_fetcher.damaged.items() if tp in assigned}
+
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes that are fetched and not yet taken."""
+        return 0 if self._own_fetcher is None else self._own_fetcher.held
+
+    async def getmany(
+        self,
+        *partitions: TopicPartition,
+        timeout_ms: int = 0,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+    ) -> dict[TopicPartition, list[Record]]:
+        """Records of `partitions` (of all, if none is named), waiting for the first one.
+
+        Args:
+            timeout_ms: longest wait.
+            max_records: most records.
+            max_bytes: bytes of records after which no more are returned.
+
+        Raises:
+            KafkaError: the group or a partition cannot be used.
+        """
+        if self._closed or self._own_fetcher is None:
+            raise ConsumerStoppedError
+        self._coordinator.check_errors()
+        with self._subscription.fetch_context():
+            return await self._own_fetcher.poll(
+                partitions, timeout_ms / 1000, max_records, max_bytes
+            )

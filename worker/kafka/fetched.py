@@ -1,0 +1,143 @@
+"""What one fetch returned of one partition, read record by record as intake takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+import structlog
+from aiokafka import TopicPartition
+
+from worker.jobs import Record
+from worker.kafka.batches import Batch, LegacyBatch, next_offset, open_batch, split
+from worker.kafka.damage import ContentError, Damage, DamageError, TooLargeError
+
+__all__ = ["Fetched"]
+
+log = structlog.get_logger(__name__)
+
+
+class Fetched:
+    """Batches of a partition and how far they are read.
+
+    Args:
+        data: batches as the broker sent them; the last one may be cut off.
+        position: the offset that was asked for.
+        end: the partition's end as the broker knows it; no batch can reach beyond.
+        aborted: transactions to skip: the producer's id and the first offset of each.
+        batch_bytes: what a compressed batch may inflate to.
+
+    Attributes:
+        position: the next offset to read.
+        damage: why reading ends here, or None.
+        finished: whether nothing is left to read; then nothing is held either.
+    """
+
+    def __init__(
+        self,
+        partition: TopicPartition,
+        data: bytes,
+        position: int,
+        end: int,
+        aborted: Iterable[tuple[int, int]],
+        batch_bytes: int,
+    ) -> None:
+        self.position = position
+        self.damage: Damage | None = None
+        self.finished = False
+        self.held = len(data)
+        self._partition = partition
+        self._end = end
+        self._batch_bytes = batch_bytes
+        self._upcoming = sorted(aborted, key=lambda transaction: transaction[1])
+        self._aborted: set[int] = set()
+        self._batch = memoryview(b"")
+        # The offset after the batch that is read, if nothing follows it; else None.
+        self._stop: int | None = None
+        self._records = self._read(memoryview(data))
+
+    def take(self, most: int | None, nbytes: int | None) -> list[Record]:
+        """The next records, at most so many, and none once they have `nbytes` together."""
+        taken: list[Record] = []
+        size = 0
+        while not self.finished and (most is None or len(taken) < most):
+            if nbytes is not None and size >= nbytes:
+                break
+            record = next(self._records, None)
+            if record is not None:
+                taken.append(record)
+                size += record.size
+            # Not only when there is no other: nobody may ask for it, and all would be held until
+            # then.
+            if record is None or self.position == self._stop:
+                self.close()
+        return taken
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        self.finished = True
+        self.held = 0
+        self._batch = memoryview(b"")
+        self._records.close()
+
+    def _read(self, data: memoryview) -> Generator[Record]:
+        try:
+            yield from self._read_all(data)
+        except DamageError as error:
+            follows = next_offset(self._batch)
+            if follows is not None and not self.position < follows <= self._end:
+                follows = None
+            self.damage = Damage(self._partition, self.position, follows, str(error))
+
+    def _read_all(self, data: memoryview) -> Generator[Record]:
+        began, rest = self.position, len(data)
+        for self._batch in split(data):
+            rest -= len(self._batch)
+            opened = open_batch(self._batch)
+            if opened.last >= self._end:
+                raise DamageError(f"it claims offset {opened.last}; the partition ends before")
+            if opened.last < self.position:
+                continue
+            if not self._is_skipped(opened):
+                self._stop = None if rest else opened.last + 1
+                yield from self._read_batch(opened)
+            self.position = opened.last + 1
+        if self.position == began:
+            raise DamageError("the broker sends other offsets")
+
+    def _read_batch(self, batch: Batch | LegacyBatch) -> Generator[Record]:
+        topic, partition = self._partition
+        try:
+            for record in batch.records(topic, partition, self.position, self._batch_bytes):
+                self.position = record.offset + 1
+                yield record
+        except ContentError as error:
+            log.error(
+                "batch_unreadable",
+                topic=topic,
+                partition=partition,
+                first_offset=self.position,
+                last_offset=batch.last,
+                error=str(error),
+            )
+            for record in batch.unreadable(topic, partition, self.position, _sentence(error)):
+                self.position = record.offset + 1
+                yield record
+
+    def _is_skipped(self, batch: Batch | LegacyBatch) -> bool:
+        """Whether it is a marker, or belongs to a transaction that was aborted."""
+        while self._upcoming and self._upcoming[0][1] <= batch.base:
+            self._aborted.add(self._upcoming.pop(0)[0])
+        if batch.is_control:
+            if batch.is_abort:
+                self._aborted.discard(batch.producer_id)
+            return True
+        return batch.is_transactional and batch.producer_id in self._aborted
+
+
+def _sentence(error: ContentError) -> str:
+    if isinstance(error, TooLargeError):
+        return (
+            f"the record cannot be read, because of its compressed batch: {error} "
+            "(kafka.batch_max_bytes); send smaller batches"
+        )
+    return f"the record cannot be read, because of its batch: {error}; send it again"
