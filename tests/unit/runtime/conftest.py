@@ -28,11 +28,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     with ExitStack() as cleanup:
 
         def make(program: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-            process = cleanup.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", program, *arguments],
-                    **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} | options,
-                )
+            given: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} | options
+            process: subprocess.Popen[bytes] = cleanup.enter_context(
+                subprocess.Popen([sys.executable, "-c", program, *arguments], **given)
             )
             cleanup.callback(process.kill)
             return process

@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -70,11 +70,11 @@ def without_paddle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(
-    *arguments: str, limit: Callable[[], None] | None = None, **environ: str
+    *arguments: str, environ: Mapping[str, str], limit: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
-        env=os.environ | {"WORKER_LOG__FORMAT": "console"} | environ,
+        env={**os.environ, "WORKER_LOG__FORMAT": "console", **environ},
         capture_output=True,
         text=True,
         timeout=BOUND,
@@ -107,7 +107,7 @@ except WorkerError as error:
     ids=["run", "serve", "submit", "predict", "create_pipeline"],
 )
 def test_opencv_without_its_libraries(without_opencv: Path, arguments: list[str]) -> None:
-    done = run(*arguments, PYTHONPATH=str(without_opencv))
+    done = run(*arguments, environ={"PYTHONPATH": str(without_opencv)})
     assert done.returncode == (1 if arguments[0] == "-c" else 3)
     (line,) = done.stderr.splitlines()
     assert line.startswith(
@@ -123,12 +123,12 @@ def test_paddle_without_its_libraries(without_paddle: Path, model_dir: Path, com
     environ = {"PYTHONPATH": str(without_paddle), "WORKER_MODEL": str(model_dir)}
     match command:
         case "serve":
-            done = run("-m", "worker", "serve", "--set", "http.port=0", **environ)
+            done = run("-m", "worker", "serve", "--set", "http.port=0", environ=environ)
         case "predict":
             given = ("--input", "any.jpg", "--model", str(model_dir), "--device", "cpu")
-            done = run("-m", "worker", "predict", *given, **environ)
+            done = run("-m", "worker", "predict", *given, environ=environ)
         case _:
-            done = run("-c", PIPELINE, str(model_dir), **environ)
+            done = run("-c", PIPELINE, str(model_dir), environ=environ)
     assert done.returncode == (1 if command == "create_pipeline" else 3)
     last = done.stderr.splitlines()[-1]
     assert last.startswith(
@@ -148,8 +148,7 @@ def test_without_a_directory_to_write_in(model_dir: Path) -> None:
         *("-m", "worker", "predict", "--input", "any.jpg"),
         *("--model", str(model_dir), "--device", "cpu"),
         limit=no_files,
-        HOME="/nonexistent",
-        PYTHONDONTWRITEBYTECODE="1",
+        environ={"HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
