@@ -65,7 +65,7 @@ if ! problem=$("$venv/bin/python" -W ignore -c "$check" 2>&1); then
     case $problem in
         *"cannot open shared object file"*)
             need_packages "A system library is missing ($(tail -n 1 <<<"$problem"))" \
-                libgl1 libglib2.0-0 libgomp1
+                libgl1 libglib2.0-0 libxcb1 libgomp1
             "$venv/bin/python" -W ignore -c "$check"
             ;;
         *) die "the installed packages do not import: $problem" ;;

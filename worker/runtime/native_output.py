@@ -17,7 +17,7 @@ MAX_LINE = 2000
 BURST = 200
 """Lines that may come at once: a crash of Paddle's says about a hundred."""
 
-RATE = 20.0
+RATE = 5.0
 """Lines per second after that. A hostile image must not be able to fill the log."""
 
 _CHUNK = 64 * 1024

@@ -34,8 +34,11 @@ class StopSignals:
         numbers = {signal.SIGTERM, signal.SIGINT}
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             numbers.add(signal.SIGHUP)
-        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         self._numbers = frozenset(numbers)
+        for number in numbers:
+            # For a thread that was there before, in which the signal is not blocked.
+            signal.signal(number, lambda number, _: self.handler(signal.Signals(number)))
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _listen(self) -> None:

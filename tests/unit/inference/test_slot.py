@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -254,17 +255,32 @@ def test_the_signals_of_the_worker_itself_stay_as_they_were(make_slot: MakeSlot)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
-def test_what_a_crashing_network_prints_is_no_output_of_the_worker(
-    make_slot: MakeSlot, capfd: pytest.CaptureFixture[str]
+def test_what_a_crashing_network_prints_is_logged_and_no_output_of_the_worker(
+    make_slot: MakeSlot, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "native")
     slot = make_slot()
     slot.start()
-    # Paddle's own handler prints a stack.
+    pid = slot.pid
+    # Paddle's own handler prints a stack, on standard output.
     process(slot).send_signal(signal.SIGSEGV)
-    assert gone(process(slot))
-    printed = capfd.readouterr()
-    assert printed.out == ""
-    assert "SIGSEGV" in printed.err
+    with pytest.raises(PredictorCrashedError, match="signal 11"):
+        slot.run([RED])
+    said = [record for record in caplog.records if record.name == "native.predictor"]
+    assert any("SIGSEGV" in record.getMessage() for record in said)
+    assert {vars(record)["pid"] for record in said} == {pid}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_module_in_the_current_directory_is_not_taken_for_ours(
+    make_slot: MakeSlot, crops: Crops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("worker", "json", "numpy", "paddle"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was executed')")
+    monkeypatch.chdir(tmp_path)
+    slot = make_slot()
+    slot.start()
+    assert slot.run(crops[:1])[0].shape == (1, 1000)
 
 
 def ended(adopted: psutil.Process) -> bool:

@@ -1,0 +1,82 @@
+"""Signals and the deadline, where the main thread is held up in every way."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from worker.runtime.signals import GRACE
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+DEADLINE = 0.5
+BOUND = 20.0
+
+PROGRAM = f"""
+import atexit, os, signal, sys, time
+from worker.runtime.signals import StopSignals, Watchdog
+
+signals = StopSignals()
+watchdog = Watchdog(lambda: os._exit(3))
+heard = lambda number: (print(number.name, flush=True), watchdog.arm({DEADLINE}))
+signals.handler = heard
+print("up", flush=True)
+{{held_up}}
+"""
+
+HELD_UP = {
+    "in a computation": "while True: pass",
+    "in a system call": "time.sleep(3600)",
+    "in a read": "os.read(0, 1)",
+    "in a lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
+    "at the interpreter's end": "atexit.register(lambda: time.sleep(3600))",
+}
+
+
+@pytest.mark.parametrize("held_up", HELD_UP.values(), ids=HELD_UP.keys())
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_process_that_is_held_up_ends_in_time(
+    start: Start, held_up: str, number: signal.Signals
+) -> None:
+    process = start(PROGRAM.format(held_up=held_up))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    began = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(BOUND) == 3
+    assert time.monotonic() - began >= DEADLINE
+    assert process.stdout.read().decode().split() == [number.name]
+
+
+def test_where_no_thread_runs_any_more_the_kernel_ends_it(start: Start) -> None:
+    # A library that holds the GIL for ever, from just after the signal on.
+    held_up = (
+        "import ctypes; watchdog.arm(0.1); "
+        "ctypes.PyDLL(None).pause() if os.read(0, 0) == b'' else None"
+    )
+    process = start(PROGRAM.format(held_up=held_up))
+    assert process.wait(BOUND + GRACE) == -signal.SIGALRM
+
+
+def test_until_somebody_handles_them_signals_end_it_in_order(start: Start) -> None:
+    process = start(PROGRAM.replace("signals.handler = heard\n", "").format(held_up="input()"))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(BOUND) == 0
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(start: Start) -> None:
+    # As under `nohup`.
+    program = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + PROGRAM
+    process = start(program.format(held_up="input()"))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(BOUND) == 3
+    assert process.stdout.read().decode().split() == ["SIGTERM"]

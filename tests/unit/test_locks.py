@@ -1,0 +1,38 @@
+"""The lock files agree with each other, and name no address."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Versions by package, each with its marker."""
+    text = (REQUIREMENTS / name).read_text("utf-8")
+    return dict(re.findall(r"^([\w.-]+)==(.+?) \\$", text, re.MULTILINE))
+
+
+def test_headless_is_the_runtime_with_another_build_of_opencv() -> None:
+    runtime, headless = pinned("runtime.txt"), pinned("headless.txt")
+    assert headless.pop("opencv-python-headless") == runtime.pop("opencv-python")
+    assert headless == runtime
+
+
+def test_development_has_the_versions_of_the_runtime() -> None:
+    def versions(name: str) -> set[tuple[str, str]]:
+        return {(package, pin.split()[0]) for package, pin in pinned(name).items()}
+
+    assert versions("runtime.txt") <= versions("dev.txt")
+
+
+@pytest.mark.parametrize("name", ["runtime.txt", "headless.txt", "dev.txt", "zoo.txt"])
+def test_a_lock_has_hashes_and_no_addresses(name: str) -> None:
+    text = (REQUIREMENTS / name).read_text("utf-8")
+    assert "://" not in text
+    assert re.search(r"^(--|-i|-f)", text, re.MULTILINE) is None
+    for package in re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]:
+        assert "--hash=sha256:" in package
