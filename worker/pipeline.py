@@ -21,6 +21,7 @@ from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.base64 import decode_image_text
 from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
+from worker.images.formats import refuse_unknown
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.jobs import Category, EncodedImage, Job, Outcome, Prepared, RawImage, Success, UrlImage
@@ -138,6 +139,7 @@ class Pipeline:
             with self._metrics.time_stage(Stage.FETCH):
                 data = await self._fetcher.fetch(job.image.url, job.deadline)
             held.add(len(data))
+            refuse_unknown(data)
         visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
         side = self._settings.picture.max_side if visualize else None
         with self._metrics.time_stage(Stage.DECODE):
