@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pybase64
@@ -19,6 +20,8 @@ from worker.messages import (
     without_picture,
     without_value,
 )
+
+ROOT = Path(__file__).parents[2]
 
 RECORD = Record(
     "image-jobs",
@@ -116,6 +119,12 @@ def test_no_result_holds_a_secret_header_and_its_dead_letter_holds_all(
         assert b"canary" not in (message.value or b"")
     # Put back into the jobs topic it is the same job.
     assert dead_letter_message(record, None, FAILURE).headers[:2] == headers
+
+
+def test_the_schema_lists_the_headers_that_are_never_copied() -> None:
+    schema = orjson.loads((ROOT / "schemas/result.schema.json").read_bytes())
+    listed = schema["$defs"]["headers"]["description"].partition("underscores: ")[2]
+    assert listed.rstrip(".").split(", ") == sorted(SECRET_HEADERS)
 
 
 def test_copied_headers_are_bounded_in_size_and_number() -> None:
