@@ -12,6 +12,7 @@ import asyncio
 import socket
 import time
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Self
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
 
-    from aiohttp.abc import AbstractResolver
+    from aiohttp.abc import AbstractResolver, ResolveResult
     from aiohttp.connector import AddrInfoType
     from yarl import URL
 
@@ -214,18 +215,23 @@ class ImageFetcher:
             return _machine(str(address))
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
-        lookup = self._names.look_up(name, url.port or 0)
+        found = self._names.known(name, url.port or 0)
+        if found is None:
+            found = await self._look_up(name, url.port or 0, allowance)
+        # Any of them, but always the same: name servers change the order.
+        return min((_machine(each["host"]) for each in found), default=name)
+
+    async def _look_up(self, name: str, port: int, allowance: Allowance) -> list[ResolveResult]:
+        lookup = self._names.look_up(name, port)
         async with allowance.waiting():
             await asyncio.shield(lookup.begun)
         try:
             async with allowance.running():
-                found = await asyncio.shield(lookup.answer)
+                return await asyncio.shield(lookup.answer)
         except TimeoutError:
             raise
         except OSError as error:
             raise UnresolvedError(name) from error
-        # Any of them, but always the same: name servers change the order.
-        return min((_machine(each["host"]) for each in found), default=name)
 
     @asynccontextmanager
     async def _place(
@@ -294,6 +300,7 @@ class ImageFetcher:
         return socket.socket(family, kind, protocol)
 
 
+@lru_cache(maxsize=4096)
 def _machine(address: str) -> str:
     parsed = literal_address(address)
     if isinstance(parsed, IPv6Address):

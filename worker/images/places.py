@@ -79,6 +79,7 @@ class FairPlaces:
         # Invariant: a key is here exactly while it holds a place or waits for one.
         self._keys: dict[Hashable, _Key] = {}
         self._pace: OrderedDict[Hashable, float] = OrderedDict()
+        self._waiting = 0
         self._turn = 0
         # What keys have had by now on average, as they would if they had come at the beginning.
         self._level = 0.0
@@ -97,8 +98,11 @@ class FairPlaces:
         if entry is None:
             self._turn += 1
             entry = self._keys[key] = _Key(self._level, self._turn)
+        if self._free and not self._waiting and not self._is_slow(key):
+            return Place(self, key, self._clock(), self._serve(key, entry))
         waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
+        self._waiting += 1
         self._grant()
         try:
             await waiter
@@ -106,6 +110,7 @@ class FairPlaces:
             if waiter.cancelled():
                 with suppress(ValueError):  # where it was found cancelled before
                     entry.waiters.remove(waiter)
+                    self._waiting -= 1
                 self._forget(key, entry)
             else:
                 self._give_back(key, 0.0, waiter.result())  # it came in the same moment
@@ -136,19 +141,24 @@ class FairPlaces:
             del self._keys[key]
 
     def _grant(self) -> None:
-        while self._free and (chosen := self._choose()) is not None:
+        while self._free and self._waiting and (chosen := self._choose()) is not None:
             key, entry = chosen
             waiter = entry.waiters.popleft()
+            self._waiting -= 1
             if waiter.cancelled():
                 self._forget(key, entry)
-                continue
-            self._turn += 1
-            entry.served = self._turn
-            entry.held += 1
-            self._free -= 1
-            charge = self._expected(key)
-            entry.had += charge
-            waiter.set_result(charge)
+            else:
+                waiter.set_result(self._serve(key, entry))
+
+    def _serve(self, key: Hashable, entry: _Key) -> float:
+        """Give a free place to a key; what is charged for it."""
+        self._turn += 1
+        entry.served = self._turn
+        entry.held += 1
+        self._free -= 1
+        charge = self._expected(key)
+        entry.had += charge
+        return charge
 
     def _choose(self) -> tuple[Hashable, _Key] | None:
         """Whose turn it is, of those that wait."""
