@@ -250,7 +250,12 @@ class ImageFetcher:
         """The image at `url`, or where it redirects to."""
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
-        async with self._session.get(url, allow_redirects=False, proxy=proxy) as response:
+        limits = self._settings
+        # A head that comes in drips is never silent. A proxy has a head of its own before it.
+        longest = None if proxy else limits.connect_timeout + limits.read_timeout
+        async with asyncio.timeout(longest):
+            response = await self._session.get(url, allow_redirects=False, proxy=proxy)
+        async with response:
             if response.status in _REDIRECTS:
                 return parse_redirect(url, response.headers.get("Location"))
             return await self._read(response)

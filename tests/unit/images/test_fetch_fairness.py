@@ -216,6 +216,23 @@ async def test_a_server_below_the_least_speed_is_given_up(serve_raw: Serve) -> N
     assert caught.value.transient
 
 
+@pytest.mark.parametrize("piece", [b"x: y\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+async def test_a_head_that_comes_in_drips_is_given_up(serve_raw: Serve, piece: bytes) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(piece if piece.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    limits = settings(PATIENT, connect_timeout=0.2, read_timeout=0.2, attempts=1)
+    async with ImageFetcher(limits) as fetcher, asyncio.timeout(BOUND):
+        with pytest.raises(JobError) as caught:
+            await fetcher.fetch(await serve_raw(handler))
+    assert caught.value.reason is Reason.FETCH_TIMEOUT
+
+
 async def test_a_slow_image_that_keeps_to_the_least_speed_is_fetched(serve_raw: Serve) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
