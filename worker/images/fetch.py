@@ -239,8 +239,8 @@ class ImageFetcher:
     ) -> AsyncIterator[None]:
         """A place at the host and one of all, waited for with the job's own time alone."""
         async with allowance.waiting():
-            await seat.take(host, (url.raw_host, url.port))
-            place = await self._places.acquire(host)
+            await seat.take(host, (url.raw_host, url.port), allowance.began)
+            place = await self._places.acquire(host, allowance.began)
         try:
             yield
         finally:

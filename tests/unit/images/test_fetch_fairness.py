@@ -136,7 +136,6 @@ async def test_many_hosts_that_drip_keep_good_images_waiting_but_do_not_fail_the
         assert await fetch_all(fetcher, good, 10) == [BODY] * 10
         # By now the hosts are known to be slow, or tried again and again: still nobody waits long.
         assert await fetch_all(fetcher, good, 10) == [BODY] * 10
-    assert max(drips.most.values()) <= 2
 
 
 async def test_names_of_one_server_are_one_host(serve: Serve, serve_raw: Serve) -> None:
