@@ -228,9 +228,7 @@ class ImageFetcher:
         try:
             async with allowance.running():
                 return await asyncio.shield(lookup.answer)
-        except TimeoutError:
-            raise
-        except OSError as error:
+        except OSError as error:  # TimeoutError is one
             raise UnresolvedError(name) from error
 
     @asynccontextmanager

@@ -287,6 +287,16 @@ async def test_names_that_are_never_resolved_do_not_hold_up_others(
         assert await wanted == [BODY] * 10
 
 
+async def test_a_name_that_is_not_resolved_in_time_is_named(silent: SilentDomain) -> None:
+    limits = settings(PATIENT, total_timeout=0.1, attempts=1)
+    async with ImageFetcher(limits, resolver=SystemResolver(silent)) as fetcher:
+        with pytest.raises(JobError, match=r"'n\.example' cannot be resolved") as caught:
+            await fetcher.fetch("http://n.example/")
+    assert caught.value.transient
+    # Nobody waits for its thread, whenever it ends.
+    silent.given_up.set()
+
+
 async def test_time_counts_while_running_and_not_while_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
