@@ -5,10 +5,12 @@
 - A result copies the headers of its job that mean something to the producer (`correlation-id`,
   `traceparent`, `tracestate` and whatever is unknown here). It does not copy what described the
   input and would be wrong about the result (`content-type`, `content-encoding`, CloudEvents'
-  `ce_*`, the job's options), nor names that the worker sets itself.
-- A dead letter keeps key, value and all headers of its record as they came, and adds
-  `dead-letter-*`. Those of an earlier trip through the dead-letter topic are replaced: a record
-  that was put back and failed again tells of its last failure only.
+  `ce_*`, the job's options), nor names that the worker sets itself, nor what shows who may do what
+  (`SECRET_HEADERS`): those who read results need not be those who may send jobs.
+- A dead letter keeps key, value and all headers of its record as they came, secret ones included:
+  put back into the jobs topic it is the same job again. So its topic is for those who may read the
+  jobs topic. It adds `dead-letter-*`. Those of an earlier trip through the dead-letter topic are
+  replaced: a record that was put back and failed again tells of its last failure only.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEAD_LETTER_PREFIX",
+    "SECRET_HEADERS",
     "Message",
     "dead_letter_message",
     "outcome_fields",
@@ -51,7 +54,26 @@ MAX_COPIED_HEADERS = 64
 
 _OWN_HEADERS = ("content-type", "result-id", "source-topic", "source-partition", "source-offset")
 
-_NOT_COPIED = OPTIONS | {
+SECRET_HEADERS = frozenset({
+    "authorization", "proxy-authorization", "x-forwarded-authorization", "authentication-info",
+    "www-authenticate", "proxy-authenticate", "cookie", "cookie2", "set-cookie", "set-cookie2",
+    "api-key", "apikey", "x-api-key", "x-api-token", "x-api-secret", "x-auth-key", "x-auth-token",
+    "auth-token", "x-access-token", "access-token", "refresh-token", "x-refresh-token", "id-token",
+    "x-id-token", "x-session-token", "x-session-id", "session-id", "x-csrf-token", "x-xsrf-token",
+    "csrf-token", "token", "x-token", "secret", "x-secret", "client-secret", "x-client-secret",
+    "password", "x-password", "credentials", "x-credentials", "bearer", "jwt", "x-jwt",
+    "x-jwt-assertion", "dpop", "private-token", "job-token", "x-service-token", "x-user-token",
+    "x-vault-token", "x-consul-token", "x-github-token", "x-gitlab-token", "x-shopify-access-token",
+    "x-amz-security-token", "x-amzn-oidc-accesstoken", "x-amzn-oidc-data", "x-goog-api-key",
+    "x-goog-iap-jwt-assertion", "x-goog-iam-authorization-token", "x-ms-authorization-auxiliary",
+    "x-ms-token-aad-access-token", "x-ms-token-aad-id-token", "x-ms-token-aad-refresh-token",
+    "x-functions-key", "ocp-apim-subscription-key", "x-forwarded-access-token",
+    "cf-access-token", "cf-access-jwt-assertion", "cf-access-client-secret",
+})  # fmt: skip
+"""Headers that are never copied to a result, in any spelling that `header_name` takes for the same:
+credentials by RFC 9110 and RFC 6265, and those that gateways and clouds use."""
+
+_NOT_COPIED = OPTIONS | {header_name(name) for name in SECRET_HEADERS} | {
     "contenttype", "contentencoding", "contentlength",
     "resultid", "sourcetopic", "sourcepartition", "sourceoffset",
 }  # fmt: skip

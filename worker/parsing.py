@@ -185,7 +185,9 @@ def _image(body: Mapping[str, Any]) -> ImageSource:
     if not isinstance(image, str):
         raise options.wrong("field 'image'", "a string (URL, Base64 or data: URI)", image)
     # A colon is in neither Base64 alphabet, and a scheme is short: no need to search megabytes.
-    if "://" in image[:32]:
+    head = image[:32]
+    # A data: URI may hold an address, as a parameter or as its text.
+    if "://" in head and head.lstrip()[:5].lower() != "data:":
         if len(image) > MAX_URL:
             raise JobError(
                 Reason.BAD_URL,

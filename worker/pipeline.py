@@ -23,6 +23,7 @@ from worker.failpoints import Failpoints
 from worker.images.base64 import decode_image_text
 from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
+from worker.images.formats import refuse_unknown
 from worker.images.prepare import prepare
 from worker.images.threads import ImageThreads
 from worker.images.transform import Transform
@@ -149,6 +150,7 @@ class Pipeline:
             with self._metrics.time_stage(Stage.FETCH):
                 data = await self._fetcher.fetch(job.image.url, job.deadline)
             held.add(len(data))
+            refuse_unknown(data)
         visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
         side = self._settings.picture.max_side if visualize else None
         add = partial(asyncio.get_running_loop().call_soon_threadsafe, held.add)

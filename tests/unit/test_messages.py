@@ -1,14 +1,18 @@
 """What is published about a job, byte by byte."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pybase64
+import pytest
 
 from worker import __version__
 from worker.errors import Failure, Reason, Stage
 from worker.jobs import Category, Record, Success
 from worker.messages import (
+    SECRET_HEADERS,
     Message,
     dead_letter_message,
     outcome_fields,
@@ -16,6 +20,8 @@ from worker.messages import (
     without_picture,
     without_value,
 )
+
+ROOT = Path(__file__).parents[2]
 
 RECORD = Record(
     "image-jobs",
@@ -94,6 +100,31 @@ def test_result_headers_copy_what_the_producer_may_need_and_nothing_that_would_l
         ("x-tenant", b"second"),
         ("certificate", b"ceremonial"),
     )
+
+
+@pytest.mark.parametrize("name", sorted(SECRET_HEADERS))
+@pytest.mark.parametrize(
+    "spell",
+    [str.lower, str.upper, str.title, lambda name: name.replace("-", "_").title()],
+    ids=["lower", "upper", "title", "underscored"],
+)
+def test_no_result_holds_a_secret_header_and_its_dead_letter_holds_all(
+    name: str, spell: Callable[[str], str]
+) -> None:
+    headers = ((spell(name), b"canary"), ("tracestate", b"kept"))
+    record = replace(RECORD, headers=headers)
+    for outcome in (SUCCESS, FAILURE):
+        message = result(outcome, record=record)
+        assert message.headers[5:] == (("tracestate", b"kept"),)
+        assert b"canary" not in (message.value or b"")
+    # Put back into the jobs topic it is the same job.
+    assert dead_letter_message(record, None, FAILURE).headers[:2] == headers
+
+
+def test_the_schema_lists_the_headers_that_are_never_copied() -> None:
+    schema = orjson.loads((ROOT / "schemas/result.schema.json").read_bytes())
+    listed = schema["$defs"]["headers"]["description"].partition("underscores: ")[2]
+    assert listed.rstrip(".").split(", ") == sorted(SECRET_HEADERS)
 
 
 def test_copied_headers_are_bounded_in_size_and_number() -> None:

@@ -107,6 +107,16 @@ def test_headers_of_a_raw_image_that_contradict_each_other() -> None:
         ("  HTTPS://h/x\n", UrlImage("HTTPS://h/x")),
         ("ftp://h/x", UrlImage("ftp://h/x")),
         ("data:image/png;base64,QUJD", EncodedImage("data:image/png;base64,QUJD")),
+        *(
+            (text, EncodedImage(text))
+            for text in (
+                "data:text/x-url,http://h/x",
+                "data:;a=http://h;base64,QUJD",
+                " \n DATA:,a://b",
+            )
+        ),
+        ("data://h/x", EncodedImage("data://h/x")),
+        ("xdata:x://h", UrlImage("xdata:x://h")),
         ("QUJD\nREVG\n", EncodedImage("QUJD\nREVG\n")),
     ],
 )

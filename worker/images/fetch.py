@@ -12,6 +12,7 @@ import asyncio
 import socket
 import time
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Self
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
 
-    from aiohttp.abc import AbstractResolver
+    from aiohttp.abc import AbstractResolver, ResolveResult
     from aiohttp.connector import AddrInfoType
     from yarl import URL
 
@@ -214,18 +215,21 @@ class ImageFetcher:
             return _machine(str(address))
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
-        lookup = self._names.look_up(name, url.port or 0)
+        found = self._names.known(name, url.port or 0)
+        if found is None:
+            found = await self._look_up(name, url.port or 0, allowance)
+        # Any of them, but always the same: name servers change the order.
+        return min((_machine(each["host"]) for each in found), default=name)
+
+    async def _look_up(self, name: str, port: int, allowance: Allowance) -> list[ResolveResult]:
+        lookup = self._names.look_up(name, port)
         async with allowance.waiting():
             await asyncio.shield(lookup.begun)
         try:
             async with allowance.running():
-                found = await asyncio.shield(lookup.answer)
-        except TimeoutError:
-            raise
-        except OSError as error:
+                return await asyncio.shield(lookup.answer)
+        except OSError as error:  # TimeoutError is one
             raise UnresolvedError(name) from error
-        # Any of them, but always the same: name servers change the order.
-        return min((_machine(each["host"]) for each in found), default=name)
 
     @asynccontextmanager
     async def _place(
@@ -233,8 +237,8 @@ class ImageFetcher:
     ) -> AsyncIterator[None]:
         """A place at the host and one of all, waited for with the job's own time alone."""
         async with allowance.waiting():
-            await seat.take(host, (url.raw_host, url.port))
-            place = await self._places.acquire(host)
+            await seat.take(host, (url.raw_host, url.port), allowance.began)
+            place = await self._places.acquire(host, allowance.began)
         try:
             yield
         finally:
@@ -244,7 +248,12 @@ class ImageFetcher:
         """The image at `url`, or where it redirects to."""
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
-        async with self._session.get(url, allow_redirects=False, proxy=proxy) as response:
+        limits = self._settings
+        # A head that comes in drips is never silent. A proxy has a head of its own before it.
+        longest = None if proxy else limits.connect_timeout + limits.read_timeout
+        async with asyncio.timeout(longest):
+            response = await self._session.get(url, allow_redirects=False, proxy=proxy)
+        async with response:
             if response.status in _REDIRECTS:
                 return parse_redirect(url, response.headers.get("Location"))
             return await self._read(response)
@@ -294,6 +303,7 @@ class ImageFetcher:
         return socket.socket(family, kind, protocol)
 
 
+@lru_cache(maxsize=4096)
 def _machine(address: str) -> str:
     parsed = literal_address(address)
     if isinstance(parsed, IPv6Address):

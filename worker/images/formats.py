@@ -7,7 +7,7 @@ import re
 
 from worker.errors import JobError, Reason
 
-__all__ = ["ImageFormat", "sniff"]
+__all__ = ["ImageFormat", "refuse_unknown", "sniff"]
 
 
 class ImageFormat(enum.StrEnum):
@@ -99,6 +99,25 @@ _FOREIGN = tuple(
 """What is often sent by mistake, so that the answer can name it."""
 
 
+_LATE_PDF = (re.compile(rb".{0,1019}%PDF-", re.DOTALL), "a PDF document")
+"""Viewers bear with other bytes before a PDF's mark."""
+
+_SEND = "send JPEG, PNG, WebP, BMP, GIF or TIFF"
+
+
+def refuse_unknown(data: bytes) -> None:
+    """Refuse what is of no kind that has a name here, without showing any of it.
+
+    For what was fetched: `sniff` quotes the first bytes, which helps whoever sent them. But whoever
+    sent a URL may be after what only this worker can read.
+
+    Raises:
+        JobError: `NOT_AN_IMAGE`.
+    """
+    if data and not any(pattern.match(data) for pattern, _ in (*_MAGIC, *_FOREIGN, _LATE_PDF)):
+        raise JobError(Reason.NOT_AN_IMAGE, f"the file is no image that is known here; {_SEND}")
+
+
 def sniff(data: bytes) -> ImageFormat:
     """The format of `data`, decided by its first bytes alone.
 
@@ -111,8 +130,6 @@ def sniff(data: bytes) -> ImageFormat:
     if not data:
         seen = "empty"
     else:
-        known = (name for pattern, name in _FOREIGN if pattern.match(data))
+        known = (name for pattern, name in (*_FOREIGN, _LATE_PDF) if pattern.match(data))
         seen = next(known, f"no image that is known here (first bytes: {data[:8].hex(' ')})")
-    raise JobError(
-        Reason.NOT_AN_IMAGE, f"the file is {seen}; send JPEG, PNG, WebP, BMP, GIF or TIFF"
-    )
+    raise JobError(Reason.NOT_AN_IMAGE, f"the file is {seen}; {_SEND}")

@@ -66,6 +66,11 @@ class Names(AbstractResolver):
         self._open: dict[tuple[str, int], Lookup] = {}
         self._kept: OrderedDict[tuple[str, int], tuple[float, list[ResolveResult]]] = OrderedDict()
 
+    def known(self, host: str, port: int) -> list[ResolveResult] | None:
+        """The answer that is kept, None when the name has to be asked for."""
+        until, kept = self._kept.get((host, port), (0.0, None))
+        return kept if asyncio.get_running_loop().time() < until else None
+
     def look_up(self, host: str, port: int) -> Lookup:
         """Begin to ask for a name, or join who does.
 
@@ -87,7 +92,8 @@ class Names(AbstractResolver):
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp asks for all
     ) -> list[ResolveResult]:
         """The addresses of a name; for aiohttp, which asks just before it connects."""
-        return await asyncio.shield(self.look_up(host, port).answer)
+        known = self.known(host, port)
+        return await asyncio.shield(self.look_up(host, port).answer) if known is None else known
 
     async def close(self) -> None:
         """Stop asking."""
@@ -98,11 +104,6 @@ class Names(AbstractResolver):
         await self._resolver.close()
 
     async def _ask(self, host: str, port: int, begun: asyncio.Future[None]) -> list[ResolveResult]:
-        now = asyncio.get_running_loop().time()
-        until, kept = self._kept.get((host, port), (0.0, []))
-        if now < until:
-            begun.set_result(None)
-            return kept
         # The last two labels: not always who runs the name server, but always within one's domain.
         place = await self._turns.acquire(tuple(host.rsplit(".", 2)[-2:]))
         try:

@@ -7,7 +7,8 @@ bounds a wait is that every holder is bounded in time, and who comes next.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from bisect import insort
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -32,6 +33,14 @@ MAX_REMEMBERED = 4096
 """Most keys whose pace is known; the ones that were served longest ago are forgotten."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """Who waits: for how long, in clock time, and for what it is charged."""
+
+    since: float
+    charged: asyncio.Future[float]
+
+
 @dataclass(slots=True)
 class _Key:
     """One key that holds places or waits for them.
@@ -40,12 +49,13 @@ class _Key:
         had: seconds of places that it has had, and those that it is expected to have of the places
             that it holds.
         served: the turn in which it came, or last got a place or gave one back.
+        waiters: who came first is first.
     """
 
     had: float
     served: int
     held: int = 0
-    waiters: deque[asyncio.Future[float]] = field(default_factory=deque)
+    waiters: list[_Waiter] = field(default_factory=list)
 
 
 class FairPlaces:
@@ -79,6 +89,7 @@ class FairPlaces:
         # Invariant: a key is here exactly while it holds a place or waits for one.
         self._keys: dict[Hashable, _Key] = {}
         self._pace: OrderedDict[Hashable, float] = OrderedDict()
+        self._waiting = 0
         self._turn = 0
         # What keys have had by now on average, as they would if they had come at the beginning.
         self._level = 0.0
@@ -91,26 +102,36 @@ class FairPlaces:
         """Whether another key waits."""
         return any(each.waiters for other, each in self._keys.items() if other != key)
 
-    async def acquire(self, key: Hashable) -> Place:
-        """Wait for a place; the caller releases it."""
+    async def acquire(self, key: Hashable, since: float | None = None) -> Place:
+        """Wait for a place; the caller releases it.
+
+        Args:
+            since: when the caller first wanted a place for what it does, if this is not the first
+                one: what has begun is finished before more is begun. Clock time.
+        """
         entry = self._keys.get(key)
         if entry is None:
             self._turn += 1
             entry = self._keys[key] = _Key(self._level, self._turn)
-        waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        entry.waiters.append(waiter)
+        if self._free and not self._waiting and not self._is_slow(key):
+            return Place(self, key, self._clock(), self._serve(key, entry))
+        charged: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(self._clock() if since is None else since, charged)
+        insort(entry.waiters, waiter, key=lambda each: each.since)
+        self._waiting += 1
         self._grant()
         try:
-            await waiter
+            await charged
         except asyncio.CancelledError:
-            if waiter.cancelled():
+            if charged.cancelled():
                 with suppress(ValueError):  # where it was found cancelled before
                     entry.waiters.remove(waiter)
+                    self._waiting -= 1
                 self._forget(key, entry)
             else:
-                self._give_back(key, 0.0, waiter.result())  # it came in the same moment
+                self._give_back(key, 0.0, charged.result())  # it came in the same moment
             raise
-        return Place(self, key, self._clock(), waiter.result())
+        return Place(self, key, self._clock(), charged.result())
 
     def _release(self, key: Hashable, since: float, charged: float) -> None:
         took = self._clock() - since
@@ -136,19 +157,24 @@ class FairPlaces:
             del self._keys[key]
 
     def _grant(self) -> None:
-        while self._free and (chosen := self._choose()) is not None:
+        while self._free and self._waiting and (chosen := self._choose()) is not None:
             key, entry = chosen
-            waiter = entry.waiters.popleft()
-            if waiter.cancelled():
+            charged = entry.waiters.pop(0).charged
+            self._waiting -= 1
+            if charged.cancelled():
                 self._forget(key, entry)
-                continue
-            self._turn += 1
-            entry.served = self._turn
-            entry.held += 1
-            self._free -= 1
-            charge = self._expected(key)
-            entry.had += charge
-            waiter.set_result(charge)
+            else:
+                charged.set_result(self._serve(key, entry))
+
+    def _serve(self, key: Hashable, entry: _Key) -> float:
+        """Give a free place to a key; what is charged for it."""
+        self._turn += 1
+        entry.served = self._turn
+        entry.held += 1
+        self._free -= 1
+        charge = self._expected(key)
+        entry.had += charge
+        return charge
 
     def _choose(self) -> tuple[Hashable, _Key] | None:
         """Whose turn it is, of those that wait."""
@@ -205,10 +231,10 @@ class HostPlaces:
         """A place at one host at a time, for a context."""
         return Seat(self)
 
-    async def _acquire(self, host: Hashable, name: Hashable) -> Place:
+    async def _acquire(self, host: Hashable, name: Hashable, since: float | None) -> Place:
         places = self._hosts.setdefault(host, FairPlaces(self._most, clock=self._clock))
         try:
-            return await places.acquire(name)
+            return await places.acquire(name, since)
         finally:
             self._forget(host)
 
@@ -240,12 +266,16 @@ class Seat:
     ) -> None:
         self.leave()
 
-    async def take(self, host: Hashable, name: Hashable) -> None:
-        """Wait for a place at `host`, for `name`; nothing when it is held already."""
+    async def take(self, host: Hashable, name: Hashable, since: float | None = None) -> None:
+        """Wait for a place at `host`, for `name`; nothing when it is held already.
+
+        Args:
+            since: as for `FairPlaces.acquire`.
+        """
         if self._at == (host, name):
             return
         self.leave()
-        self._place = await self._hosts._acquire(host, name)  # noqa: SLF001 - its other half
+        self._place = await self._hosts._acquire(host, name, since)  # noqa: SLF001 - its other half
         self._at = host, name
 
     def give_way(self) -> None:

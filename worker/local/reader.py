@@ -17,6 +17,7 @@ from worker.errors import JobError, Reason
 from worker.images.arrays import as_bgr
 from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
+from worker.images.formats import refuse_unknown
 from worker.images.pillow import from_pillow
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
@@ -71,6 +72,7 @@ class Reader:
                 data = read_file(path, self._limits.max_bytes)
             case UrlImage(url):
                 data = asyncio.run(_fetch(url, self._fetch))
+                refuse_unknown(data)
             case RawImage(data):
                 pass
             case other:

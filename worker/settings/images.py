@@ -30,7 +30,8 @@ class FetchSettings(Group):
     read_timeout: Seconds = Field(5.0, description="Longest silence while reading.")
     min_speed: Speed = Field(
         1024,
-        description="Least that must arrive on average over each read_timeout; 0 is no bound.",
+        description="Least of an image that must arrive, on average over each read_timeout; 0 is "
+        "no bound.",
     )
     total_timeout: Seconds = Field(15.0, description="Time for one attempt, redirects included.")
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(

@@ -91,3 +91,30 @@ def test_secrets_are_never_printed(loaded: Loaded, *, as_json: bool) -> None:
     text = printed(loaded, as_json=as_json)
     assert "hunter2" not in text
     assert text.count("[redacted]") == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:canary@idp.example/token", "https://[redacted]@idp.example/token"),
+        ("https://canary@idp.example/token", "https://[redacted]@idp.example/token"),
+        ("https://me:can@canary@idp.example:8443/t", "https://[redacted]@idp.example:8443/t"),
+        ("https://idp.example/token?key=canary&a=b", "https://idp.example/token?[redacted]"),
+        ("https://idp.example/token", "https://idp.example/token"),
+    ],
+)
+def test_secrets_inside_addresses_are_not_printed(
+    address: str, shown: str, *, as_json: bool
+) -> None:
+    loaded = load(
+        environ={
+            "WORKER_KAFKA__SASL__TOKEN_ENDPOINT": address,
+            "WORKER_KAFKA__SASL__MECHANISM": "OAUTHBEARER",
+            "WORKER_KAFKA__SASL__CLIENT_ID": "me",
+            "WORKER_KAFKA__SASL__CLIENT_SECRET": "canary",
+        }
+    )
+    text = printed(loaded, as_json=as_json)
+    assert shown in text
+    assert "canary" not in text

@@ -295,3 +295,44 @@ def test_all_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
         "http.port",
         "log.level",
     ]
+
+
+ADDRESS = "https://me:canary@host?key=canary"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "kafka.sasl.password canary",
+        "kafka.sasl.password:canary",
+        "canary",
+        "kafka.sasl=canary",
+        "kafka.sasl.pasword=canary",
+        "kafka.bootstrap_servers=me:canary@broker:9092",
+        "kafka.bootstrap_servers=canary@broker:9092",
+        "kafka.sasl.token_endpoint=me:canary@host",
+        f"zoo.base_url={ADDRESS}",
+        "zoo.base_url=https://me:canary@",
+        f"http.port={ADDRESS}",
+        f"fetch.trust_env={ADDRESS}",
+        f"log.level={ADDRESS}",
+    ],
+)
+def test_what_is_wrong_is_said_without_the_secret_in_it(override: str) -> None:
+    (problem,) = problems(overrides=[override])
+    assert "canary" not in problem
+    key, equals, _ = override.partition("=")
+    if equals or " " in key:
+        assert key.partition(" ")[0] in problem
+
+
+@pytest.mark.parametrize(
+    "value", ["!canary", "*canary", "&a *canary", "!!int canary", "!!timestamp canary", "%canary"]
+)
+def test_a_password_that_yaml_takes_for_something_else_is_not_shown(
+    tmp_path: Path, value: str
+) -> None:
+    text = f"kafka:\n  sasl:\n    username: me\n    password: {value}\n"
+    (problem,) = file_problems(tmp_path, text)
+    assert "canary" not in problem
+    assert "4" in problem

@@ -66,6 +66,22 @@ async def test_of_one_key_who_comes_first_is_served_first() -> None:
     assert len(places) == 0
 
 
+async def test_who_has_begun_comes_before_who_has_not() -> None:
+    """A fetch that is tried again goes on before new ones of its host begin."""
+    clock = Clock()
+    places = FairPlaces(1, clock=clock)
+    clock.now = 5
+    queue = await ask(places, "a", "a")
+    again = asyncio.create_task(places.acquire("a", since=1))
+    await turn()
+    queue.pop(0)[1].result().release()
+    await turn()
+    assert again.done()
+    again.result().release()
+    await turn()
+    await drain(places, queue)
+
+
 async def test_a_backlog_of_one_key_delays_another_by_one_turn() -> None:
     clock = Clock()
     places = FairPlaces(1, clock=clock)

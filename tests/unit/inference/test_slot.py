@@ -337,3 +337,20 @@ def test_any_number_of_labels_reaches_no_process(make_slot: MakeSlot, spec: Mode
 def test_a_slot_says_what_computes(slot: Slot) -> None:
     slot.start()
     assert slot.backend == "paddle+onednn"
+
+
+def test_the_process_is_told_no_secret(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORKER_KAFKA__SASL__PASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary@127.0.0.1:9")
+    slot = Slot(
+        spec, "cpu", threads=2, capacity=1, timeout=30, start_timeout=60, failpoints=Failpoints()
+    )
+    try:
+        slot.start()
+        environment = process(slot).environ()
+    finally:
+        slot.kill()
+    assert environment["OMP_NUM_THREADS"] == "2"
+    assert environment["PATH"] == os.environ["PATH"]
+    assert not any("canary" in value for value in environment.values())

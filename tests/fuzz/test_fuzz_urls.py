@@ -1,0 +1,145 @@
+"""Whatever is sent as a URL, or answered as the place that one leads to: an answer for the job."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from yarl import URL
+
+from worker.errors import JobError, Reason
+from worker.images.addresses import AddressPolicy, parse_redirect, parse_url
+from worker.images.fetch import ImageFetcher
+from worker.settings import FetchSettings
+
+# What URL parsers look at, so that they are led into every branch.
+PIECES = [
+    *("http", "https", "HTTP", "data", "file", ":", "/", "//", "://", "\\", "?", "#", "@", "%"),
+    *("[", "]", "[]", "[v1.a]", "[::1]", "[fe80::1%25eth0]", "[::ffff:1.2.3.4]", "%5B", "%00"),
+    *("a", "x", "host.example", "127.0.0.1", "0x7f.1", "2130706433", "1.2.3.4.5", "256.1.1.1"),
+    *(
+        ":80",
+        ":0",
+        ":65536",
+        ":-1",
+        ":٣",
+        ".",
+        "..",
+        "xn--",
+        "xn--a",
+        "ß",
+        "\u200d",
+        "。",
+        "\ud800",
+    ),
+    *(" ", "\t", "\r\n", "\0", "\x7f", "user", "pw", "=", "&", ";", ",", "+", "-", "_", "~", "^"),
+]
+URLS = st.one_of(
+    st.text(),
+    st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
+    st.lists(st.sampled_from(PIECES), max_size=8).map(lambda pieces: "http://" + "".join(pieces)),
+    st.text().map("http://".__add__),
+    st.text().map("https://host.example/".__add__),
+)
+HERE = URL("https://host.example/a?b")
+
+
+class NoNames(AbstractResolver):
+    """A name service that knows nobody, so that nothing is sent."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+Result = TypeVar("Result")
+
+
+def outcome(call: Callable[[], Result]) -> Result | JobError:
+    try:
+        return call()
+    except JobError as error:
+        return error
+
+
+@settings(max_examples=3000, deadline=None)
+@given(URLS)
+@example("http://[]@")
+@example("http://x[v1.a]@")
+def test_any_text_is_a_url_or_a_bad_one(text: str) -> None:
+    url = outcome(lambda: parse_url(text))
+    if isinstance(url, JobError):
+        assert url.reason is Reason.BAD_URL
+        assert len(url.message) < 200
+        return
+    assert url.scheme in ("http", "https")
+    assert url.raw_host
+    assert url.port
+    assert url.raw_user is None
+    assert str(url).isascii()
+    verdict = outcome(lambda: AddressPolicy().check(url.raw_host or ""))
+    assert verdict is None or verdict.reason is Reason.FORBIDDEN_URL
+
+
+@settings(max_examples=3000, deadline=None)
+@given(URLS)
+@example("http://[]@")
+@example("//x[v1.a]@")
+def test_any_location_leads_somewhere_or_nowhere(text: str) -> None:
+    target = outcome(lambda: parse_redirect(HERE, text))
+    if isinstance(target, JobError):
+        assert target.reason is Reason.FETCH_REFUSED
+        assert len(target.message) < 200
+        return
+    assert target.scheme == "https"
+    assert target.raw_host
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=4).map("".join)))
+@example("127.0.0.1 ")
+@example("::ffff:127.0.0.1%lo")
+@example("1.2.3.4.5")
+def test_any_text_that_is_no_public_address_is_refused_when_it_is_connected_to(text: str) -> None:
+    with pytest.raises(JobError) as caught:
+        AddressPolicy().check_address(text)
+    assert caught.value.reason is Reason.FORBIDDEN_URL
+
+
+def test_whatever_is_fetched_ends_in_an_answer() -> None:
+    """Through aiohttp as well, up to where a name would be looked up."""
+    with asyncio.Runner() as runner:
+        limits = FetchSettings.model_validate({"attempts": 1})
+        fetcher = runner.run(_opened(limits))
+        try:
+
+            @settings(max_examples=500, deadline=None)
+            @given(URLS)
+            @example("http://[]@")
+            @example("http://x[v1.a]@")
+            def fetch_any(text: str) -> None:
+                with pytest.raises(JobError) as caught:
+                    runner.run(fetcher.fetch(text))
+                assert caught.value.reason in (
+                    Reason.BAD_URL,
+                    Reason.FORBIDDEN_URL,
+                    Reason.FETCH_FAILED,
+                )
+
+            fetch_any()
+        finally:
+            runner.run(fetcher.__aexit__(None, None, None))
+
+
+async def _opened(limits: FetchSettings) -> ImageFetcher:
+    return await ImageFetcher(limits, resolver=NoNames()).__aenter__()

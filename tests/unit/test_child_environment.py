@@ -1,0 +1,58 @@
+"""Processes that the worker starts get what they need of its environment, and no secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.child_environment import child_environment
+from worker.configuration import describe
+
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "canary",
+    "AWS_SESSION_TOKEN": "canary",
+    "AZURE_CLIENT_SECRET": "canary",
+    "AZURE_STORAGE_CONNECTION_STRING": "canary",
+    "DATABASE_URL": "postgres://me:canary@db/x",
+    "GITHUB_TOKEN": "canary",
+    "GOOGLE_APPLICATION_CREDENTIALS": "canary",
+    "HTTPS_PROXY": "http://me:canary@proxy:3128",
+    "MY_API_KEY": "canary",
+    "NETRC": "canary",
+    "PGPASSWORD": "canary",
+    "SSH_AUTH_SOCK": "canary",
+    "db_password": "canary",
+}
+NEEDED = {
+    "ASCEND_HOME_PATH": "/usr/local/Ascend",
+    "CLASSIFY_WORKER_CACHE": "/cache",
+    "CUDA_VISIBLE_DEVICES": "0",
+    "CUSTOM_DEVICE_ROOT": "/opt/plugins",
+    "FLAGS_allocator_strategy": "auto_growth",
+    "HOME": "/root",
+    "HTTP_PROXY": "http://proxy:3128",
+    "LANG": "C.UTF-8",
+    "LD_LIBRARY_PATH": "/usr/local/cuda/lib64",
+    "OMP_NUM_THREADS": "4",
+    "PATH": "/usr/bin",
+    "PYTHONPATH": "/src",
+    "TMPDIR": "/scratch",
+    "XPU_VISIBLE_DEVICES": "0",
+}
+
+
+def test_secrets_stay_and_the_rest_is_handed_on() -> None:
+    settings = {setting.env: "canary" for setting in describe().values()}
+    files = {f"{name}_FILE": "canary" for name in settings}
+    assert child_environment(NEEDED | SECRETS | settings | files) == NEEDED
+
+
+def test_what_is_added_counts() -> None:
+    assert child_environment({"A": "1", "B": "2"}, B="3", C="4") == {"A": "1", "B": "3", "C": "4"}
+
+
+def test_the_environment_of_this_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_KAFKA__SASL__PASSWORD", "canary")
+    monkeypatch.setenv("SOMETHING", "else")
+    environment = child_environment()
+    assert environment["SOMETHING"] == "else"
+    assert "canary" not in environment.values()
