@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
 from pathlib import Path
 
 import orjson
@@ -9,7 +11,7 @@ import pytest
 
 from worker.app.answering import Answering
 from worker.budget import Budget, Reservation
-from worker.errors import Failure, Reason
+from worker.errors import Failure, Reason, Stage
 from worker.jobs import Category, Job, Outcome, Record, Success
 from worker.metrics import Metrics
 from worker.model import ModelSpec, Normalize
@@ -113,3 +115,47 @@ def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
     assert (body["jobId"], body["errorCode"], body["errorMsg"]) == ("a", 413, outcome.message)
     assert letter.topic == "dead"
     assert dict(letter.message.headers)["dead-letter-stage"] == b"publish"
+
+
+@pytest.mark.parametrize(("size", "thread"), [(1000, "MainThread"), (3 << 20, "aside_0")])
+async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
+    monkeypatch: pytest.MonkeyPatch, size: int, thread: str
+) -> None:
+    threads, held = set(), []
+    real = orjson.loads
+
+    def loads(text: bytes) -> object:
+        threads.add(threading.current_thread().name)
+        return real(text)
+
+    async def process(job: Job, _held: Reservation) -> Outcome:
+        held.append(budget.bytes)
+        return DONE
+
+    monkeypatch.setattr("worker.documents.orjson.loads", loads)
+    budget = Budget(1, 1 << 30)
+    reserved = budget.reserve(0)
+    answering = Answering(SPEC, process, TOPICS, Metrics())
+    await answering.answer(record(b'{"image": "%b"}' % (b"A" * size)), reserved)
+    reserved.release()
+
+    assert threads == {thread}
+    assert held == [size]
+    assert budget.bytes == 0
+
+
+async def test_a_record_of_brackets_costs_little() -> None:
+    value = b'{"image": "QUJD", "jobId": "a", "x": [' + b"{}," * (20_000_000 // 3) + b"{}]}"
+    tracemalloc.start()
+    try:
+        outcome, names = await answers(Pipeline(DONE), value)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.stage) == (Reason.TOO_LARGE, Stage.PARSE)
+    # Its own name is not looked for among the brackets.
+    assert names == {"results": "of the header", "dead": "of the header"}
+    # Far less than the dead letter, which carries the record.
+    assert peak < 30_000_000
