@@ -191,6 +191,34 @@ def test_file_names_stay_outside(service: Worker, tmp_path: Path) -> None:
     assert "evil" not in service.log_path.read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        "form-data; name=file; filename=cat.png; filename*=utf-8''c%C3%A4t.png",
+        'form-data; name="file"; filename="cät.png"',
+        'form-data; filename="a\\"b;c.png"; name="file"',
+        'form-data; name="file"; filename="C:\\cats\\cat.png"',
+        'form-data; name=""; filename="blob"\r\nContent-Type: text/html\r\nContent-Length: %d',
+        'Form-Data; name="file[]"; filename="x"\r\nContent-Transfer-Encoding: binary',
+    ],
+)
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+def test_parts_as_clients_name_them(service: Worker, disposition: str, charset: str) -> None:
+    disposition = disposition % len(PNG) if "%d" in disposition else disposition
+    body = form((disposition, PNG)).replace("ä".encode(), "ä".encode(charset))
+
+    assert classify(service.port, body, FORM).status == 200
+
+
+@pytest.mark.parametrize("boundary", ['"a b"', "a; charset=utf-8", '"\'()+_,-./:=?"', "b" * 200])
+def test_boundaries(service: Worker, boundary: str) -> None:
+    bare = boundary.partition(";")[0].strip('"')
+    headers = {"Content-Type": f"Multipart/Form-Data; boundary={boundary}"}
+    body = form(FILE).replace(BOUNDARY.encode(), bare.encode())
+
+    assert classify(service.port, body, headers).status == 200
+
+
 def test_form_that_is_compressed(service: Worker) -> None:
     headers = {**FORM, "Content-Encoding": "gzip"}
     assert classify(service.port, gzip.compress(form(FILE)), headers).status == 200
