@@ -121,11 +121,12 @@ def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
 async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
     monkeypatch: pytest.MonkeyPatch, size: int, thread: str
 ) -> None:
-    threads, held = set(), []
+    threads, during, held = set(), set(), []
     real = orjson.loads
 
     def loads(text: bytes) -> object:
         threads.add(threading.current_thread().name)
+        during.add(budget.bytes)
         return real(text)
 
     async def process(job: Job, _held: Reservation) -> Outcome:
@@ -136,10 +137,12 @@ async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
     budget = Budget(1, 1 << 30)
     reserved = budget.reserve(0)
     answering = Answering(SPEC, process, TOPICS, Metrics())
-    await answering.answer(record(b'{"image": "%b"}' % (b"A" * size)), reserved)
+    sent = record(b'{"image": "%b"}' % (b"A" * size))
+    await answering.answer(sent, reserved)
     reserved.release()
 
     assert threads == {thread}
+    assert during == {0 if thread == "MainThread" else sent.size}
     assert held == [size]
     assert budget.bytes == 0
 
