@@ -81,8 +81,8 @@ class HttpSettings(Group):
     allowed_hosts: tuple[str, ...] = Field(
         (),
         description="Public names under which the worker may be reached, *.example.org for all "
-        "below one; with any, requests to others are refused. Without any, no name is, but the page "
-        "at / does not classify under a public name over plain http.",
+        "below one; with any, requests to others are refused. Without any, no name is, but the "
+        "page at / does not classify under a public name over plain http.",
     )
 
     @field_validator("allow_origins", mode="after")
