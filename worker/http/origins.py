@@ -109,10 +109,9 @@ class Origins:
             return None
         (origin, *more) = origins
         shown = repr(origin[:MAX_SHOWN])
-        own = _authority(origin)
-        if more or own is None:
-            return _other_site(shown)
-        if site != "same-origin" and (site or not _is_asked_for(own, origin, request)):
+        own = None if more else _authority(origin)
+        said = site == "same-origin"
+        if own is None or not (said or (not site and _is_asked_for(own, origin, request))):
             return _other_site(shown)
         if origin.startswith("https:") or self._is_ours(own[0].removesuffix(".")):
             return None
