@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that curl, and C++, C# and PHP with what the example clients use, are there for the
 # tests that run them: installs Debian's packages as root, and says which ones are missing to
-# anybody else. Go, Node.js and Java are older in Debian than the examples want: those are yours.
+# anybody else. Go and Node.js are older in Debian than the examples want: those, and a JDK, are yours.
 set -euo pipefail
 
 # What shows that it is there, and the packages that bring it.
@@ -26,7 +26,7 @@ there() {
         command) command -v "$2" ;;
         pkg-config) command -v pkg-config && pkg-config --exists "$2" ;;
         file) test -e "$2" ;;
-        php) command -v php && php -m | grep -qx "$2" ;;
+        php) command -v php && php -r "exit(extension_loaded('$2') ? 0 : 1);" ;;
     esac >/dev/null 2>&1
 }
 
