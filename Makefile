@@ -24,6 +24,7 @@ demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 
 
 test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser
 	scripts/chromium.sh
+	scripts/clients.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)

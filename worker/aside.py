@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from worker.budget import Reservation
+
 __all__ = ["Aside"]
 
 LARGE = 1 << 20
@@ -16,16 +18,26 @@ T = TypeVar("T")
 
 
 class Aside:
-    """One thread: what reading makes beside the value itself is there but once at a time.
+    """One thread, for one event loop: what is made of values is there but once at a time.
 
     Not the event loop's own threads, which may all wait for a name server.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "aside")
+        self._turn = asyncio.Lock()
 
-    async def run(self, call: Callable[[], T], nbytes: int) -> T:
-        """What `call` returns for a value of `nbytes`; called here and now if that is little."""
+    async def run(self, call: Callable[[], T], nbytes: int, held: Reservation) -> T:
+        """What `call` makes of a value of `nbytes`; called here and now if that is little.
+
+        Args:
+            held: accounts for as many bytes again while `call` makes them.
+        """
         if nbytes < LARGE:
             return call()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        async with self._turn:
+            held.add(nbytes)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+            finally:
+                held.add(-nbytes)

@@ -23,8 +23,12 @@ CHELSEA = next(one for one in photographs() if one.name == "chelsea")
 BOUND = 240.0
 """Seconds for one command; the first run of a machine downloads and compiles."""
 
-DOORS = ("http", "kafka")
-LANGUAGES = ("python", "nodejs", "java", "go")
+BOTH_DOORS = ("python", "nodejs", "java", "go")
+HTTP_ALONE = ("cpp", "csharp", "php")
+EXAMPLE_PROGRAMS = [
+    *((language, door) for door in ("http", "kafka") for language in BOTH_DOORS),
+    *((language, "http") for language in HTTP_ALONE),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +53,85 @@ def worker(make_worker: MakeWorker, broker: KafkaBroker, model_dir: Path) -> tup
     return worker, names
 
 
-@pytest.fixture(scope="module")
-def commands(
-    kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str], list[str]]:
-    """The command of the example in a language for a door; what it needs is installed first."""
-    made = tmp_path_factory.mktemp("examples")
+class Commands:
+    """The commands of the examples; what one needs is installed or compiled when it is asked for.
 
-    def nodejs(door: str) -> list[str]:
-        home = made / "nodejs"
+    Args:
+        made: a directory for what is made.
+    """
+
+    def __init__(self, made: Path, kafka_jars: Sequence[Path]) -> None:
+        self._made = made
+        self._jars = kafka_jars
+
+    def __call__(self, language: str, door: str) -> list[str]:
+        """The command of the example in a language for a door."""
+        make: Callable[[str], list[str]] = getattr(self, f"_{language}")
+        return make(door)
+
+    def _python(self, door: str) -> list[str]:
+        return [sys.executable, str(EXAMPLES / "python" / f"{door}_client.py")]
+
+    def _nodejs(self, door: str) -> list[str]:
+        home = self._made / "nodejs"
         if not home.exists():
             shutil.copytree(
                 EXAMPLES / "nodejs", home, ignore=shutil.ignore_patterns("node_modules")
             )
-            assert run([tool("npm"), "ci", "--no-audit", "--no-fund"], home).status == 0
+            self._run([tool("npm"), "ci", "--no-audit", "--no-fund"], home)
         return [tool("node"), str(home / f"{door}_client.mjs")]
 
-    def java(door: str) -> list[str]:
+    def _java(self, door: str) -> list[str]:
         tool("javac")  # the launcher of single files needs the compiler
         names = {"http": "HttpExample.java", "kafka": "KafkaExample.java"}
-        path = os.pathsep.join(map(str, kafka_jars))
+        path = os.pathsep.join(map(str, self._jars))
         return [tool("java"), "-cp", path, str(EXAMPLES / "java" / names[door])]
 
-    def go(door: str) -> list[str]:
-        program = made / f"go-{door}"
+    def _go(self, door: str) -> list[str]:
+        program = self._made / f"go-{door}"
         if not program.exists():
-            built = run([tool("go"), "build", "-o", str(program), f"./{door}"], EXAMPLES / "go")
-            assert built.status == 0, built.errors
+            self._run([tool("go"), "build", "-o", str(program), f"./{door}"], EXAMPLES / "go")
         return [str(program)]
 
-    def python(door: str) -> list[str]:
-        return [sys.executable, str(EXAMPLES / "python" / f"{door}_client.py")]
+    def _cpp(self, _: str) -> list[str]:
+        program = self._made / "cpp"
+        source = str(EXAMPLES / "cpp/http_client.cpp")
+        libraries = self._flags("cpp-httplib")
+        self._run([tool("g++"), "-std=c++17", source, "-o", str(program), *libraries], self._made)
+        return [str(program)]
 
-    makers = {"python": python, "nodejs": nodejs, "java": java, "go": go}
-    return lambda language, door: makers[language](door)
+    def _csharp(self, _: str) -> list[str]:
+        program = self._made / "HttpExample.exe"
+        source = str(EXAMPLES / "csharp/HttpExample.cs")
+        libraries = ["-r:System.Net.Http.dll", *self._flags("newtonsoft-json")]
+        self._run([tool("mcs"), f"-out:{program}", source, *libraries], self._made)
+        return [tool("mono"), str(program)]
+
+    def _php(self, _: str) -> list[str]:
+        return [tool("php"), str(EXAMPLES / "php/http_client.php")]
+
+    def _flags(self, library: str) -> list[str]:
+        command = [tool("pkg-config"), "--cflags", "--libs", library]
+        return self._run(command, self._made).output.split()
+
+    def _run(self, command: Sequence[str], directory: Path) -> Ran:
+        done = run(command, directory)
+        assert done.status == 0, f"{done.errors}\nDoes scripts/clients.sh help?"
+        return done
 
 
-@pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.fixture(scope="module")
+def commands(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    return Commands(tmp_path_factory.mktemp("examples"), kafka_jars)
+
+
+@pytest.mark.parametrize(("language", "door"), EXAMPLE_PROGRAMS)
 def test_example(
     language: str,
     door: str,
     worker: tuple[Worker, Names],
     broker: KafkaBroker,
-    commands: Callable[[str, str], list[str]],
+    commands: Commands,
     tmp_path: Path,
 ) -> None:
     service, names = worker
@@ -114,7 +153,10 @@ def test_example(
 
 def tool(name: str) -> str:
     found = shutil.which(name)
-    assert found is not None, f"{name} is missing; install it to run the examples in its language"
+    assert found is not None, (
+        f"{name} is missing; install it to run the examples in its language "
+        "(scripts/clients.sh installs some)"
+    )
     return found
 
 

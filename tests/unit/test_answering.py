@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
 from pathlib import Path
 
 import orjson
@@ -9,7 +11,7 @@ import pytest
 
 from worker.app.answering import Answering
 from worker.budget import Budget, Reservation
-from worker.errors import Failure, Reason
+from worker.errors import Failure, Reason, Stage
 from worker.jobs import Category, Job, Outcome, Record, Success
 from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
@@ -139,3 +141,50 @@ def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() ->
     assert letters() is None, "it was not written"
     answering.delivered(job, outcome, [])
     assert letters() == 1
+
+
+@pytest.mark.parametrize(("size", "thread"), [(1000, "MainThread"), (3 << 20, "aside_0")])
+async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
+    monkeypatch: pytest.MonkeyPatch, size: int, thread: str
+) -> None:
+    threads, during, held = set(), set(), []
+    real = orjson.loads
+
+    def loads(text: bytes) -> object:
+        threads.add(threading.current_thread().name)
+        during.add(budget.bytes)
+        return real(text)
+
+    async def process(job: Job, _held: Reservation) -> Outcome:
+        held.append(budget.bytes)
+        return DONE
+
+    monkeypatch.setattr("worker.documents.orjson.loads", loads)
+    budget = Budget(1, 1 << 30)
+    reserved = budget.reserve(0)
+    answering = Answering(SPEC, process, TOPICS, Metrics())
+    sent = record(b'{"image": "%b"}' % (b"A" * size))
+    await answering.answer(sent, reserved)
+    reserved.release()
+
+    assert threads == {thread}
+    assert during == {0 if thread == "MainThread" else sent.size}
+    assert held == [size]
+    assert budget.bytes == 0
+
+
+async def test_a_record_of_brackets_costs_little() -> None:
+    value = b'{"image": "QUJD", "jobId": "a", "x": [' + b"{}," * (20_000_000 // 3) + b"{}]}"
+    tracemalloc.start()
+    try:
+        outcome, names = await answers(Pipeline(DONE), value)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.stage) == (Reason.TOO_LARGE, Stage.PARSE)
+    # Its own name is not looked for among the brackets.
+    assert names == {"results": "of the header", "dead": "of the header"}
+    # Far less than the dead letter, which carries the record.
+    assert peak < 30_000_000

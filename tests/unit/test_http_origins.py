@@ -135,6 +135,8 @@ async def test_clients_and_the_own_page_are_answered(service: Service, headers: 
         {"Origin": "chrome-extension://abc", "Sec-Fetch-Site": "none"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://[::1", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
         {"Origin": "http://[::1", "Host": "[::1"},
         {"Origin": "http://localhost:99999", "Host": "localhost:99999"},
         {"Origin": "https://evil.example", "Host": "localhost:8080", "X-Forwarded-Host": "a, ,b"},

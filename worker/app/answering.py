@@ -69,10 +69,11 @@ class Answering:
         """
         outcome: Outcome
         try:
-            job = await self._aside.run(partial(parse_job, record), record.size)
+            job = await self._aside.run(partial(parse_job, record), record.size, held)
         except JobError as error:
             # A second look at the whole value, which only what is refused pays for, and but once.
-            job_id = await self._aside.run(partial(recover_job_id, record), record.size)
+            recover = partial(recover_job_id, record)
+            job_id = await self._aside.run(recover, record.size, held)
             outcome = error.as_failure()
         else:
             job_id = job.job_id

@@ -124,10 +124,8 @@ class Classify:
         """
         reading = Reading(request)
         body = await self._upload.read(request, held)
-        # Beside the body there is what is read from it, which is no more.
-        held.add(len(body))
-        job = await self._aside.run(partial(reading.job, body), len(body))
-        held.add(job.image.nbytes - 2 * len(body))
+        job = await self._aside.run(partial(reading.job, body), len(body), held)
+        held.add(job.image.nbytes - len(body))
         return job
 
     def _counted(self, outcome: Outcome) -> Outcome:

@@ -74,23 +74,28 @@ class Connection(web.RequestHandler):
         self.end_broken_body()
 
     def _take_head(self, head: Head, data: bytes) -> bytes:
-        """Hand a head on to the parser; what follows it."""
+        """Hand a head on to the parser; what follows it, unless only the parser can tell."""
         passed, rest = head.feed(data)
+        if head.ended and head.in_chunks:
+            # In one go: a body that is broken at once is told as a malformed request.
+            passed, rest = passed + rest, b""
         made = self._parse(passed) if passed else []
         if head.ended:
             self._head, self._left = None, None
             # Anything else than one request, and where the next one begins is not known.
-            if len(made) == 1 and isinstance(made[0], RawRequestMessage) and not made[0].chunked:
-                self._left = int(made[0].headers.get("Content-Length", "0"))
-                self._head = Head() if self._left == 0 else None
+            if len(made) == 1 and isinstance(made[0], RawRequestMessage):
+                if made[0].chunked:
+                    self._end_in_chunks(passed)
+                else:
+                    self._left = int(made[0].headers.get("Content-Length", "0"))
+                    self._head = Head() if self._left == 0 else None
         return rest
 
     def _take_body(self, data: bytes) -> bytes:
-        """Hand a body on to the parser; what follows it, if that is known."""
+        """Hand a body on to the parser; what follows it, unless only the parser can tell."""
         if self._left is None:
-            # Of a body in chunks the end looks like that, or like the end of another head.
-            if not self._parse(data) and data.endswith(b"\r\n\r\n") and self._body_has_ended():
-                self._head = Head()
+            if not self._parse(data):
+                self._end_in_chunks(data)
             return b""
         body, rest = data[: self._left], data[self._left :]
         self._parse(body)
@@ -98,6 +103,11 @@ class Connection(web.RequestHandler):
         if self._left == 0:
             self._head = Head()
         return rest
+
+    def _end_in_chunks(self, data: bytes) -> None:
+        """Expect a head if the body ended with `data`, in which no other request ended."""
+        if data.endswith(b"\r\n\r\n") and self._body is not None and self._body.is_eof():
+            self._head = Head()
 
     def _parse(self, data: bytes) -> list[object]:
         """Hand bytes on to the parser; what it made of them: requests, and errors."""
@@ -109,9 +119,6 @@ class Connection(web.RequestHandler):
         if made:
             self._body = made[-1][1]
         return [message for message, _ in made]
-
-    def _body_has_ended(self) -> bool:
-        return self._body is not None and self._body.is_eof()
 
     def end_broken_body(self) -> None:
         """Tell the request under way when what follows its head cannot be its body.

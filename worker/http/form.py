@@ -40,7 +40,10 @@ def read_form(body: bytes | bytearray, content_type: str) -> Form:
     fields: list[tuple[str, str]] = []
     try:
         boundary = parse_options_header(content_type)[1].get("boundary", "")
-        with PushMultipartParser(boundary, max_segment_count=MAX_PARTS, strict=True) as parser:
+        # Whatever a name is written in, nobody reads it: no byte of it may fail a form.
+        with PushMultipartParser(
+            boundary, max_segment_count=MAX_PARTS, header_charset="latin-1", strict=True
+        ) as parser:
             part = MultipartSegment([])
             data: list[bytes] = []
             for event in parser.parse(body):

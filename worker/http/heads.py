@@ -23,9 +23,10 @@ class Head:
 
     Attributes:
         ended: whether its last line was there.
+        in_chunks: whether the body that follows tells its own end, if that line came in one piece.
     """
 
-    __slots__ = ("_begun", "_dropped", "_kept", "_seen", "_within_line", "ended")
+    __slots__ = ("_begun", "_dropped", "_kept", "_seen", "_within_line", "ended", "in_chunks")
 
     def __init__(self) -> None:
         self._seen: dict[bytes, bytes] = {}
@@ -34,6 +35,7 @@ class Head:
         self._kept = b""
         self._dropped = b""
         self.ended = False
+        self.in_chunks = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """What of `data` is for the parser, and what follows the head's end."""
@@ -68,6 +70,7 @@ class Head:
         put_back = self._put_back(line)
         name, colon, value = line.partition(b":")
         name = name.lower()
+        self.in_chunks |= name.strip() == b"transfer-encoding"
         if not colon or name not in FOLDED:
             return put_back + line
         value = value.strip()

@@ -109,9 +109,11 @@ class Origins:
             return None
         (origin, *more) = origins
         shown = repr(origin[:MAX_SHOWN])
-        if more or not (site == "same-origin" or (not site and _is_own(origin, request))):
+        own = None if more else _authority(origin)
+        said = site == "same-origin"
+        if own is None or not (said or (not site and _is_asked_for(own, origin, request))):
             return _other_site(shown)
-        if urlsplit(origin).scheme == "https" or self._is_ours(_name(urlsplit(origin).netloc)):
+        if origin.startswith("https:") or self._is_ours(own[0].removesuffix(".")):
             return None
         return (
             f"{shown} may be another site's name for this worker; "
@@ -139,15 +141,12 @@ def _is_preflight(request: web.BaseRequest) -> bool:
     return request.method == "OPTIONS" and all(name in request.headers for name in asks)
 
 
-def _is_own(origin: str, request: web.BaseRequest) -> bool:
+def _is_asked_for(own: tuple[str, int], origin: str, request: web.BaseRequest) -> bool:
     """Whether a page was loaded from here, by a browser that does not say it.
 
     It asked for the same host and port then, perhaps of a proxy. No page of another origin can make
     a browser send the headers of proxies without asking first.
     """
-    own = _authority(origin)
-    if own is None:
-        return False
     scheme = origin.partition(":")[0]
     told = [
         *request.headers.getall("Host", []),

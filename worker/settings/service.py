@@ -80,9 +80,9 @@ class HttpSettings(Group):
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),
-        description="Domain names under which the worker is reached, *.example.org for all below; "
-        "when any are named, requests to other public names are refused. A name is needed for a "
-        "page that a browser asks for over plain http under a public one.",
+        description="Public names under which the worker may be reached, *.example.org for all "
+        "below one; with any, requests to others are refused. Without any, no name is, but the "
+        "page at / does not classify under a public name over plain http.",
     )
 
     @field_validator("allow_origins", mode="after")

@@ -132,7 +132,7 @@ def test_bad_requests(service: Worker, body: bytes, status: int, says: str) -> N
     assert says in message
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "image/jpeg", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/mixed; boundary=x"])
 def test_other_content_types_are_refused(service: Worker, kind: str, small_request: bytes) -> None:
     status, message = classify(service.port, small_request, {"Content-Type": kind}).failure()
 
@@ -199,7 +199,9 @@ def test_bodies_that_are_no_text(service: Worker) -> None:
         status, message = classify(service.port, body).failure()
 
         assert status == 400
-        assert message.endswith("; send JSON in UTF-8, the image in Base64")
+        assert message.endswith(
+            "; send JSON in UTF-8, or an image file with Content-Type: image/jpeg"
+        )
 
 
 def test_compressed_body_cannot_grow_beyond_the_limit(service: Worker) -> None:

@@ -50,12 +50,14 @@ CLIENTS = [
         # json.dumps puts a space after each colon.
         b'{"image": "%b"}' % IMAGE.encode(),
     ),
+    # The documented client names its type among the headers and as the body's own.
     Client(
         "cpp-httplib",
         (
             "Accept: */*",
             "Connection: close",
             "Content-Length: %d",
+            "Content-Type: application/json",
             "Content-Type: application/json",
             f"Host: {HOST}",
             "User-Agent: cpp-httplib/0.14.3",
