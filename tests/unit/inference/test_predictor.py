@@ -348,6 +348,7 @@ IN_USER_CODE = """In user code:
         ("(InvalidArgument) Bad file. (at /p/q.cc:104)\n", "(InvalidArgument) Bad file."),
         (IN_USER_CODE, "InvalidArgumentError: 4 channels (with NCHW), but 3 of the filter."),
         (STACK, "UnimplementedError: no bfloat16 here"),
+        ("NotFoundError: no kernel\n  [operator < conv2d > error]", "NotFoundError: no kernel"),
         (
             "[json.exception.101] parse error at line 1",
             "[json.exception.101] parse error at line 1",
