@@ -40,14 +40,29 @@ def normalization(step: Field, options: Mapping[str, Field], *, chw: bool) -> No
         _triple(options.get("mean"), default.mean),
         _triple(options.get("std"), default.std),
     )
-    if 0.0 in normalize.std:
-        raise options["std"].refusal("must not be zero")
+    for name, numbers in (
+        ("scale", [normalize.scale]),
+        ("mean", normalize.mean),
+        ("std", normalize.std),
+    ):
+        wrong = next((number for number in numbers if not _fits(number, zero=name == "mean")), None)
+        if wrong is not None:
+            raise options[name].refusal(
+                f"must not be {'zero' if wrong == 0 else f'{wrong:g}, which float32 cannot hold'}"
+            )
     if not _keeps_levels_apart(normalize):
         raise step.refusal(
             "leaves no 256 different finite numbers of a channel's 256 levels in float32: "
             "correct scale, mean or std"
         )
     return normalize
+
+
+def _fits(number: float, *, zero: bool) -> bool:
+    """Whether float32 can hold a number, other than as zero unless `zero` may be."""
+    with np.errstate(all="ignore"):
+        held = np.float32(number)
+    return bool(np.isfinite(held)) and (zero or held != 0)
 
 
 def _keeps_levels_apart(normalize: Normalize) -> bool:
