@@ -78,7 +78,7 @@ def _keeps_levels_apart(normalize: Normalize) -> bool:
 def _scale(field: Field) -> float:
     # The reference's configurations write the fraction itself ("1.0/255.0").
     text = field.text()
-    numerator, _, denominator = text.partition("/")
+    numerator, _, denominator = text[:LONGEST_VALUE].partition("/")
     try:
         scale = float(numerator) / float(denominator or 1)
     except (ValueError, ZeroDivisionError):
