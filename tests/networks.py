@@ -30,7 +30,7 @@ def export_colours(directory: Path, ending: Ending, **post: Any) -> Path:
     """
     paddle = import_paddle("cpu")
 
-    class Network(paddle.nn.Layer):  # type: ignore[misc]
+    class Network(paddle.nn.Layer):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.head = paddle.nn.Linear(3, 3)
@@ -47,7 +47,7 @@ def export_colours(directory: Path, ending: Ending, **post: Any) -> Path:
                 case "argmax":
                     return paddle.argmax(logits, axis=1)
                 case "features":
-                    return paddle.nn.functional.sigmoid(images)
+                    return paddle.nn.functional.sigmoid(images * logits[:, :, None, None])
                 case "one":
                     return paddle.nn.functional.sigmoid(logits[:, :1])
                 case _:

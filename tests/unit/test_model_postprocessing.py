@@ -210,6 +210,7 @@ def test_a_file_of_labels_in_any_order(tmp_path: Path) -> None:
     assert spec.labels == ("no", "sea, ocean", "")
     other = load_model_spec(mapped(tmp_path, b"0\tsky\n1\tsea", delimiter="\t"))
     assert other.labels == ("sky", "sea")
+    assert load_model_spec(mapped(tmp_path, b"0 sky", delimiter=None)).labels == ("sky",)
 
 
 def test_the_digest_is_over_the_file_of_labels_too(tmp_path: Path) -> None:

@@ -163,26 +163,28 @@ def test_what_would_be_passed_over_is_refused(tmp_path: Path, config: Any, messa
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "message"),
     [
-        {"scale": "1e308"},
-        {"scale": 1e38},
-        {"scale": 1e-60},
-        {"scale": "1e-46/1"},
-        {"std": [1e-46, 1, 1]},
-        {"std": [1, 1, 1e-39]},
-        {"std": 1e45},
-        {"mean": [1e39, 0, 0]},
-        {"mean": 3e38, "std": 0.1},
-        {"mean": 1e8},
+        ({"scale": "1e308"}, "NormalizeImage.scale must not be 1e+308, which float32 cannot hold"),
+        ({"scale": 1e-60}, "NormalizeImage.scale must not be 1e-60, which float32 cannot hold"),
+        ({"scale": "1e-46/1"}, "NormalizeImage.scale must not be 1e-46"),
+        ({"scale": 10**400}, "NormalizeImage.scale must be a number"),
+        ({"scale": "-.inf"}, "NormalizeImage.scale must be a number"),
+        ({"std": [1e-46, 1, 1]}, "NormalizeImage.std must not be 1e-46"),
+        ({"std": 1e45}, "NormalizeImage.std must not be 1e+45"),
+        ({"std": 0}, "NormalizeImage.std must not be zero"),
+        ({"mean": [1e39, 0, 0]}, "NormalizeImage.mean must not be 1e+39"),
+        ({"scale": 1e38}, "NormalizeImage leaves no 256 different finite numbers"),
+        ({"std": [1, 1, 1e-39], "scale": 1}, "NormalizeImage leaves no 256 different finite"),
+        ({"mean": 3e38, "std": 0.1}, "NormalizeImage leaves no 256 different finite numbers"),
+        ({"mean": 1e8}, "NormalizeImage leaves no 256 different finite numbers"),
     ],
     ids=str,
 )
 def test_numbers_that_float32_cannot_hold_or_tell_apart_are_refused(
-    tmp_path: Path, options: dict[str, Any]
+    tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    found = refused(tmp_path, normalized(**options))
-    assert "NormalizeImage leaves no 256 different finite numbers" in found
+    assert message in refused(tmp_path, normalized(**options))
 
 
 def test_the_line_is_that_of_what_is_wrong(tmp_path: Path) -> None:
@@ -199,6 +201,8 @@ PreProcess:
   - ToCHWImage:
 """
     assert "inference.yml:9: NormalizeImage.std must not be zero" in refused(tmp_path, text)
+    large = text.replace("scale: 0.1", "scale: 1e308")
+    assert "inference.yml:8: NormalizeImage.scale must not be 1e+308" in refused(tmp_path, large)
     again = text.replace("0, 1]", "1, 1]\n      scal: 2")
     assert "inference.yml:10: unknown key 'NormalizeImage.scal'" in refused(tmp_path, again)
     twice = text.replace("0, 1]", "1, 1]\n      scale: 2")

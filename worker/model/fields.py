@@ -116,8 +116,10 @@ class Field:
         node = yaml.ScalarNode(_type_of(self.node), text)
         try:
             value: object = yaml.constructor.SafeConstructor().construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            raise self.refusal(f"cannot be {text!r}: {error}") from error
+        except (yaml.YAMLError, ArithmeticError, LookupError, ValueError) as error:
+            # Of `!!bool q` the constructor says no more than KeyError.
+            reason = "no such value" if isinstance(error, LookupError) else str(error)
+            raise self.refusal(f"cannot be {text!r}: {' '.join(reason.split())}") from error
         return value
 
     def text(self) -> str:

@@ -32,7 +32,8 @@ def labels_of(options: Mapping[str, Field], directory: Path) -> tuple[tuple[str,
         return (() if listed is None else _label_list(listed)), []
     if listed is not None and not listed.is_null:
         raise named.refusal("and label_list are both given: keep the one that is meant")
-    delimiter = options["delimiter"].text() if "delimiter" in options else " "
+    between = options.get("delimiter")
+    delimiter = " " if between is None or between.is_null else between.text()
     if not 0 < len(delimiter) <= LONGEST:
         raise options["delimiter"].refusal("must be what stands between id and label")
     path = directory / _file_name(named)

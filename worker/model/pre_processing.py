@@ -7,14 +7,12 @@ Each operator and key is done or refused; none is passed over. The meanings are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
-from worker.model.fields import LONGEST_VALUE, Field, nearest, shown
+from worker.model.fields import Field, nearest, shown
+from worker.model.normalization import normalization
 from worker.model.transforms import (
     Channels,
     Crop,
@@ -28,8 +26,6 @@ from worker.model.yaml_tree import ConfigError
 __all__ = ["PreProcessing", "pre_processing"]
 
 C = TypeVar("C", bound=str)
-
-Triple = tuple[float, float, float]
 
 MAX_SIDE = 8192
 """Longest side of a network's input, in pixels: more is a slip of the pen."""
@@ -122,7 +118,7 @@ def pre_processing(section: Field) -> PreProcessing:
     if "NormalizeImage" in steps:
         names = list(steps)
         last = names.index("NormalizeImage") > names.index("ToCHWImage")
-        normalize = _normalize(steps["NormalizeImage"], options["NormalizeImage"], chw=last)
+        normalize = normalization(steps["NormalizeImage"], options["NormalizeImage"], chw=last)
     resize = steps.get("ResizeImage")
     crop = steps.get("CropImage")
     return PreProcessing(
@@ -165,12 +161,12 @@ def _channels(options: Mapping[str, Field]) -> Channels:
         raise options["channel_first"].refusal("must be false: ToCHWImage comes last")
     mode = options.get("img_mode")
     to_rgb = options["to_rgb"].flag() if "to_rgb" in options else None
+    to_numpy = options["to_np"].flag() if "to_np" in options else True
     if mode is not None:
         wanted: Channels = _choice(mode, ("RGB", "BGR"), "RGB")
         if to_rgb is not None and to_rgb != (wanted == "RGB"):
             raise mode.refusal(f"is {wanted}, and to_rgb is {str(to_rgb).lower()}: keep one")
         return wanted
-    to_numpy = options["to_np"].flag() if "to_np" in options else True
     if backend == "pil" and not to_numpy:
         # An image of Pillow's is RGB, and the reference heeds to_rgb for arrays alone.
         return "RGB"
@@ -206,69 +202,6 @@ def _interpolation(field: Field | None, backend: ResizeBackend) -> Interpolation
         names = ", ".join(name for name in known if isinstance(name, str))
         raise field.refusal(f"{value!r} is unknown: with backend {backend} use one of {names}")
     return found
-
-
-def _normalize(step: Field, options: Mapping[str, Field], *, chw: bool) -> Normalize:
-    """The numbers, checked; `chw` says whether ToCHWImage stands before."""
-    if "channel_num" in options and options["channel_num"].value() != 3:
-        raise options["channel_num"].refusal("must be 3: images are RGB")
-    if "output_fp16" in options and options["output_fp16"].flag():
-        raise options["output_fp16"].refusal("must be false: the network gets float32")
-    order = options.get("order")
-    if order is not None and order.value() not in (("chw",) if chw else ("", "hwc", None)):
-        where = "after" if chw else "before"
-        raise order.refusal(f"cannot be {order.value()!r} {where} ToCHWImage: leave it out")
-    default = Normalize()
-    normalize = Normalize(
-        _scale(options["scale"]) if "scale" in options else default.scale,
-        _triple(options.get("mean"), default.mean),
-        _triple(options.get("std"), default.std),
-    )
-    if 0.0 in normalize.std:
-        raise options["std"].refusal("must not be zero")
-    if not _keeps_levels_apart(normalize):
-        raise step.refusal(
-            "leaves no 256 different finite numbers of a channel's 256 levels in float32: "
-            "correct scale, mean or std"
-        )
-    return normalize
-
-
-def _keeps_levels_apart(normalize: Normalize) -> bool:
-    """Whether images are still told apart after it: in float32 numbers overflow and coincide."""
-    levels = np.arange(256, dtype=np.float32)[:, None]
-    with np.errstate(all="ignore"):
-        mean, std = (np.array(three, np.float32) for three in (normalize.mean, normalize.std))
-        values = levels * (np.float32(normalize.scale) / std) - mean / std
-        steps = np.diff(values, axis=0)
-    return bool(np.isfinite(values).all() and (steps != 0).all())
-
-
-def _scale(field: Field) -> float:
-    # The reference's configurations write the fraction itself ("1.0/255.0").
-    text = field.text()
-    numerator, _, denominator = text.partition("/")
-    try:
-        scale = float(numerator) / float(denominator or 1)
-    except (ValueError, ZeroDivisionError):
-        scale = math.nan
-    if len(text) > LONGEST_VALUE or not math.isfinite(scale) or scale == 0:
-        raise field.refusal(f"must be a number or a fraction, not {shown(text)!r}")
-    return scale
-
-
-def _triple(field: Field | None, default: Triple) -> Triple:
-    """Three numbers, or one for all channels."""
-    if field is None or field.is_null:
-        return default
-    numbers: list[float] = []
-    if field.is_list:
-        numbers = [number.number() for number in field.items("a list", field.name)]
-    elif isinstance(field.value(), int | float):
-        numbers = [field.number()] * 3
-    if len(numbers) != 3:
-        raise field.refusal("must have three numbers, or one for all channels")
-    return numbers[0], numbers[1], numbers[2]
 
 
 def _pair(step: Field, field: Field | None) -> tuple[int, int]:

@@ -22,7 +22,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 from tests.integration.harness import Worker, until
 from tests.integration.http.browser import chromium
 from tests.integration.http.client import ask, classify
+from tests.integration.http.conftest import MakeService
 from tests.integration.images import colour_png, job
+from tests.networks import export_colours
 from worker.demo.images import photographs
 
 CHELSEA = next(one for one in photographs() if one.name == "chelsea")
@@ -120,6 +122,24 @@ def test_choosing_a_file(page: Page) -> None:
     assert page.until_loaded("picture").get_property("naturalWidth") == 451
     assert CHELSEA.label in str(page["picture"].get_attribute("alt"))
     assert CHELSEA.label in page["status"].text
+
+
+def test_an_answer_without_a_category(
+    driver: webdriver.Chrome, make_service: MakeService, tmp_path: Path
+) -> None:
+    rule = {"MultiLabelThreshOutput": {"label_list": ["red", "green", "blue"]}}
+    model = export_colours(tmp_path / "model", "sigmoid", **rule)
+    service = make_service(WORKER_MODEL=str(model))
+    service.wait_until_ready()
+    page = Page(driver, f"http://127.0.0.1:{service.port}/")
+    (tmp_path / "black.png").write_bytes(colour_png("#000000"))
+    page["file"].send_keys(str(tmp_path / "black.png"))
+    page.until_shown("result")
+
+    assert page.categories() == []
+    assert page["status"].text.startswith("No label fits: black.png")
+    assert page["picture"].get_attribute("alt") == "Your image"
+    assert page.until_loaded("picture").get_property("naturalWidth") == 64
 
 
 def test_dropping_a_file(page: Page) -> None:

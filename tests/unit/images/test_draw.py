@@ -5,9 +5,10 @@ import threading
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 
 from tests.unit.images.make import Pixels, noise
-from worker.images.draw import MIN_SIDE, draw, shrink
+from worker.images.draw import MIN_SIDE, annotate, draw, shrink
 
 LONG = "leatherback turtle, leatherback, leathery turtle, Dermochelys coriacea"
 RED = np.array([0, 0, 255])
@@ -121,6 +122,16 @@ def test_the_given_picture_is_left_as_it_is() -> None:
         before = picture.copy()
         draw(picture, "cat", 0.5, 85)
         assert np.array_equal(picture, before)
+
+
+def test_without_a_category_nothing_is_drawn() -> None:
+    picture = plain(40, 30)
+    picture[:, :20] = 200
+    untouched = simplejpeg.encode_jpeg(picture, 90, "BGR", "420")
+    assert draw(picture, None, 0.0, 90) == untouched
+    result = annotate(picture, None, 0.0)
+    assert np.array_equal(result, picture)
+    assert not np.shares_memory(result, picture)
 
 
 def test_the_quality_is_the_callers() -> None:

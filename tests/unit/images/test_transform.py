@@ -38,6 +38,8 @@ PIL = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "area": Image.Resampling.BOX,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
     "lanczos": Image.Resampling.LANCZOS,
 }
 
@@ -80,6 +82,8 @@ def by_the_book(rgb: Pixels, resize: Resize, crop: Crop | None) -> Pixels:
         (Resize(None, (256, 256), "lanczos", "pil"), Crop(224, 224)),
         (Resize(None, (256, 256), "area", "pil"), Crop(224, 224)),
         (Resize(None, (256, 256), "nearest", "pil"), Crop(224, 224)),
+        (Resize(232, None, "box", "pil"), Crop(224, 224)),
+        (Resize(232, None, "hamming", "pil"), Crop(224, 224)),
     ],
     ids=str,
 )
@@ -101,6 +105,15 @@ def test_without_resize_and_crop_only_the_channels_are_swapped() -> None:
     bgr = noise(30, 20)
     result = Transform(None, None)(bgr)
     assert np.array_equal(result, bgr[:, :, ::-1])
+    assert not np.shares_memory(result, bgr)
+
+
+@pytest.mark.parametrize("resize", [None, Resize(20, None), Resize(None, (30, 20))])
+def test_channels_stay_as_they_are_for_a_model_that_wants_bgr(resize: Resize | None) -> None:
+    bgr = noise(30, 20)
+    result = Transform(resize, Crop(16, 16), "BGR")(bgr)
+    assert np.array_equal(result, Transform(resize, Crop(16, 16))(bgr)[:, :, ::-1])
+    assert result.flags.c_contiguous
     assert not np.shares_memory(result, bgr)
 
 

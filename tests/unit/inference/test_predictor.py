@@ -125,9 +125,9 @@ def fixed(*scores: float) -> Network:
 
 def test_scores_of_a_sigmoid_stay_as_they_are() -> None:
     scores = Predictor(make_spec(), fixed(0.98, 0.676, 0.145)).scores(crops(2))
-    np.testing.assert_array_equal(scores, np.tile(np.float32([0.98, 0.676, 0.145]), (2, 1)))
+    np.testing.assert_array_equal(scores, np.array([[0.98, 0.676, 0.145]] * 2, np.float32))
     one = Predictor(make_spec(), fixed(0.3)).scores(crops(1))
-    np.testing.assert_array_equal(one, np.float32([[0.3]]))
+    np.testing.assert_array_equal(one, np.array([[0.3]], np.float32))
 
 
 def brightness(batch: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def test_scores_that_turn_out_to_be_logits_fail_their_batch_and_no_other() -> No
     ):
         predictor.scores(crops(1))
     network.answer = answer
-    np.testing.assert_array_equal(predictor.scores(crops(1)), np.float32([[0.9, 0.8]]))
+    np.testing.assert_array_equal(predictor.scores(crops(1)), np.array([[0.9, 0.8]], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -348,6 +348,7 @@ IN_USER_CODE = """In user code:
         ("(InvalidArgument) Bad file. (at /p/q.cc:104)\n", "(InvalidArgument) Bad file."),
         (IN_USER_CODE, "InvalidArgumentError: 4 channels (with NCHW), but 3 of the filter."),
         (STACK, "UnimplementedError: no bfloat16 here"),
+        ("NotFoundError: no kernel\n  [operator < conv2d > error]", "NotFoundError: no kernel"),
         (
             "[json.exception.101] parse error at line 1",
             "[json.exception.101] parse error at line 1",

@@ -46,6 +46,17 @@ def test_keys_and_types_are_the_references(result: ClassificationResult) -> None
     assert result["input_img"][0, 0].tolist() == [20, 100, 250]  # RGB
 
 
+def test_no_category_is_an_answer_too(tmp_path: Path) -> None:
+    bgr = np.full((30, 40, 3), (250, 100, 20), np.uint8)
+    result = ClassificationResult("black.png", bgr, ())
+    plain = result.json["res"]
+    assert (plain["class_ids"], plain["scores"], plain["label_names"]) == ([], [], [])
+    assert result["class_ids"].dtype == np.int32
+    result.save_all(tmp_path)
+    with Image.open(tmp_path / "black_res.png") as saved:
+        assert saved.getcolors() == [(30 * 40, (20, 100, 250))]
+
+
 def test_it_prints_a_dict_without_the_image(
     result: ClassificationResult, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,11 @@ def test_a_success() -> None:
     assert result.categories == (Category(5, "Rabbit", 0.93),)
 
 
+def test_a_success_without_a_category() -> None:
+    result = read_result(message(result={"categories": []}))
+    assert (result.code, result.categories) == (0, ())
+
+
 def test_a_picture() -> None:
     result = read_result(message(result={**GOOD["result"], "image": "/9j/4A=="}))  # type: ignore[dict-item]
     assert result.picture == b"\xff\xd8\xff\xe0"
