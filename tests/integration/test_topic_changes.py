@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from tests.integration.conftest import MakeWorker
 from tests.integration.harness import BOUND, Traffic
@@ -49,3 +53,28 @@ async def test_jobs_of_a_topic_that_is_made_anew_are_answered(
         await traffic.wait_until_committed({0: 2, 1: 1})
     answers = await traffic.all_results()
     assert [len(answers[record_id]) for record_id in (*old, ids[2])] == [2, 2, 1, 1]
+
+
+async def test_jobs_that_retention_took_are_counted_and_the_rest_is_answered(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    names = traffic.names
+    await traffic.create_topics(partitions=1)
+    # A setting for new groups: this one has been here before.
+    latest = {"WORKER_KAFKA__AUTO_OFFSET_RESET": "latest"}
+    worker = make_worker(broker.bootstrap_servers, names, **latest).start()
+    await asyncio.to_thread(worker.wait_until_ready)
+    await traffic.wait_until_committed({0: 0})
+    await traffic.results(await traffic.send_all([JOB] * 2))
+    await traffic.wait_until_committed({0: 2})
+    worker.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.wait) == 0
+    ids = await traffic.send_all([JOB] * 5)
+    await traffic.admin.delete_records({TopicPartition(names.jobs, 0): RecordsToDelete(5)})
+    worker.start()
+    await traffic.results(ids[3:])
+    await traffic.wait_until_committed({0: 7})
+    assert worker.value("classify_lost_records_total") == 3
+    (told,) = worker.events("records_lost")
+    assert (told["topic"], told["partition"], told["lost"]) == (names.jobs, 0, 3)
+    assert set(ids[:3]).isdisjoint(await traffic.all_results())

@@ -26,6 +26,7 @@ class Holding:
     Attributes:
         start: where reading began, or None while that is not known.
         committed: the position last committed from here, or None.
+        lost_to: what came before this offset and was not read is known to be lost.
         tasks: the jobs of this partition that run.
     """
 
@@ -33,6 +34,7 @@ class Holding:
     ledger: Ledger[tuple[Message, ...]] = field(default_factory=Ledger)
     start: int | None = None
     committed: int | None = None
+    lost_to: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 

@@ -107,11 +107,13 @@ class Positions:
             return
         place = {"topic": partition.topic, "partition": partition.partition}
         if offset < earliest:
-            self._metrics.lost.inc(earliest - offset)
+            lost = max(0, earliest - max(offset, holding.lost_to))
+            holding.lost_to = earliest
+            self._metrics.lost.inc(lost)
             log.warning(
                 "records_lost",
                 **place,
-                lost=earliest - offset,
+                lost=lost,
                 due=offset,
                 earliest=earliest,
                 reason="retention or a deletion removed them before this group had read them",

@@ -159,7 +159,9 @@ class Member:
             if not self.free:
                 await future
         finally:
-            del self._held[place]
+            # The same place may have come again, in a topic that was made anew.
+            if self._held.get(place) is future:
+                del self._held[place]
             await self._tell()
 
     async def _tell(self) -> None:

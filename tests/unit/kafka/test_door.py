@@ -163,7 +163,7 @@ async def test_a_defect_ends_the_door_and_its_job_is_delivered_again(
     running = await door.start()
     with pytest.raises(ZeroDivisionError, match="a defect"):
         await ends(running)
-    assert await door.committed() in (None, 1)
+    assert await door.committed() in (None, 0, 1)
 
 
 async def test_a_defect_while_draining_is_no_good_end(door: Door, fill: Fill) -> None:

@@ -421,6 +421,9 @@ async def test_a_forbidden_topic_is_tried_until_it_is_allowed_and_others_flow(
     results, letters = kafka.results_topic, kafka.dead_letters_topic
     await ensure_topics(kafka, [results, letters])
     await allow(broker.bootstrap_servers, results, READ)
+    # Whether it is compacted may not be read either, which is no reason not to start.
+    both = [results, letters]
+    assert list(await ensure_topics(kafka, both, uncompacted=both)) == [letters]
     changes: asyncio.Queue[bool] = asyncio.Queue()
     started = Started(kafka, {}, Standing(changes.put_nowait))
     await started.publisher.start()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.unit.kafka.conftest import CreateTopic
+from worker.demo.broker import KafkaBroker
 from worker.demo.ports import free_ports
 from worker.errors import KafkaSetupError
 from worker.kafka.topics import ensure_topics
@@ -80,3 +82,27 @@ async def test_no_broker_is_an_error_that_names_the_address() -> None:
     async with asyncio.timeout(BOUND):
         with pytest.raises(KafkaSetupError, match=rf"at 127\.0\.0\.1:{port} \(PLAINTEXT\)"):
             await ensure_topics(kafka, [kafka.jobs_topic])
+
+
+async def test_a_compacted_topic_is_refused_where_every_record_must_stay(
+    kafka: KafkaSettings, create_topic: CreateTopic
+) -> None:
+    jobs = await create_topic(kafka.jobs_topic, cleanup_policy="compact")
+    results = await create_topic(kafka.results_topic, cleanup_policy="compact,delete")
+    letters = await create_topic(kafka.dead_letters_topic)
+    topics = [jobs, results, letters]
+    with pytest.raises(KafkaSetupError) as raised:
+        await ensure_topics(kafka, topics, uncompacted=[results, letters])
+    assert f"(cleanup.policy=compact): {results}. " in str(raised.value)
+    assert "cleanup.policy=delete" in str(raised.value)
+    assert set(await ensure_topics(kafka, topics, uncompacted=[letters])) == set(topics)
+
+
+async def test_topics_are_made_uncompacted_though_the_brokers_compact_by_default(
+    make_broker: Callable[..., KafkaBroker],
+) -> None:
+    broker = make_broker(properties={"log.cleanup.policy": "compact"})
+    await asyncio.to_thread(broker.start)
+    kafka = creating(KafkaSettings(bootstrap_servers=broker.bootstrap_servers))
+    topics = [kafka.results_topic, kafka.dead_letters_topic]
+    assert set(await ensure_topics(kafka, topics, uncompacted=topics)) == set(topics)
