@@ -39,6 +39,9 @@ RETRY = 5.0
 """Seconds until a partition that could not be read is tried again: another replica may have become
 its leader, or an operator may have removed what is damaged."""
 
+REFUSED_PAUSE = 0.5
+"""Seconds until a partition is asked for again that its broker cannot serve: it may have moved."""
+
 POLL_BYTES = 8 * 1024 * 1024
 """Bytes of records after which a poll ends: inflating them holds up the event loop."""
 
@@ -252,7 +255,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         elif error.invalid_metadata or error.retriable:
             log.info("fetch_refused", partition=partition.partition, error=error.__name__)
             self._client.force_metadata_update()
-            self._set_aside(partition, self._retry_backoff)
+            self._set_aside(partition, REFUSED_PAUSE)
         else:
             why = f"the broker answers {error.__name__} ({error.description})"
             self._note_damage(Damage(partition, state.position, None, why))

@@ -11,15 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from structlog.testing import capture_logs
 
+from tests.segments import Segment
 from tests.unit.kafka.conftest import CreateTopic, Fill
 from tests.unit.kafka.member import BOUND, Member
 from worker.demo.broker import KafkaBroker
 from worker.errors import KafkaSetupError
 from worker.settings import KafkaSettings
-
-Damaging = Callable[[bytearray], None]
-
-MARK = b"the one that is damaged"
 
 
 @pytest.fixture(autouse=True)
@@ -43,38 +40,6 @@ def offset(data: bytearray) -> None:
     data[0] = 0x40
 
 
-class Segment:
-    """The file that holds a partition of the run's broker."""
-
-    def __init__(self, broker: KafkaBroker, topic: str, partition: int) -> None:
-        (self._path,) = (broker.data_path / f"{topic}-{partition}").glob("*.log")
-
-    def damage_batch(self, number: int, damaging: Damaging) -> None:
-        """Damage the batch of that number, counted from 0."""
-        data = self._path.read_bytes()
-        at = 0
-        for _ in range(number):
-            at += self._size(data, at)
-        batch = bytearray(data[at : at + self._size(data, at)])
-        damaging(batch)
-        self._write(at, batch)
-
-    def restore(self, data: bytes) -> None:
-        self._write(0, data)
-
-    def read(self) -> bytes:
-        return self._path.read_bytes()
-
-    def _write(self, at: int, data: bytes | bytearray) -> None:
-        with self._path.open("r+b") as file:
-            file.seek(at)
-            file.write(data)
-
-    @staticmethod
-    def _size(data: bytes, at: int) -> int:
-        return 12 + int.from_bytes(data[at + 8 : at + 12], "big")
-
-
 async def until_damaged(member: Member, partition: int) -> None:
     async with asyncio.timeout(BOUND):
         while TopicPartition(member.kafka.jobs_topic, partition) not in member.consumer.damaged:
@@ -87,7 +52,7 @@ async def test_others_go_on_and_so_does_the_partition_once_it_is_mended(
     create_topic: CreateTopic,
     fill: Fill,
     broker: KafkaBroker,
-    damaging: Damaging,
+    damaging: Callable[[bytearray], None],
 ) -> None:
     await create_topic(kafka.jobs_topic, 2)
     for _ in range(3):
