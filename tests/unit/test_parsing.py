@@ -123,7 +123,7 @@ def test_a_framed_document_that_is_damaged_is_named_as_such() -> None:
 
 def test_what_could_not_be_read_is_refused_with_the_reason_given() -> None:
     unreadable = replace(record(b"{}"), unreadable="its batch is damaged")
-    with pytest.raises(JobError, match="^its batch is damaged$") as error:
+    with pytest.raises(JobError, match=r"^its batch is damaged$") as error:
         parse_job(unreadable)
     assert error.value.reason is Reason.UNREADABLE
 
