@@ -52,7 +52,10 @@ MAX_COPIED_HEADER = 4096
 MAX_COPIED_HEADERS = 64
 """Most headers copied to a result, first come: a job cannot make its result outgrow the topic."""
 
-_OWN_HEADERS = ("content-type", "result-id", "source-topic", "source-partition", "source-offset")
+_OWN_HEADERS = (
+    "content-type", "result-id",
+    "source-topic", "source-partition", "source-offset", "source-timestamp",
+)  # fmt: skip
 
 SECRET_HEADERS = frozenset({
     "authorization", "proxy-authorization", "x-forwarded-authorization", "authentication-info",
@@ -76,6 +79,7 @@ credentials by RFC 9110 and RFC 6265, and those that gateways and clouds use."""
 _NOT_COPIED = OPTIONS | {header_name(name) for name in SECRET_HEADERS} | {
     "contenttype", "contentencoding", "contentlength",
     "resultid", "sourcetopic", "sourcepartition", "sourceoffset",
+    "sourcetimestamp",
 }  # fmt: skip
 
 
@@ -136,6 +140,8 @@ def result_message(
         record.topic.encode(),
         b"%d" % record.partition,
         b"%d" % record.offset,
+        # A topic that is made anew counts its offsets from 0 again: this tells its records apart.
+        b"%d" % record.timestamp_ms,
     )
     headers = (*zip(_OWN_HEADERS, own, strict=True), *_copied(record))
     return Message(record.key, orjson.dumps(value), headers)

@@ -32,6 +32,7 @@ MAX_URL = 8192
 
 _MAX_SHOWN = 80
 _ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
+_FRAMING = 5  # Confluent's serializers put a zero byte and a schema's id of four bytes in front
 _SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
 
 
@@ -75,7 +76,7 @@ def parse_job(record: Record) -> Job:
             "the job as the value, the event's attributes as ce_ headers",
         )
     if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
-        body = read_document(record.value, "value", _SEND_UTF8)
+        body = _read_value(record.value)
         return job_from_object(body, default_id=_header_id(headers))
     raise JobError(
         Reason.CONTENT_TYPE,
@@ -137,7 +138,7 @@ def recover_job_id(record: Record) -> str | None:
     candidates: list[object] = [_header_id(headers)]
     if record.value and not _content_type(headers).startswith("image/"):
         try:
-            body = read_document(record.value, "value", _SEND_UTF8)
+            body = _read_value(record.value)
         except JobError:
             body = None
         if isinstance(body, dict):
@@ -159,6 +160,26 @@ def _content_type(headers: Mapping[str, str]) -> str:
 
 def _header_id(headers: Mapping[str, str]) -> str | None:
     return headers.get("jobid") or headers.get("ceid") or None
+
+
+def _framed(value: bytes) -> bool:
+    """Whether a value begins as Confluent's serializers make it; no JSON begins with zero."""
+    return len(value) > _FRAMING and value[0] == 0
+
+
+def _read_value(value: bytes) -> object:
+    """The JSON document in a record's value, be it framed by a schema's id or not."""
+    if not _framed(value):
+        return read_document(value, "value", _SEND_UTF8)
+    if not value[_FRAMING : 2 * _FRAMING].lstrip(b" \t\r\n").startswith(b"{"):
+        schema = int.from_bytes(value[1:_FRAMING], "big")
+        raise JobError(
+            Reason.NOT_JSON,
+            f"the value begins like one of Confluent's serializers (zero byte, schema id {schema}) "
+            "and no JSON object follows: Avro and Protobuf are not read; send JSON, with that "
+            "framing or without, or set the header content-type: image/jpeg for a raw image",
+        )
+    return read_document(value[_FRAMING:], "value after its schema id", _SEND_UTF8)
 
 
 def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import threading
+from typing import Self
 
 import psutil
+import pytest
 
-from tests.integration.conftest import MakeWorker
+from tests.integration.batches import send_batch
+from tests.integration.conftest import PATIENT, MakeWorker
 from tests.integration.harness import Traffic, Worker
 from tests.integration.images import colour_png, job, noise_jpeg
-from tests.integration.stands import ImageServer
+from tests.integration.stands import HeldImage, ImageServer
 from worker.demo.broker import KafkaBroker
 
 JOBS = 5000
@@ -53,6 +57,103 @@ async def test_memory_is_flat_over_5000_jobs(
     ]
     assert growths[0] < WORKER_GROWTH, samples
     assert growths[1] < PREDICTOR_GROWTH, samples
+
+
+@pytest.mark.parametrize(
+    ("compression", "records", "megabytes"), [("gzip", 80, 10), ("zstd", 120, 10), ("lz4", 60, 10)]
+)
+async def test_batches_that_inflate_without_end_are_answered_in_bounded_memory(
+    broker: KafkaBroker,
+    make_worker: MakeWorker,
+    traffic: Traffic,
+    compression: str,
+    records: int,
+    megabytes: int,
+) -> None:
+    """Two such batches, and good jobs behind them; nothing of them is held afterwards."""
+    await traffic.create_topics()
+    worker = make_worker(
+        broker.bootstrap_servers, traffic.names, WORKER_INTAKE__MAX_BYTES=str(32 * MiB)
+    ).start()
+    await asyncio.to_thread(worker.wait_until_ready)
+    warm = await traffic.send_all([job(noise_jpeg(0), visualize=False)] * 20)
+    await traffic.results(warm)
+    before = _resident(worker.pid)
+    bomb = [(b"k", bytes(megabytes * 1_000_000), [("job-id", b"b")])] * records
+    where = broker.bootstrap_servers, traffic.names.jobs, 0
+    bombs = await send_batch(*where, bomb, compression)
+    bombs += await send_batch(*where, bomb, compression)
+    good = await traffic.send(job(noise_jpeg(1), visualize=False))
+    with _Peak(worker.pid) as peak:
+        results = await traffic.results([*bombs, good])
+    assert results[good][0].body["errorCode"] == 0
+    assert {answer.body["errorCode"] for i in bombs for answer in results[i]} == {400}
+    letters = await traffic.letters(bombs)
+    reasons = [letters[i][0].header("dead-letter-reason") for i in bombs[:records]]
+    # What fits is judged by itself: its zeros are no JSON.
+    assert reasons == ["not_json"] * 6 + ["unreadable"] * (records - 6)
+    await traffic.wait_until_committed({0: len(warm) + len(bombs) + 1})
+    assert worker.value("classify_fetched_bytes") == 0
+    assert worker.value("classify_buffered_bytes") == 0
+    # At most 42 MB of records are in flight, each once more as a dead letter on its way.
+    assert peak.highest - before < 200 * MiB
+    held = _resident(worker.pid) - before
+    assert held < 100 * MiB, (held, peak.highest - before)
+
+
+async def test_what_is_fetched_ahead_is_bounded_over_all_partitions(
+    broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
+) -> None:
+    """20 partitions with 4 MB each, none of which is taken in; then all are, and none is held."""
+    partitions, ahead = 20, 4 * MiB
+    await traffic.create_topics(partitions=partitions)
+    worker = make_worker(
+        broker.bootstrap_servers,
+        traffic.names,
+        **PATIENT,
+        WORKER_INTAKE__MAX_JOBS="1",
+        WORKER_KAFKA__FETCH_MAX_BYTES=str(ahead),
+    )
+    async with HeldImage(noise_jpeg(0)) as held:
+        value = job(held.held_url, padding="x" * 500_000, visualize=False)
+        ids = [
+            each
+            for partition in range(partitions)
+            for each in await traffic.send_all([value] * 8, partition=partition)
+        ]
+        worker.start()
+        await asyncio.to_thread(worker.wait_until_ready)
+        await held.asked.wait()
+        fetched = "classify_fetched_bytes"
+        seen = [worker.value(fetched) for _ in range(20)]
+        # One batch may be larger than the room that was left.
+        assert max(seen) < ahead + 1_100_000
+        held.release.set()
+        results = await traffic.results(ids)
+        assert {len(answers) for answers in results.values()} == {1}
+        await asyncio.to_thread(worker.wait_for_value, fetched, lambda n: n == 0)
+
+
+class _Peak:
+    """The most memory that a process holds while the context lasts, as far as samples show it."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.highest = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.01):
+            self.highest = max(self.highest, _resident(self._pid))
 
 
 def _mix(server: ImageServer) -> list[bytes]:

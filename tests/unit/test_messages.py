@@ -94,6 +94,7 @@ def test_result_headers_copy_what_the_producer_may_need_and_nothing_that_would_l
         ("source-topic", b"image-jobs"),
         ("source-partition", b"3"),
         ("source-offset", b"42"),
+        ("source-timestamp", b"1795486969572"),
         ("correlation-id", b"c-1"),
         ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("x-tenant", b"\xff\x00"),
@@ -130,8 +131,15 @@ def test_the_schema_lists_the_headers_that_are_never_copied() -> None:
 def test_copied_headers_are_bounded_in_size_and_number() -> None:
     many = tuple((f"h{i}", b"x") for i in range(100))
     record = replace(RECORD, headers=(("big", b"x" * 4094), ("fits", b"x" * 4092), *many))
-    copied = [name for name, _ in result(SUCCESS, record=record).headers[5:]]
+    copied = [name for name, _ in result(SUCCESS, record=record).headers[6:]]
     assert copied == ["fits", *(f"h{i}" for i in range(63))]
+
+
+def test_a_topic_that_is_made_anew_has_its_ids_again_with_other_timestamps() -> None:
+    again = replace(RECORD, timestamp_ms=RECORD.timestamp_ms + 1)
+    first, second = (dict(result(SUCCESS, record=r).headers) for r in (RECORD, again))
+    assert first["result-id"] == second["result-id"]
+    assert first["source-timestamp"] != second["source-timestamp"]
 
 
 def test_the_same_delivery_again_gives_the_same_bytes() -> None:

@@ -1,6 +1,7 @@
 """Every way in which a record can be a job, and each of the ways in which it can fail to be one."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,43 @@ def test_headers_of_a_raw_image_that_contradict_each_other() -> None:
 )
 def test_image_strings(image: str, expected: object) -> None:
     assert parse_job(record({"image": image})).image == expected
+
+
+FRAME = b"\0\0\0\1\2"
+"""What Confluent's serializers put before a value of schema 258."""
+
+
+@pytest.mark.parametrize("framed", [b'{"image": "QUJD", "jobId": "a"}', b' {"image":"QUJD"}'])
+def test_a_schemas_id_before_json_is_skipped(framed: bytes) -> None:
+    assert parse_job(record(FRAME + framed)) == parse_job(record(framed))
+    assert recover_job_id(record(FRAME + framed)) == recover_job_id(record(framed))
+
+
+@pytest.mark.parametrize("rest", [b"\x06cat", b"\0\x0a\x04QUJD", b"[1]", bytes(100)])
+def test_what_else_a_schemas_id_announces_is_named(rest: bytes) -> None:
+    with pytest.raises(
+        JobError, match=r"schema id 258\) and no JSON object follows: Avro"
+    ) as error:
+        parse_job(record(FRAME + rest))
+    assert error.value.reason is Reason.NOT_JSON
+
+
+def test_a_raw_image_that_begins_with_zero_is_no_framed_value() -> None:
+    icon = FRAME + b"{the image}"
+    job = parse_job(record(icon, ("content-type", b"image/x-icon")))
+    assert job.image == RawImage(icon)
+
+
+def test_a_framed_document_that_is_damaged_is_named_as_such() -> None:
+    with pytest.raises(JobError, match="the value after its schema id is not JSON"):
+        parse_job(record(FRAME + b'{"image": '))
+
+
+def test_what_could_not_be_read_is_refused_with_the_reason_given() -> None:
+    unreadable = replace(record(b"{}"), unreadable="its batch is damaged")
+    with pytest.raises(JobError, match=r"^its batch is damaged$") as error:
+        parse_job(unreadable)
+    assert error.value.reason is Reason.UNREADABLE
 
 
 @pytest.mark.parametrize(

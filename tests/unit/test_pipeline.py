@@ -27,7 +27,7 @@ from worker.inference.predictor import Predictor, load_predictor
 from worker.jobs import EncodedImage, ImageSource, Job, Outcome, RawImage, Success, UrlImage
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
-from worker.parsing import MAX_DEADLINE_MS
+from worker.options import MAX_DEADLINE_MS
 from worker.pipeline import Pipeline
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 
@@ -137,9 +137,7 @@ def threads() -> Iterator[ImageThreads]:
 
 
 @pytest.fixture
-async def core(
-    spec: ModelSpec, predictor: Predictor, threads: ImageThreads
-) -> AsyncIterator[Core]:
+async def core(spec: ModelSpec, predictor: Predictor, threads: ImageThreads) -> AsyncIterator[Core]:
     fetch = FetchSettings(allow_networks=(ip_network("127.0.0.1/32"),), attempts=1)
     async with ImageFetcher(fetch) as fetcher:
         yield Core(spec, Network(predictor), fetcher, threads)

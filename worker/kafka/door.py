@@ -102,7 +102,7 @@ class KafkaDoor:
         """Join the group and work until `stop` is set; then drain, commit, flush and leave.
 
         Raises:
-            KafkaSetupError: the group cannot be joined.
+            KafkaSetupError: the group cannot be joined, or the jobs topic no longer be read.
             Exception: a defect that no job is to blame for; what is unsettled is delivered again.
         """
         kafka = self._settings.kafka
@@ -159,7 +159,7 @@ class KafkaDoor:
         # One that draining brought about counts too.
         for ending in {*ended, self._defect}:
             if ending.done():
-                ending.result()
+                _raise_from(ending)
 
     async def _join(self, consumer: AIOKafkaConsumer, stopped: asyncio.Task[Any]) -> bool:
         """Join the group; whether that came to pass before the worker was stopped.
@@ -219,6 +219,15 @@ class KafkaDoor:
     def _fail(self, error: BaseException) -> None:
         if not self._defect.done():
             self._defect.set_exception(error)
+
+
+def _raise_from(ending: asyncio.Future[Any]) -> None:
+    try:
+        ending.result()
+    except KafkaError as error:
+        # Brokers that stay away are not the worker's defect.
+        cause = f"{type(error).__name__}: {error}"
+        raise KafkaSetupError(f"Kafka cannot be used any longer: {cause}") from error
 
 
 def _end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

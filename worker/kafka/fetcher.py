@@ -39,6 +39,9 @@ RETRY = 5.0
 """Seconds until a partition that could not be read is tried again: another replica may have become
 its leader, or an operator may have removed what is damaged."""
 
+REFUSED_PAUSE = 0.5
+"""Seconds until a partition is asked for again that its broker cannot serve: it may have moved."""
+
 POLL_BYTES = 8 * 1024 * 1024
 """Bytes of records after which a poll ends: inflating them holds up the event loop."""
 
@@ -203,8 +206,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                 of the request, and sends the first batch whatever its size.
         """
         state, data = assignment.state_value(partition), more[-1]
-        if state.position > self._damage_at(partition):
-            self._heal(partition)
+        self._heal(partition, state.position)
         state.highwater, state.lso = end, more[0] if len(more) > 1 else None
         state.timestamp = int(1000 * time.time())
         if not data:
@@ -252,7 +254,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         elif error.invalid_metadata or error.retriable:
             log.info("fetch_refused", partition=partition.partition, error=error.__name__)
             self._client.force_metadata_update()
-            self._set_aside(partition, self._retry_backoff)
+            self._set_aside(partition, REFUSED_PAUSE)
         else:
             why = f"the broker answers {error.__name__} ({error.description})"
             self._note_damage(Damage(partition, state.position, None, why))
@@ -321,18 +323,17 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
     def _read(
         self, partition: TopicPartition, entry: _Entry, most: int | None, nbytes: int
     ) -> list[Record]:
-        state = entry.assignment.state_value(partition)
-        if entry.assignment.active and state.paused:
+        state, fetched = entry.assignment.state_value(partition), entry.fetched
+        if not entry.assignment.active or state.position != fetched.position:
+            self._drop(partition)  # it was sought elsewhere, or has another owner
             return []
-        fetched = entry.fetched
-        stale = not entry.assignment.active or state.position != fetched.position
-        records = [] if stale else fetched.take(most, nbytes)
-        if not stale:
-            state.consumed_to(fetched.position)
-        if stale or fetched.finished:
+        if state.paused:
+            return []
+        records = fetched.take(most, nbytes)
+        state.consumed_to(fetched.position)
+        self._heal(partition, fetched.position)
+        if fetched.finished:
             self._drop(partition)
-        if records and fetched.position > self._damage_at(partition):
-            self._heal(partition)
         if fetched.damage is not None:
             self._note_damage(fetched.damage)
         return records
@@ -359,10 +360,14 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                 remedy=damage.remedy,
             )
 
-    def _damage_at(self, partition: TopicPartition) -> int:
+    def _heal(self, partition: TopicPartition, position: int) -> None:
+        """Forget the damage of a partition that is read elsewhere: behind it, or from 0 again."""
         damage = self.damaged.get(partition)
-        return 1 << 63 if damage is None else damage.offset
-
-    def _heal(self, partition: TopicPartition) -> None:
-        del self.damaged[partition]
-        log.info("partition_readable_again", topic=partition.topic, partition=partition.partition)
+        if damage is not None and damage.offset != position:
+            del self.damaged[partition]
+            log.info(
+                "partition_readable_again",
+                topic=partition.topic,
+                partition=partition.partition,
+                position=position,
+            )

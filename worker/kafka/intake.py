@@ -134,7 +134,8 @@ class Intake:
         """Give up once no partition can be read any further and nothing else is left to do."""
         damaged = self._consumer.damaged
         held = [holding.partition for holding in self._assignment]
-        if self._budget.jobs or not held or not damaged.keys() >= set(held):
+        busy = self._stopping or self._budget.jobs > 0
+        if busy or not held or not damaged.keys() >= set(held):
             self._unreadable_since = None
             return
         now = time.monotonic()

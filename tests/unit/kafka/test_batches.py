@@ -171,7 +171,9 @@ def test_one_record_beyond_the_limit_is_never_put_together(codec: int) -> None:
 @pytest.mark.parametrize("codec", COMPRESSED)
 @pytest.mark.parametrize("kept", [0, 1, 0.5, -1])
 def test_compressed_data_that_are_cut_off_fail_what_they_lack(codec: int, kept: float) -> None:
-    noise = [(None, calc_crc32c(b"%d" % n).to_bytes(4, "big") * 30, []) for n in range(50)]
+    noise: list[Content] = [
+        (None, calc_crc32c(b"%d" % n).to_bytes(4, "big") * 30, []) for n in range(50)
+    ]
     data = batch(noise, codec)
     body = len(data) - 61
     count = 61 + (int(kept * body) if 0 < kept < 1 else int(kept) % body)

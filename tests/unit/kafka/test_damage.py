@@ -11,15 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from structlog.testing import capture_logs
 
+from tests.segments import Segment
 from tests.unit.kafka.conftest import CreateTopic, Fill
 from tests.unit.kafka.member import BOUND, Member
 from worker.demo.broker import KafkaBroker
 from worker.errors import KafkaSetupError
 from worker.settings import KafkaSettings
-
-Damaging = Callable[[bytearray], None]
-
-MARK = b"the one that is damaged"
 
 
 @pytest.fixture(autouse=True)
@@ -43,38 +40,6 @@ def offset(data: bytearray) -> None:
     data[0] = 0x40
 
 
-class Segment:
-    """The file that holds a partition of the run's broker."""
-
-    def __init__(self, broker: KafkaBroker, topic: str, partition: int) -> None:
-        (self._path,) = (broker.data_path / f"{topic}-{partition}").glob("*.log")
-
-    def damage_batch(self, number: int, damaging: Damaging) -> None:
-        """Damage the batch of that number, counted from 0."""
-        data = self._path.read_bytes()
-        at = 0
-        for _ in range(number):
-            at += self._size(data, at)
-        batch = bytearray(data[at : at + self._size(data, at)])
-        damaging(batch)
-        self._write(at, batch)
-
-    def restore(self, data: bytes) -> None:
-        self._write(0, data)
-
-    def read(self) -> bytes:
-        return self._path.read_bytes()
-
-    def _write(self, at: int, data: bytes | bytearray) -> None:
-        with self._path.open("r+b") as file:
-            file.seek(at)
-            file.write(data)
-
-    @staticmethod
-    def _size(data: bytes, at: int) -> int:
-        return 12 + int.from_bytes(data[at + 8 : at + 12], "big")
-
-
 async def until_damaged(member: Member, partition: int) -> None:
     async with asyncio.timeout(BOUND):
         while TopicPartition(member.kafka.jobs_topic, partition) not in member.consumer.damaged:
@@ -87,7 +52,7 @@ async def test_others_go_on_and_so_does_the_partition_once_it_is_mended(
     create_topic: CreateTopic,
     fill: Fill,
     broker: KafkaBroker,
-    damaging: Damaging,
+    damaging: Callable[[bytearray], None],
 ) -> None:
     await create_topic(kafka.jobs_topic, 2)
     for _ in range(3):
@@ -173,24 +138,24 @@ async def test_intake_ends_when_nothing_else_is_left(
         await member.reach_committed(0, 1)
 
 
-async def test_a_spare_replica_and_a_worker_with_a_whole_partition_stay(
+async def test_a_spare_replica_stays_and_the_other_finds_the_damage_again(
     kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, broker: KafkaBroker
 ) -> None:
-    """A rebalance begins anew: what was damaged is found again by whoever has it then."""
     await create_topic(kafka.jobs_topic, 1)
     await fill(kafka.jobs_topic, 1, 0)
     await fill(kafka.jobs_topic, 1, 0)
     Segment(broker, kafka.jobs_topic, 0).damage_batch(1, flip)
-    async with Member(kafka) as first:
-        await first.reach((0, 0))
-        first.finish_all()
-        await until_damaged(first, 0)
-        async with Member(kafka, error_patience=0.0) as second:
+    # Partitions are dealt out in the order of the members' names.
+    one, two = (kafka.model_copy(update={"client_id": name}) for name in ("a", "b"))
+    async with Member(one) as holder:
+        await holder.reach((0, 0))
+        holder.finish_all()
+        await until_damaged(holder, 0)
+        async with Member(two, error_patience=0.0) as spare:
             async with asyncio.timeout(BOUND):
-                while len(first.assignment) + len(second.assignment) != 1:
-                    await first.beats(1)
-            holder, spare = (first, second) if len(first.assignment) else (second, first)
-            if holder is first:
-                await until_damaged(first, 0)
+                while holder.value("classify_rebalances_total") < 2:
+                    await holder.beats(1)
+            assert (len(holder.assignment), len(spare.assignment)) == (1, 0)
+            await until_damaged(holder, 0)
             await spare.beats(5)
             assert spare.consumer.damaged == {}

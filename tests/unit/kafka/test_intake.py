@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -223,7 +223,7 @@ class Consumer:
 def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
     heartbeat = Heartbeat(1.0, clock=iter(range(100)).__next__)
     made = Intake(
-        consumer,
+        cast("Any", consumer),
         "jobs",
         Assignment(),
         Budget(1, 1),

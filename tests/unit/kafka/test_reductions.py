@@ -44,6 +44,7 @@ def test_a_result_without_room_keeps_its_categories_and_its_name() -> None:
         "source-topic": b"jobs",
         "source-partition": b"3",
         "source-offset": b"42",
+        "source-timestamp": b"0",
     }
 
 

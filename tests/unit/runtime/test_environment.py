@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.child_environment import child_environment
 from worker.configuration import describe
+from worker.runtime.environment import child_environment
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "canary",
