@@ -137,7 +137,7 @@ def _decode_scans(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
         return _decode_strictly(data)
     except ValueError as error:
         if _UNUSUAL_SAMPLING in str(error):
-            return decode_unusual(without_oddities(data))
+            return decode_unusual(without_oddities(data, padding=False))
         if not _is_odd(error):
             raise
     try:

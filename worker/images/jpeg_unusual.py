@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["decode_unusual"]
 
 _END = b"\xff\xd9"
-_MORE = bytes(range(1, 255))
+_MORE = bytes((step * 167 + 91) % 255 for step in range(255))
 """Entropy-coded data that any missing block would take for its coefficients."""
-_LESS = 64
-"""Bytes without which something must be missing: more than may fill up a scan."""
+_LESS = 8
+"""Bytes without which a block must be missing."""
 
 
 def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
