@@ -189,7 +189,7 @@ def test_a_file_that_ends_between_two_scans_is_refused(name: str) -> None:
             assert caught.value.reason is Reason.CORRUPT_IMAGE
 
 
-def of_sampling(horizontal: int, vertical: int, units: int = 40) -> bytes:
+def of_sampling(horizontal: int, vertical: int, units: int = 150) -> bytes:
     """A file of flat blocks in a sampling that no encoder here writes.
 
     Each block is a little lighter or darker than the one before, or the same.
@@ -197,9 +197,9 @@ def of_sampling(horizontal: int, vertical: int, units: int = 40) -> bytes:
     frame = struct.pack(">BHHB", 8, 8 * vertical, 8 * horizontal * units, 3) + bytes(
         [1, horizontal << 4 | vertical, 0, 2, 0x11, 0, 3, 0x11, 0]
     )
-    # Two codes of two bits each. DC: 00 for no difference, 01 for one of a bit; AC: 00 for no more.
+    # DC: 00 for no difference, 01 for one of a bit; AC: 00 for no more. 10 and 110 are not used.
     tables = segment(0xDB, bytes([0] + [64] * 64)) + b"".join(
-        segment(0xC4, bytes([kind, 0, 2] + [0] * 14 + [0, 1])) for kind in (0x00, 0x10)
+        segment(0xC4, bytes([kind, 0, 3, 1] + [0] * 13 + [0, 1, 2, 3])) for kind in (0x00, 0x10)
     )
     scan = segment(0xDA, bytes([3, 1, 0, 2, 0, 3, 0, 0, 63, 0]))
     choices = np.random.default_rng(0).integers(0, 3, units * (horizontal * vertical + 2))
