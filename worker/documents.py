@@ -99,8 +99,9 @@ class _Part:
         try:
             return orjson.loads(self._data)
         except orjson.JSONDecodeError as error:
-            # orjson reports both faults as one error; only a failed job pays for telling them
+            # orjson reports all faults as one error; only a failed job pays for telling them
             # apart.
+            _check_memory(error, self._name)
             self._check_utf8()
             if self._torn and error.pos >= len(self._data) - _TORN:
                 return None
@@ -148,10 +149,26 @@ def _text(value: Data, opening: int, closing: int, name: str) -> str:
     try:
         text: str = orjson.loads(memoryview(value)[opening : closing + 1])
     except orjson.JSONDecodeError as error:
+        _check_memory(error, name)
         raise JobError(
             Reason.NOT_JSON, f"the {name} is not JSON: {error.msg}: char {opening + error.pos}"
         ) from error
     return text
+
+
+def _check_memory(error: orjson.JSONDecodeError, name: str) -> None:
+    """Tell a shortage of memory from a fault of the document.
+
+    Raises:
+        JobError: `UNAVAILABLE`; the worker is at fault.
+    """
+    if "Not enough memory" in str(error):
+        raise JobError(
+            Reason.UNAVAILABLE,
+            f"the worker has no memory left for the {name}; try again later",
+            transient=True,
+            stage=Stage.PARSE,
+        ) from error
 
 
 def _too_large(name: str) -> JobError:

@@ -163,10 +163,10 @@ def _decode_tiff(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
 
 
 def _decode_jpeg(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
-    return _upright(_decode_scans(data, header), header.orientation)
+    return _upright(_decode_scans(data), header.orientation)
 
 
-def _decode_scans(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
+def _decode_scans(data: bytes) -> npt.NDArray[np.uint8]:
     """The pixels as stored.
 
     An oddity is taken out and the rest decoded strictly: libjpeg tells only its first warning, so
@@ -176,7 +176,7 @@ def _decode_scans(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
         return _decode_strictly(data)
     except ValueError as error:
         if _UNUSUAL_SAMPLING in str(error):
-            return decode_unusual(without_oddities(data))
+            return decode_unusual(without_oddities(data, padding=False))
         if not _is_odd(error):
             raise
     try:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["decode_unusual"]
 
 _END = b"\xff\xd9"
-_MORE = bytes(range(1, 255))
+_MORE = bytes((step * 167 + 91) % 255 for step in range(255))
 """Entropy-coded data that any missing block would take for its coefficients."""
-_LESS = 64
-"""Bytes without which something must be missing: more than may fill up a scan."""
+_LESS = 8
+"""Bytes without which a block must be missing."""
 
 
 def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
@@ -38,7 +38,7 @@ def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
         raise ValueError("Premature end of JPEG file")
     body = plain[: -len(_END)]
     pixels = _decode(plain)
-    if pixels is None:
+    if not pixels.size:
         raise ValueError("it cannot be decoded")
     if not np.array_equal(pixels, _decode(body + _MORE + _END)):
         raise ValueError("premature end of data segment")
@@ -47,8 +47,7 @@ def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _decode(data: bytes) -> npt.NDArray[np.uint8] | None:
-    pixels: npt.NDArray[np.uint8] | None = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR
-    )
-    return pixels
+def _decode(data: bytes) -> npt.NDArray[np.uint8]:
+    """The pixels; nothing when there are none."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR)
+    return np.empty(0, np.uint8) if pixels is None else np.asarray(pixels, np.uint8)
