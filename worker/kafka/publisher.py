@@ -148,7 +148,7 @@ class Publisher:
                 standing.took(topic)
                 return None
             self._metrics.publish_retries.inc()
-            log.warning("publish_failed", topic=topic, error=str(error), code=code_of(error))
+            log.warning("publish_failed", topic=topic, error=str(error))
             standing.refused(topic, verdict, error)
             if not alone and verdict is not Verdict.RETRY:
                 continue  # its batch was judged, not yet the message

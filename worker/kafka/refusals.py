@@ -1,6 +1,6 @@
 """What an error of the brokers means for a message: the codes of Kafka's protocol, judged.
 
-aiokafka 0.14 knows the codes up to 72 and takes any other one for "unknown", which hides why a
+aiokafka 0.14 knows but one code above 72 and takes the others for "unknown", which hides why a
 message was refused and whether a second attempt can help. `name_all_codes` gives it the rest.
 """
 
