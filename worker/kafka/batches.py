@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from aiokafka.record.util import calc_crc32c
 
 from worker.jobs import Record
-from worker.kafka.damage import ContentError, DamageError, TooLargeError
+from worker.kafka.damage import ContentError, DamageError
 from worker.kafka.inflate import inflate
 from worker.kafka.legacy import LegacyBatch
+from worker.kafka.sources import Bytes, Inflating, Plain, varint
 
 __all__ = ["Batch", "LegacyBatch", "next_offset", "open_batch", "split"]
 
@@ -126,7 +127,7 @@ class Batch:
         source = self._source(limit)
         expected = self.base
         for _ in range(self._count):
-            body = source.take(source.varint())
+            body = source.take(source.number())
             try:
                 delta, timestamp, at = _begin(body)
             except IndexError:
@@ -149,106 +150,20 @@ class Batch:
                 topic, partition, offset, self._max_timestamp, None, None, (), unreadable=why
             )
 
-    def _source(self, limit: int) -> _Plain | _Inflating:
+    def _source(self, limit: int) -> Plain | Inflating:
         body = self._data[_HEADER.size :]
         codec = self._attributes & _CODEC
-        return _Inflating(inflate(codec, body, limit), limit) if codec else _Plain(body)
+        return Inflating(inflate(codec, body, limit), limit) if codec else Plain(body)
 
 
-class _Plain:
-    """Bytes that are there already; what is taken is not copied."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._at = 0
-
-    def varint(self) -> int:
-        try:
-            value, self._at = _varint(self._data, self._at)
-        except IndexError:
-            raise ContentError("records are missing") from None
-        return value
-
-    def take(self, count: int) -> memoryview:
-        end = self._at + count
-        if count < 0 or end > len(self._data):
-            raise ContentError("a record is cut off")
-        taken = self._data[self._at : end]
-        self._at = end
-        return taken
-
-
-class _Inflating:
-    """Bytes that are inflated as they are asked for."""
-
-    def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
-        self._pieces = pieces
-        self._limit = limit
-        self._buffer = bytearray()
-
-    def varint(self) -> int:
-        self._fill(_LONGEST_VARINT)
-        try:
-            value, end = _varint(self._buffer, 0)
-        except IndexError:
-            raise ContentError("records are missing") from None
-        del self._buffer[:end]
-        return value
-
-    def take(self, count: int) -> bytes:
-        if count > self._limit:
-            raise TooLargeError(f"it inflates to more than {self._limit} bytes")
-        self._fill(count)
-        if not 0 <= count <= len(self._buffer):
-            raise ContentError("a record is cut off")
-        with memoryview(self._buffer) as view:
-            taken = bytes(view[:count])
-        del self._buffer[:count]
-        return taken
-
-    def _fill(self, count: int) -> None:
-        while len(self._buffer) < count:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return
-            self._buffer += piece
-
-
-_Bytes = bytes | bytearray | memoryview
-_LONGEST_VARINT = 10
-
-
-def _varint(data: _Bytes, at: int) -> tuple[int, int]:
-    """A zigzag number and where it ends.
-
-    Raises:
-        IndexError: the data end within it.
-        ContentError: it has more than 64 bits.
-    """
-    byte = data[at]
-    at += 1
-    if byte < 0x80:  # nearly all are this short
-        return (byte >> 1) ^ -(byte & 1), at
-    value, shift = byte & 0x7F, 7
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-        shift += 7
-        if shift >= 7 * _LONGEST_VARINT:
-            raise ContentError("a number has more than 64 bits")
-
-
-def _begin(body: _Bytes) -> tuple[int, int, int]:
+def _begin(body: Bytes) -> tuple[int, int, int]:
     """A record's offset and timestamp, relative to the batch's, and where its contents begin."""
-    timestamp, at = _varint(body, 1)  # after the attributes, of which none is in use
-    offset, at = _varint(body, at)
+    timestamp, at = varint(body, 1)  # after the attributes, of which none is in use
+    offset, at = varint(body, at)
     return offset, timestamp, at
 
 
-def _record(place: tuple[str, int, int, int], body: _Bytes, at: int) -> Record:
+def _record(place: tuple[str, int, int, int], body: Bytes, at: int) -> Record:
     """The record in `body`, whose key begins at `at`; one that is damaged costs only itself."""
     key = value = None
     try:
@@ -262,8 +177,8 @@ def _record(place: tuple[str, int, int, int], body: _Bytes, at: int) -> Record:
     return Record(*place, key, value, headers)
 
 
-def _headers(body: _Bytes, at: int) -> tuple[tuple[str, bytes], ...]:
-    count, at = _varint(body, at)
+def _headers(body: Bytes, at: int) -> tuple[tuple[str, bytes], ...]:
+    count, at = varint(body, at)
     if count > MAX_HEADERS:
         raise ContentError(f"the record has {count} headers; send at most {MAX_HEADERS}")
     headers = []
@@ -278,8 +193,8 @@ def _headers(body: _Bytes, at: int) -> tuple[tuple[str, bytes], ...]:
     return tuple(headers)  # type: ignore[arg-type]  # a header's value may be null
 
 
-def _field(body: _Bytes, at: int) -> tuple[bytes | None, int]:
-    length, at = _varint(body, at)
+def _field(body: Bytes, at: int) -> tuple[bytes | None, int]:
+    length, at = varint(body, at)
     if length < 0:
         return None, at
     end = at + length

@@ -26,6 +26,7 @@ from aiokafka.errors import (
 
 from worker.kafka.damage import Damage
 from worker.kafka.fetched import Fetched
+from worker.kafka.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
@@ -105,9 +106,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._served: Assignment | None = None
         # Bytes asked for by node; what counts is those of nodes in `_in_flight`.
         self._asked: dict[int, int] = {}
-        # Since when a broker sends nothing of a partition that it has something of.
-        self._withheld: dict[TopicPartition, float] = {}
-        self.damaged: dict[TopicPartition, Damage] = {}
+        self.damaged = Unreadable(RETRY)
         self._fetch_task = asyncio.create_task(self._fetch_requests_routine())
 
     @property
@@ -121,8 +120,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
     def _get_actions_per_node(self, assignment: Assignment) -> tuple[Any, ...]:
         if assignment is not self._served:
             self._served = assignment
-            self._withheld.clear()
-            self.damaged.clear()
+            self.damaged.forget()
         room = self._make_room(assignment)
         nodes = {self._select_read_replica(partition) for partition in assignment.tps}
         self._fetch_max_bytes = max(1, room // max(1, len(nodes - self._in_flight)))
@@ -206,14 +204,16 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                 of the request, and sends the first batch whatever its size.
         """
         state, data = assignment.state_value(partition), more[-1]
-        self._heal(partition, state.position)
+        self.damaged.heal(partition, state.position)
         state.highwater, state.lso = end, more[0] if len(more) > 1 else None
         state.timestamp = int(1000 * time.time())
+        # An answer that is full says nothing of what it lacks.
+        missing = not data and state.position < self._readable_end(end, more)
+        if not (missing and full) and self.damaged.is_withheld(partition, missing, self._clock()):
+            why = "the broker has records there and does not send them"
+            self._note_damage(Damage(partition, state.position, None, why))
         if not data:
-            if not full:
-                self._note_empty(partition, state.position, self._readable_end(end, more))
             return False
-        self._withheld.pop(partition, None)
         # The field before the batches, or before the preferred replica that stands between them.
         aborted = more[2 if len(more) > 3 else 1] if len(more) > 1 else None
         skipped = (aborted or ()) if self._isolation_level else ()
@@ -227,16 +227,6 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         """Where the records end that the broker can send: at the first open transaction."""
         stable = more[0] if len(more) > 1 and self._isolation_level else -1
         return end if stable < 0 else stable
-
-    def _note_empty(self, partition: TopicPartition, offset: int, end: int) -> None:
-        """The broker sends nothing; if it could, a damaged length makes a batch end nowhere."""
-        if offset >= end:
-            self._withheld.pop(partition, None)
-            return
-        since = self._withheld.setdefault(partition, self._clock())
-        if self._clock() - since >= RETRY:
-            why = "the broker has records there and does not send them"
-            self._note_damage(Damage(partition, offset, None, why))
 
     def _refused(
         self, state: TopicPartitionState, partition: TopicPartition, error: type[KafkaError]
@@ -331,7 +321,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             return []
         records = fetched.take(most, nbytes)
         state.consumed_to(fetched.position)
-        self._heal(partition, fetched.position)
+        self.damaged.heal(partition, fetched.position)
         if fetched.finished:
             self._drop(partition)
         if fetched.damage is not None:
@@ -348,26 +338,4 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
 
     def _note_damage(self, damage: Damage) -> None:
         self._set_aside(damage.partition, RETRY)
-        known = self.damaged.get(damage.partition)
-        self.damaged[damage.partition] = damage
-        if known is None or known.offset != damage.offset:
-            log.error(
-                "partition_unreadable",
-                topic=damage.partition.topic,
-                partition=damage.partition.partition,
-                offset=damage.offset,
-                error=damage.why,
-                remedy=damage.remedy,
-            )
-
-    def _heal(self, partition: TopicPartition, position: int) -> None:
-        """Forget the damage of a partition that is read elsewhere: behind it, or from 0 again."""
-        damage = self.damaged.get(partition)
-        if damage is not None and damage.offset != position:
-            del self.damaged[partition]
-            log.info(
-                "partition_readable_again",
-                topic=partition.topic,
-                partition=partition.partition,
-                position=position,
-            )
+        self.damaged.note(damage)
