@@ -26,7 +26,7 @@ from worker.inference.predictor import Predictor, load_predictor
 from worker.jobs import EncodedImage, ImageSource, Job, Outcome, RawImage, Success, UrlImage
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
-from worker.parsing import MAX_DEADLINE_MS
+from worker.options import MAX_DEADLINE_MS
 from worker.pipeline import Pipeline, top_categories
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 

@@ -12,7 +12,7 @@ import pybase64
 from worker.errors import JobError
 from worker.images.formats import sniff
 from worker.messages import Message
-from worker.parsing import MAX_JOB_ID
+from worker.options import MAX_JOB_ID
 
 __all__ = ["CORRELATION", "Envelope"]
 
