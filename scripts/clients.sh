@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sees to it that curl, and C++, C# and PHP with what the example clients use, are there for the
 # tests that run them: installs Debian's packages as root, and says which ones are missing to
-# anybody else. Go and Node.js are older in Debian than the examples want: those, and a JDK, are yours.
+# anybody else. Go and Node.js are older in Debian than the examples want: those, and a JDK, are
+# yours.
 set -euo pipefail
 
 # What shows that it is there, and the packages that bring it.

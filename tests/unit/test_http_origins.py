@@ -294,9 +294,12 @@ def test_settings_that_would_match_nothing(name: str, value: object, says: str) 
 
 def test_settings_from_one_line() -> None:
     read = HttpSettings.model_validate(
-        {"allow_origins": '["HTTPS://A.example:443/"]', "allowed_hosts": ".A.example.,b.example"}
+        {
+            "allow_origins": '["HTTPS://A.example:443/","moz-extension://b-1"]',
+            "allowed_hosts": ".A.example.,b.example",
+        }
     )
-    assert read.allow_origins == ("https://a.example",)
+    assert read.allow_origins == ("https://a.example", "moz-extension://b-1")
     assert read.allowed_hosts == (".a.example", "b.example")
     assert (
         HttpSettings.model_validate({"allow_origins": "", "allowed_hosts": None}) == HttpSettings()

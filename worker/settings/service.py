@@ -12,7 +12,7 @@ from worker.settings.lists import elements
 
 __all__ = ["HttpSettings", "IntakeSettings", "LogSettings", "PublishSettings", "ShutdownSettings"]
 
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(:\d{1,5})?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(:\d{1,5})?")
 _HOST = re.compile(r"(\*?\.)?[^\s/?#@:*\[\].][^\s/?#@:*\[\]]*")
 
 
