@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ def test_every_kind_of_input_gives_the_same(
         str(tmp_path),
         f"{tmp_path}/*.png",
         photo.read_bytes(),
+        io.BytesIO(photo.read_bytes()),
+        Image.open(photo),
         pixels,
         bgra,
         {"img": pixels},

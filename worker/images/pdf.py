@@ -1,17 +1,22 @@
-"""The pages of PDF files as pixels, rendered by PDFium: one page at a time, one call at a time."""
+"""The pages of PDF files as pixels, rendered by PDFium in a process with limits for each file."""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import math
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
 import threading
 import weakref
-from contextlib import closing
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from worker.child_process import anonymous_file, end_process, start_module
 from worker.errors import JobError, Reason
 from worker.images.decode import check_size
 from worker.images.formats import sniff
@@ -21,24 +26,20 @@ if TYPE_CHECKING:
 
     from worker.settings import DecodeSettings
 
-__all__ = ["HEAD", "SCALE", "PdfFile", "is_pdf"]
-
-SCALE = 2
-"""Pixels per point (1/72 inch), as in the reference."""
+__all__ = ["HEAD", "PdfFile", "is_pdf"]
 
 HEAD = 1024
 """Bytes within which a PDF has its mark: viewers bear with others before it."""
 
-_LARGEST = 2**31
-"""Stands for pixels beyond any limit: a page may say that it is infinitely wide."""
+MEMORY_BYTES = 2 * 1024**3
+"""Address space of a rendering process. A page of 64 million pixels, with an image as large on it,
+takes a quarter."""
 
-_NESTED = 15
-"""Forms within forms in which images are looked for, as deep as pypdfium2 goes by itself."""
+PAGE_SECONDS = 30
+"""Processor time for opening a file, and for each page."""
 
-# PDFium must not be called from two threads at the same time. Reentrant, because the garbage
-# collector may close a file that was let go of while this very thread is calling.
-_turn = threading.RLock()
-_open: weakref.WeakSet[PdfFile] = weakref.WeakSet()
+MAX_DEATHS = 3
+"""Processes that a file may cost; then its remaining pages are refused untried."""
 
 
 def is_pdf(head: bytes) -> bool:
@@ -64,80 +65,179 @@ class PdfFile:
     Raises:
         JobError: `NOT_AN_IMAGE` for a file that asks for a password, `CORRUPT_IMAGE` for one whose
             pages cannot be found.
+        OSError: the system has no room for another process.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        with _turn:
-            pdfium = _pdfium()
-            # PDFium remembers the last error, and a file without pages opens without one: it would
-            # be blamed for an earlier file's password, were this failure not in between.
-            pdfium.raw.FPDF_LoadMemDocument64(b"", 0, None)
-            try:
-                self._document = pdfium.PdfDocument(file)
-            except pdfium.PdfiumError as error:
-                if error.err_code in (pdfium.raw.FPDF_ERR_PASSWORD, pdfium.raw.FPDF_ERR_SECURITY):
-                    raise JobError(
-                        Reason.NOT_AN_IMAGE,
-                        "the PDF file is encrypted: save a copy that needs no password",
-                    ) from error
-                raise JobError(
-                    Reason.CORRUPT_IMAGE,
-                    "the PDF file is cut off or damaged, or it has no pages: send the whole file, "
-                    "or save it anew",
-                ) from error
-            self._pages = len(self._document)
-            _open.add(self)
+        self._turn = threading.Lock()
+        self._file = file
+        self._deaths = 0
+        self._renderer: _Renderer | None = None
+        self._pages = self._open().pages
 
     def __len__(self) -> int:
         return self._pages
 
     def render(self, index: int, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
-        """A page as `[H, W, 3] uint8` BGR on white, turned as it asks, `SCALE` pixels per point.
+        """A page as `[H, W, 3] uint8` BGR on white, turned as it asks, two pixels per point.
 
         Args:
             index: from 0 up.
             limits: on the page and on each image in it; checked before either is decoded.
 
         Raises:
-            JobError: `TOO_MANY_PIXELS`, or `CORRUPT_IMAGE` when the page cannot be read.
+            JobError: `TOO_MANY_PIXELS`, or `CORRUPT_IMAGE` when the page cannot be read, or costs
+                more memory or time than a page may.
         """
-        with _turn:
+        with self._turn:
             try:
-                with closing(self._document.get_page(index)) as page:
-                    _check(page, limits)
-                    with closing(page.render(scale=SCALE)) as bitmap:
-                        # Its memory is Python's: the array keeps it beyond the bitmap's closing.
-                        return np.asarray(bitmap.to_numpy(), np.uint8)
-            except _pdfium().PdfiumError as error:
-                raise JobError(
-                    Reason.CORRUPT_IMAGE, f"it is damaged ({error}): save the PDF file anew"
-                ) from error
+                return self._open().render(index, limits)
+            except EOFError as error:
+                raise self._died() from error
 
     def close(self) -> None:
         """Let go of the file; closing again does nothing."""
-        with _turn:
-            self._document.close()
+        with self._turn:
+            self._end()
+
+    def _open(self) -> _Renderer:
+        if self._renderer is None:
+            if self._deaths == MAX_DEATHS:
+                raise JobError(
+                    Reason.CORRUPT_IMAGE,
+                    f"{MAX_DEATHS} other pages of the PDF file could not be rendered: save it anew",
+                )
+            self._renderer = _Renderer(self._file)
+            try:
+                self._renderer.open()
+            except EOFError as error:
+                raise self._died() from error
+            except BaseException:
+                self._end()
+                raise
+        return self._renderer
+
+    def _died(self) -> JobError:
+        assert self._renderer is not None
+        status = self._renderer.end()
+        self._renderer = None
+        self._deaths += 1
+        if status == -signal.SIGXCPU:
+            why = f"takes more than {PAGE_SECONDS} s of processor time"
+        else:
+            why = f"needs more than {MEMORY_BYTES >> 20} MiB of memory, or crashes the renderer"
+        return JobError(Reason.CORRUPT_IMAGE, f"rendering it {why}: save a simpler PDF file")
+
+    def _end(self) -> None:
+        if self._renderer is not None:
+            self._renderer.end()
+        self._renderer = None
 
 
-def _check(page: Any, limits: DecodeSettings) -> None:  # noqa: ANN401 - pypdfium2 has no types
-    width, height = (math.ceil(min(side * SCALE, _LARGEST)) for side in page.get_size())
-    check_size("the page, at 144 pixels per inch,", width, height, limits)
-    images = (_pdfium().raw.FPDF_PAGEOBJ_IMAGE,)
-    for image in page.get_objects(images, max_depth=_NESTED):
-        width, height = image.get_px_size()
-        check_size("an image on the page", width, height, limits)
+class _Renderer:
+    """A process that has a PDF file open. Methods raise EOFError when it has died."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        ours, theirs = socket.socketpair()
+        self._pixels = anonymous_file()
+        content = _descriptor(file)
+        try:
+            descriptors = (theirs.fileno(), content, self._pixels)
+            self._process = start_module(
+                "worker.images.pdf_process",
+                (*descriptors, MEMORY_BYTES, PAGE_SECONDS),
+                descriptors,
+                output=(subprocess.DEVNULL, subprocess.DEVNULL),
+                environ=os.environ,
+            )
+        except BaseException:
+            ours.close()
+            os.close(self._pixels)
+            raise
+        finally:
+            theirs.close()
+            os.close(content)
+        self._connection = Connection(ours.detach())
+        # Reached at interpreter exit too, so that no way of ending leaves a process behind.
+        self._finalizer = weakref.finalize(
+            self, _release, self._process, self._connection, self._pixels
+        )
+        self.pages = 0
+
+    def open(self) -> None:
+        """Wait until the file is open.
+
+        Raises:
+            JobError: it cannot be opened.
+        """
+        answer = self._receive()
+        if answer.get("refused") == "encrypted":
+            raise JobError(
+                Reason.NOT_AN_IMAGE,
+                "the PDF file is encrypted: save a copy that needs no password",
+            )
+        if "refused" in answer:
+            raise JobError(
+                Reason.CORRUPT_IMAGE,
+                "the PDF file is cut off or damaged, or it has no pages: send the whole file, "
+                "or save it anew",
+            )
+        self.pages = int(answer["pages"])
+
+    def render(self, index: int, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
+        request = {"index": index, "max_side": limits.max_side, "max_pixels": limits.max_pixels}
+        try:
+            self._connection.send_bytes(json.dumps(request).encode())
+        except OSError as error:
+            raise EOFError from error
+        match self._receive():
+            case {"rendered": [width, height, row]}:
+                return self._read(int(width), int(height), int(row))
+            case {"page": [width, height]}:
+                check_size("the page, at 144 pixels per inch,", width, height, limits)
+            case {"image": [width, height]}:
+                check_size("an image on the page", width, height, limits)
+            case {"damaged": why}:
+                raise JobError(
+                    Reason.CORRUPT_IMAGE, f"it is damaged ({why}): save the PDF file anew"
+                )
+        raise EOFError  # it says nothing that makes sense
+
+    def end(self) -> int:
+        """Its exit status, after it has been ended."""
+        self._finalizer()
+        return self._process.returncode
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        except OSError as error:
+            raise EOFError from error
+        return answer
+
+    def _read(self, width: int, height: int, row: int) -> npt.NDArray[np.uint8]:
+        buffer = bytearray(height * row)
+        with open(self._pixels, "rb", closefd=False) as file:
+            file.seek(0)
+            if file.readinto(buffer) != len(buffer):
+                raise EOFError
+        os.ftruncate(self._pixels, 0)  # which frees its memory
+        return np.ndarray((height, width, 3), np.uint8, buffer, strides=(row, 3, 1))
 
 
-@functools.cache
-def _pdfium() -> Any:  # noqa: ANN401 - pypdfium2 has no types
-    # Here, so that who reads no PDF does not pay for it.
-    import pypdfium2  # noqa: PLC0415
+def _descriptor(file: BinaryIO) -> int:
+    """A descriptor of the file, or of a copy of what is in memory alone; the caller closes it."""
+    try:
+        return os.dup(file.fileno())
+    except io.UnsupportedOperation:
+        copy = anonymous_file()
+        with open(copy, "wb", closefd=False) as target:
+            file.seek(0)
+            shutil.copyfileobj(file, target)
+        return copy
 
-    # Registered after PDFium's own end, hence called before it, which would complain of open files.
-    atexit.register(_close_all)
-    return pypdfium2
 
-
-def _close_all() -> None:
-    for file in tuple(_open):
-        file.close()
+def _release(process: subprocess.Popen[bytes], connection: Connection, pixels: int) -> None:
+    end_process(process)
+    connection.close()
+    os.close(pixels)

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.errors import UnfitSystemError
 from worker.failpoints import Failpoints
 from worker.model import ModelSpec
-from worker.runtime.libraries import DIRECTORY_REMEDY
 
-__all__ = ["Loaded", "Ran", "Run", "SharedBatch", "Start", "anonymous_file"]
+__all__ = ["Loaded", "Ran", "Run", "SharedBatch", "Start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +86,3 @@ class SharedBatch:
         self.scores: npt.NDArray[np.float32] = np.frombuffer(
             self._map, np.float32, capacity * classes, start
         ).reshape(capacity, classes)
-
-
-def anonymous_file() -> int:
-    """The descriptor of a file without a name; the caller closes it.
-
-    Raises:
-        UnfitSystemError: the system has no memory files, and no temporary directory either.
-    """
-    if hasattr(os, "memfd_create"):
-        # In memory, and not bounded by a container's small /dev/shm.
-        return os.memfd_create("batch")
-    try:
-        with tempfile.TemporaryFile() as file:
-            return os.dup(file.fileno())
-    except FileNotFoundError as error:
-        raise UnfitSystemError(
-            f"the memory shared with predictors needs a file ({error.strerror}): {DIRECTORY_REMEDY}"
-        ) from error

@@ -5,26 +5,23 @@ Waiting for the process releases the GIL, so the event loop goes on while a batc
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import socket
 import subprocess
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.child_process import anonymous_file, end_process, start_logged
 from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
 from worker.failpoints import Failpoints
-from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start, anonymous_file
+from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
-from worker.runtime.children import module_command
 from worker.runtime.native_output import NativeOutput
 
 __all__ = ["Slot"]
@@ -111,17 +108,17 @@ class Slot:
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
-            with _stop_signals_blocked():
-                self._process, self._output = _spawn(
-                    module_command(
-                        "worker.inference.process",
-                        *map(str, (os.getpid(), theirs.fileno(), memory)),
-                    ),
-                    (theirs.fileno(), memory),
-                    os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
-                )
+            self._process, self._output = start_logged(
+                "worker.inference.process",
+                (os.getpid(), theirs.fileno(), memory),
+                (theirs.fileno(), memory),
+                # Paddle prints when it likes, and its stack when it crashes; a command's output
+                # must stay readable.
+                name="native.predictor",
+                environ=os.environ | {"OMP_NUM_THREADS": str(self._start.threads)},
+            )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
-            self._finalizer = weakref.finalize(self, _kill, self._process)
+            self._finalizer = weakref.finalize(self, end_process, self._process)
             theirs.close()
             self._connection = Connection(ours.detach())
             if self._interrupted:
@@ -206,57 +203,3 @@ class Slot:
             return "its socket closed"
         self.kill()
         return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def _spawn(
-    command: Sequence[str], descriptors: Sequence[int], environ: Mapping[str, str]
-) -> tuple[subprocess.Popen[bytes], NativeOutput]:
-    """Start a process with these descriptors, whose output is logged.
-
-    Raises:
-        OSError: the system has no room for another process.
-    """
-    printed, stdout = os.pipe()
-    complained, stderr = os.pipe()
-    try:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, with numbers
-            command,
-            pass_fds=descriptors,
-            stdin=subprocess.DEVNULL,
-            # Paddle prints on both, and its stack when it crashes; a command's output must stay
-            # readable.
-            stdout=stdout,
-            stderr=stderr,
-            env=environ,
-        )
-    except BaseException:
-        os.close(printed)
-        os.close(complained)
-        raise
-    finally:
-        os.close(stdout)
-        os.close(stderr)
-    levels = {printed: logging.INFO, complained: logging.WARNING}
-    return process, NativeOutput("native.predictor", levels, {"pid": process.pid})
-
-
-@contextmanager
-def _stop_signals_blocked() -> Iterator[None]:
-    """Block the signals that stop a worker in this thread, and so for ever in what it starts.
-
-    A terminal's Ctrl-C and a service manager's SIGTERM go to all processes of the worker, but it is
-    the worker that decides when the last batch is done. Ignoring them in the process would not do:
-    Paddle installs handlers of its own.
-    """
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    )
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()

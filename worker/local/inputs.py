@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.errors import JobError, Reason
+from worker.images.pillow import is_pillow_image
 from worker.jobs import RawImage, UrlImage
+from worker.settings import DecodeSettings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources"]
 
@@ -22,6 +28,9 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 )
 """Which files of a directory are images. A file that is named itself may be called anything."""
+
+MAX_MISSING = 255
+"""Characters of a path that does not exist above which it is taken for something else."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -44,13 +53,13 @@ class Source:
     """One image that has not been read yet.
 
     Attributes:
-        input_path: its path or URL as results name it; None for arrays and bytes.
+        input_path: its path or URL as results name it; None where it has none.
         content: where to get it, the thing itself, or why it is known to be unusable.
         page: which page of a file with pages; None of any other.
     """
 
     input_path: str | None
-    content: Path | UrlImage | RawImage | npt.NDArray[Any] | JobError
+    content: Path | UrlImage | RawImage | npt.NDArray[Any] | Image | JobError
     page: Page | None = None
 
 
@@ -58,43 +67,85 @@ def find_sources(given: object) -> Iterator[Source]:
     """The images in `given`, in order.
 
     Args:
-        given: an array, encoded bytes, a path, a URL, a glob pattern, a directory (its images,
-            those of its subdirectories included, sorted by path; hidden ones are left out),
-            `{"img": any of these}`, a source, or an iterable of these.
+        given: an array, a Pillow image, encoded bytes, an open file (read from where it stands), a
+            path, a URL, a glob pattern, a directory (its images, those of its subdirectories
+            included, sorted by path; hidden ones are left out), `{"img": any of these}`, a source,
+            or an iterable of these.
 
     Raises:
         TypeError: `given`, or something in it, is none of these.
     """
     match given:
-        case Source():
-            yield given
-        case np.ndarray():
-            yield Source(None, given)
-        case bytes() | bytearray() | memoryview():
-            yield Source(None, RawImage(bytes(given)))
-        case str() if _URL.match(given):
-            yield Source(given, UrlImage(given))
-        case "":
-            # Usually a variable that was not set; as a path it would be the current directory.
-            yield _unusable("", "the path is empty; name a file, a directory, a pattern or a URL")
         case str() | os.PathLike():
-            yield from _find_files(os.fsdecode(given))
+            yield from _named(os.fsdecode(given))
         case Mapping():
             yield from find_sources(_member(given))
+        case _ if (source := _single(given)) is not None:
+            # Before iterables: an array is one of rows, a file one of lines.
+            yield source
         case Iterable():
             for each in given:
                 yield from find_sources(each)
         case _:
             raise TypeError(
-                f"{type(given).__name__} is no image: pass a uint8 array, a path, a URL, a "
-                "directory, encoded bytes, {'img': one of these}, or a list of these"
+                f"{type(given).__name__} is no image: pass a uint8 array, a Pillow image, a path, "
+                "a URL, a directory, encoded bytes, a file opened with 'rb', {'img': one of "
+                "these}, or a list of these"
             )
+
+
+def _single(given: object) -> Source | None:
+    """The source that an object is by itself."""
+    match given:
+        case Source():
+            return given
+        case np.ndarray():
+            return Source(None, given)
+        case bytes() | bytearray() | memoryview():
+            return Source(None, RawImage(bytes(given)))
+        case _ if is_pillow_image(given):
+            return Source(_text(given, "filename"), given)
+        case _ if callable(read := getattr(given, "read", None)):
+            return _read(given, read)
+    return None
+
+
+def _read(file: object, read: Callable[[int], object]) -> Source:
+    path = _text(file, "name")
+    data: object = ""
+    if not isinstance(file, io.TextIOBase):
+        try:
+            # One byte more than is accepted, so that its size can be objected to.
+            data = read(DecodeSettings().max_bytes + 1)
+        except (OSError, ValueError) as error:
+            return Source(path, JobError(Reason.NOT_FOUND, f"the file cannot be read: {error}"))
+    if not isinstance(data, bytes):
+        raise TypeError(
+            f"{type(file).__name__} gives {type(data).__name__} instead of bytes: open the file "
+            "with open(path, 'rb')"
+        )
+    return Source(path, RawImage(data))
+
+
+def _text(thing: object, attribute: str) -> str | None:
+    value = getattr(thing, attribute, None)
+    return value if isinstance(value, str) and value else None
 
 
 def _member(given: Mapping[Any, Any]) -> object:
     if given.keys() != {"img"}:
         raise TypeError(f"the dict has the keys {list(given)!r:.80}; pass {{'img': image}}")
     return given["img"]
+
+
+def _named(text: str) -> Iterator[Source]:
+    if _URL.match(text):
+        yield Source(text, UrlImage(text))
+    elif not text:
+        # Usually a variable that was not set; as a path it would be the current directory.
+        yield _unusable("", "the path is empty; name a file, a directory, a pattern or a URL")
+    else:
+        yield from _find_files(text)
 
 
 def _find_files(text: str) -> Iterator[Source]:
@@ -112,6 +163,13 @@ def _find_files(text: str) -> Iterator[Source]:
             yield _unusable(text, "no file matches the pattern")
         for match in matches:
             yield from _find_files(match)
+    elif not is_there and len(text) > MAX_MISSING:
+        # Usually an image's text, which no message should repeat.
+        yield _unusable(
+            f"{text[:40]}…",
+            f"there is no file with this name of {len(text)} characters; Base64 has to be decoded "
+            'first, or submitted as a line {"image": "..."}',
+        )
     else:
         yield Source(text, path)
 

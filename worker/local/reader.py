@@ -11,10 +11,13 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from worker.errors import JobError, Reason
 from worker.images.arrays import as_bgr
 from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
+from worker.images.pillow import from_pillow
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.jobs import Prepared, RawImage, UrlImage
@@ -83,8 +86,8 @@ class Reader:
                 # No image that is accepted is larger than `max_side`: the picture keeps its size.
                 data = self.load(source)
                 return prepare(data, self._transform, self._limits, self._limits.max_side)
-            case array:
-                bgr = as_bgr(array)
+            case image:
+                bgr = as_bgr(image) if isinstance(image, np.ndarray) else from_pillow(image)
                 return Prepared(self._transform(bgr), bgr)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 from collections.abc import AsyncIterator
 
@@ -19,30 +20,39 @@ _CHUNK = 256 * 1024
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
     """The lines, without the white space around them; the last one may lack its end.
 
+    A byte-order mark in front of all, which Windows programs write, is no part of the first one.
+
     No thread is used: one that waits at a terminal could not be called off, and Ctrl-C would have
     to wait for Enter.
 
     Raises:
-        WorkerError: a line is longer than `MAX_LINE`.
+        WorkerError: a line is longer than `MAX_LINE`, or the text is UTF-16.
         OSError: the descriptor cannot be read.
     """
     parts: list[bytes] = []
     held = 0
+    first = True
     while True:
         await _readable(descriptor)
         chunk = os.read(descriptor, _CHUNK)
         *ended, rest = chunk.split(b"\n")
         for line in ended:
-            yield b"".join((*parts, line)).strip()
-            parts, held = [], 0
+            yield _without_mark(b"".join((*parts, line)), first=first)
+            parts, held, first = [], 0, False
         parts.append(rest)
         held += len(rest)
         if held > MAX_LINE:
             raise WorkerError(f"a line of standard input is longer than {MAX_LINE} bytes")
         if not chunk:
             break
-    if last := b"".join(parts).strip():
+    if last := _without_mark(b"".join(parts), first=first):
         yield last
+
+
+def _without_mark(line: bytes, *, first: bool) -> bytes:
+    if first and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise WorkerError("standard input is UTF-16: write it as UTF-8")
+    return (line.removeprefix(codecs.BOM_UTF8) if first else line).strip()
 
 
 async def _readable(descriptor: int) -> None:

@@ -73,6 +73,13 @@ def download(
         try:
             _attempt(url, target, call, limits, progress)
             return
+        except _TooLargeError as error:
+            # Nothing that came of it is of use to a later try.
+            discard(target)
+            raise ModelError(
+                f"{error}, above zoo.max_bytes ({limits.max_bytes}): raise it if the archive is "
+                "the right one"
+            ) from error
         except InterruptedTransferError as error:
             barren = 0 if _size(target) > before else barren + 1
             if barren == BARREN_ATTEMPTS:
@@ -111,13 +118,17 @@ class _Note:
     call: str
 
 
+class _TooLargeError(Exception):
+    """The file is larger than the limit."""
+
+
 def _attempt(url: str, target: Path, call: str, limits: Limits, progress: Progress) -> None:
     note = _read_note(url, target)
     start = _size(target) if note and (note.validator or note.call == call) else 0
     validator = note.validator if note else None
     with get(url, start, validator, limits.timeout) as body:
         if body.total is not None and body.total > limits.max_bytes:
-            raise ModelError(_too_large(url, body.total, limits))
+            raise _TooLargeError(f"{url} has {body.total} bytes")
         if body.start == 0:
             begun = _Note(url, body.validator, body.total, call)
             # First nothing, then the note: at no time does the note stand beside another file's
@@ -143,7 +154,7 @@ def _copy(url: str, body: Body, file: BinaryIO, limits: Limits, progress: Progre
             break
         have += len(block)
         if have > limits.max_bytes:
-            raise ModelError(_too_large(url, have, limits))
+            raise _TooLargeError(f"{url} has {have} bytes or more")
         file.write(block)
         progress(have, body.total)
     # `read` takes an early end of the connection for the end of the file.
@@ -166,10 +177,3 @@ def _note(target: Path) -> Path:
 
 def _size(target: Path) -> int:
     return target.stat().st_size if target.exists() else 0
-
-
-def _too_large(url: str, size: int, limits: Limits) -> str:
-    return (
-        f"{url} has {size} bytes or more, above zoo.max_bytes ({limits.max_bytes}): "
-        "raise it if the archive is the right one"
-    )

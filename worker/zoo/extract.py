@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from worker.errors import ModelError
 from worker.model import CONFIG_FILE, PARAMS_FILE, PROGRAM_FILES
+from worker.zoo.archive_headers import BoundedTarInfo, RefusedHeaderError
 
 __all__ = ["extract_model"]
 
@@ -32,10 +33,13 @@ def extract_model(archive: Path, target: Path, max_bytes: int) -> None:
     """
     try:
         # Not compressed, as published: the archive's size bounds what comes out.
-        with tarfile.open(archive, "r:") as tar:
+        with tarfile.open(archive, "r:", tarinfo=BoundedTarInfo) as tar:
             _extract(tar, archive.name, target, max_bytes)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:
+        # ValueError: of numbers and texts within pax records.
         raise ModelError(f"{archive.name} is damaged or no tar archive: {error}") from error
+    except RefusedHeaderError as error:
+        raise ModelError(f"{archive.name} is refused: it has {error}") from error
 
 
 def _extract(tar: tarfile.TarFile, name: str, target: Path, max_bytes: int) -> None:
@@ -58,6 +62,8 @@ def _extract(tar: tarfile.TarFile, name: str, target: Path, max_bytes: int) -> N
 
 def _problem(member: tarfile.TarInfo) -> str | None:
     path = PurePosixPath(member.name)
+    if member.size < 0:
+        return "has a negative size"
     if member.issym() or member.islnk():
         return "is a link"
     if not (member.isfile() or member.isdir()) or member.issparse():

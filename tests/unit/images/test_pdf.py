@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import subprocess
 import sys
-import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from contextlib import closing
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -25,11 +25,9 @@ from tests.unit.images.make_pdf import (
     stream,
 )
 from worker.errors import JobError, Reason
+from worker.images import pdf as pdf_module
 from worker.images.pdf import PdfFile, is_pdf
 from worker.settings import DecodeSettings
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 LIMITS = DecodeSettings()
 RED, WHITE, BLACK = [0, 0, 255], [255, 255, 255], [0, 0, 0]
@@ -179,43 +177,92 @@ def test_closing_again_does_nothing() -> None:
     file.close()
 
 
-class Meeting(io.BytesIO):
-    """A file whose reader waits a moment for another one, and notes whether there was one."""
-
-    def __init__(self, data: bytes, barrier: threading.Barrier) -> None:
-        super().__init__(data)
-        self.barrier = barrier
-        self.met = False
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        with suppress(threading.BrokenBarrierError):
-            self.barrier.wait(0.2)
-            self.met = True
-        return super().readinto(buffer)
-
-
-def test_one_thread_at_a_time_is_in_pdfium() -> None:
-    barrier = threading.Barrier(2)
-    files = [Meeting(pdf(page()), barrier) for _ in range(2)]
-
-    def render(file: Meeting) -> tuple[int, ...]:
-        with closing(PdfFile(file)) as opened_file:
-            return opened_file.render(0, LIMITS).shape
-
-    with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(render, files)) == [(100, 200, 3)] * 2
-    assert [file.met for file in files] == [False, False]
+def test_threads_share_a_file() -> None:
+    greys = [b"%.4f g 0 0 100 50 re f" % (number / 16) for number in range(16)]
+    pages = [page(content=3 + len(greys) + number) for number in range(len(greys))]
+    with opened(pdf(*pages, extra=[stream(grey) for grey in greys])) as file:
+        with ThreadPoolExecutor(4) as threads:
+            found = threads.map(lambda index: file.render(index, LIMITS)[50, 50, 0], range(16))
+        np.testing.assert_allclose(list(found), np.arange(16) * 255 / 16, atol=1)
 
 
 def test_many_threads_get_their_own_pages() -> None:
     def render(number: int) -> int:
-        grey = b"%.2f g 0 0 100 50 re f" % (number / 100)
+        grey = b"%.2f g 0 0 100 50 re f" % (number / 20)
         with opened(pdf(page(content=4), extra=[stream(grey)])) as file:
             return int(file.render(0, LIMITS)[50, 50, 0])
 
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(render, range(100)))
-    np.testing.assert_allclose(found, np.arange(100) * 2.55, atol=1)
+        found = list(threads.map(render, range(20)))
+    np.testing.assert_allclose(found, np.arange(20) * 255 / 20, atol=1)
+
+
+def nested_forms(depth: int, each: int) -> bytes:
+    """A page of a form that shows `each` forms, and so on: `each ** depth` things to draw."""
+    forms = []
+    for number in range(6, 6 + depth):
+        inner = b"/Resources<</XObject<</F %d 0 R>>>>" % (number + 1)
+        forms.append(
+            stream(b"/F Do " * each, b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]" + inner)
+        )
+    square = stream(b"0 0 1 1 re f", b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]")
+    shown = page(content=5, more=b"/Resources<</XObject<</F 6 0 R>>>>")
+    return pdf(shown, page(), extra=[stream(b"/F Do"), *forms, square])
+
+
+def rendering_processes() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "worker.images.pdf_process" in child.cmdline()
+    ]
+
+
+def test_a_page_that_takes_all_memory_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_module, "MEMORY_BYTES", 200 << 20)
+    data = nested_forms(10, 10)
+    assert len(data) < 3000
+    with opened(data) as file:
+        with pytest.raises(
+            JobError, match="needs more than 200 MiB of memory, or crashes"
+        ) as caught:
+            file.render(0, LIMITS)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
+        assert file.render(1, LIMITS).shape == (100, 200, 3)
+
+
+def test_a_page_that_takes_for_ever_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_module, "PAGE_SECONDS", 1)
+    monkeypatch.setattr(pdf_module, "MEMORY_BYTES", 1 << 40)
+    with opened(nested_forms(10, 10)) as file:
+        with pytest.raises(JobError, match="takes more than 1 s of processor time"):
+            file.render(0, LIMITS)
+        assert file.render(1, LIMITS).shape == (100, 200, 3)
+
+
+def test_a_killed_renderer_costs_one_page_and_no_file_more_than_a_few() -> None:
+    with opened(pdf(page(), page())) as file:
+        for _ in range(pdf_module.MAX_DEATHS):
+            (process,) = rendering_processes()
+            process.kill()
+            with pytest.raises(JobError, match="crashes the renderer"):
+                file.render(0, LIMITS)
+            if _ < pdf_module.MAX_DEATHS - 1:
+                assert file.render(1, LIMITS).shape == (100, 200, 3)
+        with pytest.raises(JobError, match="3 other pages of the PDF file could not be rendered"):
+            file.render(1, LIMITS)
+    assert rendering_processes() == []
+
+
+def test_the_process_ends_with_the_file() -> None:
+    file = PdfFile(io.BytesIO(pdf(page())))
+    assert len(rendering_processes()) == 1
+    file.close()
+    assert rendering_processes() == []
+    file = PdfFile(io.BytesIO(pdf(page())))
+    del file
+    gc.collect()
+    assert rendering_processes() == []
 
 
 def test_many_pages_take_the_memory_of_one() -> None:

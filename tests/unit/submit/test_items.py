@@ -75,3 +75,10 @@ async def test_standard_input(directory: Path) -> None:
     assert items[4].name == "line 6"
     assert isinstance(wrong, JobError)
     assert wrong.reason is Reason.NOT_JSON
+
+
+async def test_a_line_of_base64_is_not_repeated() -> None:
+    (item,) = await from_standard_input(b"\xef\xbb\xbf" + b"iVBORw0KGgo" * 400)
+    assert item.name == "iVBORw0KGgo" * 3 + "iVBORw0…"
+    assert isinstance(item.content, JobError)
+    assert 'submitted as a line {"image": "..."}' in item.content.message

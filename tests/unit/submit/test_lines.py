@@ -32,6 +32,27 @@ async def test_a_file(tmp_path: Path) -> None:
         assert await collect(file.fileno()) == [b"one", b"", b"two", b"last"]
 
 
+async def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    for text, expected in [
+        (b"\xef\xbb\xbfone\r\ntwo\r\n", [b"one", b"two"]),
+        (b"\xef\xbb\xbfalone", [b"alone"]),
+        (b"\xef\xbb\xbf", []),
+        (b"one\n\xef\xbb\xbftwo", [b"one", b"\xef\xbb\xbftwo"]),
+    ]:
+        path.write_bytes(text)
+        with path.open("rb") as file:
+            assert await collect(file.fileno()) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+async def test_utf16_is_refused_with_the_remedy(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "list"
+    path.write_bytes("\ufeffa.jpg\nb.jpg\n".encode(encoding))
+    with path.open("rb") as file, pytest.raises(WorkerError, match="UTF-16: write it as UTF-8"):
+        await collect(file.fileno())
+
+
 async def test_lines_come_as_soon_as_they_end(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     found = read_lines(reader)

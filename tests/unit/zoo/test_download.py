@@ -227,11 +227,18 @@ def test_silence_is_an_interruption(target: Path) -> None:
 
 
 @pytest.mark.parametrize("lengths", [True, False])
-def test_a_file_that_is_too_large_is_not_taken(host: Host, target: Path, lengths: bool) -> None:
+def test_a_file_that_is_too_large_leaves_nothing(host: Host, target: Path, lengths: bool) -> None:
     host.lengths = lengths
     with pytest.raises(ModelError, match=r"above zoo.max_bytes \(500000\)"):
         download(serve(host), target, Limits(500_000, 10.0), unwatched)
-    assert not target.exists() or target.stat().st_size <= 500_000
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_part_of_a_file_that_proves_too_large_is_removed(host: Host, target: Path) -> None:
+    host.cuts = [300_000]
+    with pytest.raises(ModelError, match=r"above zoo.max_bytes \(500000\)"):
+        download(serve(host), target, Limits(500_000, 10.0), unwatched, sleep=lambda _: None)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_without_a_length_the_end_of_the_connection_is_the_end(host: Host, target: Path) -> None:
