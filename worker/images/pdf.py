@@ -19,8 +19,8 @@ import numpy as np
 from worker.errors import JobError, Reason
 from worker.images.decode import check_size
 from worker.images.formats import sniff
-from worker.runtime.children import anonymous_file, end_process, start_module
 from worker.runtime.environment import child_environment
+from worker.runtime.processes import anonymous_file, end_process, start_module
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -148,6 +148,7 @@ class _Renderer:
                 "worker.images.pdf_process",
                 (*descriptors, MEMORY_BYTES, PAGE_SECONDS),
                 descriptors,
+                output=(subprocess.DEVNULL, subprocess.DEVNULL),
                 environ=child_environment(),
             )
         except BaseException:

@@ -5,13 +5,12 @@ Waiting for the process releases the GIL, so the event loop goes on while a batc
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import subprocess
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -22,9 +21,9 @@ from worker.errors import ModelError, PredictorCrashedError, PredictorError, Pre
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
-from worker.runtime.children import anonymous_file, end_process, start_module
 from worker.runtime.environment import child_environment
 from worker.runtime.native_output import NativeOutput
+from worker.runtime.processes import anonymous_file, end_process, start_logged
 
 __all__ = ["Slot"]
 
@@ -113,10 +112,14 @@ class Slot:
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
-            self._process, self._output = _spawn(
+            self._process, self._output = start_logged(
+                "worker.inference.process",
                 (os.getpid(), theirs.fileno(), memory),
                 (theirs.fileno(), memory),
-                child_environment(OMP_NUM_THREADS=str(self._start.threads)),
+                # Paddle prints when it likes, and its stack when it crashes; a command's output
+                # must stay readable.
+                name="native.predictor",
+                environ=child_environment(OMP_NUM_THREADS=str(self._start.threads)),
             )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, end_process, self._process)
@@ -205,35 +208,3 @@ class Slot:
             return "its socket closed"
         self.kill()
         return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def _spawn(
-    arguments: Sequence[int], descriptors: Sequence[int], environ: Mapping[str, str]
-) -> tuple[subprocess.Popen[bytes], NativeOutput]:
-    """Start a process with these descriptors, whose output is logged.
-
-    Raises:
-        OSError: the system has no room for another process.
-    """
-    printed, stdout = os.pipe()
-    complained, stderr = os.pipe()
-    try:
-        process = start_module(
-            "worker.inference.process",
-            arguments,
-            descriptors,
-            environ=environ,
-            # Paddle prints on both, and its stack when it crashes; a command's output must stay
-            # readable.
-            stdout=stdout,
-            stderr=stderr,
-        )
-    except BaseException:
-        os.close(printed)
-        os.close(complained)
-        raise
-    finally:
-        os.close(stdout)
-        os.close(stderr)
-    levels = {printed: logging.INFO, complained: logging.WARNING}
-    return process, NativeOutput("native.predictor", levels, {"pid": process.pid})

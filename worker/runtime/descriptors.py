@@ -114,10 +114,11 @@ def _replace(name: str, stream: TextIO) -> None:
 
 def _on(descriptor: int, like: TextIO) -> TextIOWrapper:
     """A stream that never closes its descriptor, otherwise like another one."""
+    at_once = any(getattr(like, name, False) for name in ("line_buffering", "write_through"))
     return open(
         descriptor,
         "w",
-        buffering=1 if like.isatty() or like is sys.stderr else -1,
+        buffering=1 if at_once else -1,
         encoding=like.encoding,
         errors=like.errors,
         closefd=False,
