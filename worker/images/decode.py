@@ -36,6 +36,9 @@ An image of just the accepted size may have tiles that reach beyond its edges.
 _MOST_BYTES = 16
 """Bytes that decoding may hold per accepted pixel: 3 of the image, and in one strip up to 8."""
 
+_SMALL_BYTES = 2**22
+"""Bytes that decoding may always hold."""
+
 # libjpeg's warnings about odd headers and stray bytes, which leave every pixel as it was.
 _HARMLESS = (
     "unknown JFIF revision",
@@ -124,11 +127,12 @@ def check_cost(header: Header, limits: DecodeSettings) -> None:
             f"the image is {header.width}x{header.height} pixels, but its tiles make "
             f"{header.coded_pixels}; at most {most} are accepted: save it with smaller tiles",
         )
-    if header.decoded_bytes > _MOST_BYTES * most:
+    most_bytes = _MOST_BYTES * most + _SMALL_BYTES
+    if header.decoded_bytes > most_bytes:
         raise JobError(
             Reason.TOO_MANY_PIXELS,
-            f"decoding the image takes {header.decoded_bytes} bytes; at most {_MOST_BYTES * most} "
-            "are accepted: save it with 8 bits per sample and in strips of a few rows",
+            f"decoding the image takes {header.decoded_bytes} bytes; at most {most_bytes} are "
+            "accepted: save it with 8 bits per sample and in strips of a few rows",
         )
 
 

@@ -29,7 +29,7 @@ __all__ = [
     "read_layout",
 ]
 
-BLOCK_PIXELS = 2**18
+BLOCK_PIXELS = 2**16
 """Pixels that are converted to BGR at a time."""
 
 MAX_SAMPLES = 16
@@ -38,8 +38,8 @@ MAX_SAMPLES = 16
 _MAX_SEGMENTS = 2**17
 """Most strips or tiles of one page: however small, each costs a few microseconds."""
 
-_BLOCK_BYTES = BLOCK_PIXELS * 48
-"""What converting a block takes besides the samples: a few copies of up to 16 bits a channel."""
+_BYTES_PER_BLOCK_PIXEL = 48
+"""What a pixel takes while it is converted: a few copies of up to 16 bits a channel."""
 
 _BYTES_PER_RUN, _BYTES_PER_FAX_BYTE = 32, 9
 """What a run of a fax image, and a byte of its code, take while they become pixels."""
@@ -227,8 +227,9 @@ class Layout:
     def decoded_bytes(self) -> int:
         """Most bytes that decoding holds at a time, the image included."""
         image = self.width * self.height * 3
+        block = min(self.width * self.height, BLOCK_PIXELS) * _BYTES_PER_BLOCK_PIXEL
         turned = image if self.orientation != 1 else 0
-        return image + max(self._segment_bytes + _BLOCK_BYTES, turned)
+        return image + max(self._segment_bytes + block, turned)
 
     @property
     def _segment_bytes(self) -> int:
@@ -302,13 +303,15 @@ class Layout:
         """The palette, 16 bits each: all reds, then all greens, then all blues.
 
         Raises:
-            ValueError: it is missing or cut off.
+            ValueError: it is missing, cut off or out of range.
         """
         field = self.fields.get(_Tag.COLOUR_MAP)
         size = 3 << self.bits[0]
         numbers = field.numbers(size) if field else ()
         if len(numbers) < size:
             raise ValueError("its palette is missing or cut off")
+        if max(numbers) > 0xFFFF:
+            raise ValueError("its palette has colours of more than 16 bits")
         return numbers
 
     def segments(self) -> Iterator[Segment]:
