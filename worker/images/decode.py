@@ -36,7 +36,7 @@ An image of just the accepted size may have tiles that reach beyond its edges.
 _MOST_BYTES = 16
 """Bytes that decoding may hold per accepted pixel: 3 of the image, and in one strip up to 8."""
 
-_SMALL_BYTES = 2**22
+_SMALL_BYTES = 2**27
 """Bytes that decoding may always hold."""
 
 # libjpeg's warnings about odd headers and stray bytes, which leave every pixel as it was.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BLOCK_PIXELS",
     "FAX",
+    "LZMA_MEMORY",
     "MAX_SAMPLES",
     "Compression",
     "Layout",
@@ -34,6 +35,9 @@ BLOCK_PIXELS = 2**16
 
 MAX_SAMPLES = 16
 """Most samples of one pixel."""
+
+LZMA_MEMORY = 70 * 2**20
+"""Bytes that an LZMA stream may take for its dictionary: what the highest preset does."""
 
 _MAX_SEGMENTS = 2**17
 """Most strips or tiles of one page: however small, each costs a few microseconds."""
@@ -239,7 +243,7 @@ class Layout:
         # Bytes and pairs of bytes are used where they are, other sizes unpacked into copies.
         held = packed if bits in (8, 16) else 2 * packed + samples * (2 if bits < 8 else 3)
         if self.compression == Compression.LZMA:
-            held += packed
+            held += 2 * packed + LZMA_MEMORY  # pieces, joined and copied
         if self.compression in (Compression.JPEG, Compression.WEBP):
             held *= 3  # the decoders hold a progressive or lossless image as a whole
         if self.compression in FAX:

@@ -16,7 +16,7 @@ import numpy as np
 from worker.images.codecs import imagecodecs
 from worker.images.tiff_fax import FaxDecoder, FaxKind
 from worker.images.tiff_jpeg import decode_tiff_jpeg
-from worker.images.tiff_layout import Compression, Photometric
+from worker.images.tiff_layout import LZMA_MEMORY, Compression, Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from worker.images.tiff_layout import Layout
 
 __all__ = ["SegmentDecoder"]
-
-_LZMA_MEMORY = 128 * 2**20
-"""Bytes that one LZMA stream may take for its dictionary; the highest preset takes 65 MiB."""
 
 # Looked up here so that each is loaded with the worker, not when memory may be short.
 _reverse_bits, _undo_delta = imagecodecs.bitorder_decode, imagecodecs.delta_decode
@@ -197,7 +194,7 @@ def _packbits(raw: bytes, size: int) -> npt.NDArray[np.uint8]:
 
 
 def _lzma(raw: bytes, size: int) -> npt.NDArray[np.uint8]:
-    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY)
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
     try:
         found = decompressor.decompress(raw, size + 1)
     except lzma.LZMAError as error:
