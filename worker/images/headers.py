@@ -9,6 +9,7 @@ from worker.errors import JobError, Reason
 from worker.images.formats import ImageFormat, sniff
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
+from worker.images.tiff_cost import decoded_bytes
 from worker.images.tiff_layout import Layout, read_layout
 from worker.images.tiff_support import check_supported
 
@@ -40,7 +41,7 @@ class Header:
     @property
     def decoded_bytes(self) -> int:
         """Most bytes that decoding holds at a time, the image included."""
-        return self.tiff.decoded_bytes if self.tiff else self.width * self.height * 3
+        return decoded_bytes(self.tiff) if self.tiff else self.width * self.height * 3
 
     @property
     def coded_pixels(self) -> int:

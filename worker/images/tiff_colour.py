@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.images.codecs import cv2
-from worker.images.tiff_layout import BLOCK_PIXELS, Photometric
+from worker.images.tiff_cost import BLOCK_PIXELS
+from worker.images.tiff_tags import Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,9 +12,9 @@ import numpy as np
 from worker.images.tiff_colour import ColourConverter
 from worker.images.tiff_fax import MAX_RUNS, TooManyRunsError
 from worker.images.tiff_jpeg import UnusualJpegError
-from worker.images.tiff_layout import Compression
 from worker.images.tiff_segments import SegmentDecoder
 from worker.images.tiff_support import unsupported
+from worker.images.tiff_tags import Compression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

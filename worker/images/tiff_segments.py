@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.images.codecs import imagecodecs
+from worker.images.tiff_cost import LZMA_MEMORY
 from worker.images.tiff_fax import FaxDecoder, FaxKind
 from worker.images.tiff_jpeg import decode_tiff_jpeg
-from worker.images.tiff_layout import LZMA_MEMORY, Compression, Photometric
+from worker.images.tiff_tags import Compression, Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

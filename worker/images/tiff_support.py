@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker.errors import JobError, Reason
-from worker.images.tiff_layout import FAX, MAX_SAMPLES, Compression, Photometric
+from worker.images.tiff_layout import MAX_SAMPLES
+from worker.images.tiff_tags import FAX, Compression, Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -39,7 +39,7 @@ from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.images.headers import read_header
 from worker.images.tiff import page_offsets, with_first_page
-from worker.images.tiff_layout import LZMA_MEMORY
+from worker.images.tiff_cost import LZMA_MEMORY
 from worker.settings import DecodeSettings
 
 LIMITS = DecodeSettings()
