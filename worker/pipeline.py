@@ -152,7 +152,11 @@ class Pipeline:
             held.add(len(data))
         visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
         side = self._settings.picture.max_side if visualize else None
-        add = partial(asyncio.get_running_loop().call_soon_threadsafe, held.add)
+        loop = asyncio.get_running_loop()
+
+        def add(nbytes: int) -> None:
+            loop.call_soon_threadsafe(held.add, nbytes)
+
         with self._metrics.time_stage(Stage.DECODE):
             prepared = await self._threads.run(
                 Stage.DECODE, partial(self._decode, job, data, side, add)

@@ -38,7 +38,7 @@ def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
         raise ValueError("Premature end of JPEG file")
     body = plain[: -len(_END)]
     pixels = _decode(plain)
-    if pixels is None:
+    if not pixels.size:
         raise ValueError("it cannot be decoded")
     if not np.array_equal(pixels, _decode(body + _MORE + _END)):
         raise ValueError("premature end of data segment")
@@ -47,8 +47,7 @@ def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _decode(data: bytes) -> npt.NDArray[np.uint8] | None:
-    pixels: npt.NDArray[np.uint8] | None = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR
-    )
-    return pixels
+def _decode(data: bytes) -> npt.NDArray[np.uint8]:
+    """The pixels; nothing when there are none."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR)
+    return np.empty(0, np.uint8) if pixels is None else np.asarray(pixels, np.uint8)

@@ -169,6 +169,43 @@ async def test_a_call_that_hangs_is_given_up_and_its_thread_is_no_life() -> None
     bench.close()
 
 
+async def test_others_go_on_when_all_threads_hang() -> None:
+    bench = Bench(count=2, timeout=0.05)
+    hung = []
+    for _ in range(2):
+        began, work = bench.hold()
+        hung.append(asyncio.create_task(bench.threads.run(Stage.DECODE, work)))
+        await reached(began)
+    good = [asyncio.create_task(bench.threads.run(Stage.DECODE, lambda: 7)) for _ in range(20)]
+    hung[0].cancel()  # whether its job still waits or not
+    bench.now += 0.05
+    assert await asyncio.wait_for(asyncio.gather(*good), BOUND) == [7] * 20
+    assert bench.threads.stalled
+    with pytest.raises(JobError):
+        await hung[1]
+    for go_on in bench.held:
+        go_on.set()
+    await _until(lambda: not bench.threads.stalled)
+    bench.close()
+
+
+async def test_only_so_many_threads_are_replaced() -> None:
+    bench = Bench(count=1, timeout=0.05)
+    for _ in range(2):
+        began, work = bench.hold()
+        hung = asyncio.create_task(bench.threads.run(Stage.DECODE, work))
+        await reached(began)
+        bench.now += 0.05
+        with pytest.raises(JobError):
+            await asyncio.wait_for(hung, BOUND)
+    waiting = asyncio.create_task(bench.threads.run(Stage.DECODE, lambda: 7))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    bench.held[1].set()  # who comes back goes on, if nobody has taken its place
+    assert await asyncio.wait_for(waiting, BOUND) == 7
+    bench.close()
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(BOUND):
         while not condition():  # noqa: ASYNC110 - a thread's end tells nobody
