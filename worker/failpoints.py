@@ -1,8 +1,9 @@
 """Faults on demand, so that tests can prove what the worker does about them.
 
-`WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5,decode.hang=0000ff"`: a batch that holds
-a crop of nothing but that colour (`RRGGBB`) meets its fate in the predictor process, every batch
-takes that many seconds longer, and a crop of the last colour holds the thread that decoded it.
+`WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5,decode.hang=0000ff"`: a batch that
+holds a crop of nothing but that colour (`RRGGBB`) meets its fate in the predictor process, every
+batch takes that many seconds longer, and a crop of the last colour holds the thread that decoded
+it.
 Unset, as in production, this costs one comparison a batch and one an image.
 """
 

@@ -143,9 +143,7 @@ def threads() -> Iterator[ImageThreads]:
 
 
 @pytest.fixture
-async def core(
-    spec: ModelSpec, predictor: Predictor, threads: ImageThreads
-) -> AsyncIterator[Core]:
+async def core(spec: ModelSpec, predictor: Predictor, threads: ImageThreads) -> AsyncIterator[Core]:
     fetch = FetchSettings(allow_networks=(ip_network("127.0.0.1/32"),), attempts=1)
     async with ImageFetcher(fetch) as fetcher:
         yield Core(spec, Network(predictor), fetcher, threads)

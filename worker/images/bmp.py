@@ -1,8 +1,8 @@
 """What OpenCV lacks of BMP: pixels packed into bit fields, and the headers of OS/2.
 
 OpenCV 5.0 reads bit fields only behind some headers, ignores unusual masks behind others, and does
-not spread 5 or 6 bits over the whole range. So pixels of 16 bits, and those with masks, are unpacked
-here; the rest is OpenCV's.
+not spread 5 or 6 bits over the whole range. So pixels of 16 bits, and those with masks, are
+unpacked here; the rest is OpenCV's.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read_bmp_header(data: bytes) -> BmpHeader:
     # where its pixels begin and how many bytes they take.
     if compression in (_RLE8, _RLE4) and start + stated > len(data):
         raise ValueError("its end is missing")
-    masks = _masks(data, size, depth, compression)
+    masks = _masks(data, depth, compression)
     # A negative height means rows from top to bottom.
     return BmpHeader(size, width, abs(height), height < 0, depth, start, masks)
 
@@ -145,7 +145,7 @@ def _check_kind(size: int, depth: int, compression: int) -> None:
         raise ValueError(f"it has bit fields in {depth} bits")
 
 
-def _masks(data: bytes, size: int, depth: int, compression: int) -> tuple[int, int, int] | None:
+def _masks(data: bytes, depth: int, compression: int) -> tuple[int, int, int] | None:
     if compression in (_FIELDS, _ALPHA_FIELDS):
         try:
             red, green, blue = struct.unpack_from("<III", data, _FILE + _USUAL)

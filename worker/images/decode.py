@@ -124,10 +124,10 @@ def check_size(what: str, width: int, height: int, limits: DecodeSettings) -> No
 
 
 def _decode_jpeg(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
-    return _upright(_decode_scans(data, header), header.orientation)
+    return _upright(_decode_scans(data), header.orientation)
 
 
-def _decode_scans(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
+def _decode_scans(data: bytes) -> npt.NDArray[np.uint8]:
     """The pixels as stored.
 
     An oddity is taken out and the rest decoded strictly: libjpeg tells only its first warning, so

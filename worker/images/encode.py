@@ -27,7 +27,7 @@ _OTHERS: Mapping[str, tuple[int, ...]] = {
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),
 }
 _PEAK, _WEBP_PEAK = 3, 14
-"""Times the pixels' own bytes that writing them takes, in the other formats and in lossless WebP."""
+"""Times the pixels' own bytes that writing them takes, in most formats and in lossless WebP."""
 
 WRITABLE_SUFFIXES = _JPEG_SUFFIXES | _OTHERS.keys()
 """Suffixes, lower case with their dot, of the formats that `encode` writes."""

@@ -31,6 +31,9 @@ _MAGIC = (
     (re.compile(rb"BM.{12}[\x0c\x10-\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), ImageFormat.BMP),
 )
 
+_TGA = rb".{4}(?!\x00\x00)..(?!\x00\x00)..[\x08\x0f\x10\x18\x20][\x00-\x3f]"
+"""The rest of a TGA header: origin, a size that is not 0, depth, order of rows."""
+
 _FOREIGN = tuple(
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
@@ -72,10 +75,10 @@ _FOREIGN = tuple(
         (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
         (rb"%PDF-", "a PDF document"),
         (
-            rb"RIFF....AVI |\x1a\x45\xdf\xa3|FLV\x01|\x00\x00\x01[\xb3\xba]|\x30\x26\xb2\x75\x8e\x66"
-            rb"|OggS|....(?:moov|mdat)",
+            rb"RIFF....AVI |\x1a\x45\xdf\xa3|FLV\x01|\x00\x00\x01[\xb3\xba]|\x30\x26\xb2\x75|OggS",
             "a video",
         ),
+        (rb"....(?:moov|mdat)", "a video"),
         (rb"RIFF....WAVE|ID3|fLaC", "a sound"),
         (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
         (rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|.{257}ustar", "an archive"),
@@ -89,11 +92,8 @@ _FOREIGN = tuple(
             "text, not the bytes of an image: decode it first",
         ),
         # TGA has no mark of its own: kind, depth and the rest of its header must be plausible.
-        (
-            rb".(?:\x00[\x02\x03\x0a\x0b].{4}\x00|\x01[\x01\x09].{4}[\x0f\x10\x18\x20])"
-            rb".{4}(?!\x00\x00)..(?!\x00\x00)..[\x08\x0f\x10\x18\x20][\x00-\x3f]",
-            "TGA",
-        ),
+        (rb".\x00[\x02\x03\x0a\x0b].{4}\x00" + _TGA, "TGA"),
+        (rb".\x01[\x01\x09].{4}[\x0f\x10\x18\x20]" + _TGA, "TGA"),
     )
 )
 """What is often sent by mistake, so that the answer can name it."""

@@ -1,7 +1,7 @@
 """The little of GIF that is done without decoding: the first frame, alone, on a screen it fits on.
 
-OpenCV 5.0 refuses a frame that is beyond the screen, which Pillow and browsers enlarge for it, and a
-file without its last byte; it also decodes every frame of an animation, of which one is wanted.
+OpenCV 5.0 refuses a frame that is beyond the screen, which Pillow and browsers enlarge for it, and
+a file without its last byte.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _walk(data: bytes, *, to_the_end: bool) -> _Frame:
 
 
 def _blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Kind, start and end of each extension and frame, up to the trailer or what is in its place."""
+    """Kind, start and end of each extension and frame, up to the trailer or what is there."""
     position = _colours_end(data)
     remaining = _MAX_BLOCKS
     while position < len(data):

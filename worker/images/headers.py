@@ -100,9 +100,7 @@ def _tiff(data: bytes) -> Header:
     return _header(ImageFormat.TIFF, found.get(width, 0), found.get(height, 0), 6)
 
 
-def _header(
-    found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1
-) -> Header:
+def _header(found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1) -> Header:
     """A header of an image whose decoding takes `peak` bytes per pixel."""
     return Header(found, width, height, width * height * peak, orientation)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from worker.images.refusals import UnsupportedError
@@ -37,7 +37,7 @@ SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 
 _MAX_SEGMENTS = 4096
 _ORIENTATION = 0x0112
-_APP1, _DNL, _DHP, _SOF3 = 0xE1, 0xDC, 0xDE, 0xC3
+_APP1, _DHP = 0xE1, 0xDE
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Start-of-frame markers; C4, C8 and CC are tables and an extension."""
@@ -78,7 +78,6 @@ class JpegHeader:
         orientation: EXIF orientation, 1 to 8; 1 when absent or out of range.
         components: 1 for grey, 3 for colour, 4 for CMYK.
         coefficients: per pixel, that must be kept until the last scan; 0 when a scan suffices.
-        lossless: whether its samples are coded without a transform.
     """
 
     width: int
@@ -86,7 +85,6 @@ class JpegHeader:
     orientation: int
     components: int
     coefficients: int
-    lossless: bool
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader:
@@ -113,22 +111,28 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     if frame is None:
         raise ValueError("it ends before its frame header")
     kind, content = frame
+    header = _header(content, orientation or 1)
+    if header.height == 0 and b"\xff\xdc" in data:
+        raise UnsupportedError("of a height that is only given behind its pixels")
+    # A sequential image whose first scan has all components has no other scan.
+    if first_scan is None or (
+        kind not in _PROGRESSIVE and data[first_scan : first_scan + 1] == content[5:6]
+    ):
+        return header
+    names = content[6 : 6 + 3 * header.components : 3]
+    _check_scans(data, first_scan, names, progressive=kind in _PROGRESSIVE)
+    return replace(header, coefficients=header.components)
+
+
+def _header(content: bytes, orientation: int) -> JpegHeader:
+    """What a frame header says."""
     precision, components = content[0], content[5]
     height, width = (int.from_bytes(content[at : at + 2], "big") for at in (1, 3))
     if precision != 8:
         raise UnsupportedError(f"of {precision} bits per sample")
     if components not in (1, 3, 4):
         raise UnsupportedError(f"of {components} components")
-    if height == 0 and b"\xff\xdc" in data:
-        raise UnsupportedError("of a height that is only given behind its pixels")
-    several = False
-    if first_scan is not None:
-        # A sequential image whose first scan has all components has no other scan.
-        several = kind in _PROGRESSIVE or data[first_scan : first_scan + 1] != content[5:6]
-        if several:
-            _check_scans(data, first_scan, content[6 : 6 + 3 * components : 3], kind in _PROGRESSIVE)
-    kept = components if several else 0
-    return JpegHeader(width, height, orientation or 1, components, kept, kind == _SOF3)
+    return JpegHeader(width, height, orientation, components, 0)
 
 
 def segments(data: bytes) -> Iterator[Segment]:
@@ -158,14 +162,14 @@ def segments(data: bytes) -> Iterator[Segment]:
     raise ValueError(f"it has more than {_MAX_SEGMENTS} segments")
 
 
-def _check_scans(data: bytes, first: int, components: Sequence[int], progressive: bool) -> None:
+def _check_scans(data: bytes, first: int, components: Sequence[int], *, progressive: bool) -> None:
     """Refuse too many scans, and too few: decoders fill in what no scan brings, without a word."""
     # Searching for bytes also finds thumbnails and what follows the image, but is much quicker than
     # walking: only a file that is suspicious is walked.
     hasty, precise = _found_scans(data, first), _walked_scans(data)
-    if _is_complete(hasty, components, progressive):
+    if _is_complete(hasty, components, progressive=progressive):
         return
-    if not _is_complete(precise, components, progressive):
+    if not _is_complete(precise, components, progressive=progressive):
         raise ValueError("a scan is missing")
 
 
@@ -188,7 +192,7 @@ def _walked_scans(data: bytes) -> Iterator[bytes]:
             yield data[start:end]
 
 
-def _is_complete(scans: Iterator[bytes], components: Sequence[int], progressive: bool) -> bool:
+def _is_complete(scans: Iterator[bytes], components: Sequence[int], *, progressive: bool) -> bool:
     """Whether the headers of `scans` bring each component, and all bits of what they began.
 
     A coefficient that no scan mentions is none that is missing: it is 0.

@@ -123,8 +123,7 @@ def _pixels(coded: bytes, *, padding: bool) -> bytes:
     if padding:
         return coded
     return b"".join(
-        part if number % 2 else _unpadded(part)
-        for number, part in enumerate(_RESTART.split(coded))
+        part if number % 2 else _unpadded(part) for number, part in enumerate(_RESTART.split(coded))
     )
 
 

@@ -1,4 +1,4 @@
-"""What is answered for a file that is an image but cannot be decoded: it is damaged, or too rare."""
+"""What is answered for an image that cannot be decoded: it is damaged, or of a rare kind."""
 
 from __future__ import annotations
 

@@ -53,9 +53,10 @@ async def test_decoders_that_hang_are_answered_and_liveness_tells(
 async def test_a_shortage_of_memory_is_waited_for_and_then_the_workers_fault(
     make_service: MakeService, lasts: bool
 ) -> None:
-    service = make_service(WORKER_DECODE__THREADS="1")
+    service = make_service(WORKER_DECODE__THREADS="1", WORKER_DECODE__MAX_BYTES=str(8 << 20))
     await asyncio.to_thread(service.wait_until_ready)
-    large = job(noise_jpeg(0, 4000, 3000), visualize=False)
+    # Its pixels take more than what glibc sets aside for each thread, 64 MiB.
+    large = job(noise_jpeg(0, 6000, 5000), visualize=False)
     mapped = psutil.Process(service.pid).memory_info().vms
     free = (mapped + 12 * 2**20, resource.RLIM_INFINITY)
     resource.prlimit(service.pid, resource.RLIMIT_AS, free)

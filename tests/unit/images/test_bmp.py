@@ -140,7 +140,9 @@ def test_a_file_that_is_cut_off_is_refused(depth: int, masks: Masks) -> None:
         assert caught.value.reason in (Reason.CORRUPT_IMAGE, Reason.NOT_AN_IMAGE)
 
 
-@pytest.mark.parametrize("masks", [(0, 0x7E0, 0x1F), (0xF00F, 0x7E0, 0x1F), (0x1F0000, 0x7E0, 0x1F)])
+@pytest.mark.parametrize(
+    "masks", [(0, 0x7E0, 0x1F), (0xF00F, 0x7E0, 0x1F), (0x1F0000, 0x7E0, 0x1F)]
+)
 def test_masks_that_make_no_sense_are_damage(masks: Masks) -> None:
     data = bytearray(bmp(40, 16, FIELDS, M565))
     struct.pack_into("<III", data, 54, *masks)

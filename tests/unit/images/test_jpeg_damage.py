@@ -1,4 +1,4 @@
-"""JPEG with an odd header, with damage, and with both: the pixels of the whole file, or a refusal."""
+"""JPEG with an odd header, with damage, and both: the pixels of the whole file, or a refusal."""
 
 from __future__ import annotations
 
@@ -127,6 +127,15 @@ def losses(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "a hundred bytes before the end", data[:-2] + b"\x5a" * 100 + data[-2:]
 
 
+def reason(data: bytes) -> Reason | None:
+    """Why it is refused; None when it is not."""
+    try:
+        decode(data, LIMITS)
+    except JobError as error:
+        return error.reason
+    return None
+
+
 @pytest.mark.parametrize("oddity", ODDITIES)
 @pytest.mark.parametrize("name", FILES)
 def test_an_oddity_changes_no_pixel(name: str, oddity: Callable[[bytes], bytes]) -> None:
@@ -140,16 +149,15 @@ def test_oddities_add_up() -> None:
     assert np.array_equal(decode(data, LIMITS), decode(FILES["baseline"], LIMITS))
 
 
-@pytest.mark.parametrize("oddity", [as_it_is, stray_bytes_before_the_scan, bad_profile, future_jfif])
+@pytest.mark.parametrize(
+    "oddity", [as_it_is, stray_bytes_before_the_scan, bad_profile, future_jfif]
+)
 @pytest.mark.parametrize("name", FILES)
 def test_lost_pixels_are_refused_whatever_else_is_odd(
     name: str, oddity: Callable[[bytes], bytes]
 ) -> None:
     for loss, data in losses(FILES[name]):
-        with pytest.raises(JobError) as caught:
-            decode(oddity(data), LIMITS)
-            pytest.fail(f"{loss}: it was accepted")
-        assert caught.value.reason is Reason.CORRUPT_IMAGE, loss
+        assert reason(oddity(data)) is Reason.CORRUPT_IMAGE, loss
 
 
 def test_restart_intervals_may_be_padded() -> None:
@@ -219,7 +227,4 @@ def test_unusual_samplings_are_decoded_and_their_losses_found(sampling: tuple[in
         for loss, damaged in losses(data):
             if oddity(damaged) == oddity(data):
                 continue
-            with pytest.raises(JobError) as caught:
-                decode(oddity(damaged), LIMITS)
-                pytest.fail(f"{loss}: it was accepted")
-            assert caught.value.reason is Reason.CORRUPT_IMAGE, loss
+            assert reason(oddity(damaged)) is Reason.CORRUPT_IMAGE, loss

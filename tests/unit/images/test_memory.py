@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 
-SCRIPT = '''
+SCRIPT = """
 import collections, resource, sys
 import numpy as np
 from PIL import Image
@@ -81,7 +81,7 @@ for megabytes in (0, 1, 2, 4, 6, 9, 14, 20):
 for call in work.values():
     call()  # and afterwards all is well
 print(seen["done"], seen["no memory"], seen["wrong"])
-'''
+"""
 
 
 def test_a_shortage_of_memory_is_never_blamed_on_the_image() -> None:

@@ -1,4 +1,4 @@
-"""Image threads: who gets no memory waits and tries again, and who hangs holds up nobody for ever."""
+"""Image threads: who gets no memory tries again, and who hangs holds up nobody for ever."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ class Bench:
     def __init__(self, count: int = 1, timeout: float = LIMIT, **options: Any) -> None:
         self.now = 0.0
         self.metrics = Metrics()
-        self.threads = ImageThreads(
-            count, timeout, self.metrics, clock=lambda: self.now, **options
-        )
+        self.threads = ImageThreads(count, timeout, self.metrics, clock=lambda: self.now, **options)
         self.held: list[threading.Event] = []
 
     def hold(self) -> tuple[threading.Event, Callable[[], str]]:
@@ -155,7 +153,7 @@ async def test_a_call_that_hangs_is_given_up_and_its_thread_is_no_life() -> None
     await reached(began)
     assert health.not_live() == []
     bench.now += 0.05
-    with pytest.raises(JobError, match="the decode stage did not end within 0.05 s") as caught:
+    with pytest.raises(JobError, match=r"the decode stage did not end within 0\.05 s") as caught:
         await asyncio.wait_for(hung, BOUND)
     assert caught.value.reason is Reason.POISON
     assert caught.value.as_failure().stage is Stage.DECODE
@@ -214,9 +212,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 async def test_a_long_queue_is_no_alarm(bench: Bench) -> None:
     calls = [bench.hold() for _ in range(5)]
-    running = [
-        asyncio.create_task(bench.threads.run(Stage.DECODE, work)) for _, work in calls
-    ]
+    running = [asyncio.create_task(bench.threads.run(Stage.DECODE, work)) for _, work in calls]
     for number, (began, _) in enumerate(calls):
         # Each call takes nearly as long as it may, so that the last one waits for much longer.
         await reached(began)
