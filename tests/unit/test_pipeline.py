@@ -23,7 +23,7 @@ from worker.budget import Budget, Reservation
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
-from worker.images import prepare as prepare_module
+from worker.images.decode import decode_pixels
 from worker.images.fetch import ImageFetcher
 from worker.images.headers import Header, read_header
 from worker.images.threads import ImageThreads
@@ -288,14 +288,13 @@ async def test_pixels_are_accounted_for_before_they_are_decoded(
 ) -> None:
     held = core.budget.reserve(1000)
     began, go_on = threading.Event(), threading.Event()
-    decode_pixels = prepare_module.decode_pixels
 
     def slowly(data: bytes, header: Header) -> Crop:
         began.set()
         assert go_on.wait(BOUND)
         return decode_pixels(data, header)
 
-    monkeypatch.setattr(prepare_module, "decode_pixels", slowly)
+    monkeypatch.setattr("worker.images.prepare.decode_pixels", slowly)
     running = asyncio.create_task(core.process(Job(RawImage(CAT), visualize=False), held))
     assert await asyncio.to_thread(began.wait, BOUND)
     header = read_header(CAT)
@@ -319,7 +318,7 @@ async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
         seen.append(core.budget.bytes)
         raise JobError(Reason.CORRUPT_IMAGE, "broken") if attempts == 1 else MemoryError
 
-    monkeypatch.setattr(prepare_module, "decode_pixels", fail)
+    monkeypatch.setattr("worker.images.prepare.decode_pixels", fail)
     core.threads = ImageThreads(1, BOUND, core.metrics, pauses=(0.0,) * (attempts - 1))
     held = core.budget.reserve(1000)
     outcome = await core.process(Job(RawImage(CAT)), held)

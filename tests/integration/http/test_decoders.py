@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 import time
 
 import psutil
@@ -44,7 +45,7 @@ async def test_decoders_that_hang_are_answered_and_liveness_tells(
     assert [response.status for response in await asyncio.gather(*others)] == [200] * 20
     # And it ends in order, although two threads never do.
     began = time.monotonic()
-    service.signal(15)
+    service.signal(signal.SIGTERM)
     assert await asyncio.to_thread(service.wait) == 0
     assert time.monotonic() - began < 20
 

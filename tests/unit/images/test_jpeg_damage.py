@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import encode, encode_cv2, noise, oriented
+from tests.unit.images.make import Pixels, encode, encode_cv2, noise, oriented
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.images.jpeg_repair import MAX_PADDING
@@ -127,6 +127,10 @@ def losses(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "a hundred bytes before the end", data[:-2] + b"\x5a" * 100 + data[-2:]
 
 
+def by_opencv(data: bytes) -> Pixels:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR), np.uint8)
+
+
 def reason(data: bytes) -> Reason | None:
     """Why it is refused; None when it is not."""
     try:
@@ -171,7 +175,7 @@ def test_colours_stay_what_adobes_code_says(code: int) -> None:
     data = FILES["RGB"]
     at = data.index(b"Adobe") + 11
     coded = data[:at] + bytes([code]) + data[at + 1 :]
-    expected = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR_BGR)
+    expected = by_opencv(coded)
     assert np.array_equal(decode(coded, LIMITS), expected)
     assert np.array_equal(decode(stray_bytes_before_the_scan(coded), LIMITS), expected)
 
@@ -220,7 +224,7 @@ def of_sampling(horizontal: int, vertical: int, units: int = 150) -> bytes:
 @pytest.mark.parametrize("sampling", [(4, 2), (2, 4), (3, 1), (1, 3), (3, 2)])
 def test_unusual_samplings_are_decoded_and_their_losses_found(sampling: tuple[int, int]) -> None:
     data = of_sampling(*sampling)
-    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR)
+    expected = by_opencv(data)
     assert len(np.unique(expected)) > 20
     for oddity in (as_it_is, stray_bytes_before_the_scan, bad_profile):
         assert np.array_equal(decode(oddity(data), LIMITS), expected)

@@ -25,6 +25,7 @@ from worker.settings import DecodeSettings
 
 RGB = noise(900, 600)
 PICTURE = Image.fromarray(RGB)
+LARGE = PICTURE.resize((2400, 1600))
 LIMITS = DecodeSettings()
 CROP = Crop(224, 224)
 work = {
@@ -40,16 +41,16 @@ work = {
     "write BMP": lambda: write(RGB, ".bmp", 85),
 }
 files = {
-    "JPEG": encode(PICTURE, "JPEG"),
-    "JPEG progressive": encode(PICTURE, "JPEG", progressive=True),
-    "JPEG CMYK": encode(PICTURE.convert("CMYK"), "JPEG"),
-    "JPEG turned": oriented(PICTURE, "JPEG", 6),
+    "JPEG": encode(LARGE, "JPEG"),
+    "JPEG progressive": encode(LARGE, "JPEG", progressive=True),
+    "JPEG CMYK": encode(LARGE.convert("CMYK"), "JPEG"),
+    "JPEG turned": oriented(LARGE, "JPEG", 6),
     "PNG": encode(PICTURE, "PNG"),
     "PNG turned": oriented(PICTURE, "PNG", 6),
     "WebP": encode(PICTURE, "WEBP"),
     "WebP lossless": encode(PICTURE, "WEBP", lossless=True),
     "WebP animated": encode(PICTURE, "WEBP", save_all=True, append_images=[PICTURE.rotate(90)]),
-    "BMP": encode(PICTURE, "BMP"),
+    "BMP": encode(LARGE, "BMP"),
     "GIF": encode(PICTURE.quantize(32), "GIF"),
 }
 for name in files:
@@ -64,7 +65,7 @@ def mapped():
 
 
 seen = collections.Counter()
-for megabytes in (0, 1, 2, 4, 6, 9, 14, 20):
+for megabytes in (0, 1, 2, 4, 6, 9, 12, 16, 20, 26):
     for name, call in work.items():
         resource.setrlimit(resource.RLIMIT_AS, (mapped() + megabytes * 2**20, -1))
         try:

@@ -204,6 +204,10 @@ async def test_only_so_many_threads_are_replaced() -> None:
     bench.close()
 
 
+def stalled(bench: Bench) -> bool:
+    return bench.threads.stalled
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(BOUND):
         while not condition():  # noqa: ASYNC110 - a thread's end tells nobody
@@ -229,10 +233,10 @@ async def test_a_call_is_not_overdue_before_its_time(bench: Bench) -> None:
     bench.now += LIMIT - 0.01
     assert not bench.threads.stalled
     bench.now += 0.01
-    assert bench.threads.stalled
+    assert stalled(bench)
     bench.held[0].set()
     assert await running == "done"
-    assert not bench.threads.stalled
+    assert not stalled(bench)
 
 
 async def test_cancelling_withdraws_a_call_that_waits(bench: Bench) -> None:
