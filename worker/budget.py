@@ -1,7 +1,7 @@
 """How much work may be in the worker at a time: one count of jobs and one of bytes.
 
 Intake asks before it polls, so work is bounded before it is fetched. Bytes that grow later (a
-download, decoded pixels) are added without waiting: a job that waited for bytes which only other
+download, pixels as soon as their decoding begins) are added without waiting: a job that waited for bytes which only other
 waiting jobs could free would deadlock the worker. They overshoot by what is already in flight, and
 no new job is taken in until they are freed.
 """

@@ -1,8 +1,10 @@
-"""Faults on demand in a predictor process, so that tests can prove what the worker does about them.
+"""Faults on demand, so that tests can prove what the worker does about them.
 
-`WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5"`: a batch that holds a crop of nothing
-but that colour (`RRGGBB`) meets its fate, and every batch takes that many seconds longer. Unset, as
-in production, this costs one comparison a batch.
+`WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5,decode.hang=0000ff"`: a batch that
+holds a crop of nothing but that colour (`RRGGBB`) meets its fate in the predictor process, every
+batch takes that many seconds longer, and a crop of the last colour holds the thread that decoded
+it.
+Unset, as in production, this costs one comparison a batch and one an image.
 """
 
 from __future__ import annotations
@@ -41,8 +43,14 @@ def _hang() -> None:
 
 
 _ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
-    {"predictor.kill": _kill, "predictor.raise": _raise, "predictor.hang": _hang}
+    {
+        "predictor.kill": _kill,
+        "predictor.raise": _raise,
+        "predictor.hang": _hang,
+        "decode.hang": _hang,
+    }
 )
+_DECODE = "decode."
 _SLOW = "predictor.slow"
 
 
@@ -52,7 +60,8 @@ class Failpoints:
 
     Attributes:
         actions: for each colour the action's name: `predictor.kill` ends the process with SIGKILL,
-            `predictor.raise` raises RuntimeError, `predictor.hang` never returns.
+            `predictor.raise` raises RuntimeError, `predictor.hang` never returns, nor does
+            `decode.hang` in the thread that decoded the image.
         slow: seconds by which each batch is held up.
     """
 
@@ -97,8 +106,23 @@ class Failpoints:
         if self.slow:
             time.sleep(self.slow)
         for colour, action in self.actions:
-            if np.any(np.all(crops == np.array(colour, np.uint8), axis=(1, 2, 3))):
+            if not action.startswith(_DECODE) and _holds(crops, colour):
                 _ACTIONS[action]()
+
+    def after_decoding(self, crop: npt.NDArray[np.uint8]) -> None:
+        """Do what is due for an image in the thread that decoded it.
+
+        Args:
+            crop: `[H, W, 3] uint8` RGB.
+        """
+        for colour, action in self.actions:
+            if action.startswith(_DECODE) and _holds(crop[np.newaxis], colour):
+                _ACTIONS[action]()
+
+
+def _holds(crops: npt.NDArray[np.uint8], colour: Colour) -> bool:
+    """Whether one of the crops is of nothing but that colour."""
+    return bool(np.any(np.all(crops == np.array(colour, np.uint8), axis=(1, 2, 3))))
 
 
 def _seconds(text: str) -> float:

@@ -49,12 +49,14 @@ class Health:
     Attributes:
         poll: beats with every poll.
         predictor_stalled: asks whether a predictor holds a batch for too long.
+        images_stalled: asks whether a thread holds an image for too long.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
     """
 
     def __init__(self, poll_limit: float, metrics: Metrics, *, kafka: bool = True) -> None:
         self.poll = Heartbeat(poll_limit)
         self.predictor_stalled: Callable[[], bool] = lambda: False
+        self.images_stalled: Callable[[], bool] = lambda: False
         self.pulling = False
         self._metrics = metrics
         self._kafka = kafka
@@ -91,6 +93,8 @@ class Health:
             reasons.append(f"no poll for {self.poll.limit:g} s")
         if self.predictor_stalled():
             reasons.append("a predictor makes no progress")
+        if self.images_stalled():
+            reasons.append("decoding or drawing an image makes no progress")
         return reasons
 
     def _update(self) -> None:

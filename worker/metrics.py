@@ -113,6 +113,12 @@ class Metrics:
             buckets=STAGE_BUCKETS,
             registry=registry,
         )
+        self.memory_shortages = Counter(
+            "classify_memory_shortages",
+            "Attempts to decode or draw an image that got no memory.",
+            ["stage"],
+            registry=registry,
+        )
         self.batch_size = Histogram(
             "classify_batch_size_images",
             "Images per predictor run.",

@@ -168,6 +168,13 @@ def decode_json(value: bytes | bytearray, name: str, remedy: str) -> object:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
+        if "Not enough memory" in str(error):
+            raise JobError(
+                Reason.UNAVAILABLE,
+                f"the worker has no memory left for the {name}; try again later",
+                transient=True,
+                stage=Stage.PARSE,
+            ) from error
         # orjson reports both faults as one error; only a failed job pays for telling them apart.
         try:
             value.decode("utf-8")

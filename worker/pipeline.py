@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,12 @@ import structlog
 
 from worker.budget import Reservation
 from worker.errors import Failure, JobError, Reason, Stage
+from worker.failpoints import Failpoints
 from worker.images.base64 import decode_image_text
 from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
 from worker.images.prepare import prepare
+from worker.images.threads import ImageThreads
 from worker.images.transform import Transform
 from worker.jobs import Category, EncodedImage, Job, Outcome, Prepared, RawImage, Success, UrlImage
 from worker.metrics import Metrics
@@ -30,7 +31,7 @@ from worker.settings import Settings
 
 __all__ = ["Classifier", "Pipeline", "top_categories"]
 
-T = TypeVar("T")
+NONE = Failpoints()
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,8 @@ class Pipeline:
     """Runs jobs through the stages; many at a time, for one event loop.
 
     Args:
-        executor: threads that decode and draw.
+        threads: those that decode and draw.
+        failpoints: faults to inject, for tests.
     """
 
     def __init__(
@@ -57,18 +59,20 @@ class Pipeline:
         spec: ModelSpec,
         fetcher: ImageFetcher,
         classifier: Classifier,
-        executor: Executor,
+        threads: ImageThreads,
         settings: Settings,
         metrics: Metrics,
         *,
+        failpoints: Failpoints = NONE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._spec = spec
         self._fetcher = fetcher
         self._classifier = classifier
-        self._executor = executor
+        self._threads = threads
         self._settings = settings
         self._metrics = metrics
+        self._failpoints = failpoints
         self._clock = clock
         self._transform = Transform(spec.resize, spec.crop)
         self._top_k = settings.predictor.top_k or spec.top_k
@@ -87,6 +91,13 @@ class Pipeline:
             return await self._run_until(job.deadline, job, held)
         except JobError as error:
             return error.as_failure()
+        except MemoryError:
+            # Outside the threads, where little is held: nothing to wait for, and no defect.
+            return Failure(
+                Reason.UNAVAILABLE,
+                "the worker has no memory left for this image; try again later",
+                Reason.UNAVAILABLE.stage,
+            )
         except Exception as error:
             # A defect here must cost this job alone; it is loud in the log and in the metrics.
             log.exception("job_raised", job_id=job.job_id)
@@ -124,10 +135,11 @@ class Pipeline:
             return Success(categories)
         best = categories[0]
         with self._metrics.time_stage(Stage.DRAW):
-            picture = await self._in_thread(
+            picture = await self._threads.run(
+                Stage.DRAW,
                 partial(
                     draw, prepared.picture, best.name, best.score, self._settings.picture.quality
-                )
+                ),
             )
         held.add(len(picture))
         return Success(categories, picture)
@@ -140,12 +152,27 @@ class Pipeline:
             held.add(len(data))
         visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
         side = self._settings.picture.max_side if visualize else None
+        loop = asyncio.get_running_loop()
+
+        def add(nbytes: int) -> None:
+            loop.call_soon_threadsafe(held.add, nbytes)
+
         with self._metrics.time_stage(Stage.DECODE):
-            prepared = await self._in_thread(partial(self._decode, job, data, side))
-        held.add(prepared.nbytes - (0 if data is None else len(data)))
+            prepared = await self._threads.run(
+                Stage.DECODE, partial(self._decode, job, data, side, add)
+            )
+        if data is not None:
+            held.add(-len(data))
         return prepared
 
-    def _decode(self, job: Job, fetched: bytes | None, side: int | None) -> Prepared:
+    def _decode(
+        self, job: Job, fetched: bytes | None, side: int | None, add: Callable[[int], object]
+    ) -> Prepared:
+        """In a thread: from the encoded image to what is kept of it.
+
+        Args:
+            add: accounts for bytes: for pixels before there are any.
+        """
         limits = self._settings.decode
         if fetched is not None:
             data = fetched
@@ -154,10 +181,9 @@ class Pipeline:
         else:
             assert isinstance(job.image, RawImage)
             data = job.image.data
-        return prepare(data, self._transform, limits, side)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        prepared = prepare(data, self._transform, limits, side, add)
+        self._failpoints.after_decoding(prepared.crop)
+        return prepared
 
 
 def top_categories(

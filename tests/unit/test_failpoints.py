@@ -53,7 +53,7 @@ def test_all_of_them() -> None:
             "predictor.crash=1",
             (
                 "WORKER_FAILPOINTS: 'predictor.crash' is not one of "
-                "predictor.kill, predictor.raise, predictor.hang, predictor.slow"
+                "predictor.kill, predictor.raise, predictor.hang, decode.hang, predictor.slow"
             ),
         ),
         (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,12 @@ from structlog.testing import capture_logs
 
 from worker.budget import Budget, Reservation
 from worker.errors import Failure, JobError, Reason, Stage
+from worker.failpoints import Failpoints
+from worker.health import Health
+from worker.images.decode import decode_pixels
 from worker.images.fetch import ImageFetcher
+from worker.images.headers import Header, read_header
+from worker.images.threads import ImageThreads
 from worker.inference.predictor import Predictor, load_predictor
 from worker.jobs import EncodedImage, ImageSource, Job, Outcome, RawImage, Success, UrlImage
 from worker.metrics import Metrics
@@ -71,24 +76,26 @@ class Core:
     """A pipeline and what surrounds it."""
 
     def __init__(
-        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, threads: ThreadPoolExecutor
+        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, threads: ImageThreads
     ) -> None:
         self.spec = spec
         self.network = network
         self.metrics = Metrics()
         self.budget = Budget(10, 10**9)
         self.now = NOW
+        self.threads = threads
+        self.failpoints = Failpoints()
         self._fetcher = fetcher
-        self._threads = threads
 
     async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:
         pipeline = Pipeline(
             self.spec,
             self._fetcher,
             self.network,
-            self._threads,
+            self.threads,
             Settings(**settings),
             self.metrics,
+            failpoints=self.failpoints,
             clock=lambda: self.now,
         )
         mine = held or self.budget.reserve(0)
@@ -128,16 +135,15 @@ def predictor(spec: ModelSpec) -> Predictor:
     return load_predictor(spec, "cpu", 1)
 
 
-@pytest.fixture(scope="module")
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
+@pytest.fixture
+def threads() -> Iterator[ImageThreads]:
+    threads = ImageThreads(2, BOUND, Metrics())
+    yield threads
+    threads.shutdown()
 
 
 @pytest.fixture
-async def core(
-    spec: ModelSpec, predictor: Predictor, threads: ThreadPoolExecutor
-) -> AsyncIterator[Core]:
+async def core(spec: ModelSpec, predictor: Predictor, threads: ImageThreads) -> AsyncIterator[Core]:
     fetch = FetchSettings(allow_networks=(ip_network("127.0.0.1/32"),), attempts=1)
     async with ImageFetcher(fetch) as fetcher:
         yield Core(spec, Network(predictor), fetcher, threads)
@@ -275,6 +281,77 @@ async def test_bytes_held_on_the_way_are_pixels_and_all_are_given_back(
     assert core.budget.bytes == 1000 + pixels + len(answer.picture)
     held.release()
     assert (core.budget.bytes, core.budget.jobs) == (0, 0)
+
+
+async def test_pixels_are_accounted_for_before_they_are_decoded(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = core.budget.reserve(1000)
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(data: bytes, header: Header) -> Crop:
+        began.set()
+        assert go_on.wait(BOUND)
+        return decode_pixels(data, header)
+
+    monkeypatch.setattr("worker.images.prepare.decode_pixels", slowly)
+    running = asyncio.create_task(core.process(Job(RawImage(CAT), visualize=False), held))
+    assert await asyncio.to_thread(began.wait, BOUND)
+    header = read_header(CAT)
+    assert header.decoded_bytes >= header.width * header.height * 3
+    assert core.budget.bytes == 1000 + header.decoded_bytes
+    go_on.set()
+    assert isinstance(await running, Success)
+    assert core.budget.bytes == 1000 + 224 * 224 * 3
+    held.release()
+    assert core.budget.bytes == 0
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
+    core: Core, monkeypatch: pytest.MonkeyPatch, attempts: int
+) -> None:
+    """Whether the image is at fault or there is no memory, at once or after some attempts."""
+    seen: list[int] = []
+
+    def fail(data: bytes, header: Header) -> Crop:
+        seen.append(core.budget.bytes)
+        raise JobError(Reason.CORRUPT_IMAGE, "broken") if attempts == 1 else MemoryError
+
+    monkeypatch.setattr("worker.images.prepare.decode_pixels", fail)
+    core.threads = ImageThreads(1, BOUND, core.metrics, pauses=(0.0,) * (attempts - 1))
+    held = core.budget.reserve(1000)
+    outcome = await core.process(Job(RawImage(CAT)), held)
+    assert isinstance(outcome, Failure)
+    assert (outcome.status, outcome.attempts) == ((422, 1) if attempts == 1 else (503, attempts))
+    assert len(seen) == attempts
+    assert core.budget.bytes == 1000
+    core.threads.shutdown()
+
+
+class Hanging(Failpoints):
+    """Holds whoever has decoded an image until it is told to let go."""
+
+    go_on = threading.Event()
+
+    def after_decoding(self, crop: Crop) -> None:
+        assert self.go_on.wait(BOUND)
+
+
+async def test_a_decoder_that_hangs_costs_its_job_and_shows_in_liveness(core: Core) -> None:
+    health = Health(BOUND, core.metrics, kafka=False)
+    core.threads = ImageThreads(2, 0.2, core.metrics)
+    health.images_stalled = lambda: core.threads.stalled
+    core.failpoints = Hanging()
+    failure = await core.fail(Job(RawImage(CAT), visualize=False))
+    assert failure.reason is Reason.POISON
+    assert failure.stage is Stage.DECODE
+    assert health.not_live() == ["decoding or drawing an image makes no progress"]
+    core.failpoints = Failpoints()
+    await core.succeed(Job(RawImage(CAT), visualize=False))
+    assert health.not_live() != [], "a thread is lost until the process ends"
+    Hanging.go_on.set()
+    core.threads.shutdown()
 
 
 async def test_cancelling_withdraws_the_image(core: Core) -> None:

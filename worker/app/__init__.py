@@ -93,6 +93,7 @@ class App:
         spec = await obtain_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
+        health.images_stalled = engine.images_stalled
         self._predictors = lambda: engine.pool.pids
         self._describe_model(spec.name, spec.digest)
         kafka = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from worker.failpoints import Failpoints
 from worker.images.fetch import ImageFetcher
+from worker.images.threads import ImageThreads
 from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
@@ -41,12 +41,19 @@ class Engine:
         metrics: Metrics,
     ) -> None:
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
-        self._threads = ThreadPoolExecutor(settings.decode.threads or available_cores(), "image")
+        threads = settings.decode.threads or available_cores()
+        self._threads = ImageThreads(threads, settings.decode.timeout, metrics)
         self.pool = PredictorPool(
             spec, placements, settings.predictor, settings.batching, metrics, failpoints
         )
-        pipeline = Pipeline(spec, self._fetcher, self.pool, self._threads, settings, metrics)
+        pipeline = Pipeline(
+            spec, self._fetcher, self.pool, self._threads, settings, metrics, failpoints=failpoints
+        )
         self.process = pipeline.process
+
+    def images_stalled(self) -> bool:
+        """Whether a thread decodes or draws one image for longer than `decode.timeout`."""
+        return self._threads.stalled
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Bring it up; `stack` takes it down in reverse.
@@ -57,6 +64,6 @@ class Engine:
             OSError: the system has no room for another process.
         """
         await stack.enter_async_context(self._fetcher)
-        stack.callback(self._threads.shutdown, wait=False, cancel_futures=True)
+        stack.callback(self._threads.shutdown)
         stack.push_async_callback(self.pool.stop)
         await self.pool.start()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.images.codecs import Image, cv2, simplejpeg
+from worker.images.memory import check_free, raising_memory_errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,6 +26,9 @@ _OTHERS: Mapping[str, tuple[int, ...]] = {
     # Above 100 is lossless.
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),
 }
+_PEAK, _WEBP_PEAK = 3, 14
+"""Times the pixels' own bytes that writing them takes, in most formats and in lossless WebP."""
+
 WRITABLE_SUFFIXES = _JPEG_SUFFIXES | _OTHERS.keys()
 """Suffixes, lower case with their dot, of the formats that `encode` writes."""
 
@@ -39,14 +43,20 @@ def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
 
     Raises:
         ValueError: the format is not written, or cannot hold an image of this size.
+        MemoryError: there is no memory left.
     """
     if suffix in _JPEG_SUFFIXES:
-        encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(bgr), quality, "BGR", "420")
+        with raising_memory_errors():
+            encoded: bytes = simplejpeg.encode_jpeg(
+                np.ascontiguousarray(bgr), quality, "BGR", "420"
+            )
         return encoded
     if suffix not in _OTHERS:
         raise ValueError(
             f"pictures are not written as {suffix!r}: use {', '.join(sorted(WRITABLE_SUFFIXES))}"
         )
+    # OpenCV ends the process when some of these get no memory half-way.
+    check_free((_WEBP_PEAK if suffix == ".webp" else _PEAK) * bgr.nbytes)
     done, data = cv2.imencode(suffix, np.ascontiguousarray(bgr), _OTHERS[suffix])
     if not done:
         raise ValueError(

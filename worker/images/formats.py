@@ -28,30 +28,73 @@ _MAGIC = (
     (re.compile(rb"GIF8[79]a"), ImageFormat.GIF),
     (re.compile(rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]"), ImageFormat.TIFF),
     # Two letters alone would take a text for a bitmap: ask for a plausible header size as well.
-    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), ImageFormat.BMP),
+    (re.compile(rb"BM.{12}[\x0c\x10-\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), ImageFormat.BMP),
 )
 
-_FOREIGN = (
-    (
-        re.compile(rb"\s*<(?:!doctype\s+html|html|head)", re.IGNORECASE),
-        "an HTML page: use the address of the image itself",
-    ),
-    (re.compile(rb"\s*<(?:\?xml|svg)", re.IGNORECASE), "XML or SVG"),
-    (re.compile(rb"....ftyp(?:avif|avis)", re.DOTALL), "AVIF"),
-    (re.compile(rb"....ftyp(?:hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL), "HEIC"),
-    (re.compile(rb"....ftyp", re.DOTALL), "a video"),
-    (re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL "), "JPEG XL"),
-    (re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
-    (re.compile(rb"\x00\x00[\x01\x02]\x00"), "an icon (ICO)"),
-    (re.compile(rb"8BPS"), "a Photoshop document"),
-    (re.compile(rb"%PDF-"), "a PDF document"),
-    (re.compile(rb"PK\x03\x04"), "a ZIP archive"),
-    (re.compile(rb"\x1f\x8b"), "gzip-compressed data"),
-    (re.compile(rb"\s*[{\[]"), "JSON"),
-    (
-        re.compile(rb"data:|https?://|(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)"),
-        "text, not the bytes of an image: decode it first",
-    ),
+_TGA = rb".{4}(?!\x00\x00)..(?!\x00\x00)..[\x08\x0f\x10\x18\x20][\x00-\x3f]"
+"""The rest of a TGA header: origin, a size that is not 0, depth, order of rows."""
+
+_FOREIGN = tuple(
+    (re.compile(pattern, re.DOTALL), name)
+    for pattern, name in (
+        (
+            rb"(?:\xef\xbb\xbf)?(?:\s|<!--.*?-->)*(?i:<(?:!doctype\s+html|html|head|body))",
+            "an HTML page: use the address of the image itself",
+        ),
+        (rb"(?:\xef\xbb\xbf)?(?:\s|<!--.*?-->)*(?i:<(?:\?xml|!doctype\s+svg|svg))", "XML or SVG"),
+        (rb"....ftyp(?:avi[fs]|.{4,60}avi[fs])", "AVIF"),
+        (rb"....ftyp(?:hei[cfmsx]|hev[cmsx]|mif[12]|msf1|miaf)", "HEIC"),
+        (rb"....ftypcrx", "a raw photograph (CR3)"),
+        (rb"....ftypjp[2xm]|\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+        (rb"....ftyp", "a video"),
+        (rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "JPEG XL"),
+        (rb"II\xbc[\x00\x01]", "JPEG XR"),
+        (rb"BPG\xfb", "BPG"),
+        (rb"(?:\x8aMNG|\x8bJNG)\r\n", "MNG or JNG"),
+        (rb"\x00\x00\x01\x00(?!\x00\x00)", "an icon (ICO)"),
+        (rb"\x00\x00\x02\x00(?!\x00\x00)", "a cursor (CUR)"),
+        (rb"RIFF....ACON", "an animated cursor (ANI)"),
+        (rb"BA.{12}BM", "an array of bitmaps (OS/2)"),
+        (rb"icns", "an icon (ICNS)"),
+        (rb"8BP[SB]", "a Photoshop document"),
+        (rb"gimp xcf", "a GIMP document"),
+        (rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\x00|II\x1a\x00\x00\x00HEAPCCDR", "a raw photograph"),
+        (rb"qoif", "QOI"),
+        (rb"DDS ", "a texture (DDS)"),
+        (rb"v/1\x01", "OpenEXR"),
+        (rb"#\?(?:RADIANCE|RGBE)", "Radiance HDR"),
+        (rb"P[1-6]\s|P7\n|P[Ff]\s", "Netpbm (PBM, PGM, PPM, PAM, PFM)"),
+        (rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]", "PCX"),
+        (rb"\x59\xa6\x6a\x95", "a Sun raster image"),
+        (rb"\x01\xda[\x00\x01][\x01\x02]", "an SGI image"),
+        (rb"/\* XPM|#define \w+_width", "XPM or XBM"),
+        (rb"\xd7\xcd\xc6\x9a|\x01\x00\x00\x00.{36} EMF", "a metafile (WMF, EMF)"),
+        (rb".{128}DICM", "DICOM"),
+        (rb"SIMPLE  =", "FITS"),
+        (rb"AT&TFORM", "DjVu"),
+        (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
+        (rb"%PDF-", "a PDF document"),
+        (
+            rb"RIFF....AVI |\x1a\x45\xdf\xa3|FLV\x01|\x00\x00\x01[\xb3\xba]|\x30\x26\xb2\x75|OggS",
+            "a video",
+        ),
+        (rb"....(?:moov|mdat)", "a video"),
+        (rb"RIFF....WAVE|ID3|fLaC", "a sound"),
+        (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
+        (rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|.{257}ustar", "an archive"),
+        (rb"\x1f\x8b", "gzip-compressed data"),
+        (rb"BZh[1-9]|\xfd7zXZ\x00|\x28\xb5\x2f\xfd", "compressed data"),
+        (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
+        (rb"version https://git-lfs", "a pointer of Git LFS, not the file itself"),
+        (rb"(?:\xef\xbb\xbf)?\s*[{\[]", "JSON"),
+        (
+            rb"data:|https?://|(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)",
+            "text, not the bytes of an image: decode it first",
+        ),
+        # TGA has no mark of its own: kind, depth and the rest of its header must be plausible.
+        (rb".\x00[\x02\x03\x0a\x0b].{4}\x00" + _TGA, "TGA"),
+        (rb".\x01[\x01\x09].{4}[\x0f\x10\x18\x20]" + _TGA, "TGA"),
+    )
 )
 """What is often sent by mistake, so that the answer can name it."""
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from worker.errors import JobError, Reason
+from worker.images.bmp import read_bmp_header
 from worker.images.formats import ImageFormat, sniff
+from worker.images.gif import read_gif_size
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
+from worker.images.refusals import UnsupportedError, damaged, unsupported
 from worker.images.tiff_cost import decoded_bytes
 from worker.images.tiff_layout import Layout, read_layout
 from worker.images.tiff_support import check_supported
 
 __all__ = ["Header", "damaged", "read_header"]
-
-
-_RUN_LENGTHS = frozenset({1, 2})
-"""Compression methods of BMP: run lengths of 8 and of 4 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,7 @@ class Header:
     Attributes:
         width: pixels per row as stored, before any orientation is applied.
         height: rows as stored.
+        decoded_bytes: memory that decoding takes at its peak, besides the file itself.
         orientation: EXIF orientation of a JPEG or TIFF, 1 to 8; 1 for the other formats, whose
             decoder applies it.
         tiff: how a TIFF is laid out.
@@ -35,13 +34,9 @@ class Header:
     format: ImageFormat
     width: int
     height: int
+    decoded_bytes: int
     orientation: int = 1
     tiff: Layout | None = None
-
-    @property
-    def decoded_bytes(self) -> int:
-        """Most bytes that decoding holds at a time, the image included."""
-        return decoded_bytes(self.tiff) if self.tiff else self.width * self.height * 3
 
     @property
     def coded_pixels(self) -> int:
@@ -53,11 +48,14 @@ def read_header(data: bytes) -> Header:
     """Format and dimensions of `data`.
 
     Raises:
-        JobError: `NOT_AN_IMAGE`, or `CORRUPT_IMAGE` when the header is cut off or makes no sense.
+        JobError: `NOT_AN_IMAGE`, also for a kind of image that is not decoded here, or
+            `CORRUPT_IMAGE` when the header is cut off or makes no sense.
     """
     found = sniff(data)
     try:
         header = _READERS[found](data)
+    except UnsupportedError as error:
+        raise unsupported(found, str(error)) from error
     except ValueError as error:
         raise damaged(found, str(error)) from error
     if header.width < 1 or header.height < 1:
@@ -65,22 +63,19 @@ def read_header(data: bytes) -> Header:
     return header
 
 
-def damaged(found: ImageFormat, why: str) -> JobError:
-    """The error for a file that is an image, but not a whole one."""
-    return JobError(
-        Reason.CORRUPT_IMAGE,
-        f"the {found} file is cut off or damaged ({why}): send the whole file, or save it as JPEG "
-        "or PNG",
-    )
+# Bytes per pixel were measured at the decoders' peak: OpenCV keeps the pixels twice for a while.
 
 
 def _jpeg(data: bytes) -> Header:
     header = read_jpeg_header(data)
-    return Header(ImageFormat.JPEG, header.width, header.height, header.orientation)
+    peak = 3 + (4 if header.components == 4 else 0) + 2 * header.coefficients
+    if header.orientation > 1:
+        peak = max(peak, 6)
+    return _header(ImageFormat.JPEG, header.width, header.height, peak, header.orientation)
 
 
 def _png(data: bytes) -> Header:
-    return Header(ImageFormat.PNG, *read_png_size(data))
+    return _header(ImageFormat.PNG, *read_png_size(data), 6)
 
 
 def _webp(data: bytes) -> Header:
@@ -94,31 +89,30 @@ def _webp(data: bytes) -> Header:
             width, height = _number(data, 26, 2) & 0x3FFF, _number(data, 28, 2) & 0x3FFF
         case _:
             raise ValueError("its header is missing")
-    return Header(ImageFormat.WEBP, width, height)
+    # An animation's first frame is put on a canvas of its own.
+    return _header(ImageFormat.WEBP, width, height, 12 if data[12:16] == b"VP8X" else 8)
 
 
 def _bmp(data: bytes) -> Header:
-    if _number(data, 14, 4) == 12:
-        return Header(ImageFormat.BMP, _number(data, 18, 2), _number(data, 20, 2))
-    # OpenCV takes a run-length encoded file that is cut off for a whole one; such a file must say
-    # where its pixels begin and how many bytes they take.
-    if _number(data, 30, 4) in _RUN_LENGTHS and _number(data, 10, 4) + _number(data, 34, 4) > len(
-        data
-    ):
-        raise ValueError("its end is missing")
-    # A negative height means rows from top to bottom.
-    width, height = (_number(data, at, 4, signed=True) for at in (18, 22))
-    return Header(ImageFormat.BMP, width, abs(height))
+    header = read_bmp_header(data)
+    peak = 6 if header.masks is None else 4
+    return _header(ImageFormat.BMP, header.width, header.height, peak)
 
 
 def _gif(data: bytes) -> Header:
-    return Header(ImageFormat.GIF, _number(data, 6, 2), _number(data, 8, 2))
+    return _header(ImageFormat.GIF, *read_gif_size(data), 9)
 
 
 def _tiff(data: bytes) -> Header:
     layout = read_layout(data)
     check_supported(layout)
-    return Header(ImageFormat.TIFF, layout.width, layout.height, layout.orientation, layout)
+    held = decoded_bytes(layout)
+    return Header(ImageFormat.TIFF, layout.width, layout.height, held, layout.orientation, layout)
+
+
+def _header(found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1) -> Header:
+    """A header of an image whose decoding takes `peak` bytes per pixel."""
+    return Header(found, width, height, width * height * peak, orientation)
 
 
 _READERS: Mapping[ImageFormat, Callable[[bytes], Header]] = {

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from worker.images.refusals import UnsupportedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,8 +28,11 @@ def read_png_size(data: bytes) -> tuple[int, int]:
     """Width and height in pixels.
 
     Raises:
+        UnsupportedError: it was changed for iPhones, which other decoders do not understand.
         ValueError: the file does not begin with a whole header chunk.
     """
+    if data[12:16] == b"CgBI":
+        raise UnsupportedError("made for iPhones only (CgBI)")
     if data[8:16] != b"\0\0\0\x0dIHDR" or len(data) < 24:
         raise ValueError("its header is missing")
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.images.decode import decode
+from worker.images.decode import decode_pixels, inspect
 from worker.images.draw import shrink
 from worker.jobs import Prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from worker.images.transform import Transform
     from worker.settings import DecodeSettings
 
@@ -16,7 +18,11 @@ __all__ = ["prepare"]
 
 
 def prepare(
-    data: bytes, transform: Transform, limits: DecodeSettings, picture_side: int | None
+    data: bytes,
+    transform: Transform,
+    limits: DecodeSettings,
+    picture_side: int | None,
+    account: Callable[[int], object] = lambda _: None,
 ) -> Prepared:
     """Decode `data`, transform it for the model, and scale a copy for drawing if one is wanted.
 
@@ -25,10 +31,21 @@ def prepare(
         transform: the model's own scaling and cropping.
         limits: what is refused before decoding.
         picture_side: longest side of the picture in pixels; None when no picture is wanted.
+        account: told how many bytes decoding will take before it begins, and how many more or fewer
+            are held when it has ended.
 
     Raises:
         JobError: the image cannot be used; the message says why.
+        MemoryError: the process has no memory left for it; the image is not at fault.
     """
-    bgr = decode(data, limits)
-    picture = None if picture_side is None else shrink(bgr, picture_side)
-    return Prepared(transform(bgr), picture)
+    header = inspect(data, limits)
+    account(header.decoded_bytes)
+    held = 0
+    try:
+        bgr = decode_pixels(data, header)
+        picture = None if picture_side is None else shrink(bgr, picture_side)
+        prepared = Prepared(transform(bgr), picture)
+        held = prepared.nbytes
+    finally:
+        account(held - header.decoded_bytes)
+    return prepared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -15,7 +16,9 @@ from worker.errors import JobError, Reason
 from worker.images.arrays import as_bgr
 from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
+from worker.images.memory import raising_memory_errors
 from worker.images.prepare import prepare
+from worker.images.threads import PAUSES
 from worker.images.transform import Transform
 from worker.jobs import Prepared, RawImage, UrlImage
 from worker.local.inputs import Source
@@ -51,11 +54,24 @@ class Reader:
         self._fetch = fetch
 
     def read(self, source: Source) -> Prepared | JobError:
-        """The image in full size and as the model sees it, or what is wrong with it."""
-        try:
-            return self._read(source)
-        except JobError as error:
-            return error
+        """The image in full size and as the model sees it, or what is wrong with it.
+
+        What gets no memory is tried again before it is given up.
+        """
+        for pause in (*PAUSES, 0.0):
+            try:
+                with raising_memory_errors():
+                    return self._read(source)
+            except JobError as error:
+                return error
+            except MemoryError:
+                time.sleep(pause)
+        return JobError(
+            Reason.UNAVAILABLE,
+            "there is no memory left for this image: free some, or read fewer at a time",
+            transient=True,
+            attempts=len(PAUSES) + 1,
+        )
 
     def load(self, source: Source) -> bytes:
         """The encoded image of a source that is a file, a URL, or bytes.

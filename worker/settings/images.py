@@ -87,6 +87,11 @@ class DecodeSettings(Group):
         description="Most pixels (width x height) accepted; a small file can hold a huge picture.",
     )
     max_side: Count = Field(30_000, description="Longest side accepted, in pixels.")
+    timeout: Seconds = Field(
+        60.0,
+        description="Time for one image to decode or draw, after which its job fails and "
+        "liveness, too: a codec that hangs holds its thread until the process ends.",
+    )
 
 
 class PictureSettings(Group):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import struct
 import threading
 import time
@@ -193,6 +194,11 @@ def test_a_truncated_file_is_refused_wherever_it_ends(name: str, limits: DecodeS
         if name.startswith("TIFF") and not was_refused(data[:length], limits):
             # What is missing is another page, or the number that says there is none.
             assert np.array_equal(decode(data[:length], limits), decode(data, limits)), length
+        elif name.startswith("GIF") and not was_refused(data[:length], limits):
+            # The last byte says that there is no more; without it, an animation ends where a frame
+            # does.
+            assert length == len(data) - 1 or name == "GIF animated"
+            assert np.array_equal(decode(data[:length], limits), decode(data, limits)), length
         else:
             error = refusal(data[:length], limits)
             assert error.reason in (Reason.CORRUPT_IMAGE, Reason.NOT_AN_IMAGE), length
@@ -285,6 +291,75 @@ def test_odd_headers_that_change_no_pixel_are_borne(limits: DecodeSettings) -> N
     assert np.array_equal(decode(futuristic, limits), expected)
     for length in (len(data) - 2, len(data) * 3 // 4):
         assert refusal(futuristic[:length], limits).reason is Reason.CORRUPT_IMAGE
+
+
+def frame(data: bytes, marker: int, precision: int = 8, components: int = 3) -> bytes:
+    """A JPEG that says to be of another kind."""
+    at = data.index(b"\xff\xc0")
+    return b"".join(
+        (
+            data[:at],
+            bytes([0xFF, marker]),
+            data[at + 2 : at + 4],
+            bytes([precision]),
+            data[at + 5 : at + 9],
+            bytes([components]),
+            data[at + 10 :],
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (frame(EXACT["JPEG"], 0xC1, precision=12), "JPEG file is of 12 bits per sample"),
+        (frame(EXACT["JPEG"], 0xC3, precision=16), "JPEG file is of 16 bits per sample"),
+        (frame(EXACT["JPEG"], 0xC3), "JPEG file is lossless with colours other than RGB"),
+        (frame(EXACT["JPEG"], 0xC5), "JPEG file is hierarchical"),
+        (frame(EXACT["JPEG"], 0xCB), "JPEG file is lossless with arithmetic coding"),
+        (frame(EXACT["JPEG"], 0xF7), "JPEG file is JPEG-LS"),
+        (frame(EXACT["JPEG"], 0xC0, components=2), "JPEG file is of 2 components"),
+        (
+            b"\x89PNG\r\n\x1a\n" + png_chunk(b"CgBI", bytes(4)) + EXACT["PNG"][8:],
+            "PNG file is made for iPhones only (CgBI)",
+        ),
+    ],
+)
+def test_rare_kinds_are_named_and_not_called_damaged(
+    data: bytes, says: str, limits: DecodeSettings
+) -> None:
+    error = refusal(data, limits)
+    assert error.reason is Reason.NOT_AN_IMAGE
+    assert error.as_failure().status == 415
+    assert f"the {says}, which is not decoded here" in error.message
+
+
+# A ramp of 16x16 pixels without loss: grey, and RGB, written by libjpeg-turbo.
+LOSSLESS = {
+    "grey": (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/wwALCAAQABABAREA/8QAFQABAQAAAAAAAAAAAAAAAAAABAj/2gAIAQEAAQAA"
+        "n9CEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhC"
+        "EIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQ"
+        "hCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEIQhCEf/2Q=="
+    ),
+    "RGB": (
+        "/9j/7gAOQWRvYmUAZAAAAAAA/8MAEQgAEAAQA1IRAEcRAEIRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAQI/9oADANS"
+        "AEcAQgABAACfznQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6E"
+        "HQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg"
+        "6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EH"
+        "Qg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6"
+        "EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQ"
+        "g6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6E"
+        "HQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6DoQg"
+        "6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg6EHQg//9k="
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless_jpeg_of_8_bits_is_decoded(name: str, limits: DecodeSettings) -> None:
+    data = base64.b64decode(LOSSLESS[name])
+    assert np.array_equal(decode(data, limits), pillow_bgr(data))
 
 
 def test_floating_point_tiff_is_refused_with_advice(limits: DecodeSettings) -> None:

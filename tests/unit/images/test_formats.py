@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import pytest
 
 from worker.errors import JobError, Reason
 from worker.images.formats import ImageFormat, sniff
+
+TGA = [
+    # Identifier's length, colours, kind, their table, origin, size, depth, order of rows.
+    struct.pack("<3B5s4HBB", 0, 0, kind, bytes(5), 0, 0, 300, 200, depth, order)
+    for kind, depth, order in [(2, 24, 0), (2, 32, 0x28), (3, 8, 0x20), (10, 24, 0), (11, 8, 0)]
+] + [struct.pack("<3B5s4HBB", 0, 1, kind, b"\0\0\0\1\x18", 0, 0, 300, 200, 8, 0) for kind in (1, 9)]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,28 @@ def test_the_first_bytes_decide(
         (b"\xff\x0a\x00", "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
         (b"\0\0\1\0\1\0", "ICO"),
+        (b"\0\0\2\0\1\0", "CUR"),
+        *((header, "TGA") for header in TGA),
+        (b"\0\0\0 ftypcrx ", "raw photograph"),
+        (b"\0\0\0 ftypmif1\0\0\0\0mif1avif", "AVIF"),
+        (b"\0\0\0 ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0 ftypheix\0\0\0\0", "HEIC"),
+        (b"\0\0\0 ftypjp2 \0\0\0\0", "JPEG 2000"),
+        (b"II\xbc\1\x20\0\0\0", "JPEG XR"),
+        (b"P6\n3 2\n255\n", "Netpbm"),
+        (b"qoif\0\0\0\1", "QOI"),
+        (b"\x8aMNG\r\n\x1a\n", "MNG"),
+        (b"BA" + bytes(12) + b"BM", "array of bitmaps"),
+        (b"\x0a\5\1\x08", "PCX"),
+        (b"v/1\1", "OpenEXR"),
+        (bytes(128) + b"DICM", "DICOM"),
+        (b"\xef\xbb\xbf<!-- a --> <!DOCTYPE html>", "HTML page"),
+        (b"\xef\xbb\xbf<svg", "SVG"),
+        (b"RIFF\0\0\0\0AVI LIST", "video"),
+        (b"\0\0\1\xba\x44", "video"),
+        (b"\x1a\x45\xdf\xa3", "video"),
+        (b"7z\xbc\xaf\x27\x1c", "archive"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
         (b"8BPS\0\1", "Photoshop"),
         (b"%PDF-1.7", "PDF"),
         (b"PK\3\4", "ZIP"),

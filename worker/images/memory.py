@@ -1,0 +1,55 @@
+"""Tells a shortage of memory from a fault of the image: each codec has its own way to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from worker.images.codecs import cv2
+
+__all__ = ["check_free", "is_shortage", "raising_memory_errors"]
+
+_NO_MEMORY = (
+    "Insufficient memory",  # OpenCV, and libjpeg within simplejpeg
+    "Memory allocation failure",  # TurboJPEG within simplejpeg
+    "could not create JPEG",  # simplejpeg, when TurboJPEG has no room for its own state
+    "Failed to allocate",  # OpenCV
+    "bad_alloc",  # C++
+    "Can't allocate",
+)
+
+_MARGIN = 16 * 1024 * 1024
+"""Bytes that decoders take besides pixels: tables, threads' heaps, rows."""
+
+
+@contextmanager
+def raising_memory_errors() -> Iterator[None]:
+    """Raises MemoryError for whatever a codec raises when it gets no memory."""
+    try:
+        yield
+    except (cv2.error, ValueError, RuntimeError) as error:
+        if is_shortage(error):
+            raise MemoryError(str(error)) from None
+        raise
+
+
+def check_free(nbytes: int) -> None:
+    """Make sure that `nbytes` and a margin can be had.
+
+    For decoders that answer "no" to a damaged image and to a shortage alike: what is short when
+    they have just given up was short for them, too.
+
+    Raises:
+        MemoryError: they cannot.
+    """
+    np.empty(nbytes + _MARGIN, np.uint8)
+
+
+def is_shortage(error: Exception) -> bool:
+    """Whether a codec raised `error` because it got no memory."""
+    if isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem:
+        return True
+    text = str(error)
+    return any(sign in text for sign in _NO_MEMORY)

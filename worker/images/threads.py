@@ -1,0 +1,217 @@
+"""The threads that decode and draw: what gets no memory is tried again, and what hangs is given up.
+
+A thread cannot be killed. One that hangs in a codec is lost until the process ends. Its call is
+given up, so that its job is answered and not delivered again; another thread takes its place, so
+that other jobs go on; and liveness fails, so that whoever watches over the process starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from worker.errors import JobError, Reason, Stage
+from worker.images.memory import raising_memory_errors
+from worker.metrics import Metrics
+
+__all__ = ["PAUSES", "ImageThreads"]
+
+T = TypeVar("T")
+
+PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds before each further attempt of a call that got no memory. Who has it gives it back in
+less than a second, mostly."""
+
+
+class ImageThreads:
+    """A pool of threads for codecs; for one event loop.
+
+    Args:
+        count: threads; as many again may take the places of lost ones.
+        timeout: seconds after which a call counts as hung, from when a thread began it.
+        pauses: seconds before each further attempt of a call that got no memory.
+        clock: monotonic seconds; read by the threads, too.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        timeout: float,
+        metrics: Metrics,
+        *,
+        pauses: tuple[float, ...] = PAUSES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.timeout = timeout
+        self._metrics = metrics
+        self._pauses = pauses
+        self._clock = clock
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._threads = 0
+        self._spare = count
+        for _ in range(count):
+            self._start_thread()
+        # Invariant: every call that waits for a thread or is in one, given up or not.
+        self._calls: set[_Call] = set()
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a thread is in one call for longer than the time-out.
+
+        Calls that only wait for a thread count for nothing, however long the queue is.
+        """
+        return any(self._is_overdue(call) for call in self._calls)
+
+    async def run(self, stage: Stage, work: Callable[[], T]) -> T:
+        """What `work` returns, called in a thread; cancelling withdraws it while it waits for one.
+
+        Args:
+            stage: whose work it is, for metrics and messages.
+
+        Raises:
+            JobError: `UNAVAILABLE` when there was no memory for it, several times; `POISON` when it
+                did not end. Besides, whatever `work` raises.
+        """
+        for pause in self._pauses:
+            with contextlib.suppress(MemoryError):
+                return await self._attempt(stage, work)
+            self._metrics.memory_shortages.labels(stage).inc()
+            await asyncio.sleep(pause)
+        with contextlib.suppress(MemoryError):
+            return await self._attempt(stage, work)
+        self._metrics.memory_shortages.labels(stage).inc()
+        attempts = len(self._pauses) + 1
+        raise JobError(
+            Reason.UNAVAILABLE,
+            "the worker has no memory left for this image; try again later",
+            transient=True,
+            attempts=attempts,
+            stage=stage,
+        )
+
+    def shutdown(self) -> None:
+        """Take no more calls and drop those that wait; who is in one is not waited for."""
+        if self._watch is not None:
+            self._watch.cancel()
+        for call in self._calls:
+            if call.began is None:
+                call.answer.cancel()
+        for _ in range(self._threads):
+            self._queue.put(None)
+
+    async def _attempt(self, stage: Stage, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        call = _Call(stage, work, loop)
+        self._calls.add(call)
+        self._watch_over(loop)
+        self._queue.put(call)
+        result: T = await call.answer
+        return result
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        # Not waited for when the process ends: one that hangs would hold it up.
+        threading.Thread(target=self._serve, name="image", daemon=True).start()
+
+    def _serve(self) -> None:
+        """In a thread: do what is asked for, until told to end or found lost."""
+        while (call := self._queue.get()) is not None:
+            self._do(call)
+            if call.replaced:
+                return  # another one has taken this one's place
+            del call  # nothing is held while there is nothing to do
+
+    def _do(self, call: _Call) -> None:
+        call.began = self._clock()
+        result: object = None
+        error: BaseException | None = None
+        try:
+            # Who was cancelled meanwhile waits for nothing.
+            if not call.answer.cancelled():
+                with raising_memory_errors():
+                    result = call.work()
+        except MemoryError:
+            # A new one: the traceback of the old one holds on to all that was allocated.
+            error = MemoryError()
+        except BaseException as raised:  # noqa: BLE001 - the loop's side raises it again
+            error = raised
+        # The loop is closed when the process ends meanwhile.
+        with contextlib.suppress(RuntimeError):
+            call.loop.call_soon_threadsafe(self._end, call, result, error)
+
+    def _end(self, call: _Call, result: object, error: BaseException | None) -> None:
+        self._calls.discard(call)
+        self._spare += call.replaced
+        if call.answer.done():
+            return
+        if error is None:
+            call.answer.set_result(result)
+        else:
+            call.answer.set_exception(error)
+
+    def _watch_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._watch is None:
+            self._watch = loop.call_later(self.timeout, self._give_up_overdue, loop)
+
+    def _give_up_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch = None
+        for call in self._calls:
+            if self._is_overdue(call) and not call.given_up:
+                self._give_up(call)
+        now = self._clock()
+        watched = [call for call in self._calls if not call.given_up]
+        if watched:
+            begun = [call.began for call in watched if call.began is not None]
+            due = min(begun, default=now) + self.timeout - now
+            # Not at once: a clock may stand still.
+            self._watch = loop.call_later(max(due, self.timeout / 100), self._give_up_overdue, loop)
+
+    def _give_up(self, call: _Call) -> None:
+        call.given_up = True
+        # The job may have been cancelled; the thread is lost all the same.
+        if not call.answer.done():
+            call.answer.set_exception(
+                JobError(
+                    Reason.POISON,
+                    f"the {call.stage} stage did not end within {self.timeout:g} s; save the image "
+                    "anew, or send another",
+                    stage=call.stage,
+                )
+            )
+        if self._spare:
+            self._spare -= 1
+            call.replaced = True
+            self._start_thread()
+
+    def _is_overdue(self, call: _Call) -> bool:
+        return call.began is not None and self._clock() - call.began >= self.timeout
+
+
+class _Call:
+    """One call of one attempt.
+
+    Attributes:
+        began: when a thread began it; None while it waits for one.
+        answer: what it returned or raised.
+        given_up: whether nobody waits for its end any more, because it is overdue.
+        replaced: whether another thread has taken the place of the one that is in it.
+    """
+
+    __slots__ = ("answer", "began", "given_up", "loop", "replaced", "stage", "work")
+
+    def __init__(
+        self, stage: Stage, work: Callable[[], object], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.stage = stage
+        self.work = work
+        self.loop = loop
+        self.answer: asyncio.Future[Any] = loop.create_future()
+        self.began: float | None = None
+        self.given_up = False
+        self.replaced = False
