@@ -43,6 +43,9 @@ An image of just the accepted size may have tiles that reach beyond its edges.
 _MOST_BYTES = 16
 """Bytes that decoding may hold per accepted pixel: 3 of the image, and in one strip up to 8."""
 
+_SMALL_BYTES = 2**27
+"""Bytes that decoding may always hold."""
+
 # libjpeg's warnings about odd headers and stray bytes, which may leave every pixel as it was.
 _ODD = (
     "unknown JFIF revision",
@@ -149,17 +152,13 @@ def check_cost(header: Header, limits: DecodeSettings) -> None:
             f"the image is {header.width}x{header.height} pixels, but its tiles make "
             f"{header.coded_pixels}; at most {most} are accepted: save it with smaller tiles",
         )
-    if header.decoded_bytes > _MOST_BYTES * most:
+    most_bytes = _MOST_BYTES * most + _SMALL_BYTES
+    if header.decoded_bytes > most_bytes:
         raise JobError(
             Reason.TOO_MANY_PIXELS,
-            f"decoding the image takes {header.decoded_bytes} bytes; at most {_MOST_BYTES * most} "
-            "are accepted: save it with 8 bits per sample and in strips of a few rows",
+            f"decoding the image takes {header.decoded_bytes} bytes; at most {most_bytes} are "
+            "accepted: save it with 8 bits per sample and in strips of a few rows",
         )
-
-
-def _decode_tiff(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
-    assert header.tiff is not None
-    return _upright(decode_tiff(data, header.tiff), header.orientation)
 
 
 def _decode_jpeg(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
@@ -221,6 +220,15 @@ def _decode_bmp(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
     if bmp.masks is not None:
         return unpack_fields(data, bmp)
     return _decode_other(with_usual_header(data, bmp), header)
+
+
+def _decode_tiff(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
+    assert header.tiff is not None
+    try:
+        pixels = decode_tiff(data, header.tiff)
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+    return _upright(pixels, header.orientation)
 
 
 def _decode_other(data: bytes, header: Header) -> npt.NDArray[np.uint8]:

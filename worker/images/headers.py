@@ -11,6 +11,7 @@ from worker.images.gif import read_gif_size
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
 from worker.images.refusals import UnsupportedError, damaged, unsupported
+from worker.images.tiff_cost import decoded_bytes
 from worker.images.tiff_layout import Layout, read_layout
 from worker.images.tiff_support import check_supported
 
@@ -105,14 +106,8 @@ def _gif(data: bytes) -> Header:
 def _tiff(data: bytes) -> Header:
     layout = read_layout(data)
     check_supported(layout)
-    return Header(
-        ImageFormat.TIFF,
-        layout.width,
-        layout.height,
-        layout.decoded_bytes,
-        layout.orientation,
-        layout,
-    )
+    held = decoded_bytes(layout)
+    return Header(ImageFormat.TIFF, layout.width, layout.height, held, layout.orientation, layout)
 
 
 def _header(found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1) -> Header:

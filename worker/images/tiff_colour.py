@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.images.codecs import cv2
-from worker.images.tiff_layout import BLOCK_PIXELS, Photometric
+from worker.images.tiff_cost import BLOCK_PIXELS
+from worker.images.tiff_tags import Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from worker.images.tiff_layout import Layout
+
+    _Conversion = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 
 __all__ = ["ColourConverter"]
 
@@ -33,6 +36,7 @@ class ColourConverter:
         self._channels = layout.channels
         self._inverted = layout.inverted
         self._premultiplied = layout.extras[:1] == (_PREMULTIPLIED,)
+        self._convert: _Conversion
         if layout.colour == Photometric.PALETTE:
             self._convert = partial(_look_up, _palette(layout.colour_map()))
         else:
@@ -54,9 +58,10 @@ class ColourConverter:
 def _undo_alpha(
     colour: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    """Colours that were multiplied by alpha, as they were before; clear pixels stay black."""
-    divisor = np.maximum(alpha, 1)[:, :, np.newaxis]
-    return np.minimum(colour.astype(np.uint16) * np.uint16(255) // divisor, 255).astype(np.uint8)
+    """Colours that were multiplied by alpha, as they were before; clear pixels become black."""
+    alpha = alpha[:, :, np.newaxis]
+    undone = colour * np.uint16(255) // np.maximum(alpha, 1)
+    return np.where(alpha > 0, np.minimum(undone, 255), 0).astype(np.uint8)
 
 
 def _palette(numbers: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -69,7 +74,7 @@ def _palette(numbers: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 def _look_up(
     palette: npt.NDArray[np.uint8], samples: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    return np.take(palette, samples[:, :, 0], axis=0)
+    return np.asarray(palette[samples[:, :, 0]])
 
 
 def _grey(samples: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -99,7 +104,7 @@ def _ycbcr(samples: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(reordered, cv2.COLOR_YCrCb2BGR), np.uint8)
 
 
-_CONVERSIONS: Mapping[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]] = {
+_CONVERSIONS: Mapping[int, _Conversion] = {
     Photometric.WHITE_IS_ZERO: _grey,
     Photometric.BLACK_IS_ZERO: _grey,
     Photometric.RGB: _rgb,

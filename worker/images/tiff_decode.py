@@ -12,9 +12,9 @@ import numpy as np
 from worker.images.tiff_colour import ColourConverter
 from worker.images.tiff_fax import MAX_RUNS, TooManyRunsError
 from worker.images.tiff_jpeg import UnusualJpegError
-from worker.images.tiff_layout import Compression
 from worker.images.tiff_segments import SegmentDecoder
 from worker.images.tiff_support import unsupported
+from worker.images.tiff_tags import Compression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,8 @@ def decode_tiff(data: bytes, layout: Layout) -> npt.NDArray[np.uint8]:
         ValueError, RuntimeError: it is cut off or damaged; the message says where.
         JobError: `NOT_AN_IMAGE`, when no decoder here reads this kind of TIFF.
     """
+    if layout.samples < layout.channels:
+        raise ValueError(f"it has {layout.samples} of {layout.channels} samples per pixel")
     decoder, converter = SegmentDecoder(layout), ColourConverter(layout)
     pixels = np.empty((layout.height, layout.width, 3), np.uint8)
     try:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.images.codecs import imagecodecs
+from worker.images.tiff_cost import LZMA_MEMORY
 from worker.images.tiff_fax import FaxDecoder, FaxKind
 from worker.images.tiff_jpeg import decode_tiff_jpeg
-from worker.images.tiff_layout import Compression, Photometric
+from worker.images.tiff_tags import Compression, Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentDecoder"]
 
-_LZMA_MEMORY = 128 * 2**20
-"""Bytes that one LZMA stream may take for its dictionary; the highest preset takes 65 MiB."""
+# Looked up here so that each is loaded with the worker, not when memory may be short.
+_reverse_bits, _undo_delta = imagecodecs.bitorder_decode, imagecodecs.delta_decode
+_unpack_bits, _webp = imagecodecs.packints_decode, imagecodecs.webp_decode
+
+_WEBP_MEMORY = 8
+"""Bytes that libwebp takes for each sample, at most."""
 
 _FILL_BYTES = 256
 """Most fill bits before a line of a fax image, in bytes and on the average."""
@@ -81,7 +86,7 @@ class SegmentDecoder:
         if self._compression is Compression.WEBP:
             return self._webp(raw)[:rows]
         if layout.reversed_bits:
-            raw = bytes(imagecodecs.bitorder_decode(raw))
+            raw = bytes(_reverse_bits(raw))
         if self._fax:
             # Codes take at most 13 bits a pixel; what is beyond, fill bits aside, is not read.
             raw = raw[: rows * (2 * layout.segment_width + _FILL_BYTES)]
@@ -121,7 +126,7 @@ class SegmentDecoder:
             high = 0 if self._layout.big_endian else 1
             return data.reshape(*shape, 2)[..., high]
         kind = np.uint8 if bits < 8 else np.uint16
-        numbers = imagecodecs.packints_decode(data.tobytes(), kind, bits, runlen=width * samples)
+        numbers = _unpack_bits(data.tobytes(), kind, bits, runlen=width * samples)
         numbers = numbers.reshape(shape)
         if bits > 8:
             return (numbers >> (bits - 8)).astype(np.uint8)
@@ -149,12 +154,17 @@ class SegmentDecoder:
         shape = (self._layout.segment_height, self._layout.segment_width, self._samples)
         # A stream of another size is refused before it is decoded.
         out = np.empty(shape, np.uint8)
-        imagecodecs.webp_decode(raw, hasalpha=self._samples == 4, out=out)
+        try:
+            _webp(raw, hasalpha=self._samples == 4, out=out)
+        except RuntimeError:
+            # libwebp does not say why. Without room for what it takes, this raises MemoryError.
+            np.empty(_WEBP_MEMORY * out.size, np.uint8)
+            raise
         return out
 
 
 def _undo_differences(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    undone: npt.NDArray[Any] = imagecodecs.delta_decode(pixels, axis=1, out=pixels)
+    undone: npt.NDArray[Any] = _undo_delta(pixels, axis=1, out=pixels)
     return undone
 
 
@@ -185,7 +195,7 @@ def _packbits(raw: bytes, size: int) -> npt.NDArray[np.uint8]:
 
 
 def _lzma(raw: bytes, size: int) -> npt.NDArray[np.uint8]:
-    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY)
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
     try:
         found = decompressor.decompress(raw, size + 1)
     except lzma.LZMAError as error:

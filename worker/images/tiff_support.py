@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from worker.errors import JobError, Reason
-from worker.images.tiff_layout import FAX, MAX_SAMPLES, Compression, Photometric
+from worker.images.tiff_layout import MAX_SAMPLES
+from worker.images.tiff_tags import FAX, Compression, Photometric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,9 @@ __all__ = ["check_supported", "unsupported"]
 
 _FOREIGN_COMPRESSIONS = {
     6: "old-style JPEG",
-    9: "JBIG (T.85)",
-    10: "JBIG (T.43)",
-    22610: "JPEG XR (NDPI)",
+    9: "JBIG, T.85",
+    10: "JBIG, T.43",
+    22610: "JPEG XR, NDPI",
     32766: "NeXT",
     32809: "ThunderScan",
     32895: "CT with padding",
@@ -28,10 +29,10 @@ _FOREIGN_COMPRESSIONS = {
     32908: "Pixar film",
     32909: "PixarLog",
     32947: "Kodak DCS",
-    33003: "JPEG 2000 (Aperio YCbCr)",
-    33004: "JPEG 2000 (lossy)",
-    33005: "JPEG 2000 (Aperio RGB)",
-    33007: "JPEG (alternative)",
+    33003: "JPEG 2000, Aperio YCbCr",
+    33004: "JPEG 2000, lossy",
+    33005: "JPEG 2000, Aperio RGB",
+    33007: "JPEG, alternative",
     34661: "JBIG",
     34676: "SGI LogLuv",
     34677: "SGI LogLuv24",
@@ -39,13 +40,13 @@ _FOREIGN_COMPRESSIONS = {
     34713: "Nikon NEF",
     34715: "JBIG2",
     34887: "LERC",
-    34892: "lossy JPEG (DNG)",
-    34926: "Zstandard (old number)",
-    34927: "WebP (old number)",
+    34892: "lossy JPEG, DNG",
+    34926: "Zstandard, old number",
+    34927: "WebP, old number",
     34933: "PNG",
     34934: "JPEG XR",
     50002: "JPEG XL",
-    52546: "JPEG XL (DNG)",
+    52546: "JPEG XL, DNG",
     65000: "Kodak DCR",
     65535: "Pentax PEF",
 }
@@ -61,7 +62,8 @@ _FOREIGN_PHOTOMETRICS = {
     51177: "a depth map",
 }
 
-_FORMATS = {2: "signed integers", 3: "floating-point numbers", 5: "complex", 6: "complex"}
+_SIGNED = 2
+_FORMATS = {_SIGNED: "signed integers", 3: "floating-point numbers", 5: "complex", 6: "complex"}
 
 
 def check_supported(layout: Layout) -> None:
@@ -90,16 +92,17 @@ def unsupported(found: str) -> JobError:
 def _problems(layout: Layout) -> Iterator[str]:
     number = layout.compression
     if number not in set(Compression):
-        name = _FOREIGN_COMPRESSIONS.get(number)
-        name = f"{name}, number {number}" if name else f"number {number}, which is unknown"
-        yield f"the TIFF file has the compression {name}"
+        name = _FOREIGN_COMPRESSIONS.get(number, "unknown")
+        yield f"the TIFF file has compression {number} ({name})"
     yield from _pixel_problems(layout)
     yield from _combination_problems(layout)
 
 
 def _pixel_problems(layout: Layout) -> Iterator[str]:
     for kind in sorted(layout.formats & set(_FORMATS)):
-        yield f"the TIFF file's pixels are {max(layout.bits)}-bit {_FORMATS[kind]}"
+        # Signed bytes are read as unsigned ones, as Pillow and libtiff do.
+        if (kind, layout.bits[0]) != (_SIGNED, 8):
+            yield f"the TIFF file's pixels are {layout.bits[0]}-bit {_FORMATS[kind]}"
     if len(set(layout.bits)) > 1:
         yield f"the TIFF file has samples of {' and '.join(map(str, layout.bits))} bits"
     if layout.bits[0] > 16:
