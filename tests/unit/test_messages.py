@@ -116,7 +116,7 @@ def test_no_result_holds_a_secret_header_and_its_dead_letter_holds_all(
     record = replace(RECORD, headers=headers)
     for outcome in (SUCCESS, FAILURE):
         message = result(outcome, record=record)
-        assert message.headers[5:] == (("tracestate", b"kept"),)
+        assert message.headers[6:] == (("tracestate", b"kept"),)
         assert b"canary" not in (message.value or b"")
     # Put back into the jobs topic it is the same job.
     assert dead_letter_message(record, None, FAILURE).headers[:2] == headers
