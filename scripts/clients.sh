@@ -2,7 +2,8 @@
 # Sees to it that curl, and C++, C# and PHP with what the example clients use, are there for the
 # tests that run them: installs Debian's packages as root, and says which ones are missing to
 # anybody else. Go and Node.js are older in Debian than the examples want: those, and a JDK, are
-# yours.
+# yours. The example in a language that is missing is skipped, which counts as a failure in
+# continuous integration alone.
 set -euo pipefail
 
 # What shows that it is there, and the packages that bring it.
@@ -43,6 +44,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" >&2
     exit
 fi
-echo "error: the example clients need more languages. Install them first;" \
-    "on Debian and Ubuntu: sudo apt-get install ${missing[*]}" >&2
-exit 1
+echo "note: the example clients need more languages, and those without are skipped." \
+    "To run them on Debian and Ubuntu: sudo apt-get install ${missing[*]}" >&2

@@ -153,10 +153,11 @@ def test_example(
 
 def tool(name: str) -> str:
     found = shutil.which(name)
-    assert found is not None, (
-        f"{name} is missing; install it to run the examples in its language "
-        "(scripts/clients.sh installs some)"
-    )
+    if found is None:
+        pytest.skip(
+            f"{name} is not on this machine; install it to run the examples in its language "
+            "(scripts/clients.sh installs some)"
+        )
     return found
 
 
