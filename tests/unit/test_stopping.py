@@ -31,7 +31,7 @@ def begin(number):
 
 async def work():
     loop = asyncio.get_running_loop()
-    stopper = Stopper(begin, loop, {DEADLINE}, lambda: [predictor.pid], lambda: {{stopped}})
+    stopper = Stopper(begin, loop, {{deadline}}, lambda: [predictor.pid], lambda: {{stopped}})
     signals.handler = stopper.hear
     print("up", flush=True)
     {{body}}
@@ -40,9 +40,11 @@ asyncio.run(work())
 """
 
 
-def ended(body: str, *numbers: signal.Signals, stopped: bool = False) -> tuple[int, float, str]:
+def ended(
+    body: str, *numbers: signal.Signals, stopped: bool = False, deadline: float = DEADLINE
+) -> tuple[int, float, str]:
     """Exit status, seconds from the first signal on, and what was printed after it."""
-    program = PROGRAM.format(body=body, stopped=stopped)
+    program = PROGRAM.format(body=body, stopped=stopped, deadline=deadline)
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
@@ -85,7 +87,7 @@ def test_draining_that_takes_too_long() -> None:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_second_signal_ends_it_at_once(second: signal.Signals) -> None:
-    status, _, said = ended("await asyncio.sleep(3600)", signal.SIGTERM, second)
+    status, _, said = ended("await asyncio.sleep(3600)", signal.SIGTERM, second, deadline=2 * BOUND)
     assert status == 128 + second
     assert "stopped_at_once" in said
     assert second.name in said
