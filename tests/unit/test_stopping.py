@@ -13,7 +13,7 @@ import pytest
 DEADLINE = 1.0
 BOUND = 15.0
 
-PROGRAM = f"""
+PROGRAM = """
 from worker.runtime.signals import StopSignals
 
 signals = StopSignals()
@@ -31,10 +31,10 @@ def begin(number):
 
 async def work():
     loop = asyncio.get_running_loop()
-    stopper = Stopper(begin, loop, {{deadline}}, lambda: [predictor.pid], lambda: {{stopped}})
+    stopper = Stopper(begin, loop, {deadline}, lambda: [predictor.pid], lambda: {stopped})
     signals.handler = stopper.hear
     print("up", flush=True)
-    {{body}}
+    {body}
 
 asyncio.run(work())
 """
