@@ -24,8 +24,8 @@ _STILL = frozenset({b"IHDR", b"PLTE", b"eXIf", b"IDAT", b"IEND"})
 """The chunks that decide about pixels; eXIf holds the orientation."""
 
 _NAMED = _STILL | frozenset(
-    b"tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT tEXt zTXt iTXt tIME acTL fcTL "
-    b"fdAT".split()
+    b"tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT tEXt zTXt iTXt tIME "
+    b"acTL fcTL fdAT".split()
 )
 """The chunks of the PNG specification. The names of others are no message's: a fetched file may be
 one that only this worker can read."""
