@@ -24,7 +24,7 @@ from worker.jobs import RawImage, UrlImage
 from worker.local.patience import patiently
 from worker.settings import DecodeSettings
 
-__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources"]
+__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources", "short_name"]
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -187,9 +187,8 @@ def _find_files(text: str) -> Iterator[Source]:
         for match in matches:
             yield from _find_files(match)
     elif not is_there and len(text) > MAX_MISSING:
-        # Usually an image's text, which no message should repeat.
         yield _unusable(
-            f"{text[:40]}…",
+            text,
             f"there is no file with this name of {len(text)} characters; Base64 has to be decoded "
             'first, or submitted as a line {"image": "..."}',
         )
@@ -217,4 +216,9 @@ def _is_listed(name: str) -> bool:
 
 
 def _unusable(text: str, why: str) -> Source:
-    return Source(text, JobError(Reason.NOT_FOUND, why))
+    return Source(short_name(text), JobError(Reason.NOT_FOUND, why))
+
+
+def short_name(text: str) -> str:
+    """`text`, or its beginning when it is too long for a name: usually it is an image's text."""
+    return text if len(text) <= MAX_MISSING else f"{text[:40]}…"

@@ -154,6 +154,8 @@ def test_a_long_text_that_is_no_file_is_not_repeated() -> None:
         assert isinstance(source.content, JobError)
         assert "Base64 has to be decoded first" in source.content.message
         assert text[:50] not in source.content.message
+    (source,) = find_sources('["' + "iVBORw0KGgo" * 100 + '"]')  # taken for a pattern
+    assert source.input_path == '["iVBORw0KGgoiVBORw0KGgoiVBORw0KGgoiVBOR…'
 
 
 @pytest.mark.parametrize(
