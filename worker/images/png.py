@@ -23,6 +23,13 @@ _MAX_CHUNKS = 65_536
 _STILL = frozenset({b"IHDR", b"PLTE", b"eXIf", b"IDAT", b"IEND"})
 """The chunks that decide about pixels; eXIf holds the orientation."""
 
+_NAMED = _STILL | frozenset(
+    b"tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT tEXt zTXt iTXt tIME "
+    b"acTL fcTL fdAT".split()
+)
+"""The chunks of the PNG specification. The names of others are no message's: a fetched file may be
+one that only this worker can read."""
+
 
 def read_png_size(data: bytes) -> tuple[int, int]:
     """Width and height in pixels.
@@ -47,7 +54,8 @@ def still_png(data: bytes) -> bytes:
     kept = [_SIGNATURE]
     for kind, start, end in _chunks(data):
         if end > len(data):
-            raise ValueError(f"its chunk {kind.decode('ascii', 'replace')} is cut off")
+            name = kind.decode("ascii") if kind in _NAMED else "of an unknown type"
+            raise ValueError(f"its chunk {name} is cut off")
         if kind in _STILL:
             kept.append(data[start:end])
     return b"".join(kept)

@@ -1,4 +1,8 @@
-"""From what a caller passes to single images, lazily: nothing is opened here but directories."""
+"""From what a caller passes to single images, lazily: no named file is opened here.
+
+Open files and Pillow images are read here, each when its turn comes, and not by the threads that
+read ahead: a caller may go on with them.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import JobError, Reason
-from worker.images.pillow import PillowImage, is_pillow_image
+from worker.images.pillow import PillowImage, from_pillow, is_pillow_image
 from worker.jobs import RawImage, UrlImage
+from worker.local.patience import patiently
 from worker.settings import DecodeSettings
 
-__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources"]
+__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources", "short_name"]
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -56,7 +61,7 @@ class Source:
     """
 
     input_path: str | None
-    content: Path | UrlImage | RawImage | npt.NDArray[Any] | PillowImage | JobError
+    content: Path | UrlImage | RawImage | npt.NDArray[Any] | JobError
     page: Page | None = None
 
 
@@ -101,27 +106,48 @@ def _single(given: object) -> Source | None:
         case bytes() | bytearray() | memoryview():
             return Source(None, RawImage(bytes(given)))
         case _ if is_pillow_image(given):
-            return Source(_text(given, "filename"), given)
+            return Source(_text(given, "filename"), _pixels(given))
         case _ if callable(read := getattr(given, "read", None)):
             return _read(given, read)
     return None
 
 
+def _pixels(image: PillowImage) -> npt.NDArray[np.uint8] | JobError:
+    """Taken now, not in a reader's thread.
+
+    A Pillow image reads its file late, and no two threads may be in it. The caller may also go on
+    to its next frame meanwhile, as `ImageSequence.Iterator` does.
+    """
+    try:
+        return patiently(lambda: from_pillow(image))
+    except JobError as error:
+        return error
+
+
 def _read(file: object, read: Callable[[int], object]) -> Source:
+    """The rest of an open file; a pipe or a socket gives it piece by piece."""
     path = _text(file, "name")
-    data: object = ""
-    if not isinstance(file, io.TextIOBase):
+    parts: list[bytes] = []
+    # One byte more than is accepted, so that its size can be objected to.
+    left = DecodeSettings().max_bytes + 1
+    while left > 0:
         try:
-            # One byte more than is accepted, so that its size can be objected to.
-            data = read(DecodeSettings().max_bytes + 1)
-        except (OSError, ValueError) as error:
-            return Source(path, JobError(Reason.NOT_FOUND, f"the file cannot be read: {error}"))
-    if not isinstance(data, bytes):
-        raise TypeError(
-            f"{type(file).__name__} gives {type(data).__name__} instead of bytes: open the file "
-            "with open(path, 'rb')"
-        )
-    return Source(path, RawImage(data))
+            part = "" if isinstance(file, io.TextIOBase) else read(left)
+        except TypeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - archives and HTTP clients raise their own
+            why = str(error) or type(error).__name__
+            return Source(path, JobError(Reason.NOT_FOUND, f"the file cannot be read: {why}"))
+        if not isinstance(part, bytes):
+            raise TypeError(
+                f"{type(file).__name__} gives {type(part).__name__} instead of bytes: open the "
+                "file with open(path, 'rb')"
+            )
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return Source(path, RawImage(b"".join(parts)))
 
 
 def _text(thing: object, attribute: str) -> str | None:
@@ -161,9 +187,8 @@ def _find_files(text: str) -> Iterator[Source]:
         for match in matches:
             yield from _find_files(match)
     elif not is_there and len(text) > MAX_MISSING:
-        # Usually an image's text, which no message should repeat.
         yield _unusable(
-            f"{text[:40]}…",
+            text,
             f"there is no file with this name of {len(text)} characters; Base64 has to be decoded "
             'first, or submitted as a line {"image": "..."}',
         )
@@ -191,4 +216,9 @@ def _is_listed(name: str) -> bool:
 
 
 def _unusable(text: str, why: str) -> Source:
-    return Source(text, JobError(Reason.NOT_FOUND, why))
+    return Source(short_name(text), JobError(Reason.NOT_FOUND, why))
+
+
+def short_name(text: str) -> str:
+    """`text`, or its beginning when it is too long for a name: usually it is an image's text."""
+    return text if len(text) <= MAX_MISSING else f"{text[:40]}…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -12,20 +11,16 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from worker.errors import JobError, Reason
 from worker.images.arrays import as_bgr
 from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
 from worker.images.formats import refuse_unknown
-from worker.images.memory import raising_memory_errors
-from worker.images.pillow import from_pillow
 from worker.images.prepare import prepare
-from worker.images.threads import PAUSES
 from worker.images.transform import Transform
 from worker.jobs import Prepared, RawImage, UrlImage
 from worker.local.inputs import Source
+from worker.local.patience import patiently
 from worker.settings import DecodeSettings, FetchSettings
 
 __all__ = ["LOCAL_FETCH", "Reader", "file_errors", "read_batches", "read_file"]
@@ -62,20 +57,10 @@ class Reader:
 
         What gets no memory is tried again before it is given up.
         """
-        for pause in (*PAUSES, 0.0):
-            try:
-                with raising_memory_errors():
-                    return self._read(source)
-            except JobError as error:
-                return error
-            except MemoryError:
-                time.sleep(pause)
-        return JobError(
-            Reason.UNAVAILABLE,
-            "there is no memory left for this image: free some, or read fewer at a time",
-            transient=True,
-            attempts=len(PAUSES) + 1,
-        )
+        try:
+            return patiently(lambda: self._read(source))
+        except JobError as error:
+            return error
 
     def load(self, source: Source) -> bytes:
         """The encoded image of a source that is a file, a URL, or bytes.
@@ -104,8 +89,8 @@ class Reader:
                 # No image that is accepted is larger than `max_side`: the picture keeps its size.
                 data = self.load(source)
                 return prepare(data, self._transform, self._limits, self._limits.max_side)
-            case image:
-                bgr = as_bgr(image) if isinstance(image, np.ndarray) else from_pillow(image)
+            case array:
+                bgr = as_bgr(array)
                 return Prepared(self._transform(bgr), bgr)
 
 

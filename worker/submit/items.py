@@ -14,7 +14,7 @@ import orjson
 
 from worker.errors import JobError, Reason
 from worker.jobs import UrlImage
-from worker.local.inputs import Source, find_sources
+from worker.local.inputs import Source, find_sources, short_name
 from worker.submit.lines import read_lines
 
 __all__ = ["STANDARD_INPUT", "Item", "Way", "find_items"]
@@ -84,7 +84,7 @@ def _item(source: Source, way: Way) -> Item:
     match source.content:
         case UrlImage() as image:
             # What follows may be a signature; the name goes into logs and results.
-            return Item(name.partition("?")[0], image, Way.URL)
+            return Item(short_name(name.partition("?")[0]), image, Way.URL)
         case Path() | JobError() as content:
             return Item(name, content, way)
         case other:

@@ -260,13 +260,20 @@ def test_the_animation_that_crashes_opencv(
             decode(photograph("broken_animation.png"), limits)
 
 
-def test_a_png_chunk_larger_than_the_file_takes_no_memory(limits: DecodeSettings) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    # A name that is none would show a part of the file.
+    [(b"IDAT", "IDAT"), (b"iTXt", "iTXt"), (b"key=", "of an unknown type")],
+)
+def test_a_png_chunk_larger_than_the_file_takes_no_memory(
+    kind: bytes, name: str, limits: DecodeSettings
+) -> None:
     data = EXACT["PNG"]
     at = data.index(b"IDAT") - 4
-    claim = data[:at] + struct.pack(">I", 0xF0000000) + b"junk" + data[at:]
+    claim = data[:at] + struct.pack(">I", 0xF0000000) + kind + data[at:]
     error = refusal(claim, limits)
     assert error.reason is Reason.CORRUPT_IMAGE
-    assert "chunk junk is cut off" in error.message
+    assert f"(its chunk {name} is cut off)" in error.message
 
 
 def test_a_bomb_of_png_chunks_is_refused(limits: DecodeSettings) -> None:

@@ -1,17 +1,19 @@
-"""What a caller may pass, and which images that is; no image is opened."""
+"""What a caller may pass, and which images that is; no named file is opened."""
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from worker.errors import JobError, Reason
 from worker.jobs import RawImage, UrlImage
@@ -67,6 +69,29 @@ def test_open_files_are_encoded_images(tmp_path: Path) -> None:
         assert list(find_sources([file])) == [Source(None, RawImage(b""))]
 
 
+def test_a_file_that_comes_in_pieces_is_read_to_its_end() -> None:
+    content = os.urandom(300_000)  # more than a pipe holds
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(content)
+
+    with ThreadPoolExecutor(1) as threads, os.fdopen(reading, "rb", buffering=0) as pipe:
+        written = threads.submit(write)
+        assert list(find_sources(pipe)) == [Source(None, RawImage(content))]
+        written.result()
+
+
+def test_a_file_that_raises_something_of_its_own_costs_only_itself() -> None:
+    packed = gzip.compress(os.urandom(1000))
+    with gzip.open(io.BytesIO(packed[:-20])) as file:
+        cut, good = find_sources([file, b"good"])
+    assert isinstance(cut.content, JobError)
+    assert cut.content.message.startswith("the file cannot be read: Compressed file ended")
+    assert good.content == RawImage(b"good")
+
+
 def test_no_more_of_an_open_file_is_read_than_is_accepted() -> None:
     with open("/dev/zero", "rb") as file:  # noqa: PTH123 - any file without an end
         (source,) = find_sources(file)
@@ -92,14 +117,29 @@ def test_a_text_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
         list(find_sources(file))
 
 
-def test_pillow_images_stay_the_same_object(tmp_path: Path) -> None:
+def test_a_pillow_image_is_taken_when_its_turn_comes(tmp_path: Path) -> None:
     image = Image.new("RGB", (2, 2))
     (source,) = find_sources(image)
     assert source.input_path is None
-    assert source.content is image
+    assert isinstance(source.content, np.ndarray)
     image.save(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as opened:
         assert paths([opened]) == [str(tmp_path / "a.png")]
+    with Image.open(tmp_path / "a.png") as never_loaded:
+        pass
+    closed, good = find_sources([never_loaded, image])
+    assert isinstance(closed.content, JobError)
+    assert isinstance(good.content, np.ndarray)
+
+
+def test_each_frame_of_a_pillow_image_is_an_image_of_its_own() -> None:
+    first, *rest = (Image.new("RGB", (2, 2), (grey, grey, grey)) for grey in (10, 20, 30))
+    file = io.BytesIO()
+    first.save(file, "TIFF", save_all=True, append_images=rest)
+    with Image.open(file) as opened:
+        # It is one object that goes from frame to frame.
+        sources = list(find_sources(ImageSequence.Iterator(opened)))
+    assert [int(np.asarray(source.content)[0, 0, 0]) for source in sources] == [10, 20, 30]
 
 
 def test_a_long_text_that_is_no_file_is_not_repeated() -> None:
@@ -114,6 +154,8 @@ def test_a_long_text_that_is_no_file_is_not_repeated() -> None:
         assert isinstance(source.content, JobError)
         assert "Base64 has to be decoded first" in source.content.message
         assert text[:50] not in source.content.message
+    (source,) = find_sources('["' + "iVBORw0KGgo" * 100 + '"]')  # taken for a pattern
+    assert source.input_path == '["iVBORw0KGgoiVBORw0KGgoiVBORw0KGgoiVBOR…'
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.unit.images.make import noise
 from worker.errors import JobError, Reason
 from worker.images.transform import Transform
 from worker.jobs import Prepared, RawImage, UrlImage
-from worker.local.inputs import Source
+from worker.local.inputs import Source, find_sources
 from worker.local.reader import LOCAL_FETCH, Reader, read_batches
 from worker.model import Crop, Resize
 from worker.settings import DecodeSettings
@@ -140,6 +143,18 @@ def test_what_is_wrong_with_an_array_comes_back_as_a_value(reader: Reader) -> No
 def test_what_was_known_before_comes_back_as_it_is(reader: Reader) -> None:
     known = JobError(Reason.NOT_FOUND, "no file matches the pattern")
     assert refused(reader, known) is known
+
+
+def test_one_pillow_image_many_times_is_the_same_each_time(reader: Reader) -> None:
+    file = io.BytesIO()
+    Image.fromarray(noise(1200, 900)).save(file, "PNG")
+    with ThreadPoolExecutor(8) as threads, Image.open(file) as image:
+        batches = read_batches(find_sources([image] * 8), reader, threads, 8, 1)
+        reads = [read for batch in batches for _, read in batch]
+    expected = noise(1200, 900)[:, :, ::-1]
+    for read in reads:
+        assert isinstance(read, Prepared)
+        np.testing.assert_array_equal(read.picture, expected)
 
 
 def test_batches_keep_order_and_sizes(reader: Reader, executor: ThreadPoolExecutor) -> None:

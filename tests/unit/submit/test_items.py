@@ -82,3 +82,5 @@ async def test_a_line_of_base64_is_not_repeated() -> None:
     assert item.name == "iVBORw0KGgo" * 3 + "iVBORw0…"
     assert isinstance(item.content, JobError)
     assert 'submitted as a line {"image": "..."}' in item.content.message
+    (item,) = await from_standard_input(b"http://h/" + b"iVBORw0KGgo" * 400)
+    assert item.name == "http://h/iVBORw0KGgoiVBORw0KGgoiVBORw0KG…"
