@@ -148,7 +148,7 @@ def test_a_network_of_another_kind_is_refused(
         threads=1,
         capacity=1,
         timeout=30.0,
-        start_timeout=60.0,
+        start_timeout=120.0,
         failpoints=Failpoints(),
     )
     with pytest.raises(ModelError, match=message):
@@ -171,7 +171,7 @@ def test_predict_prints_and_saves_answers_of_no_category(colours: Make, tmp_path
             env=os.environ | {"PYTHONPATH": os.fspath(Path.cwd())},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, done.stderr

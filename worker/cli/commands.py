@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from worker.runtime.signals import StopSignals
 
 __all__ = ["app", "run_command_line"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What standard output fails with where it is a file on a full disk."""
 
 app = typer.Typer(
     name="classify-worker",
@@ -57,6 +62,11 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
         _die(error, EXIT_UNAVAILABLE)
     except WorkerError as error:
         _die(error, EXIT_FAILED)
+    except OSError as error:
+        if error.errno not in NO_ROOM or error.filename is not None:
+            raise
+        _give_up_output()
+        _die(f"standard output cannot be written: {error.strerror}", EXIT_FAILED)
     sys.exit(0)
 
 
@@ -69,6 +79,11 @@ def _root(
         raise typer.Exit
 
 
-def _die(error: Exception, status: int) -> NoReturn:
+def _give_up_output() -> None:
+    """Forget what is left of the output: at its end, the interpreter would try it again."""
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - open until the end
+
+
+def _die(error: Exception | str, status: int) -> NoReturn:
     say(f"classify-worker: {error}")
     sys.exit(status)

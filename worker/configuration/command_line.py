@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from worker.bounded_yaml import BoundedLoader
 from worker.configuration.catalogue import Setting, describe, group_docs
 from worker.configuration.layer import Layer, nearest
 
@@ -40,7 +41,9 @@ def read_overrides(overrides: Sequence[str]) -> Layer:
 
 def _override(layer: Layer, setting: Setting, text: str) -> None:
     try:
-        value = yaml.safe_load(text)
+        loader = BoundedLoader(text)
+        root = loader.get_single_node()
+        value = None if root is None else loader.value(root)
     except (yaml.YAMLError, ValueError):
         value = text
     if setting.text and value is not None and not isinstance(value, str):

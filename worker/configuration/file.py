@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from worker.bounded_yaml import BoundedLoader, TooLargeError, read_text
 from worker.configuration.catalogue import describe, group_docs
 from worker.configuration.layer import Layer, nearest
 
@@ -22,12 +23,14 @@ def read_file(path: Path) -> Layer:
     """The settings in a file; what cannot be read or is not known is a problem of the layer."""
     layer = Layer()
     try:
-        loader = yaml.SafeLoader(path.read_text("utf-8"))
+        loader = BoundedLoader(read_text(path))
         root = loader.get_single_node()
     except OSError as error:
         layer.object_to(f"{path} cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
         layer.object_to(f"{path} is not UTF-8 (byte {error.start})")
+    except TooLargeError as error:
+        layer.object_to(f"{path} {error}")
     except yaml.YAMLError as error:
         layer.object_to(f"{path} is not YAML: {_one_line(error)}")
     else:
@@ -39,7 +42,7 @@ def read_file(path: Path) -> Layer:
 class _Walk:
     """Goes through the nodes rather than the values: only nodes know lines and repeated keys."""
 
-    def __init__(self, path: Path, loader: yaml.SafeLoader, layer: Layer) -> None:
+    def __init__(self, path: Path, loader: BoundedLoader, layer: Layer) -> None:
         self._path = path
         self._loader = loader
         self._layer = layer
@@ -77,9 +80,8 @@ class _Walk:
             )
         else:
             try:
-                value = self._loader.construct_object(value_node, deep=True)
-            except (yaml.YAMLError, ValueError, AttributeError) as error:
-                # The last one is how PyYAML takes text that is tagged as a time and is none.
+                value = self._loader.value(value_node)
+            except (yaml.YAMLError, ValueError) as error:
                 self._layer.object_to(f"{where}: {key}: {_one_line(error)}")
             else:
                 self._layer.give(setting, value, f"file {where}")

@@ -37,7 +37,8 @@ Made from the settings models by `python -m worker.configuration.reference`, lik
 A setting comes from, the later the stronger:
 
 1. its default;
-2. the YAML file given with `--config`: `kafka:` and, indented below it, `group_id: mine`;
+2. the YAML file given with `--config`: `kafka:` and, indented below it, `group_id: mine`; it is at
+   most 256 KiB large;
 3. the environment: `WORKER_KAFKA__GROUP_ID=mine`, that is `WORKER_` and the key in upper case with
    `__` for each dot. With `_FILE` appended the variable names a file that holds the value:
    `WORKER_KAFKA__SASL__PASSWORD_FILE=/run/secrets/kafka`. An empty variable counts as unset, but

@@ -14,6 +14,10 @@ from worker.cache import exclusive, write_whole
 
 __all__ = ["Verdict", "VerdictStore", "processor"]
 
+JUDGEMENT = 2
+"""Version of what is judged. Raise it when scores come about, or are compared, in another way:
+verdicts that were kept before count no longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -41,7 +45,7 @@ class VerdictStore:
 
     def __init__(self, directory: Path, digest: str, candidate: str) -> None:
         # Kernels are chosen by the processor's features, and a cache may be shared by machines.
-        key = sha256(f"{digest}\n{candidate}\n{processor()}".encode()).hexdigest()
+        key = sha256(f"{JUDGEMENT}\n{digest}\n{candidate}\n{processor()}".encode()).hexdigest()
         self._path = directory / f"{key[:32]}.json"
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError
 
+from worker.bounded_yaml import BoundedLoader, TooLargeError, read_text
 from worker.errors import SettingsError
 from worker.local.template import TEMPLATE, check_name
 from worker.settings import Group
@@ -127,10 +128,14 @@ def load_config(pipeline: str | Path) -> PipelineConfig:
         check_name(pipeline)
         return parse_config(yaml.safe_load(TEMPLATE), pipeline)
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        loader = BoundedLoader(read_text(path))
+        root = loader.get_single_node()
+        document = None if root is None else loader.value(root)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except TooLargeError as error:
+        raise SettingsError(f"{path} {error}") from error
+    except (ValueError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     return parse_config(document, str(path))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.yaml_bombs import bomb
 from worker.configuration import load
 from worker.errors import SettingsError
 
@@ -112,6 +113,37 @@ def test_unknown_variables(variables: Mapping[str, str], expected: str) -> None:
         (
             "model: 2024-99-99\n",
             "worker.yaml:1: model: month must be in 1..12",
+        ),
+        ("http:\n  infer: !!bool q\n", "worker.yaml:2: http.infer: no such value"),
+        ("http:\n  port: !!int ''\n", "worker.yaml:2: http.port: no such value"),
+        (
+            f"http:\n  port: 1{':59' * 3000}\n",
+            "worker.yaml:2: http.port: a number of more than 100 characters",
+        ),
+        (
+            f"http:\n  port: 1{':59' * 300}.5\n",
+            "worker.yaml:2: http.port: a number of more than 100 characters",
+        ),
+        (
+            f"fetch:\n  allow_networks: {'[' * 5000}{']' * 5000}\n",
+            "worker.yaml is nested too deeply",
+        ),
+        (
+            f"fetch:\n  allow_networks: {bomb('[{}]')}\n",
+            "worker.yaml has more than 1000000 values and characters, aliases replaced",
+        ),
+        (
+            f"fetch:\n  allow_networks: {bomb('{{<<: [{}]}}')}\n",
+            "worker.yaml has more than 1000000 values and characters, aliases replaced",
+        ),
+        (
+            f"fetch:\n  allow_networks: [&a {'x' * 1000}{', *a' * 1000}]\n",
+            "worker.yaml has more than 1000000 values and characters, aliases replaced",
+        ),
+        ("# x\n" * 70_000, "worker.yaml is larger than 256 KiB"),
+        (
+            "fetch:\n  allow_networks: &a [*a]\n",
+            "worker.yaml:2: fetch.allow_networks: found unconstructable recursive node in line 2",
         ),
         (
             "kafka:\n  jobs_topic: 5\n",
@@ -327,7 +359,16 @@ def test_what_is_wrong_is_said_without_the_secret_in_it(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["!canary", "*canary", "&a *canary", "!!int canary", "!!timestamp canary", "%canary"]
+    "value",
+    [
+        "!canary",
+        "*canary",
+        "&a *canary",
+        "!!int canary",
+        "!!bool canary",
+        "!!timestamp canary",
+        "%canary",
+    ],
 )
 def test_a_password_that_yaml_takes_for_something_else_is_not_shown(
     tmp_path: Path, value: str

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from worker.inference.agreement import TOLERANCE, compare, probe_crops, trusted
-from worker.inference.verdicts import Verdict, VerdictStore
+from worker.inference.verdicts import JUDGEMENT, Verdict, VerdictStore
 
 Scores = npt.NDArray[np.float32]
 
@@ -102,6 +102,14 @@ def test_a_verdict_holds_for_its_model_and_library_alone(tmp_path: Path) -> None
     assert VerdictStore(tmp_path, "sha256:1", "fast 1.0").read() == Verdict(True, 0.0)
     assert VerdictStore(tmp_path, "sha256:2", "fast 1.0").read() is None
     assert VerdictStore(tmp_path, "sha256:1", "fast 1.1").read() is None
+
+
+def test_a_verdict_on_scores_that_came_about_otherwise_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    VerdictStore(tmp_path, "sha256:1", "fast 1.0").write(Verdict(True, 0.0))
+    monkeypatch.setattr("worker.inference.verdicts.JUDGEMENT", JUDGEMENT + 1)
+    assert VerdictStore(tmp_path, "sha256:1", "fast 1.0").read() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"agrees": true}', b"\xff"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.yaml_bombs import bomb
 from worker.errors import SettingsError
 from worker.local.config import PipelineConfig, load_config, parse_config
 from worker.local.template import TEMPLATE, write_template
@@ -149,6 +150,11 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
         (None, "cannot be read: No such file or directory"),
         (b"\xff\xfe", "is not YAML: 'utf-8' codec can't decode"),
         (b"a: [", "is not YAML: while parsing"),
+        (b"Pipeline: {topk: !!bool q}", "is not YAML: no such value"),
+        (b"Pipeline: {topk: 2024-99-99}", "is not YAML: month must be in 1..12"),
+        (b"Pipeline: " + b"[" * 5000, "is nested too deeply"),
+        (f"Pipeline: {bomb('[{}]')}".encode(), "has more than 1000000 values and characters"),
+        (b"# x\n" * 70_000, "is larger than 256 KiB"),
         (b"", "must be a mapping with Pipeline, or with SubModules"),
     ],
 )

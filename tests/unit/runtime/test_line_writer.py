@@ -15,6 +15,12 @@ BOUND = 20.0
 Pipe = tuple[int, int]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine can hold up the writing thread for longer than a worker waits for it."""
+    monkeypatch.setattr("worker.runtime.line_writer.PATIENCE", BOUND)
+
+
 def notice(lines: int) -> str:
     return f"dropped {lines}\n"
 

@@ -111,11 +111,9 @@ async function classify(image, name, file = null) {
   }
   current?.abort();
   const mine = (current = new AbortController());
-  const request = {
-    image,
-    inferenceParams: { topK: $("top-k").valueAsNumber },
-    visualize: $("visualize").checked,
-  };
+  const request = { image, visualize: $("visualize").checked };
+  // Left empty, the model's own number: a model with thresholds answers with all that reach them.
+  if ($("top-k").value !== "") request.inferenceParams = { topK: $("top-k").valueAsNumber };
   const again = () => classify(image, name, file);
   startWaiting(name);
   try {
