@@ -124,8 +124,7 @@ class Names(AbstractResolver):
         await self._resolver.close()
 
     async def _ask(self, host: str, port: int, begun: asyncio.Future[None]) -> list[ResolveResult]:
-        # The last two labels: not always who runs the name server, but always within one's domain.
-        place = await self._turns.acquire(tuple(host.rsplit(".", 2)[-2:]))
+        place = await self._turns.acquire(_domain(host))
         try:
             begun.set_result(None)
             found = await self._resolver.resolve(host, port, socket.AF_UNSPEC)
@@ -193,6 +192,11 @@ class SystemResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _domain(host: str) -> str:
+    """The last two labels: not always who runs the name server, but always within one's domain."""
+    return ".".join(host.rstrip(".").lower().rsplit(".", 2)[-2:])
 
 
 def _text(address: Address) -> str:

@@ -20,6 +20,7 @@ from worker.images import names as kept_names
 from worker.images.allowance import Allowance
 from worker.images.fetch import ImageFetcher
 from worker.images.names import Info, SystemResolver
+from worker.images.places import SLOW
 from worker.settings import FetchSettings
 
 BODY = b"\x89PNG" + bytes(1000)
@@ -267,6 +268,23 @@ def silent() -> Iterator[SilentDomain]:
     made = SilentDomain()
     yield made
     made.given_up.set()
+
+
+@pytest.mark.parametrize("spelled", ["{}.bad.example", "{}.bad.example.", "{}.BAD.example"])
+async def test_a_domain_has_its_turns_however_it_is_spelled(
+    silent: SilentDomain, spelled: str
+) -> None:
+    """One that is known to be slow leaves some turns to others."""
+    names = kept_names.Names(SystemResolver(silent))
+    turns = names._turns  # whose pace would take seconds to learn
+    turns._pace["bad.example"] = SLOW + 1
+    lookups = [names.look_up(spelled.format(n), 80) for n in range(kept_names.MOST_LOOKUPS)]
+    for _ in range(kept_names.MOST_LOOKUPS - kept_names.RESERVED_LOOKUPS):
+        await asyncio.to_thread(silent.asked.acquire, timeout=BOUND)
+    begun = sum(lookup.begun.done() for lookup in lookups)
+    assert begun == kept_names.MOST_LOOKUPS - kept_names.RESERVED_LOOKUPS
+    silent.given_up.set()
+    await names.close()
 
 
 @pytest.mark.parametrize("domain", ["n{}.bad.example", "n.bad{}.example", "n.bad.example{}"])
