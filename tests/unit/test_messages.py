@@ -49,6 +49,30 @@ RECORD = Record(
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(7, "Ünï", 0.04)), picture=b"\xff\xd8\xff")
 FAILURE = Failure(Reason.NOT_FOUND, "the URL answers 404", Stage.FETCH, attempts=1)
 
+SECRET = [
+    # RFC 9110, RFC 6265, gateways and clouds.
+    "authorization", "proxy-authorization", "x-forwarded-authorization", "authentication-info",
+    "www-authenticate", "proxy-authenticate", "cookie", "cookie2", "set-cookie", "set-cookie2",
+    "api-key", "apikey", "x-api-key", "x-api-token", "x-api-secret", "x-auth-key",
+    "x-auth-token", "auth-token", "x-access-token", "access-token", "refresh-token",
+    "x-refresh-token", "id-token", "x-id-token", "x-session-token", "x-session-id",
+    "session-id", "x-csrf-token", "x-xsrf-token", "csrf-token", "token", "x-token", "secret",
+    "x-secret", "client-secret", "x-client-secret", "password", "x-password", "credentials",
+    "x-credentials", "bearer", "jwt", "x-jwt", "x-jwt-assertion", "dpop", "private-token",
+    "job-token", "x-service-token", "x-user-token", "x-vault-token", "x-consul-token",
+    "x-github-token", "x-gitlab-token", "x-shopify-access-token", "x-amz-security-token",
+    "x-amzn-oidc-accesstoken", "x-amzn-oidc-data", "x-goog-api-key", "x-goog-iap-jwt-assertion",
+    "x-goog-iam-authorization-token", "x-ms-authorization-auxiliary",
+    "x-ms-token-aad-access-token", "x-ms-token-aad-id-token", "x-ms-token-aad-refresh-token",
+    "x-functions-key", "ocp-apim-subscription-key", "x-forwarded-access-token",
+    "cf-access-token", "cf-access-jwt-assertion", "cf-access-client-secret",
+    # The same behind what a bridge from HTTP, or a program, puts before or after.
+    "http-authorization", "http.authorization", "http.header.authorization",
+    "x-original-authorization", "authorization ", "kafka:authorization", "http-cookie",
+    "x-auth", "x-amz-credential", "db-password", "user.passwd", "x.api.key", "ssh-private-key",
+    "x-aws-access-key",
+]  # fmt: skip
+
 
 def result(
     outcome: Success | Failure, *, job_id: str | None = "a-42", record: Record = RECORD
@@ -103,7 +127,7 @@ def test_result_headers_copy_what_the_producer_may_need_and_nothing_that_would_l
     )
 
 
-@pytest.mark.parametrize("name", sorted(SECRET_HEADERS))
+@pytest.mark.parametrize("name", SECRET)
 @pytest.mark.parametrize(
     "spell",
     [str.lower, str.upper, str.title, lambda name: name.replace("-", "_").title()],
@@ -124,7 +148,7 @@ def test_no_result_holds_a_secret_header_and_its_dead_letter_holds_all(
 
 def test_the_schema_lists_the_headers_that_are_never_copied() -> None:
     schema = orjson.loads((ROOT / "schemas/result.schema.json").read_bytes())
-    listed = schema["$defs"]["headers"]["description"].partition("underscores: ")[2]
+    listed = schema["$defs"]["headers"]["description"].partition("end in one of: ")[2]
     assert listed.rstrip(".").split(", ") == sorted(SECRET_HEADERS)
 
 

@@ -154,6 +154,9 @@ def _parse(text: str) -> URL:
         )
     if host is None or _HOST.fullmatch(host) is None or not port:
         raise JobError(Reason.BAD_URL, "the URL has no valid host and port; check its spelling")
+    if ":" not in host and "[" in URL(text, encoded=True).raw_authority:
+        # Brackets hold an IPv6 address; without them [v1.a] would pass for a name.
+        raise JobError(Reason.BAD_URL, "the URL has brackets and no IPv6 address in them")
     if url.raw_user is not None or url.raw_password is not None:
         raise JobError(Reason.BAD_URL, "the URL carries credentials; use a signed URL instead")
     # Kept byte for byte when it can be sent as it is: a signature covers the exact spelling, and

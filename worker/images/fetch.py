@@ -29,7 +29,7 @@ from worker.images.fetch_errors import (
     UnresolvedError,
     explain,
 )
-from worker.images.names import Names, SystemResolver
+from worker.images.names import Names, SystemResolver, addresses
 from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
 from worker.proxies import proxy_for
 
@@ -191,9 +191,11 @@ class ImageFetcher:
         """One attempt: the image at `url`, or at where it redirects to."""
         for _ in range(self._settings.max_redirects + 1):
             proxy = proxy_for(url) if self._settings.trust_env else None
-            host = url.raw_host or "" if proxy else await self._find_host(url, allowance)
+            found = None if proxy else await self._find(url, allowance)
+            host = _host(url.raw_host or "", found)
             async with self._place(host, url, allowance, seat), allowance.running():
-                answer = await self._request(url, proxy)
+                with addresses(found):
+                    answer = await self._request(url, proxy)
             if isinstance(answer, bytes):
                 return answer
             url = answer
@@ -204,22 +206,15 @@ class ImageFetcher:
             "address",
         )
 
-    async def _find_host(self, url: URL, allowance: Allowance) -> str:
-        """What stands for the machine behind `url`: its address, or network in IPv6.
-
-        Whoever has one machine, or one network, can have any number of names for it.
-        """
+    async def _find(self, url: URL, allowance: Allowance) -> list[ResolveResult] | None:
+        """The addresses of the URL's name; None when it is an address itself."""
         name = url.raw_host or ""
-        address = literal_address(name)
-        if address is not None:
-            return _machine(str(address))
+        if literal_address(name) is not None:
+            return None
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
         found = self._names.known(name, url.port or 0)
-        if found is None:
-            found = await self._look_up(name, url.port or 0, allowance)
-        # Any of them, but always the same: name servers change the order.
-        return min((_machine(each["host"]) for each in found), default=name)
+        return await self._look_up(name, url.port or 0, allowance) if found is None else found
 
     async def _look_up(self, name: str, port: int, allowance: Allowance) -> list[ResolveResult]:
         lookup = self._names.look_up(name, port)
@@ -303,12 +298,21 @@ class ImageFetcher:
         return socket.socket(family, kind, protocol)
 
 
+def _host(name: str, found: list[ResolveResult] | None) -> str:
+    """What stands for the machine behind a name: its address, or network in IPv6.
+
+    Whoever has one machine, or one network, can have any number of names for it.
+    """
+    # Any of the addresses, but always the same: name servers change the order.
+    return min((_machine(each["host"]) for each in found or ()), default=_machine(name))
+
+
 @lru_cache(maxsize=4096)
 def _machine(address: str) -> str:
     parsed = literal_address(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((int(parsed), 64), strict=False))
-    return address
+    return address if parsed is None else str(parsed)
 
 
 def _named(encoding: str) -> str:

@@ -8,11 +8,13 @@ out without having been asked for.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from worker.images.places import FairPlaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Lookup", "Names", "SystemResolver"]
+__all__ = ["Lookup", "Names", "SystemResolver", "addresses"]
 
 MOST_LOOKUPS = 64
 """Names that are looked up at a time, a thread each."""
@@ -38,6 +40,24 @@ MAX_KEPT = 1024
 
 Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, Address]
+
+
+_chosen: ContextVar[list[ResolveResult] | None] = ContextVar("chosen", default=None)
+"""What the fetch that runs has found for the name that it connects to."""
+
+
+@contextmanager
+def addresses(found: list[ResolveResult] | None) -> Iterator[None]:
+    """A block whose connection leads to these addresses, however long ago they were found.
+
+    A fetch may wait long for its place. To ask again then would use up its time and its place.
+    None asks.
+    """
+    token = _chosen.set(found)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +112,7 @@ class Names(AbstractResolver):
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp asks for all
     ) -> list[ResolveResult]:
         """The addresses of a name; for aiohttp, which asks just before it connects."""
-        known = self.known(host, port)
+        known = _chosen.get() or self.known(host, port)
         return await asyncio.shield(self.look_up(host, port).answer) if known is None else known
 
     async def close(self) -> None:
@@ -104,8 +124,7 @@ class Names(AbstractResolver):
         await self._resolver.close()
 
     async def _ask(self, host: str, port: int, begun: asyncio.Future[None]) -> list[ResolveResult]:
-        # The last two labels: not always who runs the name server, but always within one's domain.
-        place = await self._turns.acquire(tuple(host.rsplit(".", 2)[-2:]))
+        place = await self._turns.acquire(_domain(host))
         try:
             begun.set_result(None)
             found = await self._resolver.resolve(host, port, socket.AF_UNSPEC)
@@ -153,7 +172,11 @@ class SystemResolver(AbstractResolver):
                 outcome.set_result(found)
 
         outcome.set_running_or_notify_cancel()  # from here on the thread may always set it
-        threading.Thread(target=ask, name="resolve", daemon=True).start()
+        try:
+            threading.Thread(target=ask, name="resolve", daemon=True).start()
+        except RuntimeError as error:
+            # The process has all the threads that it may have, for now.
+            raise OSError(errno.EAGAIN, "no thread to resolve names in") from error
         infos = await asyncio.wrap_future(outcome)
         return [
             ResolveResult(
@@ -169,6 +192,11 @@ class SystemResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _domain(host: str) -> str:
+    """The last two labels: not always who runs the name server, but always within one's domain."""
+    return ".".join(host.rstrip(".").lower().rsplit(".", 2)[-2:])
 
 
 def _text(address: Address) -> str:

@@ -19,7 +19,8 @@ _SECRET_NAME = re.compile(
     r"WORKER_"  # settings, among them passwords; children are told what they need
     r"|.*(PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTH|SIGNATURE|SESSION"
     r"|(API|ACCESS|ACCOUNT|PRIVATE|ENCRYPTION|SIGNING|MASTER|SAS|SSH)_?KEY"
-    r"|NETRC|CONNECTION_?STRING|DSN)",
+    r"|NETRC|CONNECTION_?STRING|DSN|JAAS|JWT|WEBHOOK)"
+    r"|(.*_)?(PASS|KEY|PAT|SAS)$|.+_PWD$",  # not PWD itself, the directory
     re.IGNORECASE,
 )
 _PASSWORD_IN_ADDRESS = re.compile(r"://[^/?#\s]*@")

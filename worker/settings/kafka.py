@@ -72,11 +72,14 @@ class SaslSettings(Group):
             return None
         try:
             parts = urlsplit(value)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+            # A port that is none is what follows a password with a slash in it.
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
             usable = False
         if not usable:
             raise ValueError("use an http or https address")
+        if "#" in value:
+            raise ValueError("leave out # and what follows (RFC 6749, section 3.2)")
         return value
 
     @model_validator(mode="after")

@@ -343,6 +343,8 @@ ADDRESS = "https://me:canary@host?key=canary"
         "kafka.bootstrap_servers=me:canary@broker:9092",
         "kafka.bootstrap_servers=canary@broker:9092",
         "kafka.sasl.token_endpoint=me:canary@host",
+        "kafka.sasl.token_endpoint=https://me:can/canary@host",
+        "kafka.sasl.token_endpoint=https://host/token#canary",
         f"zoo.base_url={ADDRESS}",
         "zoo.base_url=https://me:canary@",
         f"http.port={ADDRESS}",

@@ -16,9 +16,11 @@ from aiohttp import web
 from tests.unit.images.conftest import Serve
 from tests.unit.images.test_fetch_forbidden import Names
 from worker.errors import JobError, Reason
+from worker.images import names as kept_names
 from worker.images.allowance import Allowance
 from worker.images.fetch import ImageFetcher
 from worker.images.names import Info, SystemResolver
+from worker.images.places import SLOW
 from worker.settings import FetchSettings
 
 BODY = b"\x89PNG" + bytes(1000)
@@ -268,6 +270,23 @@ def silent() -> Iterator[SilentDomain]:
     made.given_up.set()
 
 
+@pytest.mark.parametrize("spelled", ["{}.bad.example", "{}.bad.example.", "{}.BAD.example"])
+async def test_a_domain_has_its_turns_however_it_is_spelled(
+    silent: SilentDomain, spelled: str
+) -> None:
+    """One that is known to be slow leaves some turns to others."""
+    names = kept_names.Names(SystemResolver(silent))
+    turns = names._turns  # whose pace would take seconds to learn
+    turns._pace["bad.example"] = SLOW + 1
+    lookups = [names.look_up(spelled.format(n), 80) for n in range(kept_names.MOST_LOOKUPS)]
+    for _ in range(kept_names.MOST_LOOKUPS - kept_names.RESERVED_LOOKUPS):
+        await asyncio.to_thread(silent.asked.acquire, timeout=BOUND)
+    begun = sum(lookup.begun.done() for lookup in lookups)
+    assert begun == kept_names.MOST_LOOKUPS - kept_names.RESERVED_LOOKUPS
+    silent.given_up.set()
+    await names.close()
+
+
 @pytest.mark.parametrize("domain", ["n{}.bad.example", "n.bad{}.example", "n.bad.example{}"])
 async def test_names_that_are_never_resolved_do_not_hold_up_others(
     serve: Serve, silent: SilentDomain, domain: str
@@ -295,6 +314,38 @@ async def test_a_name_that_is_not_resolved_in_time_is_named(silent: SilentDomain
     assert caught.value.transient
     # Nobody waits for its thread, whenever it ends.
     silent.given_up.set()
+
+
+async def test_a_name_is_asked_for_once_however_long_its_fetch_waits(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking again, with a place and the attempt's time in hand, could take all of both."""
+    monkeypatch.setattr(kept_names, "KEPT", 0.0)
+    good = (await serve(image)).rpartition(":")[2]
+    names = Names(**{"good.example": ["127.0.0.1"]})
+    async with ImageFetcher(settings(PATIENT), resolver=names) as fetcher:
+        assert await fetcher.fetch(f"http://good.example:{good}/") == BODY
+    assert names.asked == ["good.example"]
+
+
+async def test_a_lack_of_threads_for_names_passes(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = (await serve(image)).rpartition(":")[2]
+    lacking = [RuntimeError("can't start new thread")]
+    start = threading.Thread.start
+
+    def start_later(thread: threading.Thread) -> None:
+        if thread.name == "resolve" and lacking:
+            raise lacking.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    limits = settings(PATIENT, backoff_initial=0.01)
+    resolver = SystemResolver(SilentDomain())
+    async with ImageFetcher(limits, resolver=resolver) as fetcher:
+        assert await fetcher.fetch(f"http://good.example:{good}/") == BODY
+    assert not lacking
 
 
 async def test_time_counts_while_running_and_not_while_waiting(
