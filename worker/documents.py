@@ -94,7 +94,7 @@ class _Part:
         """Parse it; None for one that is torn, and right as far as it goes.
 
         Raises:
-            JobError: it is not UTF-8, or not JSON.
+            JobError: it is not UTF-8, or not JSON; or what was left out of it is not one text.
         """
         try:
             return orjson.loads(self._data)
@@ -103,6 +103,9 @@ class _Part:
             # apart.
             _check_memory(error, self._name)
             self._check_utf8()
+            if self._cut[1] and error.doc.startswith(_STAND_IN.decode(), error.pos):
+                # The quote before the cut ends a text; in so many bytes behind it none begins.
+                raise _too_large(self._name) from error
             if self._torn and error.pos >= len(self._data) - _TORN:
                 return None
             raise JobError(

@@ -71,6 +71,11 @@ def test_escapes_in_a_long_text(escaped: str, text: str) -> None:
         b'{"image":"%b","x":[' % LONG.encode() + b"{}," * MIB + b"{}]}",
         b'{"x":[' + b"{}," * MIB + b'{}],"image":"%b"}' % LONG.encode(),
         b"[" + b'"",' * MIB + b'""]',
+        # No quote for longer than that, between two that belong to different texts.
+        b'{"x":[' + b"{}," * MIB + b'{}],"image":"QQ=="}',
+        b'{"\xc3\xa9":"","x":[' + b"0," * MIB + b'0],"image":"QQ=="}',
+        b'["x",' + b"[]," * MIB + b'"x"]',
+        b'{"image"' + b" " * MIB + b':"QQ=="}',
         b'{"image":"QQ==","x":"%b"}' % LONG.encode(),
         b'{"image":"%b","image":"QQ=="}' % LONG.encode(),
         b'{"meta":{"image":"%b"}}' % LONG.encode(),

@@ -11,7 +11,7 @@ import pytest
 from worker.budget import Reservation
 from worker.health import Health
 from worker.http.classify import Classify
-from worker.http.heads import Head
+from worker.http.heads import FOLDED, Head
 from worker.http.server import HttpServer
 from worker.jobs import Job, Outcome
 from worker.metrics import Metrics
@@ -34,7 +34,9 @@ def drops(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-@pytest.mark.parametrize("name", ["Content-Type", "User-Agent", "Host", "ETag"])
+@pytest.mark.parametrize(
+    "name", ["Content-Type", "User-Agent", "Host", "ETag", "Server", "Max-Forwards"]
+)
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_a_line_that_repeats_another_is_left_out(name: str, size: int) -> None:
     line = f"{name}: a/b; c=d\r\n".encode()
@@ -154,6 +156,18 @@ async def test_requests_that_come_at_once(
     statuses = [(await answer(reader))[0] for _ in requests]
 
     assert statuses == [200 if request is GET else 400 for request in requests]
+
+
+@pytest.mark.parametrize("name", [one.decode() for one in FOLDED])
+async def test_every_header_of_which_one_is_accepted(
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], name: str
+) -> None:
+    reader, writer = connection
+    host = "" if name == "host" else "Host: a\r\n"
+    for value, expected in (("a", 200), ("b", 400)):
+        lines = f"GET /livez HTTP/1.1\r\n{host}{name}: a\r\n{name}: {value}\r\n\r\n"
+        writer.write(lines.encode())
+        assert (await answer(reader))[0] == expected
 
 
 async def test_two_that_differ_are_refused(

@@ -93,6 +93,8 @@ async def service(make_service: MakeService) -> Service:
         {"Origin": "http://192.168.1.7", "Host": "192.168.1.7:80"},
         {"Origin": "http://classify-worker", "Host": "classify-worker"},
         {"Origin": "http://gpu-3.internal:8080", "Host": "gpu-3.internal:8080"},
+        {"Origin": "http://gpu-box.lan:8080", "Host": "gpu-box.lan:8080"},
+        {"Origin": "http://gpu.ml.corp", "Host": "gpu.ml.corp"},
         {"Origin": "https://classify.example.org", "Host": "classify.example.org"},
         # ... behind a proxy that has the worker's name of its own.
         {

@@ -16,6 +16,9 @@ MAX_PARTS = 32
 MAX_FIELD = 1024
 """Most bytes of a field that is no file."""
 
+UNKNOWN_TYPE = "application/octet-stream"
+"""The type of bytes that are just that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -51,12 +54,12 @@ def read_form(body: bytes | bytearray, content_type: str) -> Form:
                     part, data = event, []
                 elif event is not None:
                     data.append(event)
-                    if part.filename is None and part.bytes_received > MAX_FIELD:
+                    if not _is_file(part) and part.bytes_received > MAX_FIELD:
                         raise _too_long(part)
-                elif part.filename is None:
+                elif not _is_file(part):
                     fields.append((part.name or "", b"".join(data).decode("utf-8", "replace")))
-                elif part.filename or data:
-                    # A browser sends the field of a file that nobody chose without a name, empty.
+                elif part.filename != "" or data:
+                    # A browser sends the field of a file that nobody chose with an empty name.
                     files.append(b"".join(data))
                     if len(files) > 1:
                         raise _not_one("has more than one file; send one request for each")
@@ -67,6 +70,12 @@ def read_form(body: bytes | bytearray, content_type: str) -> Form:
     if not files:
         raise _not_one("has no file; send one as curl -F file=@cat.jpg does, with a file name")
     return Form(files[0], tuple(fields))
+
+
+def _is_file(part: MultipartSegment) -> bool:
+    """By its name; or by its type, as from clients that send bytes of memory."""
+    kind = part.content_type or ""
+    return part.filename is not None or kind.startswith("image/") or kind == UNKNOWN_TYPE
 
 
 def _too_long(part: MultipartSegment) -> JobError:

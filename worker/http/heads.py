@@ -12,7 +12,17 @@ from __future__ import annotations
 
 __all__ = ["Head"]
 
-FOLDED = (b"content-type", b"user-agent", b"host", b"etag")
+FOLDED = (
+    b"content-type",
+    b"user-agent",
+    b"host",
+    b"etag",
+    b"content-location",
+    b"content-range",
+    b"max-forwards",
+    b"server",
+)
+"""Of which aiohttp accepts but one, save for `Content-Length` and `Transfer-Encoding`."""
 
 MAX_KEPT = 8192
 """Bytes of a line that is kept back for its end; the parser refuses longer ones."""

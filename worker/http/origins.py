@@ -27,8 +27,13 @@ PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Without effect; and what they answer, a browser keeps from pages of another origin."""
 
-PRIVATE_DOMAINS = (".localhost", ".local", ".internal", ".home.arpa", ".svc")
-"""Top-level domains that nobody can register. `.svc` is Kubernetes' own."""
+PRIVATE_DOMAINS = (
+    *(".localhost", ".local", ".internal", ".home.arpa", ".test"),
+    # RFC 6762, appendix G: much used inside, and therefore given to nobody.
+    *(".lan", ".home", ".corp", ".intranet", ".private"),
+    ".svc",
+)
+"""Domains in which nobody can register a name. `.svc` is Kubernetes' own."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_AGE = "600"

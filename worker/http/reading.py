@@ -6,7 +6,7 @@ from aiohttp import web
 
 from worker.documents import read_document
 from worker.errors import JobError, Reason
-from worker.http.form import read_form
+from worker.http.form import UNKNOWN_TYPE, read_form
 from worker.jobs import Job
 from worker.options import Given, job_id, spelled
 from worker.parsing import job_from_object, raw_job
@@ -18,7 +18,6 @@ UNSAID_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
 """What arrives from clients that name no type: nothing, or their library's default for a string.
 The reference's documented Go and Node.js clients are such."""
 
-UNKNOWN_TYPE = "application/octet-stream"
 FORM_TYPE = "multipart/form-data"
 
 SEND_JSON = "send JSON in UTF-8, or an image file with Content-Type: image/jpeg"

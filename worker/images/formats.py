@@ -31,6 +31,13 @@ _MAGIC = (
     (re.compile(rb"BM.{12}[\x0c\x10-\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), ImageFormat.BMP),
 )
 
+HEAD = 4096
+"""Bytes at a file's beginning that are looked at: what it costs must not grow with the file."""
+
+_BLANK = rb"(?:\xef\xbb\xbf)?(?>\s+|<!--.*?-->)*+"
+"""White space and comments, which are read in one way only: comments in a row can be read in more
+ways than anybody can wait for."""
+
 _TGA = rb".{4}(?!\x00\x00)..(?!\x00\x00)..[\x08\x0f\x10\x18\x20][\x00-\x3f]"
 """The rest of a TGA header: origin, a size that is not 0, depth, order of rows."""
 
@@ -38,10 +45,10 @@ _FOREIGN = tuple(
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
         (
-            rb"(?:\xef\xbb\xbf)?(?:\s|<!--.*?-->)*(?i:<(?:!doctype\s+html|html|head|body))",
+            _BLANK + rb"(?i:<(?:!doctype\s+html|html|head|body))",
             "an HTML page: use the address of the image itself",
         ),
-        (rb"(?:\xef\xbb\xbf)?(?:\s|<!--.*?-->)*(?i:<(?:\?xml|!doctype\s+svg|svg))", "XML or SVG"),
+        (_BLANK + rb"(?i:<(?:\?xml|!doctype\s+svg|svg))", "XML or SVG"),
         (rb"....ftyp(?:avi[fs]|.{4,60}avi[fs])", "AVIF"),
         (rb"....ftyp(?:hei[cfmsx]|hev[cmsx]|mif[12]|msf1|miaf)", "HEIC"),
         (rb"....ftypcrx", "a raw photograph (CR3)"),
@@ -114,7 +121,8 @@ def refuse_unknown(data: bytes) -> None:
     Raises:
         JobError: `NOT_AN_IMAGE`.
     """
-    if data and not any(pattern.match(data) for pattern, _ in (*_MAGIC, *_FOREIGN, _LATE_PDF)):
+    head = data[:HEAD]
+    if head and not any(pattern.match(head) for pattern, _ in (*_MAGIC, *_FOREIGN, _LATE_PDF)):
         raise JobError(Reason.NOT_AN_IMAGE, f"the file is no image that is known here; {_SEND}")
 
 
@@ -124,12 +132,13 @@ def sniff(data: bytes) -> ImageFormat:
     Raises:
         JobError: `NOT_AN_IMAGE`, saying what it seems to be and what to send.
     """
+    head = data[:HEAD]
     for pattern, found in _MAGIC:
-        if pattern.match(data):
+        if pattern.match(head):
             return found
-    if not data:
+    if not head:
         seen = "empty"
     else:
-        known = (name for pattern, name in (*_FOREIGN, _LATE_PDF) if pattern.match(data))
-        seen = next(known, f"no image that is known here (first bytes: {data[:8].hex(' ')})")
+        known = (name for pattern, name in (*_FOREIGN, _LATE_PDF) if pattern.match(head))
+        seen = next(known, f"no image that is known here (first bytes: {head[:8].hex(' ')})")
     raise JobError(Reason.NOT_AN_IMAGE, f"the file is {seen}; {_SEND}")

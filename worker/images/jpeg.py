@@ -49,7 +49,9 @@ _RARE = {
 }
 """Markers that announce what no codec here decodes."""
 # In entropy-coded data FF is followed by 00 (a stuffed FF) or by D0 to D7 (restarts).
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+# Not of a whole row of FF, which may stand before a marker: each FF of a row without one would be
+# tried as its beginning, and a small file of them would take hours.
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 
 class Segment(NamedTuple):
@@ -57,7 +59,7 @@ class Segment(NamedTuple):
 
     Attributes:
         marker: its code.
-        at: of the marker itself.
+        at: of the marker itself, and of the FF that fill up before it.
         start: of its content, behind its length.
         end: behind its content.
     """
@@ -149,15 +151,16 @@ def segments(data: bytes) -> Iterator[Segment]:
         match = _MARKER.search(data, position)
         if match is None:
             return
-        position = match.end()
+        before = data[position : match.start()].rstrip(b"\xff")
+        at, position = position + len(before), match.end()
         marker = match.group(1)[0]
         if marker == EOI:
-            yield Segment(marker, match.start(), position, position)
+            yield Segment(marker, at, position, position)
             return
         if marker in _STANDALONE:
             continue
         end = position + max(2, int.from_bytes(data[position : position + 2], "big"))
-        yield Segment(marker, match.start(), position + 2, min(end, len(data)))
+        yield Segment(marker, at, position + 2, min(end, len(data)))
         position = end
     raise ValueError(f"it has more than {_MAX_SEGMENTS} segments")
 

@@ -34,7 +34,8 @@ _JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"
 _WHOLE_BLOCKS = bytes([0, 63, 0])
 """How the header of a sequential scan says that it holds all coefficients with all their bits."""
 
-_RESTART = re.compile(rb"(\xff+[\xd0-\xd7])")
+# Only a row's first FF is tried as its beginning: a long row would take hours otherwise.
+_RESTART = re.compile(rb"((?<!\xff)\xff++[\xd0-\xd7])")
 
 
 def without_oddities(data: bytes, *, padding: bool = True) -> bytes:

@@ -111,7 +111,14 @@ class ImageThreads:
         self._calls.add(call)
         self._watch_over(loop)
         self._queue.put(call)
-        result: T = await call.answer
+        answer = call.answer
+        del call
+        try:
+            result: T = await answer
+        finally:
+            # It holds what is raised, whose traceback holds this frame: in a circle with the image,
+            # which would be there until Python looks for circles.
+            del answer
         return result
 
     def _start_thread(self) -> None:
@@ -144,6 +151,8 @@ class ImageThreads:
         # The loop is closed when the process ends meanwhile.
         with contextlib.suppress(RuntimeError):
             call.loop.call_soon_threadsafe(self._end, call, result, error)
+        # What was raised holds this frame by its traceback; both of these hold what was raised.
+        del call, error
 
     def _end(self, call: _Call, result: object, error: BaseException | None) -> None:
         self._calls.discard(call)

@@ -24,6 +24,8 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--no-proxy-server",
+    # Names of machines like those of a real network, without asking any.
+    "--host-resolver-rules=MAP gpu-box 127.0.0.1, MAP *.example.org 127.0.0.1",
     "--window-size=1200,1000",
 )
 

@@ -8,7 +8,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,12 +185,33 @@ def test_a_page_that_is_named(
     assert (kind, status, json.loads(text)["errorCode"]) == ("cors", 415, 415)
 
 
-def test_own_page_behind_a_proxy(
-    driver: webdriver.Chrome, service: Worker, proxy: Callable[[int], int], tmp_path: Path
-) -> None:
-    driver.get(f"http://127.0.0.1:{proxy(service.port)}/")
+def shown_for_a_file(driver: webdriver.Chrome, address: str, element: str) -> str:
+    """What an element of the own page says once a file is chosen."""
+    driver.get(address)
     driver.find_element(By.ID, "file").send_keys(str(CHELSEA.path))
-    result = driver.find_element(By.ID, "result")
-    WebDriverWait(driver, 30, 0.05).until(lambda _: result.is_displayed())
+    shown = driver.find_element(By.ID, element)
+    WebDriverWait(driver, 30, 0.05).until(lambda _: shown.is_displayed())
+    return shown.text
 
-    assert CHELSEA.label in result.text
+
+def test_own_page_behind_a_proxy(
+    driver: webdriver.Chrome, service: Worker, proxy: Callable[[int], int]
+) -> None:
+    address = f"http://127.0.0.1:{proxy(service.port)}/"
+
+    assert CHELSEA.label in shown_for_a_file(driver, address, "result")
+
+
+def test_own_page_under_a_name_inside(driver: webdriver.Chrome, service: Worker) -> None:
+    address = f"http://gpu-box:{service.port}/"
+
+    assert CHELSEA.label in shown_for_a_file(driver, address, "result")
+
+
+def test_own_page_under_a_public_name(driver: webdriver.Chrome, service: Worker) -> None:
+    address = f"http://classify.example.org:{service.port}/"
+
+    said = shown_for_a_file(driver, address, "problem")
+
+    assert said.startswith("The worker does not allow this")
+    assert "name its host in http.allowed_hosts" in said

@@ -201,7 +201,7 @@ def test_raw_json(page: Page, tmp_path: Path) -> None:
     [
         ("cat.png", "An address is needed", "http://"),
         ("http://127.0.0.1:1/cat.png", "The address cannot be reached", "Connection refused."),
-        ("http://10.0.0.1/cat.png", "The worker may not fetch from there", "10.0.0.1"),
+        ("http://10.0.0.1/cat.png", "The worker does not allow this", "10.0.0.1"),
     ],
 )
 def test_problems_in_words(page: Page, address: str, title: str, says: str) -> None:

@@ -154,6 +154,20 @@ def test_options_in_the_query(
         ("", FORM, form(field("topk", "3")), 422, "no file; send one as curl -F file=@cat.jpg"),
         ("", FORM, form(('form-data; name="file"; filename=""', b"")), 422, "no file"),
         ("", FORM, form(('form-data; name="file"; filename="a"', b"")), 400, "file is empty"),
+        (
+            "",
+            FORM,
+            form(('form-data; name="file"\r\nContent-Type: image/png', b"")),
+            400,
+            "file is empty",
+        ),
+        (
+            "",
+            FORM,
+            form(FILE, ('form-data; name="b"\r\nContent-Type: image/png', PNG)),
+            422,
+            "more than one file",
+        ),
         ("", FORM, form(FILE, *[field("a", "b")] * 40), 400, "form cannot be read"),
         ("", FORM, form(FILE, field("a", "b" * 2000)), 413, "'a' has more than 1024 bytes"),
         ("", FORM, form(('form-data; name="file"', PNG * 100)), 413, "give a file a file name"),
@@ -199,6 +213,9 @@ def test_file_names_stay_outside(service: Worker, tmp_path: Path) -> None:
         'form-data; filename="a\\"b;c.png"; name="file"',
         'form-data; name="file"; filename="C:\\cats\\cat.png"',
         'form-data; name=""; filename="blob"\r\nContent-Type: text/html\r\nContent-Length: %d',
+        # Bytes of memory have no file name; some clients give them a type.
+        'form-data; name="file"\r\nContent-Type: image/png',
+        "form-data; name=file\r\nContent-Type: Application/Octet-Stream",
         'Form-Data; name="file[]"; filename="x"\r\nContent-Transfer-Encoding: binary',
     ],
 )

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from worker.errors import JobError, Reason
-from worker.images.formats import ImageFormat, sniff
+from worker.images.formats import ImageFormat, refuse_unknown, sniff
 
 TGA = [
     # Identifier's length, colours, kind, their table, origin, size, depth, order of rows.
@@ -85,3 +87,42 @@ def test_what_is_no_image_is_named_if_known(data: bytes, says: str) -> None:
         sniff(data)
     assert caught.value.reason is Reason.NOT_AN_IMAGE
     assert "send JPEG, PNG, WebP, BMP, GIF or TIFF" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"\r",
+        b" ",
+        b"\r\n\t",
+        b"<!---->",
+        b"<!-- a --> ",
+        b"<!--",
+        b"<!-- -",
+        b"-->",
+        b"\xef\xbb\xbf",
+        b"<",
+        b"{",
+        b"....ftypavi",
+    ],
+)
+@pytest.mark.parametrize("look", [sniff, refuse_unknown])
+def test_what_a_look_costs_does_not_grow_with_the_file(
+    flood: bytes, look: Callable[[bytes], object]
+) -> None:
+    """Comments in a row took for ever, white space a hundred times its size."""
+    data = flood * ((4 << 20) // len(flood))
+    tracemalloc.start()
+    try:
+        with suppress(JobError):
+            look(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("blank", [b" " * 1000, b"<!---->" * 500, b"\xef\xbb\xbf\n<!-- > -- -->\n"])
+def test_pages_are_known_behind_blanks(blank: bytes) -> None:
+    with pytest.raises(JobError, match="an HTML page"):
+        sniff(blank + b"<!DOCTYPE html>")

@@ -13,7 +13,8 @@ from PIL import Image
 from tests.unit.images.make import Pixels, encode, encode_cv2, noise, oriented
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
-from worker.images.jpeg_repair import MAX_PADDING
+from worker.images.jpeg import segments
+from worker.images.jpeg_repair import MAX_PADDING, without_oddities
 from worker.settings import DecodeSettings
 
 LIMITS = DecodeSettings()
@@ -232,3 +233,24 @@ def test_unusual_samplings_are_decoded_and_their_losses_found(sampling: tuple[in
             if oddity(damaged) == oddity(data):
                 continue
             assert reason(oddity(damaged)) is Reason.CORRUPT_IMAGE, loss
+
+
+@pytest.mark.parametrize("end", [b"", b"\x00", b"\xd0", b"\xff\xd9"])
+@pytest.mark.parametrize("scan", [b"", b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"])
+def test_a_long_row_of_fill_bytes_is_read_once(scan: bytes, end: bytes) -> None:
+    """Each was tried as a marker's beginning: 40 kB took 18 s, these would take days."""
+    data = encode(noise(16, 16), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    row = b"\xff" * (4 << 20)
+
+    for begin in (data[:2], data[: frame + 19]):
+        without_oddities(begin + scan + row + end, padding=False)
+        with pytest.raises(JobError):
+            decode(begin + scan + row + end, DecodeSettings())
+
+
+def test_fill_bytes_before_markers_are_no_pixels() -> None:
+    data = b"\xff\xd8\xff\xff\xda\x00\x03\x01pixels\xff\xff\xd0more\xff\xff\xff\xd9"
+    *_, scan, last = segments(data)
+
+    assert data[scan.end : last.at] == b"pixels\xff\xff\xd0more"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -263,3 +265,28 @@ async def test_a_thread_whose_job_was_withdrawn_still_counts(bench: Bench) -> No
     assert bench.threads.stalled
     bench.held[0].set()
     await _until(lambda: not bench.threads.stalled)
+
+
+async def test_of_what_failed_nothing_is_held(bench: Bench) -> None:
+    """Not even until the garbage collector runs, which an idle process may never see."""
+
+    class Image:
+        """Stands for the bytes of a job."""
+
+    def refuse(image: Image) -> None:
+        raise JobError(Reason.CORRUPT_IMAGE, f"{image!r} is cut off")
+
+    async def failed() -> weakref.ref[Image]:
+        image = Image()
+        with pytest.raises(JobError):
+            await bench.threads.run(Stage.DECODE, partial(refuse, image))
+        return weakref.ref(image)
+
+    gc.disable()
+    try:
+        image = await failed()
+        # The only thread has done with the first call when it does the next.
+        await bench.threads.run(Stage.DECODE, lambda: None)
+        assert image() is None
+    finally:
+        gc.enable()

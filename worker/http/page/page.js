@@ -4,7 +4,7 @@ const $ = (id) => document.getElementById(id);
 
 const WHAT_WENT_WRONG = {
   400: "The image could not be read",
-  403: "The worker may not fetch from there",
+  403: "The worker does not allow this",
   404: "There is nothing at this address",
   408: "The upload was too slow",
   413: "The image is too large",
