@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import weakref
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -139,31 +140,34 @@ class _Renderer:
     """A process that has a PDF file open. Methods raise EOFError when it has died."""
 
     def __init__(self, file: BinaryIO) -> None:
-        ours, theirs = socket.socketpair()
-        self._pixels = anonymous_file()
-        content = _descriptor(file)
-        try:
-            descriptors = (theirs.fileno(), content, self._pixels)
-            self._process = start_module(
-                "worker.images.pdf_process",
-                (*descriptors, MEMORY_BYTES, PAGE_SECONDS),
-                descriptors,
-                output=(subprocess.DEVNULL, subprocess.DEVNULL),
-                environ=child_environment(),
-            )
-        except BaseException:
-            ours.close()
-            os.close(self._pixels)
-            raise
-        finally:
-            theirs.close()
-            os.close(content)
+        with ExitStack() as on_failure:
+            ours, theirs = socket.socketpair()
+            on_failure.callback(ours.close)
+            with theirs:
+                self._pixels = anonymous_file()
+                on_failure.callback(os.close, self._pixels)
+                self._process = self._start(theirs.fileno(), file)
+            on_failure.pop_all()
         self._connection = Connection(ours.detach())
         # Reached at interpreter exit too, so that no way of ending leaves a process behind.
         self._finalizer = weakref.finalize(
             self, _release, self._process, self._connection, self._pixels
         )
         self.pages = 0
+
+    def _start(self, theirs: int, file: BinaryIO) -> subprocess.Popen[bytes]:
+        content = _descriptor(file)
+        try:
+            descriptors = (theirs, content, self._pixels)
+            return start_module(
+                "worker.images.pdf_process",
+                (*descriptors, MEMORY_BYTES, PAGE_SECONDS),
+                descriptors,
+                output=(subprocess.DEVNULL, subprocess.DEVNULL),
+                environ=child_environment(),
+            )
+        finally:
+            os.close(content)
 
     def open(self) -> None:
         """Wait until the file is open.
@@ -231,10 +235,13 @@ def _descriptor(file: BinaryIO) -> int:
     try:
         return os.dup(file.fileno())
     except io.UnsupportedOperation:
-        copy = anonymous_file()
-        with open(copy, "wb", closefd=False) as target:
-            file.seek(0)
-            shutil.copyfileobj(file, target)
+        with ExitStack() as on_failure:
+            copy = anonymous_file()
+            on_failure.callback(os.close, copy)
+            with open(copy, "wb", closefd=False) as target:
+                file.seek(0)
+                shutil.copyfileobj(file, target)
+            on_failure.pop_all()
         return copy
 
 

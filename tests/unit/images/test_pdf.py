@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import io
+import os
+import resource
 import subprocess
 import sys
 import tracemalloc
@@ -263,6 +265,29 @@ def test_the_process_ends_with_the_file() -> None:
     del file
     gc.collect()
     assert rendering_processes() == []
+
+
+def test_where_no_process_can_be_started_nothing_stays_open() -> None:
+    process = psutil.Process()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()
+    before = process.num_fds()
+    with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor that can be had twice
+        for more in (2, 3, 4):  # for the sockets, the pixels, the file
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free() + more, hard))
+            try:
+                with pytest.raises(OSError, match="Too many open files"):
+                    PdfFile(file)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert process.num_fds() == before + 1
+
+
+def _lowest_free() -> int:
+    """The descriptor that the next file gets."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
 
 
 def test_many_pages_take_the_memory_of_one() -> None:
