@@ -23,7 +23,7 @@ from tests.integration.harness import BOUND, until
 from tests.integration.native import PRINTED, complained_about, printing_model
 from worker.demo.ports import free_ports
 
-DEADLINE = 6.0
+DEADLINE = 20.0
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import pytest
 from worker.runtime.descriptors import duplicate
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-BOUND = 60.0
+BOUND = 120.0
 
 CLOSED = list(chain.from_iterable(combinations((0, 1, 2), count) for count in (1, 2, 3)))
 

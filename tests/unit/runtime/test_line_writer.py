@@ -11,8 +11,14 @@ import pytest
 
 from worker.runtime.line_writer import LineWriter
 
-BOUND = 20.0
+BOUND = 60.0
 Pipe = tuple[int, int]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine may let the thread wait for seconds.
+    monkeypatch.setattr("worker.runtime.line_writer.PATIENCE", BOUND)
 
 
 def notice(lines: int) -> str:
