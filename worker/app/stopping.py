@@ -20,8 +20,8 @@ LAST_LINES = 0.2
 """Seconds for lines that wait to be written, where the process is ended at once."""
 
 ECHO = 0.5
-"""Seconds after the first signal in which another is taken for the same: `timeout` signals its child
-and then its whole group, and wrappers pass on what a terminal has sent to all."""
+"""Seconds after the first signal in which another is taken for the same: `timeout` signals its
+child and then its whole group, and wrappers pass on what a terminal has sent to all."""
 
 log = structlog.get_logger(__name__)
 

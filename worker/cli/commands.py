@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -50,13 +51,26 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
         signals: what stops a worker; for the commands that are one.
     """
     try:
-        app(obj=signals)
+        try:
+            app(obj=signals)
+        finally:
+            # Here, where it is told in our words that this cannot be done.
+            sys.stdout.flush()
     except SettingsError as error:
         _die(error, EXIT_USAGE)
     except (KafkaSetupError, UnfitSystemError, ModelError, PredictorError) as error:
         _die(error, EXIT_UNAVAILABLE)
     except WorkerError as error:
         _die(error, EXIT_FAILED)
+    except BrokenPipeError:
+        # `| head`, which has enough.
+        _give_up_stdout()
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        # A full disk, a file that cannot be written.
+        _give_up_stdout()
+        name = "" if error.filename is None else f"{error.filename}: "
+        _die(f"{name}{error.strerror or error}", EXIT_FAILED)
     sys.exit(0)
 
 
@@ -69,6 +83,12 @@ def _root(
         raise typer.Exit
 
 
-def _die(error: Exception, status: int) -> NoReturn:
+def _give_up_stdout() -> None:
+    """Keep the interpreter's end from trying again to write what could not be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def _die(error: Exception | str, status: int) -> NoReturn:
     say(f"classify-worker: {error}")
     sys.exit(status)
