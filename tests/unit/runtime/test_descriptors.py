@@ -117,6 +117,14 @@ def test_a_trace_of_the_interpreter_is_not_lost() -> None:
     assert b"ValueError: defect" in done.stderr
 
 
+def test_native_code_that_keeps_the_reader_from_reading_has_room_to_write() -> None:
+    # Functions of a PyDLL hold the GIL.
+    said = "import ctypes; text = b'words ' * 100_000; ctypes.PyDLL(None).write(2, text, len(text))"
+    done = run(OWN.format(body=said), capture_output=True)
+    assert done.returncode == 0
+    assert b"words words" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
 def test_a_crash_says_where(number: signal.Signals) -> None:
     done = run(OWN.format(body=f"os.kill(os.getpid(), {number:d})"), capture_output=True)
