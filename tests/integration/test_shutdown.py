@@ -77,7 +77,7 @@ async def test_a_second_signal_ends_the_worker_at_once(
             return worker.exit_status is not None
 
         await asyncio.to_thread(until, told_again, "the worker ends")
-        assert worker.exit_status == 128 + signal.SIGTERM
+        assert await asyncio.to_thread(worker.wait) == 128 + signal.SIGTERM
         await asyncio.to_thread(wait_until_gone, predictors)
     assert await traffic.committed() == {0: 0}
 
