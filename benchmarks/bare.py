@@ -1,6 +1,6 @@
 """The limit: the predictor alone, fed with tensors that are ready, on all cores.
 
-`python -m benchmarks.bare MODEL BATCH THREADS SECONDS` is one predictor process and prints one JSON
+`python benchmarks/bare.py MODEL BATCH THREADS SECONDS` is one predictor process and prints one JSON
 line; `measure` runs as many side by side as the cores hold.
 """
 
@@ -43,13 +43,16 @@ class Bare:
 
 def measure(model: Path, batch: int, processes: int, threads: int, seconds: float) -> Bare:
     """Run `processes` predictors of `threads` threads side by side for `seconds`."""
-    command = [sys.executable, "-m", "benchmarks.bare", str(model)]
+    # Not `-m`, which would look for every module in the current directory first.
+    command = [sys.executable, "-P", __file__, str(model)]
     arguments = [str(batch), str(threads), str(seconds)]
     running = [
         subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(processes)
     ]
-    results = [json.loads(process.communicate(timeout=300)[0]) for process in running]
+    # Paddle prints while it loads some networks: what is asked for comes last.
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    results = [json.loads(output.splitlines()[-1]) for output in outputs]
     images = sum(result["images"] for result in results)
     return Bare(
         batch,

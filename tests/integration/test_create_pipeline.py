@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -260,3 +262,33 @@ def test_it_works_within_a_running_event_loop(
         return int(next(pipeline.predict(photo))["class_ids"][0])
 
     assert asyncio.run(notebook()) == TIGER_CAT
+
+
+FORKING = """
+import os, sys
+from worker import create_pipeline
+
+pipeline = create_pipeline(model=sys.argv[1], device="cpu")
+list(pipeline.predict(sys.argv[2]))
+child = os.fork()
+if not child:
+    try:
+        pipeline.predict(sys.argv[2])
+    except RuntimeError as error:
+        sys.exit(5 if "make one in each" in str(error) else 6)
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(list(pipeline.predict(sys.argv[2]))))
+"""
+
+
+def test_in_a_fork_it_says_so_and_stays_whole_in_its_own_process(
+    model_dir: Path, photo: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(model_dir), str(photo)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "5 1"

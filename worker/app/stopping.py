@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -18,11 +19,15 @@ __all__ = ["Stopper"]
 LAST_LINES = 0.2
 """Seconds for lines that wait to be written, where the process is ended at once."""
 
+ECHO = 0.01
+"""Seconds after the first signal in which another is taken for the same: `timeout` signals its
+child and, in the same breath, its whole group. No person is so quick."""
+
 log = structlog.get_logger(__name__)
 
 
 class Stopper:
-    """Stops a worker in order at the first signal, and at once at the second.
+    """Stops a worker in order at the first signal, and at once at a second that is no echo of it.
 
     Args:
         begin: stops it in order; called in `loop`.
@@ -45,16 +50,19 @@ class Stopper:
         self._deadline = deadline
         self._predictors = predictors
         self._stopped = stopped
-        self._told = False
+        self._told: float | None = None
         self._watchdog = Watchdog(self._overdue)
 
     def hear(self, number: signal.Signals) -> None:
         """Take a signal; called by the thread that hears them."""
-        if self._told:
+        now = time.monotonic()
+        if self._told is not None:
+            if now - self._told < ECHO:
+                return
             self._kill_predictors()
             log.warning("stopped_at_once", signal=number.name)
             _end_process(128 + number)
-        self._told = True
+        self._told = now
         # First of all, and by a thread: a library's thread that never returns (a name server's
         # silence, say), or a loop that is held up, would keep the process beyond its deadline, into
         # the orchestrator's SIGKILL.

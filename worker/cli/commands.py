@@ -55,18 +55,28 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
         signals: what stops a worker; for the commands that are one.
     """
     try:
-        app(obj=signals)
+        try:
+            app(obj=signals)
+        finally:
+            # Here, where it is told in our words that this cannot be done.
+            sys.stdout.flush()
     except SettingsError as error:
         _die(error, EXIT_USAGE)
     except (KafkaSetupError, UnfitSystemError, ModelError, PredictorError) as error:
         _die(error, EXIT_UNAVAILABLE)
     except WorkerError as error:
         _die(error, EXIT_FAILED)
+    except BrokenPipeError:
+        # `| head`, which has enough.
+        _give_up_stdout()
+        sys.exit(EXIT_FAILED)
     except OSError as error:
-        if error.errno not in NO_ROOM or error.filename is not None:
-            raise
-        _give_up_output()
-        _die(f"standard output cannot be written: {error.strerror}", EXIT_FAILED)
+        # A full disk, a file that cannot be written.
+        _give_up_stdout()
+        name = "" if error.filename is None else f"{error.filename}: "
+        if error.errno in NO_ROOM and not name:
+            name = "standard output cannot be written: "
+        _die(f"{name}{error.strerror or error}", EXIT_FAILED)
     sys.exit(0)
 
 
@@ -79,9 +89,10 @@ def _root(
         raise typer.Exit
 
 
-def _give_up_output() -> None:
-    """Forget what is left of the output: at its end, the interpreter would try it again."""
-    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - open until the end
+def _give_up_stdout() -> None:
+    """Keep the interpreter's end from trying again to write what could not be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _die(error: Exception | str, status: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -68,6 +69,7 @@ class ImageClassificationPipeline:
         announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
     ) -> None:
         placements = _placements(config.device)
+        self._process = os.getpid()
         self.config = config
         # From the environment: where models are kept, and whence they may be pulled.
         settings = load().settings
@@ -133,11 +135,17 @@ class ImageClassificationPipeline:
 
         Raises:
             ValueError: `batch_size`, `topk` or `on_error` is out of range.
+            RuntimeError: this is a fork of the process that made it.
             TypeError: `batch_size` or `topk` is no whole number; when iterated, an input is no
                 image at all.
             JobError: when iterated, an image cannot be used.
             PredictorError: when iterated, the network failed.
         """
+        if os.getpid() != self._process:
+            # Threads do not survive a fork: it would wait for them for ever.
+            raise RuntimeError(
+                "a pipeline works in the process that made it, and in no fork: make one in each"
+            )
         size = self.config.batch_size if batch_size is None else operator.index(batch_size)
         count = operator.index(topk or 0) or self.config.topk or self.spec.top_k
         if size < 1:

@@ -28,6 +28,10 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 LAST_WORDS = 1.0
 """Seconds to wait at the end for what native code has written."""
 
+PIPE_BYTES = 1024 * 1024
+"""Room in each pipe. Native code that holds the GIL keeps the reader from reading: were the pipe
+full, it would wait for ever. This is what Linux allows to anybody; its default is 64 KiB."""
+
 
 def open_missing() -> None:
     """Open standard descriptors that are closed on /dev/null, and give Python streams on them.
@@ -89,6 +93,7 @@ class OwnStreams:
         _replace("stderr", _on(err, sys.stderr))
         pipes = [os.pipe(), os.pipe()]
         for descriptor, (_, write_end) in zip((STDOUT, STDERR), pipes, strict=True):
+            _enlarge(write_end)
             os.dup2(write_end, descriptor)
             os.close(write_end)
         (printed, _), (complained, _) = pipes
@@ -123,6 +128,14 @@ def _on(descriptor: int, like: TextIO) -> TextIOWrapper:
         errors=like.errors,
         closefd=False,
     )
+
+
+def _enlarge(pipe: int) -> None:
+    if sys.platform == "linux":
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        with contextlib.suppress(OSError):  # this user has too many large ones already
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _never_blocking(descriptor: int) -> int | None:

@@ -14,7 +14,7 @@ import pytest
 
 from worker.demo.ports import free_ports
 
-BOUND = 30.0
+BOUND = 120.0
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 

@@ -45,7 +45,7 @@ COMMANDS = {
     "--help": ["--help"],
 }
 
-BOUND = 20.0
+BOUND = 60.0
 
 
 @pytest.fixture

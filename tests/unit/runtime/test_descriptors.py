@@ -19,7 +19,7 @@ import pytest
 from worker.runtime.descriptors import duplicate
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
-BOUND = 60.0
+BOUND = 120.0
 
 CLOSED = list(chain.from_iterable(combinations((0, 1, 2), count) for count in (1, 2, 3)))
 
@@ -121,6 +121,14 @@ def test_a_trace_of_the_interpreter_is_not_lost() -> None:
     assert (done.returncode, done.stdout) == (1, b"result\n")
     assert b"Traceback (most recent call last):" in done.stderr
     assert b"ValueError: defect" in done.stderr
+
+
+def test_native_code_that_keeps_the_reader_from_reading_has_room_to_write() -> None:
+    # Functions of a PyDLL hold the GIL.
+    said = "import ctypes; text = b'words ' * 100_000; ctypes.PyDLL(None).write(2, text, len(text))"
+    done = run(OWN.format(body=said), capture_output=True)
+    assert done.returncode == 0
+    assert b"words words" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])

@@ -16,7 +16,7 @@ import pytest
 from worker.errors import UnfitSystemError
 from worker.runtime.libraries import importing
 
-BOUND = 60.0
+BOUND = 180.0
 
 MISSING = b"libZ.so.1"
 

@@ -11,7 +11,7 @@ import pytest
 
 from worker.runtime.line_writer import LineWriter
 
-BOUND = 20.0
+BOUND = 60.0
 Pipe = tuple[int, int]
 
 

@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 import pytest
 
-from worker.runtime.signals import GRACE
-
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 DEADLINE = 0.5
-BOUND = 20.0
+BOUND = 60.0
 
 PROGRAM = f"""
 import atexit, os, signal, sys, time
+import worker.runtime.signals
 from worker.runtime.signals import StopSignals, Watchdog
 
+worker.runtime.signals.GRACE = {{grace}}
 signals = StopSignals()
 watchdog = Watchdog(lambda: os._exit(3))
 heard = lambda number: (print(number.name, flush=True), watchdog.arm({DEADLINE}))
@@ -42,7 +42,8 @@ HELD_UP = {
 def test_a_process_that_is_held_up_ends_in_time(
     start: Start, held_up: str, number: signal.Signals
 ) -> None:
-    process = start(PROGRAM.format(held_up=held_up))
+    # The thread alone is tried, however long it has to wait for a processor.
+    process = start(PROGRAM.format(held_up=held_up, grace=3600))
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     began = time.monotonic()
@@ -58,12 +59,14 @@ def test_where_no_thread_runs_any_more_the_kernel_ends_it(start: Start) -> None:
         "import ctypes; watchdog.arm(0.1); "
         "ctypes.PyDLL(None).pause() if os.read(0, 0) == b'' else None"
     )
-    process = start(PROGRAM.format(held_up=held_up))
-    assert process.wait(BOUND + GRACE) == -signal.SIGALRM
+    process = start(PROGRAM.format(held_up=held_up, grace=0.1))
+    assert process.wait(BOUND) == -signal.SIGALRM
 
 
 def test_until_somebody_handles_them_signals_end_it_in_order(start: Start) -> None:
-    process = start(PROGRAM.replace("signals.handler = heard\n", "").format(held_up="input()"))
+    process = start(
+        PROGRAM.replace("signals.handler = heard\n", "").format(held_up="input()", grace=3600)
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGTERM)
@@ -73,7 +76,7 @@ def test_until_somebody_handles_them_signals_end_it_in_order(start: Start) -> No
 def test_a_hangup_that_is_ignored_stays_ignored(start: Start) -> None:
     # As under `nohup`.
     program = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + PROGRAM
-    process = start(program.format(held_up="input()"))
+    process = start(program.format(held_up="input()", grace=3600))
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGHUP)
