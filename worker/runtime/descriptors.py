@@ -25,6 +25,9 @@ __all__ = ["OwnStreams", "duplicate", "open_missing"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
+ROOM = 1024 * 1024
+"""Bytes of a pipe for what native code writes, where the system can make it so large."""
+
 LAST_WORDS = 1.0
 """Seconds to wait at the end for what native code has written."""
 
@@ -67,7 +70,8 @@ class OwnStreams:
 
     A context manager, for the main thread of a command. Within it `sys.stdout` and `sys.stderr`
     are what they were, on descriptors of their own. Descriptors 1 and 2 are pipes, whose lines
-    become log records (see `NativeOutput`), and children inherit those.
+    become log records (see `NativeOutput`), and children inherit those. Writing to them never
+    waits: what finds such a pipe full is lost.
 
     After it both of them are the real standard error: what native code says while it is unloaded
     is no result either.
@@ -91,7 +95,7 @@ class OwnStreams:
         out, err = duplicate(STDOUT), duplicate(STDERR)
         _replace("stdout", _on(out, sys.stdout))
         _replace("stderr", _on(err, sys.stderr))
-        pipes = [os.pipe(), os.pipe()]
+        pipes = [_pipe(), _pipe()]
         for descriptor, (_, write_end) in zip((STDOUT, STDERR), pipes, strict=True):
             _enlarge(write_end)
             os.dup2(write_end, descriptor)
@@ -109,6 +113,21 @@ class OwnStreams:
             native.join(LAST_WORDS)
 
         self._restore = restore
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose write end never blocks.
+
+    Native code may hold the interpreter's lock while it writes. Were it to wait for room, the
+    thread that reads could never make any.
+    """
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(AttributeError, OSError):
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, ROOM)
+    return read_end, write_end
 
 
 def _replace(name: str, stream: TextIO) -> None:

@@ -116,6 +116,14 @@ def test_results_alone_are_on_standard_output() -> None:
     assert sorted(found) == [("info", "chatter"), ("info", "child"), ("warning", "trouble")]
 
 
+def test_native_code_that_writes_much_while_it_holds_the_lock_stops_nothing() -> None:
+    # `PyDLL` keeps the interpreter's lock in a call, so that nobody can read meanwhile.
+    body = "import ctypes; ctypes.PyDLL(None).write(1, b'chatter 2\\n' * 400_000, 4_000_000)"
+    done = run(OWN.format(body=body), capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"result\n")
+    assert b'"message":"chatter 2"' in done.stderr
+
+
 def test_a_trace_of_the_interpreter_is_not_lost() -> None:
     done = run(OWN.format(body="raise ValueError('defect')"), capture_output=True)
     assert (done.returncode, done.stdout) == (1, b"result\n")
