@@ -20,6 +20,8 @@ FLAGS = (
     # It would ask the network for updates, suggestions and the like.
     "--disable-background-networking",
     "--disable-component-update",
+    # It would try a public name by https first.
+    "--disable-features=HttpsUpgrades",
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
