@@ -172,7 +172,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             for topic, partitions in request.topics
             for number, offset, _ in partitions
         }
-        news = filled = False
+        news = False
+        # A client above its quota gets an answer without records, at first.
+        filled = getattr(response, "throttle_time_ms", 0) > 0
         for topic, partitions in response.topics:
             for number, code, end, *more in partitions:
                 partition = TopicPartition(topic, number)
@@ -200,8 +202,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         Args:
             end: the partition's end.
             more: the fields after it; the last one holds the batches.
-            full: whether the broker had a reason to send nothing: it fills its answer in the order
-                of the request, and sends the first batch whatever its size.
+            full: whether the broker had a reason to send nothing: a quota, or that it fills its
+                answer in the order of the request, and sends the first batch whatever its size.
         """
         state, data = assignment.state_value(partition), more[-1]
         self.damaged.heal(partition, state.position)

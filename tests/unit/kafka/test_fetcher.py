@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaProducer
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.fetch import FetchRequest
 
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import Member
+from tests.unit.kafka.member import BOUND, Member
 from worker.settings import KafkaSettings
 
 VALUE = bytes(100_000)
@@ -55,3 +60,40 @@ async def test_a_partition_that_is_full_lets_go_of_what_others_need_and_fetches_
         await member.reach_committed(0, 8)
         await member.reach_committed(1, 2)
         assert sorted(member.started) == [*((0, n) for n in range(8)), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("throttled", [0, 1000])
+async def test_an_answer_that_a_quota_empties_is_no_damage(
+    kafka: KafkaSettings,
+    create_topic: CreateTopic,
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+    throttled: int,
+) -> None:
+    monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.0)
+    await create_topic(kafka.jobs_topic)
+    async with Member(kafka) as member:
+        await member.reach_committed(0, 0)
+        send = member.consumer._client.send
+        emptied = 0
+
+        async def send_emptied(node: int, request: Any, **options: Any) -> Any:
+            nonlocal emptied
+            response = await send(node, request, **options)
+            if isinstance(request, FetchRequest):
+                sent = [(topic, list(parts)) for topic, parts in response.topics]
+                emptied += any(part[-1] for _, parts in sent for part in parts)
+                response.topics = [(t, [(*p[:-1], b"") for p in parts]) for t, parts in sent]
+                response.throttle_time_ms = throttled
+            return response
+
+        monkeypatch.setattr(member.consumer._client, "send", send_emptied)
+        await fill(kafka.jobs_topic, 1)
+        async with asyncio.timeout(BOUND):
+            while emptied < 3:  # noqa: ASYNC110 - a broker tells nobody
+                await asyncio.sleep(0.005)
+        damaged = member.consumer.damaged.keys()
+        assert damaged == (set() if throttled else {TopicPartition(kafka.jobs_topic, 0)})
+        monkeypatch.undo()
+        await member.reach((0, 0))
+        assert member.consumer.damaged == {}
