@@ -30,6 +30,8 @@ class Fetched:
         position: the next offset to read.
         damage: why reading ends here, or None.
         finished: whether nothing is left to read; then nothing is held either.
+        skipping: whether the last `take` ended amid records before `position`, of which there are
+            many.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Fetched:
         self.position = position
         self.damage: Damage | None = None
         self.finished = False
+        self.skipping = False
         self.held = len(data)
         self._partition = partition
         self._end = end
@@ -59,16 +62,23 @@ class Fetched:
         """The next records, at most so many, and none once they have `nbytes` together."""
         taken: list[Record] = []
         size = 0
+        self.skipping = False
         while not self.finished and (most is None or len(taken) < most):
             if nbytes is not None and size >= nbytes:
                 break
-            record = next(self._records, None)
-            if record is not None:
-                taken.append(record)
-                size += record.size
+            try:
+                record = next(self._records)
+            except StopIteration:
+                self.close()
+                break
+            if record is None:
+                self.skipping = True
+                break
+            taken.append(record)
+            size += record.size
             # Not only when there is no other: nobody may ask for it, and all would be held until
             # then.
-            if record is None or self.position == self._stop:
+            if self.position == self._stop:
                 self.close()
         return taken
 
@@ -79,7 +89,7 @@ class Fetched:
         self._batch = memoryview(b"")
         self._records.close()
 
-    def _read(self, data: memoryview) -> Generator[Record]:
+    def _read(self, data: memoryview) -> Generator[Record | None]:
         try:
             yield from self._read_all(data)
         except DamageError as error:
@@ -88,7 +98,7 @@ class Fetched:
                 follows = None
             self.damage = Damage(self._partition, self.position, follows, str(error))
 
-    def _read_all(self, data: memoryview) -> Generator[Record]:
+    def _read_all(self, data: memoryview) -> Generator[Record | None]:
         began, rest = self.position, len(data)
         for self._batch in split(data):
             rest -= len(self._batch)
@@ -104,11 +114,12 @@ class Fetched:
         if self.position == began:
             raise DamageError("the broker sends other offsets")
 
-    def _read_batch(self, batch: Batch | LegacyBatch) -> Generator[Record]:
+    def _read_batch(self, batch: Batch | LegacyBatch) -> Generator[Record | None]:
         topic, partition = self._partition
         try:
             for record in batch.records(topic, partition, self.position, self._batch_bytes):
-                self.position = record.offset + 1
+                if record is not None:
+                    self.position = record.offset + 1
                 yield record
         except ContentError as error:
             log.error(

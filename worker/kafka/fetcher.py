@@ -106,6 +106,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._served: Assignment | None = None
         # Bytes asked for by node; what counts is those of nodes in `_in_flight`.
         self._asked: dict[int, int] = {}
+        # Whether the last look at what is fetched ended amid records that are stepped over.
+        self._skipping = False
         self.damaged = Unreadable(RETRY)
         self._fetch_task = asyncio.create_task(self._fetch_requests_routine())
 
@@ -273,6 +275,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             left = deadline - self._clock()
             if polled or left <= 0 or self._closed:
                 return polled
+            if self._skipping:
+                await asyncio.sleep(0)
+                continue
             waiter = self._create_fetch_waiter()
             await asyncio.wait([waiter], timeout=left)
             if not waiter.done():
@@ -286,6 +291,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         max_records: int | None,
         max_bytes: int | None,
     ) -> dict[TopicPartition, list[Record]]:
+        self._skipping = False
         polled: dict[TopicPartition, list[Record]] = {}
         room = POLL_BYTES if max_bytes is None else min(max_bytes, POLL_BYTES)
         for partition in list(self._records):
@@ -322,6 +328,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         if state.paused:
             return []
         records = fetched.take(most, nbytes)
+        self._skipping |= fetched.skipping
         state.consumed_to(fetched.position)
         self.damaged.heal(partition, fetched.position)
         if fetched.finished:

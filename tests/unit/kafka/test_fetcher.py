@@ -11,6 +11,8 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from tests.unit.kafka.conftest import CreateTopic, Fill
 from tests.unit.kafka.member import BOUND, Member
+from worker.kafka.batches import SKIPPED
+from worker.kafka.client import make_consumer
 from worker.settings import KafkaSettings
 
 VALUE = bytes(100_000)
@@ -97,3 +99,33 @@ async def test_an_answer_that_a_quota_empties_is_no_damage(
         monkeypatch.undo()
         await member.reach((0, 0))
         assert member.consumer.damaged == {}
+
+
+async def test_a_poll_lets_others_run_while_it_steps_over_many_records(
+    kafka: KafkaSettings, create_topic: CreateTopic
+) -> None:
+    await create_topic(kafka.jobs_topic)
+    count = 6 * SKIPPED
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, max_batch_size=1 << 30, compression_type="gzip"
+    ) as producer:
+        batch = producer.create_batch()
+        for _ in range(count):
+            assert batch.append(key=None, value=b"", timestamp=None) is not None
+        await (await producer.send_batch(batch, kafka.jobs_topic, partition=0))
+    partition = TopicPartition(kafka.jobs_topic, 0)
+    consumer = make_consumer(kafka, group_id=None, group_instance_id=None)
+    async with consumer:
+        consumer.assign([partition])
+        consumer.seek(partition, count - 1)
+        async with asyncio.timeout(BOUND):
+            while not consumer.fetched_bytes:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
+        poll = asyncio.create_task(consumer.getmany(timeout_ms=30_000))
+        turns = 0
+        while not poll.done():
+            turns += 1
+            await asyncio.sleep(0)
+        (record,) = poll.result()[partition]
+        assert record.offset == count - 1
+        assert turns > 3
