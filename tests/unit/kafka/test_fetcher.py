@@ -77,10 +77,12 @@ async def test_an_answer_that_a_quota_empties_is_no_damage(
     async with Member(kafka) as member:
         await member.reach_committed(0, 0)
         send = member.consumer._client.send
-        emptied = 0
+        asked, emptied = asyncio.Event(), 0
 
         async def send_emptied(node: int, request: Any, **options: Any) -> Any:
             nonlocal emptied
+            if isinstance(request, FetchRequest):
+                asked.set()
             response = await send(node, request, **options)
             if isinstance(request, FetchRequest):
                 sent = [(topic, list(parts)) for topic, parts in response.topics]
@@ -90,8 +92,9 @@ async def test_an_answer_that_a_quota_empties_is_no_damage(
             return response
 
         monkeypatch.setattr(member.consumer._client, "send", send_emptied)
-        await fill(kafka.jobs_topic, 1)
         async with asyncio.timeout(BOUND):
+            await asked.wait()  # one that is under way already would bring the record
+            await fill(kafka.jobs_topic, 1)
             while emptied < 3:  # noqa: ASYNC110 - a broker tells nobody
                 await asyncio.sleep(0.005)
         damaged = member.consumer.damaged.keys()
