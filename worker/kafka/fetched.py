@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from worker.jobs import Record
 from worker.kafka.batches import Batch, LegacyBatch, next_offset, open_batch, split
-from worker.kafka.damage import ContentError, Damage, DamageError, TooLargeError
+from worker.kafka.damage import BeyondError, ContentError, Damage, DamageError, TooLargeError
 
 __all__ = ["Fetched"]
 
@@ -22,7 +22,7 @@ class Fetched:
     Args:
         data: batches as the broker sent them; the last one may be cut off.
         position: the offset that was asked for.
-        end: the partition's end as the broker knows it; no batch can reach beyond.
+        end: the partition's end as the broker knew it just before it read the batches.
         aborted: transactions to skip: the producer's id and the first offset of each.
         batch_bytes: what a compressed batch may inflate to.
 
@@ -96,7 +96,9 @@ class Fetched:
             follows = next_offset(self._batch)
             if follows is not None and not self.position < follows <= self._end:
                 follows = None
-            self.damage = Damage(self._partition, self.position, follows, str(error))
+            self.damage = Damage(
+                self._partition, self.position, follows, str(error), isinstance(error, BeyondError)
+            )
 
     def _read_all(self, data: memoryview) -> Generator[Record | None]:
         began, rest = self.position, len(data)
@@ -104,7 +106,7 @@ class Fetched:
             rest -= len(self._batch)
             opened = open_batch(self._batch)
             if opened.last >= self._end:
-                raise DamageError(f"it claims offset {opened.last}; the partition ends before")
+                raise BeyondError(f"it claims offset {opened.last}; the partition ends before")
             if opened.last < self.position:
                 continue
             if not self._is_skipped(opened):

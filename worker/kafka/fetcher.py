@@ -346,5 +346,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._records[partition] = _SetAside(self._clock() + seconds)
 
     def _note_damage(self, damage: Damage) -> None:
+        if damage.doubtful and self.damaged.doubt(damage):
+            return  # it is fetched again at once
         self._set_aside(damage.partition, RETRY)
         self.damaged.note(damage)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
+from structlog.testing import capture_logs
 
 from tests.unit.kafka.conftest import CreateTopic, Fill
 from tests.unit.kafka.member import BOUND, Member
@@ -64,6 +66,53 @@ async def test_a_partition_that_is_full_lets_go_of_what_others_need_and_fetches_
         assert sorted(member.started) == [*((0, n) for n in range(8)), (1, 0), (1, 1)]
 
 
+class Altered:
+    """Changes what brokers answer to a member's fetches, from the next one on.
+
+    Args:
+        change: from one partition's fields to others.
+    """
+
+    def __init__(
+        self, member: Member, change: Callable[[list[Any]], list[Any]], throttled: int = 0
+    ) -> None:
+        self._send = member.consumer._client.send
+        self._change = change
+        self._throttled = throttled
+        self._asked = asyncio.Event()
+        self.filled = 0
+        member.consumer._client.send = self._send_altered
+
+    async def begun(self) -> None:
+        """Wait until no fetch is under way that was sent before."""
+        async with asyncio.timeout(BOUND):
+            await self._asked.wait()
+
+    async def brings(self, count: int) -> None:
+        """Wait for so many answers that had records."""
+        async with asyncio.timeout(BOUND):
+            while self.filled < count:  # noqa: ASYNC110 - a broker tells nobody
+                await asyncio.sleep(0.005)
+
+    async def _send_altered(self, node: int, request: Any, **options: Any) -> Any:
+        if not isinstance(request, FetchRequest):
+            return await self._send(node, request, **options)
+        self._asked.set()
+        response = await self._send(node, request, **options)
+        response.topics = [
+            (topic, [self._alter(list(fields)) for fields in partitions])
+            for topic, partitions in response.topics
+        ]
+        response.throttle_time_ms = self._throttled
+        return response
+
+    def _alter(self, fields: list[Any]) -> list[Any]:
+        if not fields[-1]:
+            return fields
+        self.filled += 1
+        return self._change(fields)
+
+
 @pytest.mark.parametrize("throttled", [0, 1000])
 async def test_an_answer_that_a_quota_empties_is_no_damage(
     kafka: KafkaSettings,
@@ -74,33 +123,47 @@ async def test_an_answer_that_a_quota_empties_is_no_damage(
 ) -> None:
     monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.0)
     await create_topic(kafka.jobs_topic)
+    emptied = True
     async with Member(kafka) as member:
         await member.reach_committed(0, 0)
-        send = member.consumer._client.send
-        asked, emptied = asyncio.Event(), 0
-
-        async def send_emptied(node: int, request: Any, **options: Any) -> Any:
-            nonlocal emptied
-            if isinstance(request, FetchRequest):
-                asked.set()
-            response = await send(node, request, **options)
-            if isinstance(request, FetchRequest):
-                sent = [(topic, list(parts)) for topic, parts in response.topics]
-                emptied += any(part[-1] for _, parts in sent for part in parts)
-                response.topics = [(t, [(*p[:-1], b"") for p in parts]) for t, parts in sent]
-                response.throttle_time_ms = throttled
-            return response
-
-        monkeypatch.setattr(member.consumer._client, "send", send_emptied)
-        async with asyncio.timeout(BOUND):
-            await asked.wait()  # one that is under way already would bring the record
-            await fill(kafka.jobs_topic, 1)
-            while emptied < 3:  # noqa: ASYNC110 - a broker tells nobody
-                await asyncio.sleep(0.005)
+        altered = Altered(
+            member, lambda fields: [*fields[:-1], b""] if emptied else fields, throttled
+        )
+        await altered.begun()
+        await fill(kafka.jobs_topic, 1)
+        await altered.brings(3)
         damaged = member.consumer.damaged.keys()
         assert damaged == (set() if throttled else {TopicPartition(kafka.jobs_topic, 0)})
-        monkeypatch.undo()
+        emptied = False
         await member.reach((0, 0))
+        assert member.consumer.damaged == {}
+
+
+async def test_records_beyond_the_end_that_came_with_them_are_fetched_again_not_called_damage(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    """A broker looks where the end is, appends, and reads, in this order."""
+    await create_topic(kafka.jobs_topic)
+    async with Member(kafka) as member:
+        await member.reach_committed(0, 0)
+        # Each offset's first answer tells an end that is one record old.
+        ends: set[int] = set()
+
+        def outdate(fields: list[Any]) -> list[Any]:
+            end = fields[2]
+            if end not in ends:
+                ends.add(end)
+                fields[2] = end - 1
+            return fields
+
+        altered = Altered(member, outdate)
+        await altered.begun()
+        with capture_logs() as logs:
+            for count in range(1, 4):
+                await fill(kafka.jobs_topic, 1)
+                await member.reach(*((0, offset) for offset in range(count)))
+        assert ends == {1, 2, 3}
+        assert [entry for entry in logs if entry["event"] == "partition_unreadable"] == []
         assert member.consumer.damaged == {}
 
 
