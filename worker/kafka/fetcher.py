@@ -26,6 +26,7 @@ from aiokafka.errors import (
 
 from worker.kafka.damage import Damage
 from worker.kafka.fetched import Fetched
+from worker.kafka.refusals import Verdict, judge
 from worker.kafka.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         elif error is TopicAuthorizationFailedError:
             self._set_error(partition, error(partition.topic))
             return True
-        elif error.invalid_metadata or error.retriable:
+        elif error.invalid_metadata or judge(error()) is Verdict.RETRY:
             log.info("fetch_refused", partition=partition.partition, error=error.__name__)
             self._client.force_metadata_update()
             self._set_aside(partition, REFUSED_PAUSE)

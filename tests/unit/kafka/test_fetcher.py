@@ -139,6 +139,26 @@ async def test_an_answer_that_a_quota_empties_is_no_damage(
         assert member.consumer.damaged == {}
 
 
+@pytest.mark.parametrize("code", [5, 8, 9, 13, 74])
+async def test_a_broker_that_cannot_serve_a_partition_for_now_is_asked_again_without_an_alarm(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, code: int
+) -> None:
+    await create_topic(kafka.jobs_topic)
+    async with Member(kafka) as member:
+        await member.reach_committed(0, 0)
+
+        def refuse_once(fields: list[Any]) -> list[Any]:
+            return fields if altered.filled > 1 else [fields[0], code, *fields[2:-1], b""]
+
+        altered = Altered(member, refuse_once)
+        await altered.begun()
+        with capture_logs() as logs:
+            await fill(kafka.jobs_topic, 1)
+            await member.reach((0, 0))
+        assert altered.filled > 1
+        assert [entry for entry in logs if entry["event"] == "partition_unreadable"] == []
+
+
 async def test_records_beyond_the_end_that_came_with_them_are_fetched_again_not_called_damage(
     kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill
 ) -> None:
