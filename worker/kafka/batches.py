@@ -113,10 +113,17 @@ class Batch:
 
     @property
     def is_abort(self) -> bool:
-        """Whether it is the marker that ends a transaction as aborted."""
+        """Whether it is the marker that ends a transaction as aborted.
+
+        Raises:
+            DamageError: it is a marker that cannot be read; brokers write them, no producer does.
+        """
         if not self.is_control:
             return False
-        marker = next(self.records("", 0, self.base, len(self._data)), None)
+        try:
+            marker = next(self.records("", 0, self.base, len(self._data)), None)
+        except ContentError as error:
+            raise DamageError(f"its transaction marker cannot be read: {error}") from error
         return marker is not None and marker.key == _ABORT
 
     def records(

@@ -286,6 +286,16 @@ def test_the_remedy_is_a_command_and_the_contents_of_its_file() -> None:
     )
 
 
+def test_a_marker_that_cannot_be_read_is_damage() -> None:
+    made = batch([(struct.pack(">hh", 0, 0), b"", [])])
+    made[ATTRIBUTES + 1] |= 0x30
+    made[61] = 0x7E  # the record's length
+    reading = fetched(signed(made))
+    assert reading.take(None, None) == []
+    assert reading.damage is not None
+    assert reading.damage.why == "its transaction marker cannot be read: a record is cut off"
+
+
 def test_records_of_aborted_transactions_and_markers_are_skipped() -> None:
     def marker(base: int, producer: int, kind: int) -> bytearray:
         made = batch([(struct.pack(">hh", 0, kind), b"", [])], 0, base, producer_id=producer)
