@@ -120,7 +120,7 @@ def compact(admin: AIOKafkaAdminClient) -> Compact:
         # The controller has it at once, the broker a moment later.
         asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
         async with asyncio.timeout(BOUND):
-            while "compact" not in str(await admin.describe_configs(asked)):  # noqa: ASYNC110
+            while "compact" not in str(await admin.describe_configs(asked)):  # noqa: ASYNC110 - so
                 await asyncio.sleep(0.01)
 
     return alter
