@@ -7,7 +7,7 @@ import asyncio
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.integration.conftest import MakeWorker
-from tests.integration.harness import Traffic
+from tests.integration.harness import BOUND, PAUSE, Traffic
 from tests.integration.images import job, noise_jpeg
 from worker.demo.broker import KafkaBroker
 
@@ -22,6 +22,17 @@ async def compact(traffic: Traffic, *topics: str) -> None:
     await traffic.admin.alter_configs(
         [ConfigResource(ConfigResourceType.TOPIC, topic, configs) for topic in topics]
     )
+    # The controller has it at once, the broker a moment later.
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    known = False
+    async with asyncio.timeout(BOUND):
+        while not known:
+            await asyncio.sleep(PAUSE)
+            known = all(
+                ("cleanup.policy", "compact") in {tuple(entry[:2]) for entry in entries}
+                for answer in await traffic.admin.describe_configs(asked)
+                for *_, entries in answer.resources
+            )
 
 
 async def test_jobs_whose_answers_no_topic_takes_hold_no_other_job_up(

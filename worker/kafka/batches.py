@@ -18,10 +18,14 @@ from worker.kafka.inflate import inflate
 from worker.kafka.legacy import LegacyBatch
 from worker.kafka.sources import Bytes, Inflating, Plain, varint
 
-__all__ = ["Batch", "LegacyBatch", "next_offset", "open_batch", "split"]
+__all__ = ["SKIPPED", "Batch", "LegacyBatch", "next_offset", "open_batch", "split"]
 
 MAX_HEADERS = 1000
 """Most headers of a record: an empty one has two bytes on the wire and a hundred in memory."""
+
+SKIPPED = 5000
+"""Records that are skipped at a time. A batch of 1 MB can hold a million of them, and to step over
+those takes seconds, in which the event loop could do nothing else."""
 
 _FRAME = struct.Struct(">qiib")  # base offset, length of what follows, leader epoch, magic
 _HEADER = struct.Struct(">qiibIhiqqqhii")
@@ -109,14 +113,26 @@ class Batch:
 
     @property
     def is_abort(self) -> bool:
-        """Whether it is the marker that ends a transaction as aborted."""
+        """Whether it is the marker that ends a transaction as aborted.
+
+        Raises:
+            DamageError: it is a marker that cannot be read; brokers write them, no producer does.
+        """
         if not self.is_control:
             return False
-        marker = next(self.records("", 0, self.base, len(self._data)), None)
+        try:
+            marker = next(self.records("", 0, self.base, len(self._data)), None)
+        except ContentError as error:
+            raise DamageError(f"its transaction marker cannot be read: {error}") from error
         return marker is not None and marker.key == _ABORT
 
-    def records(self, topic: str, partition: int, start: int, limit: int) -> Iterator[Record]:
+    def records(
+        self, topic: str, partition: int, start: int, limit: int
+    ) -> Iterator[Record | None]:
         """Its records from offset `start` on, read one at a time.
+
+        After each `SKIPPED` records before `start` comes a None, for the caller to do something
+        else.
 
         Args:
             limit: bytes that it may inflate to.
@@ -126,7 +142,7 @@ class Batch:
         """
         source = self._source(limit)
         expected = self.base
-        for _ in range(self._count):
+        for number in range(1, self._count + 1):
             body = source.take(source.number())
             try:
                 delta, timestamp, at = _begin(body)
@@ -142,6 +158,8 @@ class Batch:
                 else:
                     timestamp += self._first_timestamp
                 yield _record((topic, partition, offset, timestamp), body, at)
+            elif number % SKIPPED == 0:
+                yield None
 
     def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:
         """Stand-ins for its records from offset `start` on, of which nothing but that is known."""

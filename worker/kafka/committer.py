@@ -12,14 +12,17 @@ from aiokafka.structs import OffsetAndMetadata
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer
-
     from worker.kafka.assignment import Assignment
+    from worker.kafka.consumer import Consumer
 
 __all__ = ["Committer"]
 
 PATIENCE = 5.0
 """Seconds for brokers to answer a commit, as a rule."""
+
+SILENCE = 15.0
+"""Seconds after which a connection that brings no answer to a commit is closed: half the default
+session time-out, so that heartbeats on a new one can still save the membership."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,21 +34,25 @@ class Committer:
         interval: seconds between commits.
         patience: seconds after which a commit on demand is given up, and one of the timer counts as
             failing.
+        silence: seconds without an answer to the timer's commit after which it is sent anew, on a
+            new connection.
     """
 
     def __init__(
         self,
-        consumer: AIOKafkaConsumer,
+        consumer: Consumer,
         assignment: Assignment,
         interval: float,
         metrics: Metrics,
         patience: float = PATIENCE,
+        silence: float = SILENCE,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
         self._interval = interval
         self._metrics = metrics
         self._patience = max(interval, patience)
+        self._silence = max(interval, silence)
         # One commit at a time: a slow older one must not land after a newer one.
         self._lock = asyncio.Lock()
         self._attempt: asyncio.Task[bool] | None = None
@@ -82,14 +89,21 @@ class Committer:
         If it were cancelled and made again, the search for the group's coordinator would begin
         again too; and since a request that was sent cannot be recalled, the new one would queue up
         behind it. Brokers that take longer than an attempt may last would never see one succeed.
+        Only a connection that seems dead is given up.
         """
         attempt = self._attempt = asyncio.create_task(self._commit(), name="commit")
+        waited = 0.0
         try:
             while True:
                 await asyncio.wait([attempt], timeout=self._patience)
                 if attempt.done():
                     break
                 self._count_slow(self._patience)
+                waited += self._patience
+                if waited >= self._silence:
+                    waited = 0.0
+                    log.warning("coordinator_silent", seconds=self._silence)
+                    self._consumer.drop_coordinator()
         finally:
             await self._end_attempt()
         if not attempt.cancelled():

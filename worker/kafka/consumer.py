@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.conn import CloseReason
 from aiokafka.errors import ConsumerStoppedError
 
 from worker.kafka.fetcher import BoundedFetcher
@@ -58,6 +59,17 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     def fetched_bytes(self) -> int:
         """Bytes that are fetched and not yet taken."""
         return 0 if self._own_fetcher is None else self._own_fetcher.held
+
+    def drop_coordinator(self) -> None:
+        """Close the connections to the group's coordinator; what waits there is sent anew.
+
+        A connection can fall silent without being closed: a firewall forgot it, a machine is gone.
+        aiokafka waits for its request time-out then, which has to be longer than a rebalance.
+        """
+        node = getattr(self._coordinator, "coordinator_id", None)
+        for (each, _), connection in list(self._client._conns.items()):  # noqa: SLF001 - no other way
+            if each == node:
+                connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     async def getmany(
         self,

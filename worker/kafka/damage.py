@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-__all__ = ["ContentError", "Damage", "DamageError", "TooLargeError"]
+__all__ = ["BeyondError", "ContentError", "Damage", "DamageError", "TooLargeError"]
 
 
 class ContentError(Exception):
@@ -28,6 +28,13 @@ class DamageError(Exception):
     """A partition cannot be read any further for now; the message says why."""
 
 
+class BeyondError(DamageError):
+    """A batch lies beyond the partition's end, as the broker told it with that batch.
+
+    No damage as a rule: a broker looks where the end is before it reads, and appends go on.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """Where a partition cannot be read any further.
@@ -36,12 +43,14 @@ class Damage:
         offset: the first offset that cannot be read.
         follows: the offset where reading can go on, if the damage left that legible.
         why: what is wrong.
+        doubtful: whether the next answer may well be right.
     """
 
     partition: TopicPartition
     offset: int
     follows: int | None
     why: str
+    doubtful: bool = False
 
     @property
     def remedy(self) -> str:

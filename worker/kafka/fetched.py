@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from worker.jobs import Record
 from worker.kafka.batches import Batch, LegacyBatch, next_offset, open_batch, split
-from worker.kafka.damage import ContentError, Damage, DamageError, TooLargeError
+from worker.kafka.damage import BeyondError, ContentError, Damage, DamageError, TooLargeError
 
 __all__ = ["Fetched"]
 
@@ -22,7 +22,7 @@ class Fetched:
     Args:
         data: batches as the broker sent them; the last one may be cut off.
         position: the offset that was asked for.
-        end: the partition's end as the broker knows it; no batch can reach beyond.
+        end: the partition's end as the broker knew it just before it read the batches.
         aborted: transactions to skip: the producer's id and the first offset of each.
         batch_bytes: what a compressed batch may inflate to.
 
@@ -30,6 +30,8 @@ class Fetched:
         position: the next offset to read.
         damage: why reading ends here, or None.
         finished: whether nothing is left to read; then nothing is held either.
+        skipping: whether the last `take` ended amid records before `position`, of which there are
+            many.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Fetched:
         self.position = position
         self.damage: Damage | None = None
         self.finished = False
+        self.skipping = False
         self.held = len(data)
         self._partition = partition
         self._end = end
@@ -59,16 +62,23 @@ class Fetched:
         """The next records, at most so many, and none once they have `nbytes` together."""
         taken: list[Record] = []
         size = 0
+        self.skipping = False
         while not self.finished and (most is None or len(taken) < most):
             if nbytes is not None and size >= nbytes:
                 break
-            record = next(self._records, None)
-            if record is not None:
-                taken.append(record)
-                size += record.size
+            try:
+                record = next(self._records)
+            except StopIteration:
+                self.close()
+                break
+            if record is None:
+                self.skipping = True
+                break
+            taken.append(record)
+            size += record.size
             # Not only when there is no other: nobody may ask for it, and all would be held until
             # then.
-            if record is None or self.position == self._stop:
+            if self.position == self._stop:
                 self.close()
         return taken
 
@@ -79,22 +89,24 @@ class Fetched:
         self._batch = memoryview(b"")
         self._records.close()
 
-    def _read(self, data: memoryview) -> Generator[Record]:
+    def _read(self, data: memoryview) -> Generator[Record | None]:
         try:
             yield from self._read_all(data)
         except DamageError as error:
             follows = next_offset(self._batch)
             if follows is not None and not self.position < follows <= self._end:
                 follows = None
-            self.damage = Damage(self._partition, self.position, follows, str(error))
+            self.damage = Damage(
+                self._partition, self.position, follows, str(error), isinstance(error, BeyondError)
+            )
 
-    def _read_all(self, data: memoryview) -> Generator[Record]:
+    def _read_all(self, data: memoryview) -> Generator[Record | None]:
         began, rest = self.position, len(data)
         for self._batch in split(data):
             rest -= len(self._batch)
             opened = open_batch(self._batch)
             if opened.last >= self._end:
-                raise DamageError(f"it claims offset {opened.last}; the partition ends before")
+                raise BeyondError(f"it claims offset {opened.last}; the partition ends before")
             if opened.last < self.position:
                 continue
             if not self._is_skipped(opened):
@@ -104,11 +116,12 @@ class Fetched:
         if self.position == began:
             raise DamageError("the broker sends other offsets")
 
-    def _read_batch(self, batch: Batch | LegacyBatch) -> Generator[Record]:
+    def _read_batch(self, batch: Batch | LegacyBatch) -> Generator[Record | None]:
         topic, partition = self._partition
         try:
             for record in batch.records(topic, partition, self.position, self._batch_bytes):
-                self.position = record.offset + 1
+                if record is not None:
+                    self.position = record.offset + 1
                 yield record
         except ContentError as error:
             log.error(

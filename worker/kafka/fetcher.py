@@ -26,6 +26,7 @@ from aiokafka.errors import (
 
 from worker.kafka.damage import Damage
 from worker.kafka.fetched import Fetched
+from worker.kafka.refusals import Verdict, judge
 from worker.kafka.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._served: Assignment | None = None
         # Bytes asked for by node; what counts is those of nodes in `_in_flight`.
         self._asked: dict[int, int] = {}
+        # Whether the last look at what is fetched ended amid records that are stepped over.
+        self._skipping = False
         self.damaged = Unreadable(RETRY)
         self._fetch_task = asyncio.create_task(self._fetch_requests_routine())
 
@@ -172,7 +175,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             for topic, partitions in request.topics
             for number, offset, _ in partitions
         }
-        news = filled = False
+        news = False
+        # A client above its quota gets an answer without records, at first.
+        filled = getattr(response, "throttle_time_ms", 0) > 0
         for topic, partitions in response.topics:
             for number, code, end, *more in partitions:
                 partition = TopicPartition(topic, number)
@@ -200,8 +205,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         Args:
             end: the partition's end.
             more: the fields after it; the last one holds the batches.
-            full: whether the broker had a reason to send nothing: it fills its answer in the order
-                of the request, and sends the first batch whatever its size.
+            full: whether the broker had a reason to send nothing: a quota, or that it fills its
+                answer in the order of the request, and sends the first batch whatever its size.
         """
         state, data = assignment.state_value(partition), more[-1]
         self.damaged.heal(partition, state.position)
@@ -241,7 +246,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         elif error is TopicAuthorizationFailedError:
             self._set_error(partition, error(partition.topic))
             return True
-        elif error.invalid_metadata or error.retriable:
+        elif error.invalid_metadata or judge(error()) is Verdict.RETRY:
             log.info("fetch_refused", partition=partition.partition, error=error.__name__)
             self._client.force_metadata_update()
             self._set_aside(partition, REFUSED_PAUSE)
@@ -271,6 +276,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             left = deadline - self._clock()
             if polled or left <= 0 or self._closed:
                 return polled
+            if self._skipping:
+                await asyncio.sleep(0)
+                continue
             waiter = self._create_fetch_waiter()
             await asyncio.wait([waiter], timeout=left)
             if not waiter.done():
@@ -284,6 +292,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         max_records: int | None,
         max_bytes: int | None,
     ) -> dict[TopicPartition, list[Record]]:
+        self._skipping = False
         polled: dict[TopicPartition, list[Record]] = {}
         room = POLL_BYTES if max_bytes is None else min(max_bytes, POLL_BYTES)
         for partition in list(self._records):
@@ -320,6 +329,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         if state.paused:
             return []
         records = fetched.take(most, nbytes)
+        self._skipping |= fetched.skipping
         state.consumed_to(fetched.position)
         self.damaged.heal(partition, fetched.position)
         if fetched.finished:
@@ -337,5 +347,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._records[partition] = _SetAside(self._clock() + seconds)
 
     def _note_damage(self, damage: Damage) -> None:
+        if damage.doubtful and self.damaged.doubt(damage):
+            return  # it is fetched again at once
         self._set_aside(damage.partition, RETRY)
         self.damaged.note(damage)

@@ -99,6 +99,8 @@ class Intake:
                     polled = await self._poll(open_partitions, most, wait)
                 except UNSETTLED as error:
                     await self._positions.settle(error)
+                    # With many partitions this goes on for a while: each takes a poll.
+                    self._heartbeat.beat()
                     continue
                 self._check_fetcher()
             except KafkaError as error:

@@ -23,11 +23,13 @@ class Unreadable(dict[TopicPartition, Damage]):
         super().__init__()
         self._patience = patience
         self._withheld: dict[TopicPartition, float] = {}
+        self._doubted: dict[TopicPartition, int] = {}
 
     def forget(self) -> None:
         """Begin anew, with another assignment."""
         self.clear()
         self._withheld.clear()
+        self._doubted.clear()
 
     def note(self, damage: Damage) -> None:
         """Keep it, and name it once."""
@@ -42,6 +44,12 @@ class Unreadable(dict[TopicPartition, Damage]):
                 error=damage.why,
                 remedy=damage.remedy,
             )
+
+    def doubt(self, damage: Damage) -> bool:
+        """Whether it is seen for the first time there, and so may be none."""
+        first = self._doubted.get(damage.partition) != damage.offset
+        self._doubted[damage.partition] = damage.offset
+        return first
 
     def heal(self, partition: TopicPartition, position: int) -> None:
         """Forget the damage of a partition that is read elsewhere: behind it, or from 0 again."""

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.jobs import Record
-from worker.kafka.batches import MAX_HEADERS
+from worker.kafka.batches import MAX_HEADERS, SKIPPED
 from worker.kafka.fetched import Fetched
 
 MiB = 1024 * 1024
@@ -286,6 +286,16 @@ def test_the_remedy_is_a_command_and_the_contents_of_its_file() -> None:
     )
 
 
+def test_a_marker_that_cannot_be_read_is_damage() -> None:
+    made = batch([(struct.pack(">hh", 0, 0), b"", [])])
+    made[ATTRIBUTES + 1] |= 0x30
+    made[61] = 0x7E  # the record's length
+    reading = fetched(signed(made))
+    assert reading.take(None, None) == []
+    assert reading.damage is not None
+    assert reading.damage.why == "its transaction marker cannot be read: a record is cut off"
+
+
 def test_records_of_aborted_transactions_and_markers_are_skipped() -> None:
     def marker(base: int, producer: int, kind: int) -> bytearray:
         made = batch([(struct.pack(">hh", 0, kind), b"", [])], 0, base, producer_id=producer)
@@ -349,3 +359,15 @@ def test_the_c_builder_writes_the_same() -> None:
     written = bytearray(builder.build())
     struct.pack_into(">q", written, 0, BASE)
     assert written == batch([(b"k", b"v", [("a", b"1")])])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_many_records_before_the_one_that_is_due_are_skipped_a_part_at_a_time(codec: int) -> None:
+    count = 3 * SKIPPED + 2
+    data = bytes(batch([(None, b"", [])] * count, codec))
+    fetched = Fetched(TopicPartition("jobs", 3), data, BASE + count - 1, BASE + count, (), MiB)
+    for _ in range(3):
+        assert (fetched.take(10, MiB), fetched.skipping, fetched.finished) == ([], True, False)
+    (record,) = fetched.take(10, MiB)
+    assert record.offset == BASE + count - 1
+    assert (fetched.skipping, fetched.finished, fetched.damage) == (False, True, None)

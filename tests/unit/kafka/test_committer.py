@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
@@ -49,11 +50,15 @@ class Broker:
     async def position(self, partition: TopicPartition) -> int:
         return 30
 
+    def drop_coordinator(self) -> None:
+        """For a machine so slow that a test lasts as long as that."""
+
 
 def committing(interval: float = 0.01) -> tuple[Broker, Assignment, Committer, Metrics]:
     broker, assignment, metrics = Broker(), Assignment(), Metrics()
     assignment.assign([ZERO, ONE])
-    return broker, assignment, Committer(broker, assignment, interval, metrics, 0.02), metrics
+    consumer: Any = broker
+    return broker, assignment, Committer(consumer, assignment, interval, metrics, 0.02), metrics
 
 
 async def fails(metrics: Metrics, count: int) -> None:
@@ -322,3 +327,27 @@ async def test_commits_do_not_pile_up_at_a_broker_that_takes_long(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await stop_bounded(consumer, "consumer")
+
+
+async def test_a_connection_that_has_gone_silent_is_replaced(
+    consumer: AIOKafkaConsumer, kafka: KafkaSettings
+) -> None:
+    partition = TopicPartition(kafka.jobs_topic, 0)
+    assignment, metrics = Assignment(), Metrics()
+    assignment.assign([partition])
+    track(assignment, partition, 0)
+    settle(assignment, partition, 0)
+    # Longer than a commit takes on any machine, shorter than aiokafka's own time-out.
+    committer = Committer(consumer, assignment, 0.01, metrics, 0.05, 2.0)
+    for (_, kind), connection in consumer._client._conns.items():
+        if kind == ConnectionGroup.COORDINATION:
+            connection._writer.transport.pause_reading()
+    running = asyncio.create_task(committer.run())
+    try:
+        async with asyncio.timeout(BOUND):
+            while next(iter(assignment)).committed != 1:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert await consumer.committed(partition) == 1

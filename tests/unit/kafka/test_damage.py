@@ -16,7 +16,8 @@ from tests.unit.kafka.conftest import CreateTopic, Fill
 from tests.unit.kafka.member import BOUND, Member
 from worker.demo.broker import KafkaBroker
 from worker.errors import KafkaSetupError
-from worker.settings import KafkaSettings
+from worker.kafka.submit import SubmitClient
+from worker.settings import KafkaSettings, PublishSettings
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +160,20 @@ async def test_a_spare_replica_stays_and_the_other_finds_the_damage_again(
             await until_damaged(holder, 0)
             await spare.beats(5)
             assert spare.consumer.damaged == {}
+
+
+async def test_results_before_the_damage_are_read_before_it_is_reported(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, broker: KafkaBroker
+) -> None:
+    for topic in (kafka.jobs_topic, kafka.results_topic):
+        await create_topic(topic)
+    for _ in range(2):
+        await fill(kafka.results_topic, 1)
+    Segment(broker, kafka.results_topic, 0).damage_batch(1, flip)
+    async with SubmitClient(kafka, PublishSettings()) as client:
+        assert client._consumer is not None
+        client._consumer.seek(TopicPartition(kafka.results_topic, 0), 0)
+        (record,) = await client.poll(BOUND)
+        assert record.offset == 0
+        with pytest.raises(KafkaSetupError, match="at offset 1: its checksum is wrong"):
+            await client.poll(0.0)

@@ -117,6 +117,11 @@ def compact(admin: AIOKafkaAdminClient) -> Compact:
     async def alter(topic: str) -> None:
         configs = {"cleanup.policy": "compact"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+        # The controller has it at once, the broker a moment later.
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        async with asyncio.timeout(BOUND):
+            while "compact" not in str(await admin.describe_configs(asked)):  # noqa: ASYNC110 - so
+                await asyncio.sleep(0.01)
 
     return alter
 

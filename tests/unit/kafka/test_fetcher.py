@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaProducer
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.fetch import FetchRequest
+from structlog.testing import capture_logs
 
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import Member
+from tests.unit.kafka.member import BOUND, Member
+from worker.kafka.batches import SKIPPED
+from worker.kafka.client import make_consumer
 from worker.settings import KafkaSettings
 
 VALUE = bytes(100_000)
@@ -55,3 +64,154 @@ async def test_a_partition_that_is_full_lets_go_of_what_others_need_and_fetches_
         await member.reach_committed(0, 8)
         await member.reach_committed(1, 2)
         assert sorted(member.started) == [*((0, n) for n in range(8)), (1, 0), (1, 1)]
+
+
+class Altered:
+    """Changes what brokers answer to a member's fetches, from the next one on.
+
+    Args:
+        change: from one partition's fields to others.
+    """
+
+    def __init__(
+        self, member: Member, change: Callable[[list[Any]], list[Any]], throttled: int = 0
+    ) -> None:
+        self._send = member.consumer._client.send
+        self._change = change
+        self._throttled = throttled
+        self._asked = asyncio.Event()
+        self.filled = 0
+        member.consumer._client.send = self._send_altered
+
+    async def begun(self) -> None:
+        """Wait until no fetch is under way that was sent before."""
+        async with asyncio.timeout(BOUND):
+            await self._asked.wait()
+
+    async def brings(self, count: int) -> None:
+        """Wait for so many answers that had records."""
+        async with asyncio.timeout(BOUND):
+            while self.filled < count:  # noqa: ASYNC110 - a broker tells nobody
+                await asyncio.sleep(0.005)
+
+    async def _send_altered(self, node: int, request: Any, **options: Any) -> Any:
+        if not isinstance(request, FetchRequest):
+            return await self._send(node, request, **options)
+        self._asked.set()
+        response = await self._send(node, request, **options)
+        response.topics = [
+            (topic, [self._alter(list(fields)) for fields in partitions])
+            for topic, partitions in response.topics
+        ]
+        response.throttle_time_ms = self._throttled
+        return response
+
+    def _alter(self, fields: list[Any]) -> list[Any]:
+        if not fields[-1]:
+            return fields
+        self.filled += 1
+        return self._change(fields)
+
+
+@pytest.mark.parametrize("throttled", [0, 1000])
+async def test_an_answer_that_a_quota_empties_is_no_damage(
+    kafka: KafkaSettings,
+    create_topic: CreateTopic,
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+    throttled: int,
+) -> None:
+    monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.0)
+    await create_topic(kafka.jobs_topic)
+    emptied = True
+    async with Member(kafka) as member:
+        await member.reach_committed(0, 0)
+        altered = Altered(
+            member, lambda fields: [*fields[:-1], b""] if emptied else fields, throttled
+        )
+        await altered.begun()
+        await fill(kafka.jobs_topic, 1)
+        await altered.brings(3)
+        damaged = member.consumer.damaged.keys()
+        assert damaged == (set() if throttled else {TopicPartition(kafka.jobs_topic, 0)})
+        emptied = False
+        await member.reach((0, 0))
+        assert member.consumer.damaged == {}
+
+
+@pytest.mark.parametrize("code", [5, 8, 9, 13, 74])
+async def test_a_broker_that_cannot_serve_a_partition_for_now_is_asked_again_without_an_alarm(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, code: int
+) -> None:
+    await create_topic(kafka.jobs_topic)
+    async with Member(kafka) as member:
+        await member.reach_committed(0, 0)
+
+        def refuse_once(fields: list[Any]) -> list[Any]:
+            return fields if altered.filled > 1 else [fields[0], code, *fields[2:-1], b""]
+
+        altered = Altered(member, refuse_once)
+        await altered.begun()
+        with capture_logs() as logs:
+            await fill(kafka.jobs_topic, 1)
+            await member.reach((0, 0))
+        assert altered.filled > 1
+        assert [entry for entry in logs if entry["event"] == "partition_unreadable"] == []
+
+
+async def test_records_beyond_the_end_that_came_with_them_are_fetched_again_not_called_damage(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    """A broker looks where the end is, appends, and reads, in this order."""
+    await create_topic(kafka.jobs_topic)
+    async with Member(kafka) as member:
+        await member.reach_committed(0, 0)
+        # Each offset's first answer tells an end that is one record old.
+        ends: set[int] = set()
+
+        def outdate(fields: list[Any]) -> list[Any]:
+            end = fields[2]
+            if end not in ends:
+                ends.add(end)
+                fields[2] = end - 1
+            return fields
+
+        altered = Altered(member, outdate)
+        await altered.begun()
+        with capture_logs() as logs:
+            for count in range(1, 4):
+                await fill(kafka.jobs_topic, 1)
+                await member.reach(*((0, offset) for offset in range(count)))
+        assert ends == {1, 2, 3}
+        assert [entry for entry in logs if entry["event"] == "partition_unreadable"] == []
+        assert member.consumer.damaged == {}
+
+
+async def test_a_poll_lets_others_run_while_it_steps_over_many_records(
+    kafka: KafkaSettings, create_topic: CreateTopic
+) -> None:
+    await create_topic(kafka.jobs_topic)
+    count = 6 * SKIPPED
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, max_batch_size=1 << 30, compression_type="gzip"
+    ) as producer:
+        batch = producer.create_batch()
+        for _ in range(count):
+            assert batch.append(key=None, value=b"", timestamp=None) is not None
+        await (await producer.send_batch(batch, kafka.jobs_topic, partition=0))
+    partition = TopicPartition(kafka.jobs_topic, 0)
+    consumer = make_consumer(kafka, group_id=None, group_instance_id=None)
+    async with consumer:
+        consumer.assign([partition])
+        consumer.seek(partition, count - 1)
+        async with asyncio.timeout(BOUND):
+            while not consumer.fetched_bytes:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
+        poll = asyncio.create_task(consumer.getmany(timeout_ms=30_000))
+        turns = 0
+        while not poll.done():
+            turns += 1
+            await asyncio.sleep(0)
+        (record,) = poll.result()[partition]
+        assert record.offset == count - 1
+        assert turns > 3
