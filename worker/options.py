@@ -33,6 +33,9 @@ MAX_JOB_ID = 512
 MAX_DEADLINE_MS = 253_402_300_799_999
 """The end of the year 9999: beyond it somebody sent micro- or nanoseconds."""
 
+MAX_TOP_K = 2**31 - 1
+"""More categories than any network has; a larger number means the same, which is all of them."""
+
 OPTIONS = frozenset({"jobid", "topk", "visualize", "deadlinems"})
 """Options outside of JSON, as `header_name` spells them."""
 
@@ -135,7 +138,7 @@ def _checked_top_k(where: str, value: object) -> int:
     # JSON knows one kind of number: 5 and 5.0 are the same to it and to the schema.
     if not _is_number(value) or value < 1 or value % 1 != 0:
         raise wrong(where, "a whole number from 1 up", value)
-    return int(value)
+    return int(min(value, MAX_TOP_K))
 
 
 def _checked_visualize(where: str, value: object) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -17,6 +18,9 @@ from worker.errors import JobError, Reason
 from worker.images.addresses import AddressPolicy, parse_redirect, parse_url
 from worker.images.fetch import ImageFetcher
 from worker.settings import FetchSettings
+
+if TYPE_CHECKING:
+    from aiohttp.connector import AddrInfoType
 
 # What URL parsers look at, so that they are led into every branch.
 PIECES = [
@@ -117,7 +121,7 @@ def test_any_text_that_is_no_public_address_is_refused_when_it_is_connected_to(t
 
 
 def test_whatever_is_fetched_ends_in_an_answer() -> None:
-    """Through aiohttp as well, up to where a name would be looked up."""
+    """Through aiohttp as well, up to where something would be sent."""
     with asyncio.Runner() as runner:
         limits = FetchSettings.model_validate({"attempts": 1})
         fetcher = runner.run(_opened(limits))
@@ -127,6 +131,7 @@ def test_whatever_is_fetched_ends_in_an_answer() -> None:
             @given(URLS)
             @example("http://[]@")
             @example("http://x[v1.a]@")
+            @example("http://[::ffff:1.0.0.0]")
             def fetch_any(text: str) -> None:
                 with pytest.raises(JobError) as caught:
                     runner.run(fetcher.fetch(text))
@@ -141,5 +146,13 @@ def test_whatever_is_fetched_ends_in_an_answer() -> None:
             runner.run(fetcher.__aexit__(None, None, None))
 
 
+class Unplugged(ImageFetcher):
+    """Judges each address as ever, and connects to none: a test is heard by nobody else."""
+
+    def _judged_socket(self, info: AddrInfoType) -> socket.socket:
+        super()._judged_socket(info).close()
+        raise OSError(errno.ENETUNREACH, "unplugged")
+
+
 async def _opened(limits: FetchSettings) -> ImageFetcher:
-    return await ImageFetcher(limits, resolver=NoNames()).__aenter__()
+    return await Unplugged(limits, resolver=NoNames()).__aenter__()

@@ -79,6 +79,7 @@ def test_top_k_has_two_spellings_in_two_places(body: dict[str, object], expected
             "field 'inferenceParams.topK' says 7, but field 'topk' says 2",
         ),
         ({"topk": 2, "topK": 3}, "field 'topK' says 3, but field 'topk' says 2"),
+        ({"topk": 2, "topK": 2.0**64}, "field 'topK' says 2147483647, but field 'topk' says 2"),
         (
             {"inferenceParams": {"topk": 2, "topK": 1}},
             "field 'inferenceParams.topK' says 1, but field 'inferenceParams.topk' says 2",
