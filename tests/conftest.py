@@ -27,8 +27,8 @@ settings.register_profile(
 settings.load_profile("any-machine")
 
 
-# In a run in the background, or under nohup, these are ignored, and so they would be in each process
-# that a test starts. A handler, even one that does nothing, is not inherited.
+# Where a run in the background, or nohup, has these ignored, all processes that tests start would
+# ignore them too. A handler, even one that does nothing, is not inherited.
 for ignored in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, lambda *_: None)

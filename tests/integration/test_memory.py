@@ -115,7 +115,7 @@ async def test_what_is_fetched_ahead_is_bounded_over_all_partitions(
         WORKER_KAFKA__FETCH_MAX_BYTES=str(ahead),
     )
     async with HeldImage(noise_jpeg(0)) as held:
-        value = job(held.held_url, padding="x" * 500_000, visualize=False)
+        value = job(held.held_url, visualize=False) + b" " * 500_000
         ids = [
             each
             for partition in range(partitions)
