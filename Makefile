@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
-SOURCES := $(wildcard worker tests benchmarks scripts examples)
+SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
 
 export PYTHON
 ARGS ?=
@@ -20,7 +20,7 @@ help: ## This list
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
 
 demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
-	$(BIN)/python -m worker.demo $(if $(KEEP),--keep) $(ARGS)
+	$(BIN)/python -m demo $(if $(KEEP),--keep) $(ARGS)
 
 test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser
 	scripts/chromium.sh

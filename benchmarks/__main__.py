@@ -14,10 +14,10 @@ from rich.table import Table
 
 from benchmarks import bare, end_to_end
 from benchmarks.architectures import ARCHITECTURES, prepare_architecture
+from demo.broker import KafkaBroker
+from demo.images import photographs
+from demo.jars import fetch_jars
 from worker.cache import cache_directory
-from worker.demo.broker import KafkaBroker
-from worker.demo.images import photographs
-from worker.demo.jars import fetch_jars
 from worker.inference.placement import available_cores
 
 BROKER_JAVA = (

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.inference.backends.paddle import PaddleBackend
 from worker.model import load_model_spec
+from worker.predictor.backends.paddle import PaddleBackend
 
 __all__ = ["Bare", "best", "measure"]
 

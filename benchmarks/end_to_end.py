@@ -15,7 +15,7 @@ import psutil
 import pybase64
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.demo.worker_process import WorkerProcess
+from demo.worker_process import WorkerProcess
 from worker.kafka.client import make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
 from worker.settings import Settings

@@ -23,8 +23,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from tests.unit.images.make import encode, noise
-from tests.unit.images.make_tiff import damages, kinds, write
+from tests.support.make import encode, noise
+from tests.support.make_tiff import damages, kinds, write
 from worker.errors import JobError
 from worker.images.decode import decode
 from worker.settings import DecodeSettings

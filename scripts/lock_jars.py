@@ -1,4 +1,4 @@
-"""Re-makes worker/demo/jars.lock: resolves Kafka's dependencies and hashes the jars."""
+"""Re-makes demo/jars.lock: resolves Kafka's dependencies and hashes the jars."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from demo.jars import user_maven
 from worker.cache import sha256_of
-from worker.demo.jars import user_maven
 
 ENDPOINTS = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
-TARGET = Path(__file__).parent.parent / "worker/demo/jars.lock"
+TARGET = Path(__file__).parent.parent / "demo/jars.lock"
 
 
 def main() -> int:

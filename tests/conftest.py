@@ -8,13 +8,16 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, settings
 
+from demo.broker import KafkaBroker
+from demo.jars import fetch_jars
+from demo.model import prepare_model
 from worker.cache import cache_directory
-from worker.demo.broker import KafkaBroker
-from worker.demo.jars import fetch_jars
-from worker.demo.model import prepare_model
+from worker.model import ModelSpec, load_model_spec
 
 # How long an example takes is the machine's doing. In continuous integration hypothesis' own
 # profile, on which this one builds, moreover draws the same examples in every run.
@@ -66,6 +69,18 @@ def make_broker(kafka_jars: list[Path], tmp_path: Path) -> Iterator[Callable[...
 def model_dir() -> Path:
     """EfficientNet-Lite0 in Paddle's inference format, converted on a machine's first run."""
     return prepare_model(cache_directory())
+
+
+@pytest.fixture(scope="session")
+def spec(model_dir: Path) -> ModelSpec:
+    """The run's model, as it describes itself."""
+    return load_model_spec(model_dir)
+
+
+@pytest.fixture(scope="session")
+def crops() -> list[npt.NDArray[np.uint8]]:
+    """Four crops of noise in the size of the run's model."""
+    return list(np.random.default_rng(7).integers(0, 256, (4, 224, 224, 3), np.uint8))
 
 
 @pytest.hookimpl(wrapper=True)

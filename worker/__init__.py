@@ -1,6 +1,6 @@
 """Image classification with PaddlePaddle: a Kafka worker, and the same core in Python.
 
-`from worker import create_pipeline` is the Python door (`worker.local`); it is loaded when it is
+`from worker import create_pipeline` is the Python door (`worker.predict`); it is loaded when it is
 first used, so that importing the package stays quick.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 # As in `typing`, whose import takes half of the time until the command line handles Ctrl-C.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from worker.local import create_pipeline
+    from worker.predict import create_pipeline
 
 __all__ = ["__version__", "create_pipeline"]
 
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name == "create_pipeline":
-        from worker.local import create_pipeline  # noqa: PLC0415 - see above
+        from worker.predict import create_pipeline  # noqa: PLC0415 - see above
 
         return create_pipeline
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

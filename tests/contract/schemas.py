@@ -1,13 +1,15 @@
 """The schemas of the repository, checked against their meta-schema, and the golden messages."""
 
+from __future__ import annotations
+
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 SCHEMAS = ROOT / "schemas"
 GOLDEN = ROOT / "tests/data/golden"
 

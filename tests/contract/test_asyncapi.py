@@ -9,7 +9,8 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from tests.contract.schemas import ROOT, SCHEMAS
+from tests.contract.schemas import SCHEMAS
+from tests.support.paths import ROOT
 from worker import __version__
 from worker.settings import KafkaSettings
 

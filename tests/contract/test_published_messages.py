@@ -11,16 +11,16 @@ import pytest
 
 from tests.contract.schemas import golden, headers_validator, schema, validator
 from worker import __version__
-from worker.errors import Failure, JobError, Reason, Stage
-from worker.jobs import Category, Outcome, Record, Success
-from worker.messages import (
+from worker.contract.jobs import Category, Outcome, Record, Success
+from worker.contract.messages import (
     Message,
     dead_letter_message,
     result_message,
     without_picture,
     without_value,
 )
-from worker.parsing import parse_job, recover_job_id
+from worker.contract.parsing import parse_job, recover_job_id
+from worker.errors import Failure, JobError, Reason, Stage
 
 DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(285, "Ägyptische Mau", 0.04)))

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.unit.images.make import encode, encode_cv2, noise, oriented
+from tests.support.make import encode, encode_cv2, noise, oriented
 from worker.errors import JobError
 from worker.images.addresses import AddressPolicy, parse_url
 from worker.images.backoff import parse_retry_after

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.images.make import Pixels
-from tests.unit.images.make_tiff import kinds
+from tests.support.make import Pixels
+from tests.support.make_tiff import kinds
 from worker.errors import JobError
 from worker.images.decode import decode
 from worker.settings import DecodeSettings

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from worker.categories import choose_categories
+from worker.engine.categories import choose_categories
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
-from worker.inference.backends.paddle import PaddleBackend
-from worker.inference.predictor import Predictor, load_predictor
 from worker.model import ModelSpec, load_model_spec
+from worker.predictor.backends.paddle import PaddleBackend
+from worker.predictor.predictor import Predictor, load_predictor
 from worker.settings import DecodeSettings
 
 __all__ = ["Survey", "survey"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.zoo.conftest import ROOT, export_to
-from worker.inference.agreement import TOLERANCE
+from worker.predictor.parity import TOLERANCE
 from worker.zoo.catalogue import catalogue
 
 BY_SIZE = [model.name for model in sorted(catalogue().values(), key=lambda model: model.size)]

@@ -21,17 +21,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.paths import DATA
 from tests.zoo.conftest import Export
-from worker.categories import choose_categories
+from worker.contract.jobs import Category
+from worker.engine.categories import choose_categories
 from worker.errors import JobError
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
-from worker.inference.predictor import Predictor, load_predictor
-from worker.jobs import Category
 from worker.model import load_model_spec
+from worker.predictor.predictor import Predictor, load_predictor
 from worker.settings import DecodeSettings
 
-DATA = Path(__file__).parents[1] / "data"
 TOLERANCE = 1e-3
 """Its scores with and without oneDNN differ by up to 1.2e-4, and are rounded to five digits."""
 

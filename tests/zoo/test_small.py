@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.paths import IMAGES
 from tests.zoo.conftest import Export
 from tests.zoo.survey import survey
-from worker.inference.agreement import TOLERANCE
-from worker.inference.predictor import load_predictor
-from worker.local import create_pipeline
 from worker.model import load_model_spec
+from worker.predict import create_pipeline
+from worker.predictor.parity import TOLERANCE
+from worker.predictor.predictor import load_predictor
 from worker.settings import ZooSettings
 from worker.zoo.catalogue import catalogue
 from worker.zoo.pull import pull
-
-IMAGES = Path(__file__).parents[1] / "data/images"
 
 
 @pytest.mark.parametrize("name", ["PP-LCNet_x0_25", "MobileNetV3_small_x0_35", "StarNet-S1"])

@@ -10,16 +10,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from worker import __version__, logs
-from worker.app.answering import Answering
-from worker.app.engine import Engine
-from worker.app.obtaining import obtain_spec
+from worker.app.model import resolve_spec
 from worker.app.stopping import Stopper
+from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.inference.placement import available_cores, place
-from worker.kafka.door import KafkaDoor
+from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
 from worker.runtime.signals import StopSignals
 from worker.settings import Settings
@@ -95,7 +95,7 @@ class App:
                 await self._main_loop(starting.result())
         self._stopped = True
 
-    async def _startup(self, stack: AsyncExitStack) -> KafkaDoor | None:
+    async def _startup(self, stack: AsyncExitStack) -> KafkaService | None:
         """Bring everything up; `stack` takes it down in reverse. The door to Kafka, if it has one.
 
         What probes need comes first, then what fails quickest.
@@ -106,7 +106,7 @@ class App:
         stack.push_async_callback(server.stop)
         model = str(settings.model_dir or settings.model)
         log.info("starting", version=__version__, model=model, http_port=server.port)
-        spec = await obtain_spec(settings, health)
+        spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
         health.images_stalled = engine.images_stalled
@@ -114,8 +114,8 @@ class App:
         self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
-            answering = Answering(spec, engine.process, settings.kafka, metrics)
-            kafka = KafkaDoor(settings, answering, health, metrics)
+            answering = RecordProcessor(spec, engine.process, settings.kafka, metrics)
+            kafka = KafkaService(settings, answering, health, metrics)
             stack.push_async_callback(kafka.disconnect)
             await kafka.connect()
         await engine.start(stack)
@@ -133,7 +133,7 @@ class App:
             {"name": name, "digest": digest, "device": device, "backend": backend}
         )
 
-    async def _done_before_a_signal(self, starting: asyncio.Task[KafkaDoor | None]) -> bool:
+    async def _done_before_a_signal(self, starting: asyncio.Task[KafkaService | None]) -> bool:
         """Wait for it, but not beyond a signal: a large model takes minutes to come or to load."""
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -146,7 +146,7 @@ class App:
         await asyncio.gather(starting, return_exceptions=True)
         return False
 
-    async def _main_loop(self, kafka: KafkaDoor | None) -> None:
+    async def _main_loop(self, kafka: KafkaService | None) -> None:
         ends = await asyncio.gather(
             self._work_for_kafka(kafka), self._work_for_http(), return_exceptions=True
         )
@@ -154,7 +154,7 @@ class App:
             if error is not None:
                 raise error
 
-    async def _work_for_kafka(self, kafka: KafkaDoor | None) -> None:
+    async def _work_for_kafka(self, kafka: KafkaService | None) -> None:
         if kafka is not None:
             try:
                 await kafka.run(self._stop)

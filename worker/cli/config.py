@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from worker.cli.options import Config, Overrides
-from worker.configuration import load
-from worker.configuration.show import print_settings
+from worker.settings.show import print_settings
+from worker.settings.sources import load
 
 __all__ = ["config"]
 
@@ -57,7 +57,7 @@ def config(
 
 def _give_template(pipeline: str, save_path: Path | None) -> None:
     # Here, so that other commands do not pay for loading codecs.
-    from worker.local.template import TEMPLATE, check_name, write_template  # noqa: PLC0415
+    from worker.predict.template import TEMPLATE, check_name, write_template  # noqa: PLC0415
 
     if save_path is None:
         check_name(pipeline)

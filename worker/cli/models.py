@@ -15,9 +15,9 @@ from rich.table import Table
 from worker.cache import models_directory
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
 from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
-from worker.configuration import load
 from worker.errors import ModelError
 from worker.settings import Settings
+from worker.settings.sources import load
 from worker.zoo.catalogue import ZooModel, addresses, catalogue, nearest_names
 from worker.zoo.pull import is_local, pull
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.options import EXIT_FAILED
-from worker.cli.report import Format, Report
+from worker.cli.predict_report import Format, Report
 from worker.cli.transfer import Transfer
 from worker.logs import configure
 from worker.settings import LogSettings
@@ -85,10 +85,10 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     # Native code's complaints, in one form; its chatter is no news.
     configure(LogSettings(level="warning", format="console"))
     # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
-    from worker.local import FailedInput, ImageClassificationPipeline  # noqa: PLC0415
-    from worker.local.config import load_config  # noqa: PLC0415
-    from worker.local.inputs import find_sources  # noqa: PLC0415
-    from worker.local.saving import Saver  # noqa: PLC0415
+    from worker.predict import FailedInput, ImageClassificationPipeline  # noqa: PLC0415
+    from worker.predict.inputs import find_sources  # noqa: PLC0415
+    from worker.predict.pipeline_config import load_config  # noqa: PLC0415
+    from worker.predict.saving import Saver  # noqa: PLC0415
 
     config = load_config(pipeline).overridden(
         "predict",

@@ -12,12 +12,12 @@ import structlog
 import typer
 
 from worker.cli.options import EXIT_FAILED, Config, Overrides
-from worker.configuration import load
 from worker.errors import WorkerError
 from worker.failpoints import Failpoints
 from worker.logs import configure, flush, log_uncaught
 from worker.runtime.signals import StopSignals
 from worker.settings import Settings
+from worker.settings.sources import load
 
 __all__ = ["run", "serve"]
 

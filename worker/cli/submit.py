@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from worker.cli.answers import AnswerFormat, AnswerReport
 from worker.cli.interrupts import run_until_interrupted
 from worker.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, Config, Overrides
-from worker.configuration import load
+from worker.cli.submit_report import AnswerFormat, AnswerReport
 from worker.logs import configure
 from worker.settings import LogSettings
+from worker.settings.sources import load
 
 __all__ = ["submit"]
 
@@ -84,7 +84,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     # Only what concerns the one at the terminal: a client that connects is no news.
     configure(LogSettings(level="warning", format="console"))
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
-    from worker.submit import Options, Submission, Way, find_items  # noqa: PLC0415
+    from worker.submit import Encoding, Options, Submission, find_items  # noqa: PLC0415
 
     options = Options(
         top_k=top_k,
@@ -96,7 +96,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
 
     async def run(report: AnswerReport) -> None:
         submission = Submission(settings, options, report.take, report.add)
-        await submission.run(find_items(sources, Way(send_as)))
+        await submission.run(find_items(sources, Encoding(send_as)))
 
     with AnswerReport(AnswerFormat.JSON if as_json else None) as report:
         ended = run_until_interrupted(run(report))

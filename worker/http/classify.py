@@ -11,11 +11,11 @@ from aiohttp import HttpVersion11, web
 
 from worker.aside import Aside
 from worker.budget import Budget, Reservation
+from worker.contract.jobs import Job, Outcome
 from worker.errors import Failure, JobError, Reason, Stage
-from worker.http.answers import answer, new_log_id
 from worker.http.reading import Reading
+from worker.http.responses import answer, new_log_id
 from worker.http.upload import Upload
-from worker.jobs import Job, Outcome
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 

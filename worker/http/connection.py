@@ -15,8 +15,8 @@ from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
-from worker.http.answers import new_log_id, refuse
 from worker.http.heads import Head
+from worker.http.responses import new_log_id, refuse
 
 __all__ = ["Connection"]
 

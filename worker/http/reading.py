@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from worker.documents import read_document
+from worker.contract.documents import read_document
+from worker.contract.jobs import Job
+from worker.contract.options import Given, job_id, spelled
+from worker.contract.parsing import job_from_object, raw_job
 from worker.errors import JobError, Reason
 from worker.http.form import UNKNOWN_TYPE, read_form
-from worker.jobs import Job
-from worker.options import Given, job_id, spelled
-from worker.parsing import job_from_object, raw_job
 
 __all__ = ["Reading"]
 

@@ -14,11 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from worker.errors import Failure, Reason, SettingsError, Stage
 from worker.health import Health
 from worker.http import page
-from worker.http.answers import SERVER, answer, healthy, new_log_id, refuse
 from worker.http.classify import PATH, Classify
 from worker.http.connection import Connection
 from worker.http.files import file_handler
 from worker.http.origins import Origins
+from worker.http.responses import SERVER, answer, healthy, new_log_id, refuse
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from worker.contract.jobs import Prepared
 from worker.images.decode import decode_pixels, inspect
 from worker.images.draw import shrink
-from worker.jobs import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,11 @@ import structlog
 
 from worker.errors import JobError, Reason
 from worker.failpoints import Failpoints
-from worker.inference.attendant import Attendant, Crop, Scores
 from worker.inference.batcher import Batcher
 from worker.inference.isolation import Poisoned
 from worker.inference.placement import Placement
 from worker.inference.slot import Slot
+from worker.inference.supervisor import Crop, Scores, SlotSupervisor
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import BatchingSettings, PredictorSettings
@@ -46,8 +46,8 @@ class PredictorPool:
         self._batcher: Batcher[Crop, Scores | Poisoned] = Batcher(capacity, batching.linger)
         metrics.ready_images.set_function(lambda: len(self._batcher))
         self._input_size = spec.input_size
-        self._attendants = [
-            Attendant(
+        self._supervisors = [
+            SlotSupervisor(
                 Slot(
                     spec,
                     placement.device,
@@ -73,11 +73,11 @@ class PredictorPool:
             PredictorError: a predictor process died or hung while it started.
             OSError: the system has no room for another process.
         """
-        await asyncio.gather(*(attendant.start() for attendant in self._attendants))
+        await asyncio.gather(*(supervisor.start() for supervisor in self._supervisors))
         calibrations = await asyncio.gather(
             *(
-                attendant.calibrate(self._input_size, self._batching)
-                for attendant in self._attendants
+                supervisor.calibrate(self._input_size, self._batching)
+                for supervisor in self._supervisors
             )
         )
         # The slots measured side by side, as they will work; the slowest choice serves all.
@@ -88,16 +88,16 @@ class PredictorPool:
                 "calibrated",
                 batch=row.size,
                 milliseconds=round(row.seconds * 1000, 1),
-                images_per_second=round(row.size / row.seconds * len(self._attendants), 1),
+                images_per_second=round(row.size / row.seconds * len(self._supervisors), 1),
                 chosen=row.size == chosen.max_batch,
             )
-        for attendant in self._attendants:
-            attendant.serve()
+        for supervisor in self._supervisors:
+            supervisor.serve()
 
     @property
     def backend(self) -> str:
         """What computes: `paddle+onednn`, `paddle`; empty before the start."""
-        return ",".join(sorted({attendant.backend for attendant in self._attendants}))
+        return ",".join(sorted({supervisor.backend for supervisor in self._supervisors}))
 
     async def classify(self, crop: Crop, urgency: float) -> Scores:
         """Scores `[C] float32` of a crop `[H, W, 3] uint8`; cancelling withdraws it while it waits.
@@ -119,17 +119,17 @@ class PredictorPool:
 
     def stalled(self) -> bool:
         """Whether a slot is busy or down for longer than a time-out and a restart can take."""
-        return any(attendant.stalled for attendant in self._attendants)
+        return any(supervisor.stalled for supervisor in self._supervisors)
 
     @property
     def pids(self) -> list[int]:
         """The predictor processes that are up."""
-        return [attendant.pid for attendant in self._attendants if attendant.pid is not None]
+        return [supervisor.pid for supervisor in self._supervisors if supervisor.pid is not None]
 
     async def stop(self) -> None:
         """Kill the predictor processes, which hold no state; who still waits gets no answer."""
         # All at once, and before any is waited for: a busy slot's thread waits for its process.
-        for attendant in self._attendants:
-            attendant.interrupt()
-        await asyncio.gather(*(attendant.stop() for attendant in self._attendants))
+        for supervisor in self._supervisors:
+            supervisor.interrupt()
+        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
         self._metrics.predictor_slots.set(0)

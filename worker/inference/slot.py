@@ -113,7 +113,7 @@ class Slot:
         memory = anonymous_file()
         try:
             self._process, self._output = start_logged(
-                "worker.inference.process",
+                "worker.predictor.process",
                 (os.getpid(), theirs.fileno(), memory),
                 (theirs.fileno(), memory),
                 # Paddle prints when it likes, and its stack when it crashes; a command's output

@@ -14,13 +14,13 @@ from worker.metrics import PartitionState
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from worker.messages import Message
+    from worker.contract.messages import Message
 
-__all__ = ["Assignment", "Holding"]
+__all__ = ["AssignedPartition", "Assignment"]
 
 
 @dataclass(slots=True, eq=False)
-class Holding:
+class AssignedPartition:
     """One partition for the time of one assignment.
 
     Attributes:
@@ -46,13 +46,13 @@ class Assignment:
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._holdings: dict[TopicPartition, Holding] = {}
+        self._holdings: dict[TopicPartition, AssignedPartition] = {}
         self._clock = clock
         # Invariant: False from the moment that partitions are being given up until new ones are
         # assigned.
         self.accepting = False
 
-    def __iter__(self) -> Iterator[Holding]:
+    def __iter__(self) -> Iterator[AssignedPartition]:
         return iter(self._holdings.values())
 
     def __len__(self) -> int:
@@ -60,10 +60,10 @@ class Assignment:
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
         """Begin an assignment with new ledgers: aiokafka reads on from the committed offsets."""
-        self._holdings = {partition: Holding(partition) for partition in partitions}
+        self._holdings = {partition: AssignedPartition(partition) for partition in partitions}
         self.accepting = True
 
-    def get(self, partition: TopicPartition) -> Holding | None:
+    def get(self, partition: TopicPartition) -> AssignedPartition | None:
         """The holding that takes records of `partition`, or None when they are to be dropped.
 
         A poll can return records of a partition that is being given up; its new owner gets them
@@ -71,13 +71,13 @@ class Assignment:
         """
         return self._holdings.get(partition) if self.accepting else None
 
-    def begin_anew(self, holding: Holding) -> Holding:
+    def begin_anew(self, holding: AssignedPartition) -> AssignedPartition:
         """A new ledger for a partition whose offsets begin again; what still runs settles nothing.
 
         Its jobs are answered all the same: nobody else has them.
         """
         holding.ledger.close()
-        fresh = Holding(holding.partition, tasks=holding.tasks)
+        fresh = AssignedPartition(holding.partition, tasks=holding.tasks)
         self._holdings[holding.partition] = fresh
         return fresh
 

@@ -12,9 +12,9 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from worker.contract.jobs import Record
 from worker.errors import KafkaSetupError
-from worker.jobs import Record
-from worker.kafka.assignment import Assignment, Holding
+from worker.kafka.assignment import AssignedPartition, Assignment
 from worker.kafka.positions import UNSETTLED, Positions
 from worker.metrics import Metrics
 
@@ -225,13 +225,15 @@ class Intake:
             if known is None:
                 holding.start = position
             elif position > known:
-                ledger.pass_over(position)
+                ledger.advance_to(position)
 
-    async def _run_job(self, holding: Holding, record: Record, held: Reservation) -> None:
+    async def _run_job(self, holding: AssignedPartition, record: Record, held: Reservation) -> None:
         await self._handle(record, held)
         holding.ledger.settle(record.offset)
 
-    def _job_ended(self, holding: Holding, held: Reservation, task: asyncio.Task[None]) -> None:
+    def _job_ended(
+        self, holding: AssignedPartition, held: Reservation, task: asyncio.Task[None]
+    ) -> None:
         holding.tasks.discard(task)
         held.release()
         self._count()

@@ -15,9 +15,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from worker.contract.messages import Message
 from worker.errors import WorkerError
 from worker.kafka.client import stop_bounded
-from worker.messages import Message
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer

@@ -27,7 +27,7 @@ class Ledger(Generic[T]):
     """Tracks the polled offsets of one partition, in offset order, until each is settled.
 
     Only polled offsets count: gaps from compaction or transaction markers need no settling, and
-    `pass_over` steps over those at the end. `T` is what a settled offset leaves behind for the
+    `advance_to` steps over those at the end. `T` is what a settled offset leaves behind for the
     caller (nothing for at-least-once; the messages to publish together with the offset for a
     transactional publisher).
     """
@@ -89,7 +89,7 @@ class Ledger(Generic[T]):
             self._position = first + 1
         return released
 
-    def pass_over(self, offset: int) -> None:
+    def advance_to(self, offset: int) -> None:
         """Move the position on to `offset`, up to which everything was polled and no job is left.
 
         For what ends a partition without being a job: transaction markers, records of aborted

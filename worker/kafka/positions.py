@@ -95,7 +95,7 @@ class Positions:
         if self._assignment.get(partition) is holding:
             self._consumer.seek(partition, offset)
             holding.start = offset
-            holding.ledger.pass_over(offset)
+            holding.ledger.advance_to(offset)
 
     async def _go_on(self, partition: TopicPartition, offset: int) -> None:
         """Go on at the earliest record in place of `offset`, which the brokers do not have."""
@@ -130,4 +130,4 @@ class Positions:
         self._consumer.seek(partition, earliest)
         if holding.start is None:
             holding.start = earliest
-        holding.ledger.pass_over(earliest)
+        holding.ledger.advance_to(earliest)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 
+from worker.contract.messages import Message
 from worker.kafka.client import BATCH_BYTES
 from worker.kafka.lane import Lane, TooLargeError
 from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of
 from worker.kafka.standing import Standing
-from worker.messages import Message
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ _DEVICE = re.compile(r"cpu|(gpu|npu|xpu|mlu)(:\d+(,\d+)*)?")
 class Settings(Group):
     """The settings of one worker.
 
-    `Settings()` is all defaults; `worker.configuration.load` reads files and the environment.
+    `Settings()` is all defaults; `worker.settings.sources.load` reads files and the environment.
     """
 
     model: str = Field(

@@ -1,7 +1,7 @@
 """Submits images as jobs and waits for their results: the producer's side of the contract."""
 
-from worker.submit.answers import Answer
-from worker.submit.items import Item, Way, find_items
+from worker.submit.items import Encoding, Item, find_items
+from worker.submit.results import Answer
 from worker.submit.submission import Options, Submission
 
-__all__ = ["Answer", "Item", "Options", "Submission", "Way", "find_items"]
+__all__ = ["Answer", "Encoding", "Item", "Options", "Submission", "find_items"]

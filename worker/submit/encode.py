@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pybase64
 
+from worker.contract.messages import Message
+from worker.contract.options import MAX_JOB_ID
 from worker.errors import JobError
 from worker.images.formats import sniff
-from worker.messages import Message
-from worker.options import MAX_JOB_ID
 
 __all__ = ["CORRELATION", "Envelope"]
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import orjson
 
+from worker.contract.jobs import UrlImage
 from worker.errors import JobError, Reason
-from worker.jobs import UrlImage
-from worker.local.inputs import Source, find_sources, short_name
+from worker.predict.inputs import Source, find_sources, short_name
 from worker.submit.lines import read_lines
 
-__all__ = ["STANDARD_INPUT", "Item", "Way", "find_items"]
+__all__ = ["STANDARD_INPUT", "Encoding", "Item", "find_items"]
 
 STANDARD_INPUT = "-"
 
 
-class Way(enum.StrEnum):
+class Encoding(enum.StrEnum):
     """How an image travels in its job."""
 
     BASE64 = "base64"
@@ -39,19 +39,19 @@ class Item:
     Attributes:
         name: what tables and messages call it.
         content: a file, a URL, a job's JSON object, or why it cannot be submitted.
-        way: how it is sent. A URL is sent as it is; a file of the way `URL` is served from here.
+        encoding: how it is sent. A URL is sent as it is; a file sent as `URL` is served from here.
     """
 
     name: str
     content: Path | UrlImage | Mapping[str, Any] | JobError
-    way: Way
+    encoding: Encoding
 
 
-async def find_items(sources: Iterable[str], way: Way) -> AsyncIterator[Item]:
+async def find_items(sources: Iterable[str], encoding: Encoding) -> AsyncIterator[Item]:
     """The items that `sources` name: paths, URLs, directories, patterns, `-` for standard input.
 
     Args:
-        way: how files are sent.
+        encoding: how files are sent.
 
     Raises:
         WorkerError: standard input has an endless line.
@@ -59,7 +59,7 @@ async def find_items(sources: Iterable[str], way: Way) -> AsyncIterator[Item]:
     """
     for source in sources:
         if source != STANDARD_INPUT:
-            async for item in _find(source, way):
+            async for item in _find(source, encoding):
                 yield item
             continue
         number = 0
@@ -68,25 +68,25 @@ async def find_items(sources: Iterable[str], way: Way) -> AsyncIterator[Item]:
             if line.startswith(b"{"):
                 yield _job(line, number)
             elif line:
-                async for item in _find(os.fsdecode(line), way):
+                async for item in _find(os.fsdecode(line), encoding):
                     yield item
 
 
-async def _find(text: str, way: Way) -> AsyncIterator[Item]:
+async def _find(text: str, encoding: Encoding) -> AsyncIterator[Item]:
     found = find_sources(text)
     # A walk through a large or remote directory takes its time; results are read meanwhile.
     while (source := await asyncio.to_thread(next, found, None)) is not None:
-        yield _item(source, way)
+        yield _item(source, encoding)
 
 
-def _item(source: Source, way: Way) -> Item:
+def _item(source: Source, encoding: Encoding) -> Item:
     name = source.input_path or "''"
     match source.content:
         case UrlImage() as image:
             # What follows may be a signature; the name goes into logs and results.
-            return Item(short_name(name.partition("?")[0]), image, Way.URL)
+            return Item(short_name(name.partition("?")[0]), image, Encoding.URL)
         case Path() | JobError() as content:
-            return Item(name, content, way)
+            return Item(name, content, encoding)
         case other:
             raise TypeError(f"{type(other).__name__} is no source of a submitted image")
 
@@ -97,6 +97,6 @@ def _job(line: bytes, number: int) -> Item:
         job = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         wrong = JobError(Reason.NOT_JSON, f"the line is not JSON: {error}")
-        return Item(name, wrong, Way.JSON)
+        return Item(name, wrong, Encoding.JSON)
     named = job.get("jobId")
-    return Item(named if isinstance(named, str) and named else name, job, Way.JSON)
+    return Item(named if isinstance(named, str) and named else name, job, Encoding.JSON)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from worker.submit.items import Item
 
-__all__ = ["Outstanding", "Waiting"]
+__all__ = ["Outstanding", "PendingJob"]
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingJob:
     """One job without an answer.
 
     Attributes:
@@ -37,12 +37,12 @@ class Outstanding:
     """
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Waiting] = {}
+        self._jobs: dict[str, PendingJob] = {}
         # Invariant: only jobs in `_jobs`, in the order in which their records were acknowledged;
         # since all wait equally long, that is also the order in which they expire.
-        self._located: dict[str, Waiting] = {}
+        self._located: dict[str, PendingJob] = {}
 
-    def add(self, job: Waiting) -> None:
+    def add(self, job: PendingJob) -> None:
         """A job is about to be sent: its result may come before the acknowledgement."""
         self._jobs[job.correlation] = job
 
@@ -53,16 +53,16 @@ class Outstanding:
             job.record_id, job.expires = record_id, expires
             self._located[record_id] = job
 
-    def take(self, correlation: str | None, record_id: str | None) -> Waiting | None:
+    def take(self, correlation: str | None, record_id: str | None) -> PendingJob | None:
         """Let the job of a result go; None if the result is not for any job that waits."""
         job = self._jobs.get(correlation or "") or self._located.get(record_id or "")
         if job is not None:
             self._forget(job)
         return job
 
-    def take_expired(self, now: float) -> list[Waiting]:
+    def take_expired(self, now: float) -> list[PendingJob]:
         """Let all jobs go that have waited long enough."""
-        expired: list[Waiting] = []
+        expired: list[PendingJob] = []
         for job in self._located.values():
             if job.expires is None or job.expires > now:
                 break
@@ -71,7 +71,7 @@ class Outstanding:
             self._forget(job)
         return expired
 
-    def _forget(self, job: Waiting) -> None:
+    def _forget(self, job: PendingJob) -> None:
         del self._jobs[job.correlation]
         if job.record_id is not None:
             del self._located[job.record_id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from worker.errors import WorkerError
-from worker.local.naming import output_name
+from worker.predict.naming import output_name
 
 __all__ = ["save_picture"]
 

@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.contract.jobs import Record, UrlImage
+from worker.contract.messages import Message
 from worker.errors import JobError, Reason
-from worker.jobs import Record, UrlImage
-from worker.kafka.submit import SubmitClient
-from worker.local.reader import read_file
-from worker.messages import Message
+from worker.kafka.job_client import JobClient
+from worker.predict.reader import read_file
 from worker.settings import Settings
-from worker.submit.answers import Answer, read_result
 from worker.submit.encode import CORRELATION, Envelope
-from worker.submit.items import Item, Way
-from worker.submit.outstanding import Outstanding, Waiting
+from worker.submit.items import Encoding, Item
+from worker.submit.outstanding import Outstanding, PendingJob
 from worker.submit.pictures import save_picture
+from worker.submit.results import Answer, read_result
 from worker.submit.serve import FileServer
 
 __all__ = ["Options", "Submission"]
@@ -42,7 +42,7 @@ class Options:
         visualize: False asks for no pictures.
         timeout: seconds that a job may wait for its result once Kafka has it.
         save_dir: where pictures go; None saves none.
-        serve_host: this machine's address, at which the worker fetches files of the way `URL`.
+        serve_host: this machine's address, at which the worker fetches files sent as `URL`.
     """
 
     top_k: int | None = None
@@ -70,7 +70,7 @@ class Submission:
         self._options = options
         self._taken = taken
         self._answered = answered
-        self._client = SubmitClient(settings.kafka, settings.publish)
+        self._client = JobClient(settings.kafka, settings.publish)
         self._server = FileServer(options.serve_host)
         self._outstanding = Outstanding()
         self._room = asyncio.Semaphore(MAX_OUTSTANDING)
@@ -106,13 +106,13 @@ class Submission:
             number += 1
             self._open += 1
             self._taken(item)
-            job = Waiting(number, f"{self._run_id}-{number}", item, time.monotonic())
+            job = PendingJob(number, f"{self._run_id}-{number}", item, time.monotonic())
             send = group.create_task(self._send(job), name=f"send-{number}")
             self._sends.add(send)
             send.add_done_callback(self._sends.discard)
         self._exhausted = True
 
-    async def _send(self, job: Waiting) -> None:
+    async def _send(self, job: PendingJob) -> None:
         try:
             message = await self._encode(job)
             job.began = time.monotonic()
@@ -126,7 +126,7 @@ class Submission:
         finally:
             self._lanes.release()
 
-    async def _encode(self, job: Waiting) -> Message:
+    async def _encode(self, job: PendingJob) -> Message:
         item, options = job.item, self._options
         envelope = Envelope(item.name, job.correlation, options.top_k, options.visualize)
         match item.content:
@@ -134,12 +134,12 @@ class Submission:
                 raise error
             case UrlImage(url):
                 return envelope.with_url(url)
-            case Path() as path if item.way is Way.URL:
+            case Path() as path if item.encoding is Encoding.URL:
                 await asyncio.to_thread(read_file, path, 0)  # objects to a file that is not there
                 return envelope.with_url(await self._server.offer(job.correlation, path))
             case Path() as path:
                 image = await asyncio.to_thread(self._read, path)
-                raw = item.way is Way.RAW
+                raw = item.encoding is Encoding.RAW
                 return envelope.with_raw(image) if raw else envelope.with_base64(image)
             case written:
                 return envelope.with_job(written)
@@ -176,7 +176,7 @@ class Submission:
         if job is not None:
             self._end(job, self._read_answer(job, record, source))
 
-    def _read_answer(self, job: Waiting, record: Record, source: str | None) -> Answer:
+    def _read_answer(self, job: PendingJob, record: Record, source: str | None) -> Answer:
         latency = time.monotonic() - job.began
         try:
             result = read_result(record.value)
@@ -198,7 +198,7 @@ class Submission:
             picture=picture,
         )
 
-    def _end(self, job: Waiting, answer: Answer) -> None:
+    def _end(self, job: PendingJob, answer: Answer) -> None:
         self._server.withdraw(job.correlation)
         self._open -= 1
         self._room.release()

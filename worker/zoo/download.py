@@ -18,7 +18,7 @@ from worker.zoo.request import Body, InterruptedTransferError, RefusedTransferEr
 __all__ = ["Limits", "Progress", "discard", "download", "unwatched"]
 
 BLOCK = 1024 * 1024
-BARREN_ATTEMPTS = 5
+MAX_STALLED_ATTEMPTS = 5
 """Attempts in a row that bring no byte, after which it is given up."""
 
 BACKOFF = (1.0, 30.0)
@@ -82,9 +82,9 @@ def download(
             ) from error
         except InterruptedTransferError as error:
             barren = 0 if _size(target) > before else barren + 1
-            if barren == BARREN_ATTEMPTS:
+            if barren == MAX_STALLED_ATTEMPTS:
                 raise ModelError(
-                    f"{error}; tried {BARREN_ATTEMPTS} times. Check the network, HTTPS_PROXY, "
+                    f"{error}; tried {MAX_STALLED_ATTEMPTS} times. Check the network, HTTPS_PROXY, "
                     "SSL_CERT_FILE and zoo.base_url; what has come is kept for the next try"
                 ) from error
         except RefusedTransferError as error:

@@ -24,7 +24,7 @@ __all__ = ["RECORDED_CHECKSUMS", "Pulled", "is_local", "pull"]
 RECORDED_CHECKSUMS = "SHA256SUMS"
 """In the cache: the checksums of archives when they first came."""
 
-WORKSHOP = ".pulling"
+STAGING = ".pulling"
 """In the cache: what is not whole yet, and locks."""
 
 
@@ -70,7 +70,7 @@ def pull(
     # Before anything is written: a cache that is filled may be read-only.
     if _intact(present.directory):
         return present
-    workshop = cache / WORKSHOP
+    workshop = cache / STAGING
     try:
         workshop.mkdir(parents=True, exist_ok=True)
         with exclusive(workshop / f"{model.name}.lock"):
@@ -89,7 +89,7 @@ def _pull(model: ZooModel, cache: Path, settings: ZooSettings, progress: Progres
         _install(model, archive, cache, settings.max_bytes)
     if not known:
         # One file for all models, while each has a lock of its own.
-        with exclusive(cache / WORKSHOP / f"{RECORDED_CHECKSUMS}.lock"):
+        with exclusive(cache / STAGING / f"{RECORDED_CHECKSUMS}.lock"):
             record_checksum(recorded, model.archive, sha256)
     return Pulled(cache / model.name, sha256, known)
 
@@ -115,7 +115,7 @@ def _archive(
             f"its files into {cache / model.name}, or set zoo.base_url to a directory with "
             f"{model.archive}"
         )
-    archive = cache / WORKSHOP / model.archive
+    archive = cache / STAGING / model.archive
     limits = Limits(settings.max_bytes, settings.timeout)
     download(f"{base.rstrip('/')}/{model.archive}", archive, limits, progress)
     try:
@@ -155,7 +155,7 @@ def _check(archive: Path, sha256: str, pins: Path | None, recorded: Path) -> boo
 
 
 def _install(model: ZooModel, archive: Path, cache: Path, max_bytes: int) -> None:
-    made, target = cache / WORKSHOP / model.name, cache / model.name
+    made, target = cache / STAGING / model.name, cache / model.name
     # What a killed process left, which had the lock before.
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from tests.unit.zoo.host import Host, make_archive
+from tests.support.zoo_host import Host, make_archive
 from worker.cli.models import models
 from worker.cli.transfer import Transfer, size_in_bytes
 from worker.errors import ModelError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.demo.ports import free_ports
+from demo.ports import free_ports
 
 BOUND = 120.0
 

@@ -6,14 +6,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from tests.support.paths import IMAGES
 from worker.settings import DecodeSettings
 
-PHOTOGRAPHS = Path(__file__).parents[2] / "data" / "images"
+PHOTOGRAPHS = IMAGES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RawHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.unit.images.make import noise, pillow_bgr
+from tests.support.make import noise, pillow_bgr
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.settings import DecodeSettings

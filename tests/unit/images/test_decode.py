@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import (
+from tests.support.make import (
     bmp_run_length,
     encode,
     encode_cv2,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from tests.unit.images.make import Pixels, noise
+from tests.support.make import Pixels, noise
 from worker.images.draw import MIN_SIDE, annotate, draw, shrink
 
 LONG = "leatherback turtle, leatherback, leathery turtle, Dermochelys coriacea"

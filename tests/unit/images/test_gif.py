@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import encode, noise, pillow_bgr
+from tests.support.make import encode, noise, pillow_bgr
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.images.gif import first_frame, read_gif_size

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import Pixels, encode, encode_cv2, noise, oriented
+from tests.support.make import Pixels, encode, encode_cv2, noise, oriented
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.images.jpeg import segments

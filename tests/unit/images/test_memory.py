@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
 
 SCRIPT = """
 import collections, resource, sys
 import numpy as np
 from PIL import Image
-from tests.unit.images.make import encode, noise, oriented
+from tests.support.make import encode, noise, oriented
 from worker.errors import JobError
 from worker.images.decode import decode
 from worker.images.draw import draw, shrink

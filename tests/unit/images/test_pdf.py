@@ -17,8 +17,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import encode, noise
-from tests.unit.images.make_pdf import (
+from tests.support.make import encode, noise
+from tests.support.make_pdf import (
     LEFT_HALF_RED,
     black_image,
     encrypted,

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import noise
+from tests.support.make import noise
+from tests.support.paths import IMAGES
 from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.images.pillow import from_pillow, is_pillow_image
 from worker.settings import DecodeSettings
 
-DATA = Path(__file__).parents[2] / "data" / "images"
+DATA = IMAGES
 FILES = sorted(path for path in DATA.iterdir() if path.suffix in {".jpg", ".png", ".gif", ".webp"})
 BROKEN = {"truncated.jpg", "broken_animation.png"}
 

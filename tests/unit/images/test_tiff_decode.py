@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import Pixels, encode, noise, pillow_bgr
-from tests.unit.images.make_tiff import (
+from tests.support.make import Pixels, encode, noise, pillow_bgr
+from tests.support.make_tiff import (
     ALPHA,
     BLACK,
     GREY,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.unit.images.make import encode, noise
-from tests.unit.images.make_tiff import segments
+from tests.support.make import encode, noise
+from tests.support.make_tiff import segments
 from worker.images import tiff_fax
 from worker.images.tiff_fax import FaxDecoder, FaxKind, TooManyRunsError
 from worker.images.tiff_fax_codes import BLACK, RUN_BITS, WHITE

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.images.make import Pixels, noise
+from tests.support.make import Pixels, noise
 from worker.errors import JobError, ModelError, Reason
 from worker.images.transform import MAX_RESIZED_PIXELS, Transform
 from worker.model import Crop, Resize

@@ -20,9 +20,9 @@ from worker.errors import JobError, ModelError, Reason
 from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
-from worker.inference.predictor import load_predictor
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
+from worker.predictor.predictor import load_predictor
 from worker.settings import BatchingSettings, PredictorSettings
 
 Crops = list[npt.NDArray[np.uint8]]

@@ -23,9 +23,9 @@ import pytest
 
 from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
 from worker.failpoints import Failpoints
-from worker.inference.predictor import load_predictor
 from worker.inference.slot import Slot
 from worker.model import ModelSpec, load_model_spec
+from worker.predictor.predictor import load_predictor
 
 MakeSlot = Callable[..., Slot]
 Crops = list[npt.NDArray[np.uint8]]

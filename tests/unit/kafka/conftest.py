@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from worker.demo.broker import KafkaBroker
+from demo.broker import KafkaBroker
 from worker.settings import KafkaSettings
 
 CreateTopic = Callable[..., Awaitable[str]]

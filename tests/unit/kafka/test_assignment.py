@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from aiokafka import TopicPartition
 
-from worker.kafka.assignment import Assignment, Holding
+from worker.kafka.assignment import AssignedPartition, Assignment
 from worker.kafka.committer import Committer
 from worker.kafka.rebalance import RebalanceListener, give_up
 from worker.metrics import Metrics
@@ -35,11 +35,11 @@ class Commits:
         return True
 
 
-def position(holding: Holding) -> int | None:
+def position(holding: AssignedPartition) -> int | None:
     return holding.ledger.position
 
 
-def run_job(holding: Holding, offset: int, events: list[str]) -> asyncio.Event:
+def run_job(holding: AssignedPartition, offset: int, events: list[str]) -> asyncio.Event:
     """A job as intake runs it, which ends when the event is set."""
     end = asyncio.Event()
     holding.ledger.track(offset)
@@ -55,7 +55,7 @@ def run_job(holding: Holding, offset: int, events: list[str]) -> asyncio.Event:
     return end
 
 
-def assigned(*partitions: TopicPartition) -> tuple[Assignment, list[Holding]]:
+def assigned(*partitions: TopicPartition) -> tuple[Assignment, list[AssignedPartition]]:
     assignment = Assignment()
     assignment.assign(partitions)
     return assignment, list(assignment)

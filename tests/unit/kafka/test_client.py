@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
+from tests.support.paths import DATA
 from worker.errors import KafkaSetupError
 from worker.kafka.client import make_admin, make_consumer, make_producer, stop_bounded
 from worker.settings import KafkaSettings, PublishSettings, SaslSettings, TlsSettings
 
-TLS = Path(__file__).parents[2] / "data" / "tls"
+TLS = DATA / "tls"
 BOUND = 10.0
 
 

@@ -15,8 +15,8 @@ from aiokafka.structs import OffsetAndMetadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo.broker import KafkaBroker
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from worker.demo.broker import KafkaBroker
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, stop_bounded
 from worker.kafka.committer import Committer

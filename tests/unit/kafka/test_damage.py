@@ -11,12 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from structlog.testing import capture_logs
 
-from tests.segments import Segment
+from demo.broker import KafkaBroker
+from tests.support.member import BOUND, Member
+from tests.support.segments import Segment
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import BOUND, Member
-from worker.demo.broker import KafkaBroker
 from worker.errors import KafkaSetupError
-from worker.kafka.submit import SubmitClient
+from worker.kafka.job_client import JobClient
 from worker.settings import KafkaSettings, PublishSettings
 
 
@@ -170,7 +170,7 @@ async def test_results_before_the_damage_are_read_before_it_is_reported(
     for _ in range(2):
         await fill(kafka.results_topic, 1)
     Segment(broker, kafka.results_topic, 0).damage_batch(1, flip)
-    async with SubmitClient(kafka, PublishSettings()) as client:
+    async with JobClient(kafka, PublishSettings()) as client:
         assert client._consumer is not None
         client._consumer.seek(TopicPartition(kafka.results_topic, 0), 0)
         (record,) = await client.poll(BOUND)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from worker.demo.ports import free_ports
+from demo.ports import free_ports
 from worker.kafka import diagnosis
 from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings, TlsSettings

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 from structlog.testing import capture_logs
 
+from tests.support.member import BOUND, Member
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import BOUND, Member
 from worker.kafka.batches import SKIPPED
 from worker.kafka.client import make_consumer
 from worker.settings import KafkaSettings

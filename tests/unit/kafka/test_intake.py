@@ -11,8 +11,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from tests.support.member import BOUND, Member
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import BOUND, Member
 from worker.budget import Budget
 from worker.health import Heartbeat
 from worker.kafka.assignment import Assignment

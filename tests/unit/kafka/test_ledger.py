@@ -125,19 +125,19 @@ def test_what_finishes_after_the_end_is_ignored_and_position_stays_readable() ->
 
 def test_what_is_no_job_is_passed_over_only_when_nothing_is_left() -> None:
     ledger: Ledger[None] = Ledger()
-    ledger.pass_over(3)
+    ledger.advance_to(3)
     assert ledger.position == 3
     ledger.track(4)
     ledger.track(5)
     ledger.settle(5)
-    ledger.pass_over(7)
+    ledger.advance_to(7)
     assert ledger.position == 3, "4 is outstanding"
     ledger.settle(4)
     assert ledger.position == 6
-    ledger.pass_over(8)
+    ledger.advance_to(8)
     assert ledger.position == 8
-    ledger.pass_over(7)
+    ledger.advance_to(7)
     assert ledger.position == 8, "it never decreases"
     ledger.close()
-    ledger.pass_over(9)
+    ledger.advance_to(9)
     assert ledger.position == 8

@@ -11,10 +11,10 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from worker.configuration import load
 from worker.errors import SettingsError
 from worker.kafka.oauth import token_provider
 from worker.settings import SaslSettings
+from worker.settings.sources import load
 
 Answer = Callable[[], web.StreamResponse]
 

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.errors import KafkaTimeoutError, NoOffsetForPartitionError
 
+from tests.support.member import Member
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import Member
 from worker.kafka.assignment import Assignment
 from worker.kafka.positions import Positions
 from worker.metrics import Metrics

@@ -15,15 +15,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from demo.broker import KafkaBroker
 from tests.unit.kafka.conftest import CreateTopic, Read
-from worker.demo.broker import KafkaBroker
+from worker.contract.messages import Message
 from worker.kafka import refusals
 from worker.kafka.client import make_producer
 from worker.kafka.publisher import Outgoing, Publisher
 from worker.kafka.refusals import Refused
 from worker.kafka.standing import DOUBT_PATIENCE, SUSPICION, Standing
 from worker.kafka.topics import ensure_topics
-from worker.messages import Message
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings, PublishSettings
 

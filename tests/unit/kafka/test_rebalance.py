@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.support.member import BOUND, Member
 from tests.unit.kafka.conftest import CreateTopic, Fill
-from tests.unit.kafka.member import BOUND, Member
 from worker.kafka.rebalance import give_up
 from worker.settings import KafkaSettings
 

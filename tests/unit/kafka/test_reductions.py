@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from worker.errors import Failure, Reason, Stage
-from worker.jobs import Category, Headers, Outcome, Record, Success
-from worker.messages import (
+from worker.contract.jobs import Category, Headers, Outcome, Record, Success
+from worker.contract.messages import (
     Message,
     dead_letter_message,
     result_message,
@@ -15,6 +14,7 @@ from worker.messages import (
     without_picture,
     without_value,
 )
+from worker.errors import Failure, Reason, Stage
 
 SMALL = 8 * 1024
 """No sensible topic takes less."""

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from demo.broker import KafkaBroker
+from demo.ports import free_ports
 from tests.unit.kafka.conftest import CreateTopic
-from worker.demo.broker import KafkaBroker
-from worker.demo.ports import free_ports
 from worker.errors import KafkaSetupError
 from worker.kafka.topics import ensure_topics
 from worker.settings import KafkaSettings, TopicSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.configuration import describe
 from worker.runtime.environment import child_environment
+from worker.settings.sources import describe
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "canary",

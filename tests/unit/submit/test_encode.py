@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from worker.jobs import EncodedImage, Job, RawImage, Record, UrlImage
-from worker.messages import Message
-from worker.options import MAX_JOB_ID
-from worker.parsing import parse_job
+from worker.contract.jobs import EncodedImage, Job, RawImage, Record, UrlImage
+from worker.contract.messages import Message
+from worker.contract.options import MAX_JOB_ID
+from worker.contract.parsing import parse_job
 from worker.submit.encode import Envelope
 
 JPEG = b"\xff\xd8\xff\xe0 not more than its beginning"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.contract.jobs import UrlImage
 from worker.errors import JobError, Reason
-from worker.jobs import UrlImage
-from worker.submit.items import Item, Way, find_items
+from worker.submit.items import Encoding, Item, find_items
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def found(*sources: str, way: Way = Way.BASE64) -> list[Item]:
-    return [item async for item in find_items(sources, way)]
+async def found(*sources: str, encoding: Encoding = Encoding.BASE64) -> list[Item]:
+    return [item async for item in find_items(sources, encoding)]
 
 
 async def from_standard_input(text: bytes) -> list[Item]:
@@ -30,7 +30,7 @@ async def from_standard_input(text: bytes) -> list[Item]:
     kept = os.dup(0)
     os.dup2(reader, 0)
     try:
-        return await found("-", way=Way.RAW)
+        return await found("-", encoding=Encoding.RAW)
     finally:
         os.dup2(kept, 0)
         os.close(kept)
@@ -39,13 +39,13 @@ async def from_standard_input(text: bytes) -> list[Item]:
 
 async def test_files_directories_and_patterns(directory: Path) -> None:
     a, b = directory / "a.jpg", directory / "b.png"
-    items = await found(str(a), str(directory), str(directory / "*.png"), way=Way.URL)
-    assert items == [Item(str(path), path, Way.URL) for path in (a, a, b, b)]
+    items = await found(str(a), str(directory), str(directory / "*.png"), encoding=Encoding.URL)
+    assert items == [Item(str(path), path, Encoding.URL) for path in (a, a, b, b)]
 
 
 async def test_a_url_is_sent_as_one_and_named_without_its_query() -> None:
     url = "https://example.org/cat.jpg?signature=secret"
-    assert await found(url) == [Item("https://example.org/cat.jpg", UrlImage(url), Way.URL)]
+    assert await found(url) == [Item("https://example.org/cat.jpg", UrlImage(url), Encoding.URL)]
 
 
 async def test_a_pattern_without_files_costs_only_itself(directory: Path) -> None:
@@ -66,10 +66,10 @@ async def test_standard_input(directory: Path) -> None:
     text = f'{path}\n\n{{"image": "x", "jobId": "j"}}\nhttp://h/i\n{{"image": "y"}}\n{{bad'
     items = await from_standard_input(text.encode())
     assert items[:4] == [
-        Item(str(path), path, Way.RAW),
-        Item("j", {"image": "x", "jobId": "j"}, Way.JSON),
-        Item("http://h/i", UrlImage("http://h/i"), Way.URL),
-        Item("line 5", {"image": "y"}, Way.JSON),
+        Item(str(path), path, Encoding.RAW),
+        Item("j", {"image": "x", "jobId": "j"}, Encoding.JSON),
+        Item("http://h/i", UrlImage("http://h/i"), Encoding.URL),
+        Item("line 5", {"image": "y"}, Encoding.JSON),
     ]
     wrong = items[4].content
     assert items[4].name == "line 6"

@@ -7,12 +7,18 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import given
 
-from worker.submit.items import Item, Way
-from worker.submit.outstanding import Outstanding, Waiting
+from worker.submit.items import Encoding, Item
+from worker.submit.outstanding import Outstanding, PendingJob
 
 
-def waiting(number: int) -> Waiting:
-    return Waiting(number, f"run-{number}", Item(f"{number}.jpg", Path("x"), Way.BASE64), 0.0)
+def _item(number: int) -> Item:
+    return Item(f"{number}.jpg", Path("x"), Encoding.BASE64)
+
+
+def waiting(number: int) -> PendingJob:
+    return PendingJob(
+        number, f"run-{number}", Item(f"{number}.jpg", Path("x"), Encoding.BASE64), 0.0
+    )
 
 
 def test_a_result_may_come_before_its_job_is_acknowledged() -> None:

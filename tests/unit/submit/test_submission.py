@@ -8,12 +8,12 @@ from typing import Self
 
 import pytest
 
+from worker.contract.jobs import Category, Record, Success
+from worker.contract.messages import Message, result_message, without_copies
+from worker.contract.parsing import parse_job
 from worker.errors import KafkaSetupError
-from worker.jobs import Category, Record, Success
-from worker.messages import Message, result_message, without_copies
-from worker.parsing import parse_job
 from worker.settings import Settings
-from worker.submit import Answer, Item, Options, Submission, Way, submission
+from worker.submit import Answer, Encoding, Item, Options, Submission, submission
 
 Shape = Callable[[Message], Message]
 
@@ -72,11 +72,11 @@ class Script:
 
 async def items(count: int) -> AsyncIterator[Item]:
     for number in range(count):
-        yield Item(str(number), {"image": "x"}, Way.JSON)
+        yield Item(str(number), {"image": "x"}, Encoding.JSON)
 
 
 async def run(script: Script, count: int, monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
-    monkeypatch.setattr(submission, "SubmitClient", lambda *_: script)
+    monkeypatch.setattr(submission, "JobClient", lambda *_: script)
     answers: list[Answer] = []
     made = Submission(Settings(), Options(timeout=30.0), lambda _: None, answers.append)
     await made.run(items(count))

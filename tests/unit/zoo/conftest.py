@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.zoo.host import Host
+from tests.support.zoo_host import Host
 from worker.zoo import download
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.zoo.host import make_archive
+from tests.support.zoo_host import make_archive
 from worker.errors import ModelError
 from worker.zoo.archive_headers import MAX_EXTENSION_BYTES, MAX_EXTENSIONS
 from worker.zoo.extract import extract_model

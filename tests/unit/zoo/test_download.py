@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.zoo.host import Host
+from tests.support.zoo_host import Host
 from worker.errors import ModelError
 from worker.zoo import download as module
 from worker.zoo.download import Limits, discard, download, unwatched
@@ -214,7 +214,7 @@ def test_silence_is_an_interruption(target: Path) -> None:
         accepted: list[socket.socket] = []
 
         def accept() -> None:
-            accepted.extend(server.accept()[0] for _ in range(module.BARREN_ATTEMPTS))
+            accepted.extend(server.accept()[0] for _ in range(module.MAX_STALLED_ATTEMPTS))
 
         thread = threading.Thread(target=accept)
         thread.start()

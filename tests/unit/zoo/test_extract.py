@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.zoo.host import make_archive, model_files
+from tests.support.zoo_host import make_archive, model_files
 from worker.errors import ModelError
 from worker.zoo.extract import MAX_MEMBERS, extract_model
 

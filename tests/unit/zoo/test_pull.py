@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.zoo.host import Host, make_archive, model_files
+from tests.support.zoo_host import Host, make_archive, model_files
 from worker.errors import ModelError
 from worker.model import load_model_spec
 from worker.settings import ZooSettings
 from worker.zoo.catalogue import catalogue
-from worker.zoo.obtain import obtain
-from worker.zoo.pull import RECORDED_CHECKSUMS, WORKSHOP, is_local, pull
+from worker.zoo.pull import RECORDED_CHECKSUMS, STAGING, is_local, pull
+from worker.zoo.resolve import resolve_model
 
 NAME = "PP-LCNet_x0_25"
 MODEL = catalogue()[NAME]
@@ -37,7 +37,7 @@ def settings(host: Host) -> ZooSettings:
 
 
 def left_over(cache: Path) -> list[str]:
-    return [p.name for p in (cache / WORKSHOP).iterdir() if p.suffix != ".lock"]
+    return [p.name for p in (cache / STAGING).iterdir() if p.suffix != ".lock"]
 
 
 def test_a_pulled_model_is_whole_and_its_checksum_recorded(
@@ -210,7 +210,7 @@ def test_offline_takes_what_is_here(cache: Path, settings: ZooSettings, host: Ho
     host.requests.clear()
     offline = settings.model_copy(update={"offline": True})
     assert pull(MODEL, cache, offline).directory == cache / NAME
-    assert obtain(NAME, cache, offline) == cache / NAME
+    assert resolve_model(NAME, cache, offline) == cache / NAME
     assert host.requests == []
 
 
@@ -221,7 +221,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, settings: ZooSe
 
 
 def test_what_a_killed_process_left_does_no_harm(cache: Path, settings: ZooSettings) -> None:
-    half = cache / WORKSHOP / NAME
+    half = cache / STAGING / NAME
     half.mkdir(parents=True)
     (half / "inference.json").write_bytes(b"ha")
     pull(MODEL, cache, settings)
@@ -275,7 +275,7 @@ def test_a_name_of_the_zoo_is_pulled_when_it_is_not_here(
         announced.append(model)
         return lambda have, total: announced.append(have)
 
-    directory = obtain(NAME, cache, settings, announce)  # type: ignore[arg-type]
+    directory = resolve_model(NAME, cache, settings, announce)  # type: ignore[arg-type]
     assert directory == cache / NAME
     assert announced[0] == MODEL
     assert announced[-1] == len(ARCHIVE)
@@ -287,8 +287,8 @@ def test_a_directory_or_a_name_in_the_cache_is_taken_as_it_is(
     own = tmp_path / "own"
     own.mkdir()
     (cache / "tuned").mkdir(parents=True)
-    assert obtain(str(own), cache, settings) == own
-    assert obtain("tuned", cache, settings) == cache / "tuned"
+    assert resolve_model(str(own), cache, settings) == own
+    assert resolve_model("tuned", cache, settings) == cache / "tuned"
     assert host.requests == []
 
 
@@ -304,7 +304,7 @@ def test_an_unknown_name_gets_advice(
     cache: Path, settings: ZooSettings, name: str, advice: str
 ) -> None:
     with pytest.raises(ModelError, match="neither a directory nor in the model cache") as raised:
-        obtain(name, cache, settings)
+        resolve_model(name, cache, settings)
     assert advice in str(raised.value)
 
 

@@ -1,0 +1,57 @@
+"""Submits the demo's jobs as `classify-worker submit` would, behind a progress bar."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.expectations import Expectation
+from worker.cli.submit_report import answer_progress
+from worker.settings import Settings
+from worker.submit import Answer, Item, Options, Submission
+
+__all__ = ["submit_all"]
+
+JOB_SECONDS = 60.0
+
+
+def submit_all(
+    expected: Sequence[Expectation], settings: Settings, pictures: Path, console: Console
+) -> tuple[list[Answer], float]:
+    """The answers in the order of `expected`, and the seconds from the first job to the last one.
+
+    Args:
+        settings: of the worker that answers.
+        pictures: directory that gets the results' pictures.
+
+    Raises:
+        WorkerError: Kafka cannot be used, or a picture not be saved.
+    """
+    answers: list[Answer] = []
+    times: list[float] = []
+    progress = answer_progress(console)
+    task = progress.add_task("", total=len(expected))
+
+    def taken(_: Item) -> None:
+        times.append(time.monotonic())
+
+    def answered(answer: Answer) -> None:
+        times.append(time.monotonic())
+        answers.append(answer)
+        progress.advance(task)
+
+    options = Options(timeout=JOB_SECONDS, save_dir=pictures)
+    submission = Submission(settings, options, taken, answered)
+    with progress:
+        asyncio.run(submission.run(_each(expected)))
+    answers.sort(key=lambda answer: answer.number)
+    return answers, times[-1] - times[0]
+
+
+async def _each(expected: Sequence[Expectation]) -> AsyncIterator[Item]:
+    for each in expected:
+        yield each.item

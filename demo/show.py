@@ -1,0 +1,76 @@
+"""What the demo prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from demo.figures import Figures
+from demo.jars import Progress as Report
+from worker.cli.submit_report import add_answer, answer_table
+from worker.settings import Settings
+from worker.submit import Answer
+
+__all__ = ["bar", "show_answers", "show_figures", "show_running"]
+
+
+@contextmanager
+def bar(console: Console, what: str) -> Iterator[Report]:
+    """A progress bar that is told (done, in all)."""
+    progress = Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console)
+    task = progress.add_task(what, total=None)
+    with progress:
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def show_answers(console: Console, answers: Sequence[Answer]) -> None:
+    """The table of all jobs."""
+    table = answer_table()
+    for answer in answers:
+        add_answer(table, answer)
+    console.print(table)
+
+
+def show_figures(console: Console, figures: Figures, seconds: float) -> None:
+    """Throughput and latency as the worker's own metrics tell them.
+
+    Args:
+        seconds: from the first job to the last answer.
+    """
+    levels = ", ".join(
+        f"p{100 * level:.0f} {value:.2f} s" for level, value in figures.latency.items()
+    )
+    console.print(
+        f"/metrics: {figures.succeeded} jobs succeeded, {figures.failed} failed; "
+        f"{figures.jobs / seconds:.1f} jobs/s over {seconds:.1f} s, all of them sent at once\n"
+        f"/metrics: latency from record to acknowledged result: {levels}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def show_running(console: Console, settings: Settings, url: str, out: Path, example: Path) -> None:
+    """The addresses of what is running, and how to use it.
+
+    Args:
+        url: of the worker's HTTP server.
+        example: an image to submit.
+    """
+    kafka = settings.kafka
+    topics = f"{kafka.jobs_topic} (jobs), {kafka.results_topic}, {kafka.dead_letters_topic}"
+    command = f"{sys.executable} -m worker submit --bootstrap-servers {kafka.bootstrap_servers}"
+    lines = (
+        "Running until Ctrl-C:",
+        f"  Kafka    {kafka.bootstrap_servers}",
+        f"  topics   {topics}",
+        f"  metrics  {url}/metrics (and /livez, /readyz)",
+        f"  log      {out / 'worker.log'}",
+        "Publish a job of your own from another terminal, and see its result:",
+        f"  {command} --save-dir {out / 'mine'} {example}",
+    )
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

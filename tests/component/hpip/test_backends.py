@@ -1,0 +1,85 @@
+"""ONNX Runtime and OpenVINO on a real model: converted once, and right for every batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.images import photographs
+from worker import create_pipeline
+from worker.cache import CACHE_VARIABLE
+from worker.errors import ModelError
+from worker.model import ModelSpec
+from worker.predictor.backends import Backend
+from worker.predictor.backends.conversion import to_onnx
+from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
+from worker.predictor.backends.openvino import OpenVinoBackend
+from worker.predictor.backends.paddle import PaddleBackend
+from worker.predictor.parity import TOLERANCE, probe_crops
+from worker.predictor.predictor import Predictor
+from worker.predictor.selection import CANDIDATES
+
+
+@pytest.fixture(scope="module")
+def converted(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return to_onnx(spec, tmp_path_factory.mktemp("onnx"))
+
+
+@pytest.mark.parametrize("make", [OnnxRuntimeBackend, OpenVinoBackend])
+def test_answers_are_plain_paddles(
+    spec: ModelSpec, converted: Path, make: Callable[[Path, int], Backend]
+) -> None:
+    plain = Predictor(spec, PaddleBackend(spec, "cpu", 1, onednn=False))
+    candidate = Predictor(spec, make(converted, 1))
+    crops = probe_crops(spec.input_size)
+    expected = plain.scores(crops)
+    for count in (4, 1, 3):
+        np.testing.assert_allclose(candidate.scores(crops[:count]), expected[:count], atol=1e-5)
+    first = candidate.scores(crops[:1])
+    candidate.scores(crops[1:2])
+    np.testing.assert_allclose(first, expected[:1], atol=1e-5)  # not overwritten by the next
+    assert TOLERANCE > 1e-5
+
+
+def test_a_model_is_converted_once(spec: ModelSpec, converted: Path) -> None:
+    made = converted.stat()
+    assert to_onnx(spec, converted.parent) == converted
+    assert converted.stat().st_mtime_ns == made.st_mtime_ns
+
+
+def test_converting_installs_nothing(spec: ModelSpec, tmp_path: Path) -> None:
+    """Polygraphy, the converter's default optimiser, runs pip; it must not even be loaded."""
+    program = (
+        "import sys; from worker.predictor.backends.conversion import main; main(); "
+        "sys.exit('polygraphy' in sys.modules)"
+    )
+    target = tmp_path / "model.onnx"
+    command = [sys.executable, "-c", program, *map(str, (spec.program, spec.params, target))]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    assert target.is_file()
+
+
+def test_a_model_that_cannot_be_converted_is_named(spec: ModelSpec, tmp_path: Path) -> None:
+    damaged = tmp_path / "inference.json"
+    damaged.write_text('{"program": 1}')
+    with pytest.raises(ModelError, match=r"inference\.json cannot be converted to ONNX \(exit "):
+        to_onnx(replace(spec, program=damaged), tmp_path / "onnx")
+    assert not list((tmp_path / "onnx").glob("*.onnx"))
+
+
+def test_a_pipeline_takes_the_fastest(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    known = photographs()[:4]
+    for _ in range(2):  # the second takes what the first has chosen
+        with create_pipeline(model=model_dir, device="cpu", use_hpip=True) as made:
+            assert made.backend in {*CANDIDATES, "paddle+onednn"}
+            results = list(made.predict([photograph.path for photograph in known]))
+        assert [result["class_ids"][0] for result in results] == [each.class_id for each in known]

@@ -1,0 +1,151 @@
+"""README.md and docs/ keep what they say: names, examples and links exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+from typer.main import get_command
+
+from tests.support.paths import ROOT
+from worker.cli.commands import app
+from worker.metrics import Metrics, PartitionState
+from worker.settings.sources import describe, load
+
+README = (ROOT / "README.md").read_text("utf-8")
+METRICS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+SECURED = (ROOT / "docs" / "secured-kafka.md").read_text("utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """A document's fenced examples in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def rows(text: str, columns: int) -> dict[str, list[str]]:
+    """The rows of all tables of so many columns whose first cell is a name in code."""
+    found = re.findall(r"^\| `(\w+)` \|(.*)\|$", text, re.MULTILINE)
+    split = {name: [cell.strip() for cell in rest.split(" | ")] for name, rest in found}
+    return {name: cells for name, cells in split.items() if len(cells) == columns - 1}
+
+
+def families() -> dict[str, tuple[Metric, tuple[str, ...]]]:
+    """Every metric of the worker by its name in queries, with its labels."""
+    metrics = Metrics()
+    metrics.watch_partitions(lambda: [PartitionState("t", 0, 1, 0.0)])
+    metrics.model.info(dict.fromkeys(("name", "digest", "device", "backend"), ""))
+    metrics.build.info({"version": ""})
+    own = {
+        each._name: tuple(each._labelnames)
+        for each in vars(metrics).values()
+        if isinstance(each, MetricWrapperBase)
+    }
+    suffixes = {"counter": "_total", "info": "_info"}
+    return {
+        family.name + suffixes.get(family.type, ""): (
+            family,
+            own.get(family.name) or tuple(family.samples[0].labels if family.samples else ()),
+        )
+        for family in metrics.registry.collect()
+        if family.name.startswith("classify_")
+    }
+
+
+def test_every_metric_is_in_the_table_as_it_is() -> None:
+    table = rows(METRICS, 5)
+    assert table.keys() == families().keys()
+    for name, (family, labels) in families().items():
+        kind, listed, unit, meaning = table[name]
+        assert kind == family.type
+        assert set(re.findall(r"\w+", listed)) == set(labels) - {"le"}, name
+        assert unit, name
+        assert meaning == family.documentation
+
+
+def test_the_readmes_metrics_are_those() -> None:
+    known = families()
+    names = set(re.findall(r"`(classify_\w+)`", README))
+    assert names
+    assert names <= known.keys()
+    for name, (meaning,) in rows(README, 2).items():
+        assert meaning == known[name][0].documentation
+
+
+def test_the_readmes_settings_are_those() -> None:
+    by_variable = {setting.env: setting for setting in describe().values()}
+    named = set(re.findall(r"WORKER_\w+", README)) - {"WORKER_KAFKA__SASL__PASSWORD_FILE"}
+    assert named <= by_variable.keys()
+    table = rows(README, 3)
+    assert len(table) > 12
+    for variable, (default, meaning) in table.items():
+        setting = by_variable[variable]
+        written = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+        assert yaml.safe_load(default.strip("`")) == written, variable
+        assert meaning == setting.sentence
+
+
+def test_the_readmes_configuration_can_be_used(tmp_path: Path) -> None:
+    (example,) = blocks("yaml")
+    path = tmp_path / "worker.yaml"
+    path.write_text(example, "utf-8")
+    (tmp_path / "password").write_text("secret", "utf-8")
+    environ = {"WORKER_KAFKA__SASL__PASSWORD_FILE": str(tmp_path / "password")}
+    assert load(path, environ=environ).settings.kafka.sasl.username == "classifier"
+
+
+@pytest.mark.parametrize("example", blocks("yaml", SECURED))
+def test_the_ways_into_a_secured_kafka_can_be_used(example: str, tmp_path: Path) -> None:
+    path, secret = tmp_path / "worker.yaml", tmp_path / "secret"
+    path.write_text(example, "utf-8")
+    secret.write_text("secret", "utf-8")
+    names = re.findall(r"\bWORKER_\w+_FILE\b", SECURED)
+    loaded = load(path, environ=dict.fromkeys(names, str(secret)))
+    assert loaded.settings.kafka.security_protocol != "PLAINTEXT"
+
+
+def test_the_readmes_environment_can_be_used() -> None:
+    lines = re.findall(r"^    (WORKER_\w+)=(.*)$", README, re.MULTILINE)
+    settings = load(environ=dict(lines)).settings
+    assert settings.kafka.bootstrap_servers == "broker-1:9092,broker-2:9092"
+
+
+def test_the_readmes_messages_follow_the_schemas() -> None:
+    job, success, failure = (json.loads(block) for block in blocks("json"))
+    jsonschema.validate(job, schema("job"))
+    for result in (success, failure):
+        jsonschema.validate(result, schema("result"))
+
+
+def schema(name: str) -> dict[str, Any]:
+    text = (ROOT / "schemas" / f"{name}.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]*)", path.read_text("utf-8")):
+        assert not target or (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_exist(path: Path) -> None:
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    for name in re.findall(r"classify-worker ([a-z]+)", path.read_text("utf-8")):
+        assert name in known, name
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for name in re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)*(?:/|\.py))`", text):
+        places = (ROOT / name, ROOT / "worker" / name)
+        package = ROOT / "worker" / name.removesuffix(".py")
+        assert any(place.exists() for place in (*places, package)), name

@@ -1,0 +1,432 @@
+"""The core of all doors: real images, a real network in this process, a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from structlog.testing import capture_logs
+
+from tests.support.paths import IMAGES
+from worker.budget import Budget, Reservation
+from worker.contract.jobs import (
+    EncodedImage,
+    ImageSource,
+    Job,
+    Outcome,
+    RawImage,
+    Success,
+    UrlImage,
+)
+from worker.contract.options import MAX_DEADLINE_MS
+from worker.engine.categories import choose_categories
+from worker.engine.pipeline import Pipeline
+from worker.errors import Failure, JobError, Reason, Stage
+from worker.failpoints import Failpoints
+from worker.health import Health
+from worker.images.decode import decode_pixels
+from worker.images.fetch import ImageFetcher
+from worker.images.headers import Header, read_header
+from worker.images.threads import ImageThreads
+from worker.metrics import Metrics
+from worker.model import ModelSpec
+from worker.predictor.predictor import Predictor, load_predictor
+from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
+
+Crop = npt.NDArray[np.uint8]
+Scores = npt.NDArray[np.float32]
+
+CAT = (IMAGES / "chelsea.png").read_bytes()
+NOW = 1_000_000.0
+BOUND = 20.0
+
+
+class Network:
+    """The predictor of this process, which a test may hold up, or replace by an error."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self.urgencies: list[float] = []
+        self.error: Exception | None = None
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.cancelled = False
+        self.on_call: Callable[[Crop], None] = lambda crop: None
+
+    async def classify(self, crop: Crop, urgency: float) -> Scores:
+        self.urgencies.append(urgency)
+        self.on_call(crop)
+        self.reached.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.error is not None:
+            raise self.error
+        scores = await asyncio.to_thread(self._predictor.scores, crop[None])
+        return np.asarray(scores[0])
+
+
+class Core:
+    """A pipeline and what surrounds it."""
+
+    def __init__(
+        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, threads: ImageThreads
+    ) -> None:
+        self.spec = spec
+        self.network = network
+        self.metrics = Metrics()
+        self.budget = Budget(10, 10**9)
+        self.now = NOW
+        self.threads = threads
+        self.failpoints = Failpoints()
+        self._fetcher = fetcher
+
+    async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:
+        pipeline = Pipeline(
+            self.spec,
+            self._fetcher,
+            self.network,
+            self.threads,
+            Settings(**settings),
+            self.metrics,
+            failpoints=self.failpoints,
+            clock=lambda: self.now,
+        )
+        mine = held or self.budget.reserve(0)
+        try:
+            async with asyncio.timeout(BOUND):
+                return await pipeline.process(job, mine)
+        finally:
+            if held is None:
+                mine.release()
+
+    async def succeed(self, job: Job, **settings: Any) -> Success:
+        outcome = await self.process(job, **settings)
+        assert isinstance(outcome, Success), outcome
+        return outcome
+
+    async def fail(self, job: Job, **settings: Any) -> Failure:
+        outcome = await self.process(job, **settings)
+        assert isinstance(outcome, Failure), outcome
+        return outcome
+
+    def measured(self, stage: Stage) -> float:
+        return (
+            self.metrics.registry.get_sample_value(
+                "classify_stage_duration_seconds_count", {"stage": stage.value}
+            )
+            or 0.0
+        )
+
+
+@pytest.fixture(scope="module")
+def predictor(spec: ModelSpec) -> Predictor:
+    return load_predictor(spec, "cpu", 1)
+
+
+@pytest.fixture
+def threads() -> Iterator[ImageThreads]:
+    threads = ImageThreads(2, BOUND, Metrics())
+    yield threads
+    threads.shutdown()
+
+
+@pytest.fixture
+async def core(spec: ModelSpec, predictor: Predictor, threads: ImageThreads) -> AsyncIterator[Core]:
+    fetch = FetchSettings(allow_networks=(ip_network("127.0.0.1/32"),), attempts=1)
+    async with ImageFetcher(fetch) as fetcher:
+        yield Core(spec, Network(predictor), fetcher, threads)
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async def cat(_: web.Request) -> web.Response:
+        return web.Response(body=CAT, content_type="image/png")
+
+    app = web.Application()
+    app.add_routes([web.get("/cat.png", cat)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/cat.png"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"canary: what only this worker can read",
+        b"<html><head><title>canary</title></head><body>canary</body></html>",
+        b'{"canary": "canary"}',
+        b"canary %PDF-1.7 canary",
+        b"data:canary",
+    ],
+)
+async def test_nothing_of_what_was_fetched_is_shown(core: Core, body: bytes) -> None:
+    async def secret(_: web.Request) -> web.Response:
+        headers = {"Content-Type": "canary/canary", "X-Canary": "canary", "Server": "canary"}
+        return web.Response(body=body, headers=headers)
+
+    app = web.Application()
+    app.add_routes([web.get("/secret", secret)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/secret"
+        failure = await core.fail(Job(UrlImage(url)))
+    finally:
+        await runner.cleanup()
+    assert failure.reason is Reason.NOT_AN_IMAGE
+    for start in range(len(body) - 3):
+        assert body[start : start + 4].hex(" ") not in failure.message
+    assert "canary" not in failure.message
+
+
+async def test_what_the_producer_sent_is_shown_to_the_producer(core: Core) -> None:
+    failure = await core.fail(Job(RawImage(b"canary")))
+    assert "(first bytes: 63 61 6e 61 72 79)" in failure.message
+
+
+async def test_the_same_image_is_the_same_answer_whichever_way_it_comes(
+    core: Core, url: str
+) -> None:
+    text = base64.b64encode(CAT).decode()
+    sources: list[ImageSource] = [
+        RawImage(CAT),
+        EncodedImage(text),
+        EncodedImage(f"data:image/png;base64,{text}"),
+        UrlImage(url),
+    ]
+    answers = [await core.succeed(Job(source, visualize=False)) for source in sources]
+    assert len(set(answers)) == 1
+    best = answers[0].categories[0]
+    assert best.name == "tiger cat"
+    assert best.score == pytest.approx(0.39, abs=0.02)
+    assert [category.score for category in answers[0].categories] == sorted(
+        (category.score for category in answers[0].categories), reverse=True
+    )
+    assert core.measured(Stage.FETCH) == 1
+    assert core.measured(Stage.DECODE) == 4
+    assert core.measured(Stage.DRAW) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "enabled", "drawn"),
+    [(None, True, True), (None, False, False), (True, False, True), (False, True, False)],
+)
+async def test_a_picture_is_drawn_when_the_job_or_else_the_settings_say_so(
+    core: Core, asked: bool | None, enabled: bool, drawn: bool
+) -> None:
+    job = Job(RawImage(CAT), visualize=asked)
+    answer = await core.succeed(job, picture=PictureSettings(enabled=enabled, max_side=200))
+    assert (answer.picture is not None) is drawn
+    if answer.picture is not None:
+        assert answer.picture.startswith(b"\xff\xd8")
+    assert core.measured(Stage.DRAW) == drawn
+
+
+@pytest.mark.parametrize(
+    ("asked", "setting", "count"), [(None, 0, 5), (None, 2, 2), (3, 2, 3), (5000, 0, 1000)]
+)
+async def test_the_number_of_categories(
+    core: Core, asked: int | None, setting: int, count: int
+) -> None:
+    job = Job(RawImage(CAT), top_k=asked, visualize=False)
+    answer = await core.succeed(job, predictor=PredictorSettings(top_k=setting))
+    assert len(answer.categories) == count
+
+
+async def test_urgency_is_the_deadline_or_else_ones_patience(core: Core) -> None:
+    await core.succeed(Job(RawImage(CAT), visualize=False, deadline=NOW + 7))
+    await core.succeed(Job(RawImage(CAT), visualize=False))
+    assert core.network.urgencies == [NOW + 7, NOW + Settings().batching.patience]
+
+
+@pytest.mark.parametrize("late", [0.0, 0.001, 1e6])
+async def test_a_job_that_comes_after_its_deadline_costs_nothing(core: Core, late: float) -> None:
+    failure = await core.fail(Job(UrlImage("http://127.0.0.1:9/"), deadline=NOW - late))
+    assert failure.reason is Reason.DEADLINE_EXCEEDED
+    assert failure.status == 504
+    assert core.measured(Stage.FETCH) == core.measured(Stage.DECODE) == 0
+
+
+async def test_a_deadline_that_passes_while_the_image_waits_withdraws_it(core: Core) -> None:
+    core.network.go_on.clear()
+    failure = await core.fail(Job(RawImage(CAT), visualize=False, deadline=NOW + 0.5))
+    assert failure.reason is Reason.DEADLINE_EXCEEDED
+    assert core.network.cancelled
+
+
+async def test_the_last_deadline_there_is_is_no_deadline(core: Core) -> None:
+    await core.succeed(Job(RawImage(CAT), visualize=False, deadline=MAX_DEADLINE_MS / 1000))
+
+
+async def test_what_is_wrong_with_the_image_is_a_failure(core: Core) -> None:
+    failure = await core.fail(Job(RawImage(b"GIF89a")))
+    assert failure.stage is Stage.DECODE
+    failure = await core.fail(Job(EncodedImage("not base64!")))
+    assert failure.reason is Reason.BAD_BASE64
+    failure = await core.fail(Job(UrlImage("http://127.0.0.2/")))
+    assert failure.reason is Reason.FORBIDDEN_URL
+    assert core.network.urgencies == []
+
+
+async def test_what_is_wrong_with_the_predictor_keeps_its_reason(core: Core) -> None:
+    core.network.error = JobError(Reason.POISON, "alone", attempts=7)
+    failure = await core.fail(Job(RawImage(CAT)))
+    assert failure == Failure(Reason.POISON, "alone", Stage.INFER, 7)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("secret"), TimeoutError("secret")])
+async def test_a_defect_costs_its_job_alone_and_is_loud(core: Core, error: Exception) -> None:
+    core.network.error = error
+    with capture_logs() as logs:
+        failure = await core.fail(Job(RawImage(CAT), job_id="j", deadline=NOW + BOUND))
+    assert failure.reason is Reason.INTERNAL
+    assert failure.message == f"internal error: {type(error).__name__}"
+    (line,) = [line for line in logs if line["event"] == "job_raised"]
+    assert line["log_level"] == "error"
+    assert line["job_id"] == "j"
+    core.network.error = None
+    await core.succeed(Job(RawImage(CAT), visualize=False))
+
+
+async def test_bytes_held_on_the_way_are_pixels_and_all_are_given_back(
+    core: Core, url: str
+) -> None:
+    held = core.budget.reserve(1000)
+    seen: list[int] = []
+    core.network.on_call = lambda crop: seen.append(core.budget.bytes)
+    answer = await core.process(Job(UrlImage(url)), held, picture=PictureSettings(max_side=451))
+    assert isinstance(answer, Success)
+    assert answer.picture is not None
+    pixels = 224 * 224 * 3 + 451 * 300 * 3
+    assert seen == [1000 + pixels], "the download is pixels by now"
+    assert core.budget.bytes == 1000 + pixels + len(answer.picture)
+    held.release()
+    assert (core.budget.bytes, core.budget.jobs) == (0, 0)
+
+
+async def test_pixels_are_accounted_for_before_they_are_decoded(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = core.budget.reserve(1000)
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(data: bytes, header: Header) -> Crop:
+        began.set()
+        assert go_on.wait(BOUND)
+        return decode_pixels(data, header)
+
+    monkeypatch.setattr("worker.images.prepare.decode_pixels", slowly)
+    running = asyncio.create_task(core.process(Job(RawImage(CAT), visualize=False), held))
+    assert await asyncio.to_thread(began.wait, BOUND)
+    header = read_header(CAT)
+    assert header.decoded_bytes >= header.width * header.height * 3
+    assert core.budget.bytes == 1000 + header.decoded_bytes
+    go_on.set()
+    assert isinstance(await running, Success)
+    assert core.budget.bytes == 1000 + 224 * 224 * 3
+    held.release()
+    assert core.budget.bytes == 0
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
+    core: Core, monkeypatch: pytest.MonkeyPatch, attempts: int
+) -> None:
+    """Whether the image is at fault or there is no memory, at once or after some attempts."""
+    seen: list[int] = []
+
+    def fail(data: bytes, header: Header) -> Crop:
+        seen.append(core.budget.bytes)
+        raise JobError(Reason.CORRUPT_IMAGE, "broken") if attempts == 1 else MemoryError
+
+    monkeypatch.setattr("worker.images.prepare.decode_pixels", fail)
+    core.threads = ImageThreads(1, BOUND, core.metrics, pauses=(0.0,) * (attempts - 1))
+    held = core.budget.reserve(1000)
+    outcome = await core.process(Job(RawImage(CAT)), held)
+    assert isinstance(outcome, Failure)
+    assert (outcome.status, outcome.attempts) == ((422, 1) if attempts == 1 else (503, attempts))
+    assert len(seen) == attempts
+    assert core.budget.bytes == 1000
+    core.threads.shutdown()
+
+
+class Hanging(Failpoints):
+    """Holds whoever has decoded an image until it is told to let go."""
+
+    go_on = threading.Event()
+
+    def after_decoding(self, crop: Crop) -> None:
+        assert self.go_on.wait(BOUND)
+
+
+async def test_a_decoder_that_hangs_costs_its_job_and_shows_in_liveness(core: Core) -> None:
+    health = Health(BOUND, core.metrics, kafka=False)
+    core.threads = ImageThreads(2, 0.2, core.metrics)
+    health.images_stalled = lambda: core.threads.stalled
+    core.failpoints = Hanging()
+    failure = await core.fail(Job(RawImage(CAT), visualize=False))
+    assert failure.reason is Reason.POISON
+    assert failure.stage is Stage.DECODE
+    assert health.not_live() == ["decoding or drawing an image makes no progress"]
+    core.failpoints = Failpoints()
+    await core.succeed(Job(RawImage(CAT), visualize=False))
+    assert health.not_live() != [], "a thread is lost until the process ends"
+    Hanging.go_on.set()
+    core.threads.shutdown()
+
+
+async def test_cancelling_withdraws_the_image(core: Core) -> None:
+    core.network.go_on.clear()
+    running = asyncio.create_task(core.process(Job(RawImage(CAT), deadline=NOW + BOUND)))
+    await asyncio.wait_for(core.network.reached.wait(), BOUND)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()
+    assert core.network.cancelled
+    assert core.budget.jobs == 0
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, 0.1, 0.25, 0.9])),
+    st.integers(1, 50),
+)
+def test_the_best_categories_are_those_of_a_plain_sort(scores: Scores, count: int) -> None:
+    labelled = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+    spec = LABELS
+    answer = choose_categories(scores, count, spec)
+    assert [category.id for category in answer] == labelled[:count]
+    assert [category.name for category in answer] == [spec.label(n) for n in labelled[:count]]
+    assert all(category.score == round(float(scores[category.id]), 5) for category in answer)
+
+
+LABELS = ModelSpec(
+    name="",
+    directory=Path(),
+    program=Path(),
+    params=Path(),
+    resize=None,
+    crop=None,
+    normalize=None,  # type: ignore[arg-type]  # labels are all that is asked of it
+    labels=tuple("abcdefghij"),
+    top_k=5,
+    digest="",
+)

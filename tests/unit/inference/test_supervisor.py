@@ -1,0 +1,220 @@
+"""One slot's supervision, with slots that fail as no real process does on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import numpy as np
+import pytest
+
+from worker.errors import ModelError, PredictorCrashedError
+from worker.inference.batcher import Batcher
+from worker.inference.isolation import Poisoned
+from worker.inference.slot import Slot
+from worker.inference.supervisor import Crop, Scores, SlotSupervisor
+from worker.metrics import Metrics
+
+CROP = np.zeros((2, 2, 3), np.uint8)
+BOUND = 10.0
+
+
+class StandIn:
+    """A slot whose process comes up, or runs, as the test says."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.pid = None
+        self.backend = "stand-in"
+        self.starts = 0
+        self.interrupted = threading.Event()
+        self.on_start: Callable[[], None] = lambda: None
+        self.on_run: Callable[[Sequence[Crop]], None] = lambda crops: None
+
+    def start(self) -> None:
+        if not self.running:
+            self.starts += 1
+            self.on_start()
+            self.running = True
+
+    def run(self, crops: Sequence[Crop]) -> tuple[Scores, float]:
+        self.on_run(crops)
+        return np.full((len(crops), 2), 0.5, np.float32), 0.001
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+    def kill(self) -> None:
+        self.running = False
+
+
+class Stage:
+    """An supervisor that serves a stand-in, and the batcher that feeds it."""
+
+    def __init__(self) -> None:
+        self.slot = StandIn()
+        self.now = 0.0
+        self.metrics = Metrics()
+        self.batcher: Batcher[Crop, Scores | Poisoned] = Batcher(8)
+        self.supervisor = SlotSupervisor(
+            cast(Slot, self.slot), 0, self.batcher, 70.0, self.metrics, clock=lambda: self.now
+        )
+
+    async def answer(self) -> Scores | Poisoned:
+        async with asyncio.timeout(BOUND):
+            return await self.batcher.submit(CROP, 0).result
+
+    def stalled(self) -> bool:
+        return self.supervisor.stalled
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Stage]:
+    stage = Stage()
+    await stage.supervisor.start()
+    stage.supervisor.serve()
+    yield stage
+    await stage.supervisor.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.inference.supervisor.RESTART_BACKOFF", (0.001, 30.0))
+
+
+async def test_a_defect_reaches_who_waits_and_the_slot_goes_on() -> None:
+    async with serving() as stage:
+        stage.slot.on_run = lambda crops: (_ for _ in ()).throw(ValueError("a defect"))
+        with pytest.raises(ValueError, match="a defect"):
+            await stage.answer()
+        stage.slot.on_run = lambda crops: None
+        assert isinstance(await stage.answer(), np.ndarray)
+        assert not stage.stalled()
+
+
+async def test_a_crash_is_counted_and_its_batch_answered_by_the_next_process() -> None:
+    async with serving() as stage:
+
+        def crash_once(crops: Sequence[Crop]) -> None:
+            if stage.slot.starts == 1:
+                stage.slot.running = False
+                raise PredictorCrashedError("gone")
+
+        stage.slot.on_run = crash_once
+        assert isinstance(await stage.answer(), np.ndarray)
+        assert stage.slot.starts == 2
+        assert stage.value("classify_predictor_restarts_total", cause="crash") == 1
+        assert stage.value("classify_predictor_slots") == 1
+
+
+async def test_while_its_process_cannot_start_images_wait_and_then_are_answered() -> None:
+    async with serving() as stage:
+        stage.slot.on_run = crash(stage.slot)
+        tried = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def refuse() -> None:
+            if stage.slot.starts > 3:
+                loop.call_soon_threadsafe(tried.set)
+            raise ModelError("no such file")
+
+        stage.slot.on_start = refuse
+        answer = asyncio.create_task(stage.answer())
+        await asyncio.wait_for(tried.wait(), BOUND)
+        assert len(stage.batcher) == 1, "a slot that is down must leave the image to others"
+        assert stage.value("classify_predictor_slots") == 0
+        stage.slot.on_start = lambda: None
+        stage.slot.on_run = lambda crops: None
+        assert isinstance(await answer, np.ndarray)
+
+
+def crash(slot: StandIn) -> Callable[[Sequence[Crop]], None]:
+    def run(crops: Sequence[Crop]) -> None:
+        slot.running = False
+        raise PredictorCrashedError("gone")
+
+    return run
+
+
+async def test_a_slot_that_never_comes_up_is_stalled_however_often_it_is_tried() -> None:
+    async with serving() as stage:
+        assert not stage.stalled()
+        stage.slot.on_run = crash(stage.slot)
+        tries = asyncio.Queue[int]()
+        loop = asyncio.get_running_loop()
+
+        def refuse() -> None:
+            loop.call_soon_threadsafe(tries.put_nowait, stage.slot.starts)
+            raise ModelError("no such file")
+
+        stage.slot.on_start = refuse
+        waiting = stage.batcher.submit(CROP, 0)
+        for _ in range(3):
+            await asyncio.wait_for(tries.get(), BOUND)
+            stage.now += 30.0
+        assert not stage.stalled()
+        for _ in range(2):
+            await asyncio.wait_for(tries.get(), BOUND)
+            stage.now += 30.0
+        assert stage.stalled()
+        waiting.result.cancel()
+
+
+async def test_a_run_that_takes_too_long_is_stalled_and_an_idle_slot_never() -> None:
+    async with serving() as stage:
+        began, end = threading.Event(), threading.Event()
+
+        def run(crops: Sequence[Crop]) -> None:
+            began.set()
+            end.wait(BOUND)
+
+        stage.slot.on_run = run
+        answer = asyncio.create_task(stage.answer())
+        assert await asyncio.to_thread(began.wait, BOUND)
+        stage.now += 99.0
+        assert not stage.stalled()
+        stage.now += 2.0
+        assert stage.stalled()
+        end.set()
+        await answer
+        stage.now += 1e6
+        assert not stage.stalled()
+
+
+async def test_withdrawn_images_of_a_running_batch_are_not_answered() -> None:
+    async with serving() as stage:
+        began, end = threading.Event(), threading.Event()
+
+        def run(crops: Sequence[Crop]) -> None:
+            began.set()
+            end.wait(BOUND)
+
+        stage.slot.on_run = run
+        ticket = stage.batcher.submit(CROP, 0)
+        assert await asyncio.to_thread(began.wait, BOUND)
+        ticket.result.cancel()
+        other = asyncio.create_task(stage.answer())
+        end.set()
+        assert isinstance(await other, np.ndarray)
+
+
+async def test_stopping_while_a_process_starts_waits_for_its_interruption_alone() -> None:
+    stage = Stage()
+    began = threading.Event()
+
+    def start() -> None:
+        began.set()
+        assert stage.slot.interrupted.wait(BOUND)
+        raise PredictorCrashedError("interrupted")
+
+    stage.slot.on_start = start
+    stage.supervisor.serve()
+    assert await asyncio.to_thread(began.wait, BOUND)
+    await asyncio.wait_for(stage.supervisor.stop(), BOUND)
+    assert stage.slot.starts == 1

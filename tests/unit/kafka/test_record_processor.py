@@ -1,0 +1,190 @@
+"""What a record is answered, without Kafka: its outcome, its messages, and the name in them."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from pathlib import Path
+
+import orjson
+import pytest
+
+from worker.budget import Budget, Reservation
+from worker.contract.jobs import Category, Job, Outcome, Record, Success
+from worker.errors import Failure, Reason, Stage
+from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.refusals import Refused
+from worker.metrics import Metrics
+from worker.model import ModelSpec, Normalize
+from worker.settings import KafkaSettings
+
+TOPICS = KafkaSettings(jobs_topic="jobs", results_topic="results", dead_letters_topic="dead")
+SPEC = ModelSpec(
+    name="model",
+    directory=Path(),
+    program=Path(),
+    params=Path(),
+    resize=None,
+    crop=None,
+    normalize=Normalize(),
+    labels=(),
+    top_k=5,
+    digest="sha256:0",
+)
+
+
+class Pipeline:
+    """Answers every job in the same way, and keeps them."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.jobs: list[Job] = []
+        self._outcome = outcome
+
+    async def process(self, job: Job, _held: Reservation) -> Outcome:
+        self.jobs.append(job)
+        return self._outcome
+
+
+DONE = Success((Category(0, "any", 0.5),))
+GONE = Failure(Reason.NOT_FOUND, "gone", Reason.NOT_FOUND.stage)
+
+
+def record(value: bytes) -> Record:
+    return Record("jobs", 0, 7, -1, b"key", value, (("job-id", b"of the header"),))
+
+
+async def answers(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, str]]:
+    """The outcome, and by topic the job's name in the message there."""
+    answering = RecordProcessor(SPEC, pipeline.process, TOPICS, Metrics())
+    outcome, outgoing = await answering.answer(record(value), Budget(1, 1).reserve(0))
+    names = {}
+    for each in outgoing:
+        headers = dict(each.message.headers)
+        if each.topic == "results":
+            names[each.topic] = orjson.loads(each.message.value or b"")["jobId"]
+        else:
+            names[each.topic] = headers["dead-letter-job-id"].decode()
+    return outcome, names
+
+
+async def test_a_success_is_a_result_under_the_jobs_name() -> None:
+    pipeline = Pipeline(DONE)
+    assert await answers(pipeline, b'{"image": "QUJD", "jobId": "a"}') == (DONE, {"results": "a"})
+    assert [job.job_id for job in pipeline.jobs] == ["a"]
+
+
+async def test_a_failure_is_a_result_and_a_dead_letter_under_the_jobs_name() -> None:
+    expected = (GONE, {"results": "a", "dead": "a"})
+    assert await answers(Pipeline(GONE), b'{"image": "QUJD", "jobId": "a"}') == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "reason", "reads"),
+    [
+        (b'{"image": 7, "jobId": "a"}', "a", Reason.WRONG_FIELD, 2),
+        (b'{"image": 7, "jobId": 7}', "of the header", Reason.WRONG_FIELD, 2),
+        (b'{"jobId": "a", ', "of the header", Reason.NOT_JSON, 2),
+        (b"", "of the header", Reason.EMPTY_VALUE, 0),
+    ],
+)
+async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
+    monkeypatch: pytest.MonkeyPatch, value: bytes, name: str, reason: Reason, reads: int
+) -> None:
+    decoded = []
+    real = orjson.loads
+
+    def loads(text: bytes) -> object:
+        decoded.append(text)
+        return real(text)
+
+    monkeypatch.setattr("worker.contract.documents.orjson.loads", loads)
+    pipeline = Pipeline(DONE)
+    outcome, names = await answers(pipeline, value)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason is reason
+    assert names == {"results": name, "dead": name}
+    assert pipeline.jobs == []
+    # A large value holds the event loop up each time.
+    assert decoded.count(value) == reads
+
+
+def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
+    answering = RecordProcessor(SPEC, Pipeline(DONE).process, TOPICS, Metrics())
+    outcome, (result, letter) = answering.refuse(
+        record(b'{"image": "QUJD", "jobId": "a"}'), Refused("results", 10, "MESSAGE_TOO_LARGE")
+    )
+    assert isinstance(outcome, Failure)
+    body = orjson.loads(result.message.value or b"")
+    assert (body["jobId"], body["errorCode"], body["errorMsg"]) == ("a", 413, outcome.message)
+    assert letter.topic == "dead"
+    assert dict(letter.message.headers)["dead-letter-stage"] == b"publish"
+
+
+def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() -> None:
+    metrics = Metrics()
+    answering = RecordProcessor(SPEC, Pipeline(DONE).process, TOPICS, metrics)
+    refused = Refused("results", 87, "INVALID_RECORD")
+    job = record(b'{"image": "QUJD", "jobId": "a"}')
+    outcome, (letter,) = answering.refuse(job, refused)
+    assert isinstance(outcome, Failure)
+    headers = dict(letter.message.headers)
+    assert (letter.topic, letter.message.value) == ("dead", job.value)
+    assert headers["dead-letter-job-id"] == b"a"
+    assert headers["dead-letter-reason"] == b"result_refused"
+    assert b"INVALID_RECORD, code 87" in headers["dead-letter-message"]
+
+    def letters() -> float | None:
+        labels = {"stage": "publish", "reason": "result_refused"}
+        return metrics.registry.get_sample_value("classify_dead_letters_total", labels)
+
+    answering.delivered(job, outcome, [Refused("dead", 87, "INVALID_RECORD")])
+    assert letters() is None, "it was not written"
+    answering.delivered(job, outcome, [])
+    assert letters() == 1
+
+
+@pytest.mark.parametrize(("size", "thread"), [(1000, "MainThread"), (3 << 20, "aside_0")])
+async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
+    monkeypatch: pytest.MonkeyPatch, size: int, thread: str
+) -> None:
+    threads, during, held = set(), set(), []
+    real = orjson.loads
+
+    def loads(text: bytes) -> object:
+        threads.add(threading.current_thread().name)
+        during.add(budget.bytes)
+        return real(text)
+
+    async def process(job: Job, _held: Reservation) -> Outcome:
+        held.append(budget.bytes)
+        return DONE
+
+    monkeypatch.setattr("worker.contract.documents.orjson.loads", loads)
+    budget = Budget(1, 1 << 30)
+    reserved = budget.reserve(0)
+    answering = RecordProcessor(SPEC, process, TOPICS, Metrics())
+    sent = record(b'{"image": "%b"}' % (b"A" * size))
+    await answering.answer(sent, reserved)
+    reserved.release()
+
+    assert threads == {thread}
+    assert during == {0 if thread == "MainThread" else sent.size}
+    assert held == [size]
+    assert budget.bytes == 0
+
+
+async def test_a_record_of_brackets_costs_little() -> None:
+    value = b'{"image": "QUJD", "jobId": "a", "x": [' + b"{}," * (20_000_000 // 3) + b"{}]}"
+    tracemalloc.start()
+    try:
+        outcome, names = await answers(Pipeline(DONE), value)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.stage) == (Reason.TOO_LARGE, Stage.PARSE)
+    # Its own name is not looked for among the brackets.
+    assert names == {"results": "of the header", "dead": "of the header"}
+    # Far less than the dead letter, which carries the record.
+    assert peak < 30_000_000

@@ -1,0 +1,90 @@
+"""The model to serve: found, or pulled while probes are answered and signals heard."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import structlog
+
+from worker.cache import models_directory
+from worker.health import Health
+from worker.model import ModelSpec, load_model_spec
+from worker.settings import Settings
+from worker.zoo.catalogue import ZooModel
+from worker.zoo.download import Progress
+from worker.zoo.resolve import resolve_model
+
+__all__ = ["resolve_spec"]
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
+    """Read the model that the settings name, after pulling it if it is a published one not here.
+
+    Cancelling leaves a pull behind, which ends with the process; the next one goes on from there.
+
+    Raises:
+        ModelError: there is no such model, it cannot be pulled, or it is damaged.
+    """
+    loop = asyncio.get_running_loop()
+    cache = settings.model_cache or models_directory()
+
+    def begin(model: ZooModel) -> None:
+        health.pulling = True
+        log.info("pulling_model", model=model.name)
+
+    def announce(model: ZooModel) -> Progress:
+        # By way of the loop: a thread that dies with the process must not hold the log's stream.
+        loop.call_soon_threadsafe(begin, model)
+        log_tenths = _log_tenths(model)
+
+        def progress(have: int, total: int | None) -> None:
+            loop.call_soon_threadsafe(log_tenths, have, total)
+
+        return progress
+
+    try:
+        return await _in_daemon_thread(
+            lambda: load_model_spec(
+                settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
+            )
+        )
+    finally:
+        health.pulling = False
+
+
+def _log_tenths(model: ZooModel) -> Progress:
+    """Logs each tenth of a model that comes."""
+    logged = 0
+
+    def progress(have: int, total: int | None) -> None:
+        nonlocal logged
+        tenths = 10 * have // total if total else 0
+        if tenths > logged:
+            logged = tenths
+            log.info("pulling_model", model=model.name, bytes=have, percent=10 * tenths)
+
+    return progress
+
+
+async def _in_daemon_thread(call: Callable[[], T]) -> T:
+    """Like `asyncio.to_thread`, but neither cancelling nor the end of the process waits for it."""
+    outcome: Future[T] = Future()
+    # From here on cancelling cannot take it back, and the thread may always set its outcome.
+    outcome.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="model", daemon=True).start()
+    return await asyncio.wrap_future(outcome)

@@ -1,0 +1,1 @@
+"""The wire: jobs as producers send them, results and dead letters as they are published."""

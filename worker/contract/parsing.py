@@ -1,0 +1,221 @@
+"""From a record to a job: the one place that reads what producers send.
+
+Follows `schemas/job.schema.json`. Unknown fields are ignored, null stands for absent, of a repeated
+field the last one counts; a wrong field is refused with a sentence that says what to send instead,
+and so are two spellings of one option that contradict each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from worker.contract import options
+from worker.contract.documents import read_document
+from worker.contract.jobs import EncodedImage, Headers, ImageSource, Job, RawImage, Record, UrlImage
+from worker.contract.options import MAX_JOB_ID, Given, header_name
+from worker.errors import JobError, Reason, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "MAX_URL",
+    "job_from_object",
+    "parse_job",
+    "raw_job",
+    "recover_job_id",
+    "text_headers",
+]
+
+MAX_URL = 8192
+"""Longest URL accepted, in characters: more than browsers and proxies pass on."""
+
+_MAX_SHOWN = 80
+_ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
+_FRAMING = 5  # Confluent's serializers put a zero byte and a schema's id of four bytes in front
+_SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
+
+
+def text_headers(headers: Headers) -> dict[str, str]:
+    """Headers as text under their `header_name`; the last of a name wins.
+
+    Bytes that are not UTF-8 are replaced, so that no header can fail a job by itself.
+    """
+    return {header_name(name): text for name, text in _texts(headers)}
+
+
+def parse_job(record: Record) -> Job:
+    """The job that `record` carries: a JSON document, or a raw image announced by its content type.
+
+    CloudEvents binary mode is either of these with `ce_*` headers: the content type is in
+    `content-type` (or, from some producers, `ce_datacontenttype`), and `ce_id` names the job when
+    nothing else does.
+
+    Raises:
+        JobError: the value or a header does not follow the contract.
+    """
+    headers = text_headers(record.headers)
+    send = "send a JSON job or an encoded image"
+    if record.unreadable is not None:
+        raise JobError(Reason.UNREADABLE, record.unreadable)
+    if record.value is None:
+        raise JobError(Reason.NULL_VALUE, f"the record has a null value; {send}")
+    if not record.value:
+        raise JobError(Reason.EMPTY_VALUE, f"the record has an empty value; {send}")
+    content_type = _content_type(headers)
+    if content_type.startswith("image/"):
+        return raw_job(
+            record.value,
+            options.spelled(_texts(record.headers), "header"),
+            options.job_id([("header id", _header_id(headers))]),
+        )
+    if content_type.startswith("application/cloudevents"):
+        raise JobError(
+            Reason.CONTENT_TYPE,
+            "CloudEvents structured mode is not accepted; use binary mode: "
+            "the job as the value, the event's attributes as ce_ headers",
+        )
+    if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
+        body = _read_value(record.value)
+        return job_from_object(body, default_id=_header_id(headers))
+    raise JobError(
+        Reason.CONTENT_TYPE,
+        f"content-type {content_type[:_MAX_SHOWN]!r} is not accepted; {_ACCEPTED}",
+    )
+
+
+def job_from_object(
+    body: object, *, default_id: str | None = None, beside: Given | None = None
+) -> Job:
+    """The job in a decoded JSON document.
+
+    Args:
+        default_id: names it when it has no `jobId`.
+        beside: options that were given outside of the document.
+
+    Raises:
+        JobError: it is not an object, or a field is missing or wrong, or options contradict each
+            other.
+    """
+    if not isinstance(body, dict):
+        raise JobError(
+            Reason.NOT_OBJECT,
+            f"the job is {options.kind_of(body)}; send a JSON object with an 'image' field",
+        )
+    params = body.get("inferenceParams")
+    if params is not None and not isinstance(params, dict):
+        raise options.wrong("field 'inferenceParams'", "an object", params)
+    params, beside = params or {}, beside or {}
+    return Job(
+        image=_image(body),
+        job_id=options.job_id([("field 'jobId'", body.get("jobId")), *beside.get("jobid", ())])
+        or options.job_id([("header id", default_id)]),
+        top_k=options.top_k(
+            [
+                ("field 'inferenceParams.topK'", params.get("topK")),
+                ("field 'inferenceParams.topk'", params.get("topk")),
+                ("field 'topK'", body.get("topK")),
+                ("field 'topk'", body.get("topk")),
+                *beside.get("topk", ()),
+            ]
+        ),
+        visualize=options.visualize(
+            [("field 'visualize'", body.get("visualize")), *beside.get("visualize", ())]
+        ),
+        deadline=options.deadline(
+            [("field 'deadlineMs'", body.get("deadlineMs")), *beside.get("deadlinems", ())]
+        ),
+    )
+
+
+def recover_job_id(record: Record) -> str | None:
+    """The job id in a record that `parse_job` refused, or None: failures are answered by name too.
+
+    Reads the JSON value's `jobId`, then the `job-id` and `ce_id` headers, and takes only an id that
+    `parse_job` would have taken. Raises nothing.
+    """
+    headers = text_headers(record.headers)
+    candidates: list[object] = [_header_id(headers)]
+    if record.value and not _content_type(headers).startswith("image/"):
+        try:
+            body = _read_value(record.value)
+        except JobError:
+            body = None
+        if isinstance(body, dict):
+            candidates.insert(0, body.get("jobId"))
+    for candidate in candidates:
+        if isinstance(candidate, str) and 0 < len(candidate) <= MAX_JOB_ID:
+            return candidate
+    return None
+
+
+def _texts(headers: Headers) -> list[tuple[str, str]]:
+    return [(name, (value or b"").decode("utf-8", "replace").strip()) for name, value in headers]
+
+
+def _content_type(headers: Mapping[str, str]) -> str:
+    declared = headers.get("contenttype") or headers.get("cedatacontenttype") or ""
+    return declared.partition(";")[0].strip().lower()
+
+
+def _header_id(headers: Mapping[str, str]) -> str | None:
+    return headers.get("jobid") or headers.get("ceid") or None
+
+
+def _framed(value: bytes) -> bool:
+    """Whether a value begins as Confluent's serializers make it; no JSON begins with zero."""
+    return len(value) > _FRAMING and value[0] == 0
+
+
+def _read_value(value: bytes) -> object:
+    """The JSON document in a record's value, be it framed by a schema's id or not."""
+    if not _framed(value):
+        return read_document(value, "value", _SEND_UTF8)
+    if not value[_FRAMING : 2 * _FRAMING].lstrip(b" \t\r\n").startswith(b"{"):
+        schema = int.from_bytes(value[1:_FRAMING], "big")
+        raise JobError(
+            Reason.NOT_JSON,
+            f"the value begins like one of Confluent's serializers (zero byte, schema id {schema}) "
+            "and no JSON object follows: Avro and Protobuf are not read; send JSON, with that "
+            "framing or without, or set the header content-type: image/jpeg for a raw image",
+        )
+    return read_document(value[_FRAMING:], "value after its schema id", _SEND_UTF8)
+
+
+def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:
+    """The job of a raw image with options that were given beside it.
+
+    Raises:
+        JobError: an option is wrong, or contradicts itself.
+    """
+    return Job(
+        image=RawImage(data),
+        job_id=job_id,
+        top_k=options.top_k(given.get("topk", ())),
+        visualize=options.visualize(given.get("visualize", ())),
+        deadline=options.deadline(given.get("deadlinems", ())),
+    )
+
+
+def _image(body: Mapping[str, Any]) -> ImageSource:
+    give = "give a URL, Base64 or a data: URI"
+    image = body.get("image")
+    if image is None:
+        state = "null" if "image" in body else "missing"
+        raise JobError(Reason.MISSING_FIELD, f"field 'image' is {state}: {give}")
+    if not isinstance(image, str):
+        raise options.wrong("field 'image'", "a string (URL, Base64 or data: URI)", image)
+    # A colon is in neither Base64 alphabet, and a scheme is short: no need to search megabytes.
+    head = image[:32]
+    # A data: URI may hold an address, as a parameter or as its text.
+    if "://" in head and head.lstrip()[:5].lower() != "data:":
+        if len(image) > MAX_URL:
+            raise JobError(
+                Reason.BAD_URL,
+                f"the URL has {len(image)} characters; at most {MAX_URL} are accepted",
+                stage=Stage.PARSE,
+            )
+        return UrlImage(image.strip())
+    if not image.strip(" \t\r\n"):
+        raise JobError(Reason.WRONG_FIELD, f"field 'image' is empty: {give}")
+    return EncodedImage(image)

@@ -1,0 +1,1 @@
+"""The core that every door shares: one job in, one outcome out."""

@@ -1,0 +1,67 @@
+"""From a network's scores to the categories of an answer, by the model's own rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from worker.contract.jobs import Category
+from worker.model import AllAbove, BestAbove, ModelSpec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Scores = npt.NDArray[np.float32]
+
+__all__ = ["choose_categories"]
+
+
+def choose_categories(scores: Scores, count: int, spec: ModelSpec) -> tuple[Category, ...]:
+    """The categories that answer one image, best first, with five digits like the reference.
+
+    Args:
+        scores: `[C] float32`, 0 to 1.
+        count: most categories; a rule with thresholds may leave fewer, or none.
+    """
+    match spec.rule:
+        case AllAbove() as rule:
+            above = np.flatnonzero(scores >= _thresholds(rule, len(scores)))
+            return tuple(_category(above[at], scores, spec) for at in _best(scores[above], count))
+        case BestAbove() as rule:
+            return (_one(scores, rule, spec),)
+        case _:
+            return tuple(_category(index, scores, spec) for index in _best(scores, count))
+
+
+def _best(scores: Scores, count: int) -> npt.NDArray[np.intp]:
+    """Where the best `count` scores are, best first; of equal ones the first."""
+    count = min(count, len(scores))
+    if count == 0:
+        return np.empty(0, np.intp)
+    # All that tie with the last one too, so that which of them are named does not hang on chance.
+    candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return candidates[np.lexsort((candidates, -scores[candidates]))][:count]
+
+
+def _one(scores: Scores, rule: BestAbove, spec: ModelSpec) -> Category:
+    if len(scores) == 2:
+        second = scores[1]
+        # In float32 both, as the scores are: 0.3 in float64 is another number.
+        if second >= np.float32(rule.threshold):
+            return _category(1, scores, spec)
+        return Category(0, spec.label(0), round(1 - float(second), 5))
+    best = int(scores.argmax())
+    above = scores[best] > np.float32(rule.threshold)
+    return _category(best if above else rule.otherwise, scores, spec)
+
+
+def _thresholds(rule: AllAbove, classes: int) -> Scores:
+    thresholds = np.full(classes, rule.threshold, np.float32)
+    if rule.thresholds:
+        thresholds[list(rule.thresholds)] = list(rule.thresholds.values())
+    return thresholds
+
+
+def _category(index: int | np.intp, scores: Scores, spec: ModelSpec) -> Category:
+    return Category(int(index), spec.label(int(index)), round(float(scores[index]), 5))

@@ -1,0 +1,56 @@
+"""Every answer's shape: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+import orjson
+from aiohttp import web
+
+from worker.contract.jobs import Outcome
+from worker.contract.messages import outcome_fields
+from worker.errors import Failure, Reason
+
+__all__ = ["SERVER", "answer", "healthy", "new_log_id", "refuse"]
+
+SERVER = "classify-worker"
+"""The `Server` header: aiohttp's own would tell the versions of Python and of itself."""
+
+RETRY_AFTER = "1"
+"""Seconds after which a client that was turned away may try again."""
+
+
+def new_log_id() -> str:
+    """A name for one request, by which its line in the log can be found."""
+    return str(uuid.uuid4())
+
+
+def answer(log_id: str, outcome: Outcome) -> web.Response:
+    """What became of a job, as the reference answers."""
+    status = outcome.status if isinstance(outcome, Failure) else 200
+    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None
+    return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
+
+
+def refuse(
+    log_id: str, status: int, message: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """What the server itself refuses; `message` says what to change."""
+    return _in_shape(status, {"logId": log_id, "errorCode": status, "errorMsg": message}, headers)
+
+
+def healthy(log_id: str) -> web.Response:
+    """The reference's answer to its own probe."""
+    return _in_shape(200, {"logId": log_id, "errorCode": 0, "errorMsg": "Healthy"}, None)
+
+
+def _in_shape(
+    status: int, fields: Mapping[str, object], headers: Mapping[str, str] | None
+) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(fields),
+        status=status,
+        content_type="application/json",
+        headers={"Server": SERVER, **(headers or {})},
+    )

@@ -1,0 +1,230 @@
+"""What attends one slot: it starts its process, feeds it batches, and isolates poison images."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from worker.errors import (
+    ModelError,
+    PredictorCrashedError,
+    PredictorError,
+    PredictorTimeoutError,
+    Stage,
+)
+from worker.inference.batcher import Batch, Batcher
+from worker.inference.calibration import Calibration, calibrate
+from worker.inference.isolation import Poisoned, run_isolated
+from worker.inference.slot import Slot
+from worker.metrics import BATCH_WAIT, Metrics
+from worker.settings import BatchingSettings
+
+__all__ = ["Crop", "Scores", "SlotSupervisor"]
+
+T = TypeVar("T")
+
+Crop = npt.NDArray[np.uint8]
+Scores = npt.NDArray[np.float32]
+
+RESTART_BACKOFF = (0.5, 30.0)
+"""Seconds before a predictor that cannot start is tried again: first, and at most (it doubles)."""
+
+log = structlog.get_logger(__name__)
+
+
+class _SlotDownError(Exception):
+    """The slot's process cannot be brought up; no image is to blame."""
+
+
+class SlotSupervisor:
+    """Owns one slot and the thread that drives it; for one event loop.
+
+    Args:
+        slot: blocks; only ever called in the thread.
+        index: names it in logs.
+        patience: seconds that one run may take, the start of a process before it included.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        slot: Slot,
+        index: int,
+        batcher: Batcher[Crop, Scores | Poisoned],
+        patience: float,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._slot = slot
+        self._index = index
+        self._batcher = batcher
+        self._patience = patience + RESTART_BACKOFF[1]
+        self._metrics = metrics
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, f"slot-{index}")
+        self._serving: asyncio.Task[None] | None = None
+        self._stopped = False
+        # Invariant: while the slot is busy or down, when it must have made progress; else None.
+        self._due: float | None = None
+
+    async def start(self) -> None:
+        """Start the process.
+
+        Raises:
+            ModelError: it cannot load the model.
+            PredictorError: it died or hung.
+            OSError: the system has no room for another process.
+        """
+        await self._in_thread(self._slot.start)
+        self._metrics.predictor_slots.inc()
+        log.info("predictor_loaded", slot=self._index, backend=self._slot.backend)
+
+    @property
+    def backend(self) -> str:
+        """What computes: `paddle+onednn`, `paddle`."""
+        return self._slot.backend
+
+    async def calibrate(
+        self, input_size: tuple[int, int], batching: BatchingSettings
+    ) -> Calibration:
+        """Warm the predictor and measure batch sizes.
+
+        Args:
+            input_size: `(H, W)` in pixels.
+
+        Raises:
+            PredictorError: a run failed.
+        """
+        return await self._in_thread(partial(calibrate, self._slot.run, input_size, batching))
+
+    def serve(self) -> None:
+        """Take batch after batch from now on, until `stop`."""
+        self._serving = asyncio.create_task(self._serve(), name=f"slot-{self._index}")
+
+    def interrupt(self) -> None:
+        """Begin to stop: who waits for the process waits no longer."""
+        if self._serving is not None:
+            self._serving.cancel()
+        self._slot.interrupt()
+
+    async def stop(self) -> None:
+        """End the process and the thread; images that it has are left without an answer."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.interrupt()
+        if self._serving is not None:
+            await asyncio.gather(self._serving, return_exceptions=True)
+        await self._in_thread(self._slot.kill)
+        self._thread.shutdown(wait=False)
+
+    @property
+    def pid(self) -> int | None:
+        """The predictor process, or None while there is none."""
+        return self._slot.pid
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the slot is busy or down for longer than a time-out and a restart can take."""
+        return self._due is not None and self._due < self._clock()
+
+    async def _serve(self) -> None:
+        while True:
+            # A slot that is down takes no batch: others can answer it.
+            await self._bring_up()
+            batch = await self._batcher.take()
+            self._metrics.batches.labels(batch.reason).inc()
+            try:
+                await self._answer(batch)
+            except _SlotDownError as error:
+                log.error("predictor_down", slot=self._index, error=str(error))
+                self._batcher.put_back(
+                    [ticket for ticket in batch.tickets if not ticket.result.done()]
+                )
+            except Exception as error:
+                # A defect must neither end this loop nor leave anybody waiting for ever.
+                log.exception("slot_raised", slot=self._index)
+                for ticket in batch.tickets:
+                    if not ticket.result.done():
+                        ticket.result.set_exception(error)
+            finally:
+                self._due = None
+
+    async def _bring_up(self) -> None:
+        """Start the process if it is down, however many attempts that takes."""
+        backoff, limit = RESTART_BACKOFF
+        # Set once: a process that never comes up makes no progress, however often it is tried.
+        self._due = self._clock() + self._patience
+        while not self._slot.running:
+            try:
+                await self._start_again()
+            except _SlotDownError as error:
+                log.error(
+                    "predictor_down",
+                    slot=self._index,
+                    error=str(error),
+                    retry_in_seconds=backoff,
+                )
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, limit)
+        self._due = None
+
+    async def _answer(self, batch: Batch[Crop, Scores | Poisoned]) -> None:
+        now = asyncio.get_running_loop().time()
+        for ticket in batch.tickets:
+            self._metrics.stages.labels(BATCH_WAIT).observe(max(0.0, now - ticket.ready_at))
+        answers = await run_isolated(self._run, [ticket.item for ticket in batch.tickets])
+        for ticket, answer in zip(batch.tickets, answers, strict=True):
+            # A withdrawn image's future is cancelled: nobody waits for its answer.
+            if not ticket.result.done():
+                ticket.result.set_result(answer)
+
+    async def _run(self, crops: Sequence[Crop]) -> list[Scores]:
+        """One run, the process brought up first.
+
+        Raises:
+            PredictorError: the run failed.
+            _SlotDownError: the process cannot be started.
+        """
+        self._due = self._clock() + self._patience
+        if not self._slot.running:
+            await self._start_again()
+        try:
+            scores, seconds = await self._in_thread(partial(self._slot.run, crops))
+        except PredictorError as error:
+            self._note_failure(error, len(crops))
+            raise
+        self._metrics.images.inc(len(crops))
+        self._metrics.batch_size.observe(len(crops))
+        for _ in crops:
+            self._metrics.stages.labels(Stage.INFER).observe(seconds)
+        return list(scores)
+
+    async def _start_again(self) -> None:
+        try:
+            await self.start()
+        except (PredictorError, ModelError, OSError) as error:
+            raise _SlotDownError(str(error)) from error
+
+    def _note_failure(self, error: PredictorError, images: int) -> None:
+        log.warning("batch_failed", slot=self._index, images=images, error=str(error))
+        match error:
+            case PredictorCrashedError():
+                self._metrics.predictor_restarts.labels("crash").inc()
+            case PredictorTimeoutError():
+                self._metrics.predictor_restarts.labels("timeout").inc()
+            case _:
+                return
+        self._metrics.predictor_slots.dec()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -1,0 +1,137 @@
+"""The producer's side: sends jobs and reads the results that are published from then on."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from worker.errors import JobError, KafkaSetupError, Reason, Stage
+from worker.kafka.client import BATCH_BYTES, make_consumer, make_producer, stop_bounded
+from worker.kafka.topics import ensure_topics
+from worker.settings import KafkaSettings, PublishSettings
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+    from worker.contract.jobs import Record
+    from worker.contract.messages import Message
+    from worker.kafka.consumer import Consumer
+
+__all__ = ["JobClient"]
+
+
+class JobClient:
+    """A producer for the jobs topic and a reader of the results topic; a context manager.
+
+    The reader belongs to no group: it sees every result, moves nobody's offsets and leaves nothing
+    behind. It stands at the topic's end before the first job can be sent, so that no result of
+    these jobs is missed and none of earlier ones is read.
+
+    Attributes:
+        max_bytes: largest message that the jobs topic takes.
+    """
+
+    def __init__(self, settings: KafkaSettings, publish: PublishSettings) -> None:
+        self._settings = settings
+        self._publish = publish
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: Consumer | None = None
+        self.max_bytes = publish.max_request_bytes
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            KafkaSetupError: Kafka cannot be used as configured, or a topic is missing.
+        """
+        jobs, results = self._settings.jobs_topic, self._settings.results_topic
+        limits = await ensure_topics(self._settings, (jobs, results))
+        self.max_bytes = min(self.max_bytes, limits.get(jobs, self.max_bytes))
+        self._producer = make_producer(
+            self._settings,
+            self._publish,
+            # A job that the broker refuses would leave a gap in an idempotent producer's numbers,
+            # for which it refuses all later ones; a job sent twice has one result too many.
+            enable_idempotence=False,
+            max_batch_size=min(BATCH_BYTES, self.max_bytes),
+        )
+        self._consumer = make_consumer(
+            self._settings, group_id=None, group_instance_id=None, auto_offset_reset="earliest"
+        )
+        try:
+            await self._producer.start()
+            await self._consumer.start()
+            numbers = await self._producer.partitions_for(results)
+            partitions = [TopicPartition(results, number) for number in sorted(numbers)]
+            self._consumer.assign(partitions)
+            for partition, end in (await self._consumer.end_offsets(partitions)).items():
+                self._consumer.seek(partition, end)
+        except KafkaError as error:
+            await self._stop()
+            raise self._unusable(error) from error
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def send(self, message: Message) -> str:
+        """Send one job; its record's id once all replicas in sync have it.
+
+        Raises:
+            JobError: it is too large for the topic.
+            KafkaSetupError: the brokers did not take it in time, or refused it.
+        """
+        assert self._producer is not None
+        topic = self._settings.jobs_topic
+        try:
+            sent = await self._producer.send_and_wait(
+                topic, message.value, message.key, headers=list(message.headers)
+            )
+        except MessageSizeTooLargeError as error:
+            raise JobError(
+                Reason.TOO_LARGE,
+                f"the job has {message.size} bytes; topic {topic} takes {self.max_bytes} at most",
+                stage=Stage.PUBLISH,
+            ) from error
+        except KafkaError as error:
+            raise self._unusable(error) from error
+        return f"{sent.topic}-{sent.partition}-{sent.offset}"
+
+    async def poll(self, wait: float) -> list[Record]:
+        """The results that have come, or none after `wait` seconds.
+
+        Raises:
+            KafkaSetupError: the results topic cannot be read.
+        """
+        assert self._consumer is not None
+        try:
+            polled = await self._consumer.getmany(timeout_ms=round(wait * 1000))
+        except KafkaError as error:
+            raise self._unusable(error) from error
+        if polled:  # first what came before the damage, and in other partitions
+            return [record for records in polled.values() for record in records]
+        for damage in self._consumer.damaged.values():
+            raise KafkaSetupError(f"{damage}. Remedy: {damage.remedy}")
+        return []
+
+    async def _stop(self) -> None:
+        clients = {"producer": self._producer, "consumer": self._consumer}
+        self._producer = self._consumer = None
+        await asyncio.gather(
+            *(stop_bounded(client, name) for name, client in clients.items() if client is not None)
+        )
+
+    def _unusable(self, error: KafkaError) -> KafkaSetupError:
+        return KafkaSetupError(f"cannot submit to {self._settings.bootstrap_servers}: {error}")

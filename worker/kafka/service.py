@@ -1,0 +1,238 @@
+"""The Kafka door as one thing: consumer, ledgers, commits and publisher, wired and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from worker.budget import Budget, Reservation
+from worker.contract.jobs import Outcome, Record, Success
+from worker.errors import KafkaSetupError, Stage
+from worker.health import Health
+from worker.kafka.assignment import Assignment
+from worker.kafka.client import make_consumer, make_producer, stop_bounded
+from worker.kafka.committer import Committer
+from worker.kafka.intake import Intake
+from worker.kafka.publisher import Outgoing, Publisher
+from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.refusals import Refused
+from worker.kafka.standing import Standing
+from worker.kafka.topics import ensure_topics
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+__all__ = ["KafkaService"]
+
+log = structlog.get_logger(__name__)
+
+
+class Answers(Protocol):
+    """What becomes of records. Nothing here raises for what is wrong with a record."""
+
+    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
+        """A record's outcome, and the messages that tell of it."""
+        ...
+
+    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
+        """The same for a record whose result its topic takes in no form."""
+        ...
+
+    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
+        """Told of every record whose messages are acknowledged, or refused for good."""
+        ...
+
+
+class KafkaService:
+    """Takes jobs from the jobs topic and delivers what `answers` makes of them, at least once.
+
+    Args:
+        answers: makes them, and is told when they are delivered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        answers: Answers,
+        health: Health,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._answers = answers
+        self._health = health
+        self._metrics = metrics
+        self._assignment = Assignment()
+        self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._publisher: Publisher | None = None
+
+    async def connect(self) -> None:
+        """Check the topics and connect the producer.
+
+        Raises:
+            KafkaSetupError: Kafka cannot be used as configured.
+        """
+        kafka, publish = self._settings.kafka, self._settings.publish
+        written = (kafka.results_topic, kafka.dead_letters_topic)
+        limits = await ensure_topics(kafka, (kafka.jobs_topic, *written), uncompacted=written)
+        for topic in written:
+            self._metrics.set_aside.labels(topic)
+        self._publisher = Publisher(
+            partial(make_producer, kafka, publish),
+            {topic: min(limit, publish.max_request_bytes) for topic, limit in limits.items()},
+            publish.max_request_bytes,
+            publish.backoff_max,
+            self._metrics,
+            Standing(lambda forbidden: self._health.set_publishing(not forbidden)),
+        )
+        try:
+            await self._publisher.start()
+        except KafkaError as error:
+            raise KafkaSetupError(
+                f"cannot publish to {kafka.bootstrap_servers}: {error}"
+            ) from error
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Join the group and work until `stop` is set; then drain, commit, flush and leave.
+
+        Raises:
+            KafkaSetupError: the group cannot be joined, or the jobs topic no longer be read.
+            Exception: a defect that no job is to blame for; what is unsettled is delivered again.
+        """
+        kafka = self._settings.kafka
+        consumer = make_consumer(kafka)
+        committer = Committer(consumer, self._assignment, kafka.commit_interval, self._metrics)
+        intake = Intake(
+            consumer,
+            kafka.jobs_topic,
+            self._assignment,
+            Budget(self._settings.intake.max_jobs, self._settings.intake.max_bytes),
+            self._handle,
+            partition_max_jobs=self._settings.intake.partition_max_jobs,
+            offset_reset=kafka.auto_offset_reset,
+            error_patience=kafka.session_timeout,
+            heartbeat=self._health.poll,
+            metrics=self._metrics,
+            on_defect=self._fail,
+        )
+        listener = RebalanceListener(
+            self._assignment,
+            committer,
+            kafka.rebalance_timeout * kafka.drain_share,
+            self._metrics,
+            self._health.set_assigned,
+        )
+        consumer.subscribe([kafka.jobs_topic], listener=listener)
+        self._metrics.watch_partitions(
+            lambda: self._assignment.states(partial(_end, consumer), consumer.damaged)
+        )
+        self._metrics.fetched.set_function(lambda: consumer.fetched_bytes)
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        if not await self._join(consumer, stopped):
+            return
+        loops = [
+            asyncio.create_task(intake.run(), name="intake"),
+            asyncio.create_task(committer.run(), name="committer"),
+        ]
+        try:
+            watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
+            ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            intake.stop()
+            # After a defect nothing is drained: its cause may be what draining would wait for.
+            limits = self._settings.shutdown
+            drain = 0.0 if any(ending.exception() for ending in ended) else limits.drain
+            abandoned = await give_up(self._assignment, committer, drain, limits.flush)
+            log.info("drained", abandoned_jobs=abandoned)
+        finally:
+            for task in [*loops, stopped]:
+                task.cancel()
+            await asyncio.gather(*loops, stopped, return_exceptions=True)
+            await asyncio.gather(
+                self.disconnect(), stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
+            )
+        # One that draining brought about counts too.
+        for ending in {*ended, self._defect}:
+            if ending.done():
+                _raise_from(ending)
+
+    async def _join(self, consumer: AIOKafkaConsumer, stopped: asyncio.Task[Any]) -> bool:
+        """Join the group; whether that came to pass before the worker was stopped.
+
+        Raises:
+            KafkaSetupError: the group cannot be joined.
+        """
+        # Joining waits for the group's slowest member to drain; a signal must not wait for that.
+        joining = asyncio.create_task(consumer.start(), name="join")
+        await asyncio.wait([joining, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if joining.done() and joining.exception() is None:
+            return True
+        joining.cancel()
+        stopped.cancel()
+        await asyncio.gather(joining, return_exceptions=True)
+        await stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
+        if joining.cancelled():
+            return False
+        if isinstance(error := joining.exception(), KafkaError):
+            group = self._settings.kafka.group_id
+            raise KafkaSetupError(f"cannot join group {group}: {error}") from error
+        joining.result()
+        return False
+
+    async def disconnect(self) -> None:
+        """Flush and stop the producer, within a bound."""
+        if self._publisher is not None:
+            await self._publisher.stop(self._settings.shutdown.flush)
+            self._publisher = None
+
+    async def _handle(self, record: Record, held: Reservation) -> None:
+        outcome, messages = await self._answers.answer(record, held)
+        assert self._publisher is not None
+        with self._metrics.time_stage(Stage.PUBLISH):
+            refused = await self._publisher.publish(messages)
+            if refused and isinstance(outcome, Success):
+                # Many categories, say. What became of the job is told as far as can be.
+                if not refused[0].too_large:
+                    self._set_aside(record, refused)
+                outcome, messages = self._answers.refuse(record, refused[0])
+                refused = await self._publisher.publish(messages)
+            self._set_aside(record, refused)
+        self._answers.delivered(record, outcome, refused)
+
+    def _set_aside(self, record: Record, refused: Sequence[Refused]) -> None:
+        """Tell of messages that are lost. To wait for their topic to change would stop the rest."""
+        for one in refused:
+            self._metrics.set_aside.labels(one.topic).inc()
+            log.error(
+                "message_set_aside",
+                topic=one.topic,
+                record=record.id,
+                code=one.code,
+                reason=one.name,
+            )
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._defect.done():
+            self._defect.set_exception(error)
+
+
+def _raise_from(ending: asyncio.Future[Any]) -> None:
+    try:
+        ending.result()
+    except KafkaError as error:
+        # Brokers that stay away are not the worker's defect.
+        cause = f"{type(error).__name__}: {error}"
+        raise KafkaSetupError(f"Kafka cannot be used any longer: {cause}") from error
+
+
+def _end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The partition's end as of its last fetch; None while a rebalance has taken it away."""
+    if partition not in consumer.assignment():
+        return None
+    end: int | None = consumer.highwater(partition)
+    return end

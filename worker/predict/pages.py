@@ -1,0 +1,118 @@
+"""The pages of TIFF and PDF files: in the reference, each is an image of its own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.contract.jobs import RawImage, UrlImage
+from worker.errors import JobError
+from worker.images.pdf import HEAD, PdfFile, is_pdf
+from worker.images.tiff import page_offsets, with_first_page
+from worker.predict.inputs import Page, Source
+from worker.predict.reader import file_errors
+from worker.settings import DecodeSettings
+
+__all__ = ["split_pages"]
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+PDF_SUFFIX = ".pdf"
+
+Load = Callable[[Source], bytes]
+
+
+def split_pages(sources: Iterable[Source], load: Load, limits: DecodeSettings) -> Iterator[Source]:
+    """The sources with a source for each page in place of TIFF and PDF files, lazily.
+
+    Files and URLs are taken for these by their names, as in the reference, so that no others have
+    to be read here; bytes are looked at. A page of a PDF is rendered when its turn comes, and its
+    file is open as long as this iterator is within it.
+
+    Args:
+        load: brings a source's bytes, or raises JobError.
+        limits: on each page of a PDF. Whoever decodes a page of a TIFF keeps them itself.
+    """
+    for source in sources:
+        suffix = _suffix(source)
+        if suffix in TIFF_SUFFIXES:
+            yield from _tiff_pages(source, load)
+        elif suffix == PDF_SUFFIX:
+            yield from _pdf_pages(source, load, limits)
+        else:
+            yield source
+
+
+def _suffix(source: Source) -> str:
+    match source.content:
+        case Path() as path:
+            name = path.name
+        case UrlImage(url):
+            try:
+                name = urlsplit(url).path
+            except ValueError:
+                return ""  # whoever fetches it says what is wrong
+        case RawImage(data) if source.page is None:
+            return PDF_SUFFIX if is_pdf(data) else ".tiff"
+        case _:
+            return ""
+    return PurePath(name).suffix.lower()
+
+
+def _tiff_pages(source: Source, load: Load) -> Iterator[Source]:
+    try:
+        data = load(source)
+    except JobError as error:
+        yield replace(source, content=error)
+        return
+    offsets = page_offsets(data)
+    if not offsets:
+        yield replace(source, content=RawImage(data))
+    for index, offset in enumerate(offsets):
+        content = RawImage(with_first_page(data, offset))
+        yield replace(source, content=content, page=Page(index, len(offsets)))
+
+
+def _pdf_pages(source: Source, load: Load, limits: DecodeSettings) -> Iterator[Source]:
+    with ExitStack() as held:
+        try:
+            if not isinstance(source.content, Path):
+                source = replace(source, content=RawImage(load(source)))
+            with file_errors():
+                file = held.enter_context(_open(source))
+                named_rightly = is_pdf(file.read(HEAD))
+                file.seek(0)
+            pdf = held.enter_context(closing(PdfFile(file))) if named_rightly else None
+        except JobError as error:
+            yield replace(source, content=error)
+            return
+        if pdf is None:
+            yield source  # whoever decodes it says what it is
+            return
+        for index in range(len(pdf)):
+            page = Page(index, len(pdf))
+            yield replace(source, content=_render(pdf, index, limits), page=page)
+
+
+def _open(source: Source) -> BinaryIO:
+    match source.content:
+        case Path() as path:
+            return path.open("rb")  # not read as a whole: only a page at a time is needed
+        case RawImage(data):
+            return io.BytesIO(data)
+        case other:
+            raise TypeError(f"{type(other).__name__} has no bytes")
+
+
+def _render(pdf: PdfFile, index: int, limits: DecodeSettings) -> npt.NDArray[np.uint8] | JobError:
+    try:
+        return pdf.render(index, limits)
+    except JobError as error:
+        return error

@@ -1,0 +1,174 @@
+"""Results as the reference's users know them: dicts that print and save themselves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.contract.jobs import Category
+from worker.errors import JobError
+from worker.images.draw import annotate
+from worker.images.encode import WRITABLE_SUFFIXES, PillowImage, as_pillow, encode
+from worker.predict.inputs import Page
+from worker.predict.naming import output_name
+from worker.settings import PictureSettings
+
+__all__ = ["ClassificationResult", "FailedInput"]
+
+
+class ClassificationResult(dict[str, Any]):
+    """One image's categories, best first; none if no class reaches the model's threshold.
+
+    Keys:
+        input_path: the path or URL as it was given; None for arrays and bytes.
+        page_index: number of the page in a TIFF or PDF file, from 0 up; None for all others.
+        input_img: the image, `[H, W, 3] uint8` RGB; neither printed nor saved as JSON.
+        class_ids: `[K] int32`.
+        scores: `[K] float32`, 0 to 1, rounded to five digits.
+        label_names: K strings.
+
+    Attributes:
+        output_name: how its files are called; made once, so that an array's get the same name.
+    """
+
+    def __init__(
+        self,
+        input_path: str | None,
+        bgr: npt.NDArray[np.uint8],
+        categories: Sequence[Category],
+        page: Page | None = None,
+    ) -> None:
+        super().__init__(
+            input_path=input_path,
+            page_index=None if page is None else page.index,
+            input_img=bgr[..., ::-1],
+            class_ids=np.array([category.id for category in categories], np.int32),
+            scores=np.array([category.score for category in categories], np.float32),
+            label_names=[category.name for category in categories],
+        )
+        self.output_name = output_name(input_path, page)
+
+    @property
+    def json(self) -> dict[str, dict[str, Any]]:
+        """Everything but the image, in plain types that JSON has."""
+        return {
+            "res": self._without_image()
+            | {
+                "class_ids": self["class_ids"].tolist(),
+                # Five digits again: float32 has more, and they mean nothing.
+                "scores": [round(score, 5) for score in self["scores"].tolist()],
+            }
+        }
+
+    @property
+    def img(self) -> dict[str, PillowImage]:
+        """The picture with the best category's label and score, as a Pillow image (RGB)."""
+        return {"res": as_pillow(self._picture())}
+
+    def print(self, json_format: bool = False, indent: int = 4, ensure_ascii: bool = False) -> None:
+        """Write the result to standard output, as a Python dict or as JSON."""
+        shown = (
+            json.dumps(self.json, indent=indent, ensure_ascii=ensure_ascii)
+            if json_format
+            else str(self)
+        )
+        sys.stdout.write(f"{shown}\n")
+
+    def __str__(self) -> str:
+        return str({"res": self._without_image()})
+
+    def save_to_json(
+        self, save_path: str | Path, indent: int = 4, ensure_ascii: bool = False
+    ) -> Path:
+        """Write the result as JSON.
+
+        Args:
+            save_path: a file ending in `.json`, or the directory for `STEM_res.json`, where STEM is
+                the input's name without its suffix. Missing directories are made.
+
+        Returns:
+            the file written.
+        """
+        target = Path(save_path)
+        if target.suffix.lower() != ".json":
+            target /= f"{self.output_name.stem}_res.json"
+        text = json.dumps(self.json["res"], indent=indent, ensure_ascii=ensure_ascii)
+        # A file's name need not be UTF-8; what is not becomes JSON's own escape.
+        return _write(target, text.encode(errors="backslashreplace"))
+
+    def save_to_img(self, save_path: str | Path) -> Path:
+        """Write the picture with the best category's label and score, in the image's own size.
+
+        Args:
+            save_path: a file with the suffix of a format that is written, or the directory for
+                `STEM_res.EXT`, where EXT is the input's own if that format is written, else png.
+                Missing directories are made.
+
+        Returns:
+            the file written.
+
+        Raises:
+            ValueError: the format of the file named cannot hold an image of this size.
+        """
+        target, quality = Path(save_path), PictureSettings().quality
+        picture = self._picture()
+        if target.suffix.lower() in WRITABLE_SUFFIXES:
+            return _write(target, encode(picture, target.suffix.lower(), quality))
+        stem, suffix = self.output_name.stem, self.output_name.suffix
+        try:
+            data = encode(picture, suffix.lower(), quality)
+        except ValueError:
+            # A URL may call a huge JPEG .webp, which is limited in size; PNG is not.
+            suffix = ".png"
+            data = encode(picture, suffix, quality)
+        return _write(target / f"{stem}_res{suffix}", data)
+
+    def save_all(self, save_path: str | Path) -> None:
+        """Write the JSON and the picture into a directory."""
+        self.save_to_json(save_path)
+        self.save_to_img(save_path)
+
+    def _without_image(self) -> dict[str, Any]:
+        return {key: value for key, value in self.items() if key != "input_img"}
+
+    def _picture(self) -> npt.NDArray[np.uint8]:
+        bgr = self["input_img"][..., ::-1]
+        if not self["label_names"]:
+            return annotate(bgr, None, 0.0)
+        return annotate(bgr, self["label_names"][0], float(self["scores"][0]))
+
+
+@dataclass(frozen=True, slots=True)
+class FailedInput:
+    """An input without a result, from `predict(..., on_error="yield")`.
+
+    Attributes:
+        input_path: the path or URL as it was given; None for arrays and bytes.
+        error: what is wrong; its text says what to change.
+    """
+
+    input_path: str | None
+    error: JobError
+
+    @property
+    def json(self) -> dict[str, dict[str, Any]]:
+        """The failure in plain types that JSON has."""
+        return {
+            "res": {
+                "input_path": self.input_path,
+                "error": {"reason": self.error.reason.label, "message": self.error.message},
+            }
+        }
+
+
+def _write(target: Path, data: bytes) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return target

@@ -1,0 +1,1 @@
+"""What runs in the predictor process: the network and the library that computes it."""

@@ -1,0 +1,98 @@
+"""PaddlePaddle Inference: oneDNN on CPU, CUDA on GPU.
+
+Paddle holds the GIL for all of `predictor.run()` on CPU and GPU, and a native fault takes the
+process with it: the worker therefore uses this from a predictor process only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.errors import ModelError
+from worker.model import ModelSpec
+from worker.predictor.backends import own_sentence
+from worker.predictor.backends.devices import (
+    check_device,
+    configure_device,
+    import_paddle,
+    probe_build,
+)
+
+__all__ = ["PaddleBackend", "onednn_version"]
+
+
+class PaddleBackend:
+    """A network in Paddle's inference format.
+
+    Args:
+        device: `cpu`, or `gpu:N` and the like with one index.
+        threads: CPU threads of the math library.
+        onednn: whether oneDNN computes on CPU, or Paddle's own kernels: several times slower, and
+            never wrong.
+
+    Attributes:
+        name: `paddle`, or `paddle+onednn`.
+
+    Raises:
+        ModelError: the device is not available, Paddle cannot load the files, or the network's
+            inputs and outputs are not those of a classifier.
+    """
+
+    def __init__(self, spec: ModelSpec, device: str, threads: int, *, onednn: bool = True) -> None:
+        self.name = "paddle+onednn" if onednn and device == "cpu" else "paddle"
+        paddle = import_paddle(device)
+        check_device(device, probe_build(paddle))
+        try:
+            self._predictor = _create_predictor(
+                paddle.inference, spec, device, threads, onednn=onednn
+            )
+        except Exception as error:
+            # Paddle has an exception of Python's for each kind of its own, from IndexError to
+            # SystemError.
+            raise ModelError(
+                f"Paddle cannot load {spec.program} with {spec.params.name} on {device}: "
+                f"{own_sentence(error)}"
+            ) from error
+        inputs, outputs = self._predictor.get_input_names(), self._predictor.get_output_names()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{spec.directory} has inputs {inputs} and outputs {outputs}; "
+                "a classifier has one of each"
+            )
+        self._input = self._predictor.get_input_handle(inputs[0])
+        self._output = self._predictor.get_output_handle(outputs[0])
+
+    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scores `[N, C] float32` for `[N, 3, H, W] float32`."""
+        self._input.reshape(list(batch.shape))
+        self._input.copy_from_cpu(batch)
+        self._predictor.run()
+        scores: npt.NDArray[np.float32] = self._output.copy_to_cpu()
+        return scores
+
+
+def onednn_version() -> str:
+    """Names the kernels that compute on CPU: other ones may answer otherwise."""
+    return f"paddle+onednn {import_paddle('cpu').__version__}"
+
+
+def _create_predictor(
+    inference: Any,  # noqa: ANN401 - a module without types
+    spec: ModelSpec,
+    device: str,
+    threads: int,
+    *,
+    onednn: bool,
+) -> Any:  # noqa: ANN401
+    config = inference.Config(str(spec.program), str(spec.params))
+    config.disable_glog_info()
+    if spec.program.suffix == ".json":
+        # Without both, enable_memory_optim() fails on inference.json with "Not find predictor_id".
+        config.enable_new_ir(True)
+        config.enable_new_executor(True)
+    config.enable_memory_optim()
+    configure_device(config, device, threads, onednn=onednn)
+    return inference.create_predictor(config)

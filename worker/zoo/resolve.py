@@ -1,0 +1,45 @@
+"""From what an operator calls a model to the directory that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from worker.errors import ModelError
+from worker.model import find_model
+from worker.settings import ZooSettings
+from worker.zoo.catalogue import ZooModel, catalogue, nearest_names
+from worker.zoo.download import Progress, unwatched
+from worker.zoo.pull import pull
+
+__all__ = ["resolve_model"]
+
+
+def resolve_model(
+    model: str,
+    cache: Path,
+    settings: ZooSettings,
+    announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
+) -> Path:
+    """The directory of a model: a path, a name in the cache, or a published name to be pulled.
+
+    Args:
+        announce: called before a model is pulled; what it returns is told how that goes on.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be pulled.
+    """
+    published = catalogue().get(model)
+    if published is None or Path(model).is_dir() or (cache / model).is_dir():
+        try:
+            return find_model(model, cache)
+        except ModelError as error:
+            raise ModelError(f"{error}{_suggestion(model)}") from error
+    return pull(published, cache, settings, announce(published)).directory
+
+
+def _suggestion(model: str) -> str:
+    names = nearest_names(model)
+    if not names:
+        return "; `classify-worker models list` shows the models that can be pulled by name"
+    return f"; did you mean {' or '.join(names)}?"
