@@ -28,7 +28,7 @@ test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser
 	$(BIN)/python -m pytest $(ARGS)
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
-	$(BIN)/python -m pytest -m zoo tests/zoo $(ARGS)
+	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,26 +11,12 @@ import pytest
 
 from demo.broker import KafkaBroker
 from tests.support.harness import Names, Traffic, Worker
+from tests.support.workers import ONE_SMALL_SLOT, MakeWorker
 
-MakeWorker = Callable[..., Worker]
 
-ONE_SMALL_SLOT = {
-    "WORKER_HTTP__HOST": "127.0.0.1",
-    "WORKER_HTTP__PORT": "0",
-    "WORKER_PREDICTOR__SLOTS": "1",
-    "WORKER_PREDICTOR__THREADS": "1",
-    "WORKER_BATCHING__MAX_BATCH": "8",
-    "WORKER_KAFKA__COMMIT_INTERVAL": "0.1",
-}
-"""One predictor and no calibration: quick to start, and two workers fit on two cores."""
-
-PATIENT = {
-    "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.1/32",
-    "WORKER_FETCH__READ_TIMEOUT": "300",
-    "WORKER_FETCH__TOTAL_TIMEOUT": "300",
-    "WORKER_FETCH__DEADLINE": "300",
-}
-"""Waits as long as it takes for an image that a test holds back."""
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark every test of this directory."""
+    item.add_marker(pytest.mark.acceptance)
 
 
 @pytest.fixture(scope="session")

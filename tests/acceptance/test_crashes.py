@@ -8,9 +8,9 @@ import signal
 from collections.abc import Callable
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Names, Traffic, wait_until_gone
 from tests.support.images import job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(50)]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import PATIENT, MakeWorker
 from tests.support.harness import Traffic
 from tests.support.images import job, noise_jpeg
 from tests.support.stands import HeldImage
+from tests.support.workers import PATIENT, MakeWorker
 
 
 async def test_the_committed_offset_waits_for_the_slowest_job_before_it(

@@ -15,9 +15,9 @@ import pytest
 
 from demo.broker import KafkaBroker
 from demo.images import photographs
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Names, Worker
 from tests.support.paths import ROOT
+from tests.support.workers import MakeWorker
 
 EXAMPLES = ROOT / "examples"
 CHELSEA = next(one for one in photographs() if one.name == "chelsea")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import pytest
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Names, Traffic, Worker
 from tests.support.images import job, noise_jpeg
 from tests.support.stands import ImageServer
+from tests.support.workers import MakeWorker
 
 JPEG = noise_jpeg(0)
 LIMIT = 100_000

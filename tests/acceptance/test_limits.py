@@ -7,10 +7,10 @@ import asyncio
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import PATIENT, MakeWorker
 from tests.support.harness import Traffic
 from tests.support.images import base64_of, job, noise_jpeg
 from tests.support.stands import HeldImage
+from tests.support.workers import PATIENT, MakeWorker
 
 JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(20)]
 JOBS_IN_FLIGHT = "classify_jobs_in_flight"

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import PATIENT, MakeWorker
 from tests.support.batches import send_batch
 from tests.support.harness import Traffic, Worker
 from tests.support.images import colour_png, job, noise_jpeg
 from tests.support.stands import HeldImage, ImageServer
+from tests.support.workers import PATIENT, MakeWorker
 
 JOBS = 5000
 CHUNK = 500

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Traffic
 from tests.support.images import colour_png, job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 KILLS, RAISES, HANGS = "#fe0102", "#02fe01", "#0102fe"
 FAILPOINTS = ",".join(

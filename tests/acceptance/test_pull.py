@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import ONE_SMALL_SLOT
 from tests.support.harness import Worker, until
 from tests.support.http_client import classify
 from tests.support.images import job, noise_jpeg
 from tests.support.stands import HeldArchive
+from tests.support.workers import ONE_SMALL_SLOT
 from tests.support.zoo_host import make_archive
 
 NAME = "PP-LCNet_x0_25"

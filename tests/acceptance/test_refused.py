@@ -7,9 +7,9 @@ import asyncio
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import BOUND, PAUSE, Traffic
 from tests.support.images import job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 GOOD = [job(noise_jpeg(seed), visualize=False) for seed in range(25)]
 BAD = b"{not json"

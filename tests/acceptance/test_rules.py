@@ -21,11 +21,11 @@ import yaml
 from PIL import Image
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Traffic
 from tests.support.http_client import classify
 from tests.support.images import colour_png, job
 from tests.support.networks import COLOURS, Ending, export_colours
+from tests.support.workers import MakeWorker
 from worker import create_pipeline
 from worker.errors import ModelError
 from worker.failpoints import Failpoints

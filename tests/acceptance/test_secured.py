@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import BOUND, Names, Traffic, Worker, until
 from tests.support.images import job, noise_jpeg
 from tests.support.secured import KEY_PASSWORD, SecuredBroker
+from tests.support.workers import MakeWorker
 from worker.errors import KafkaSetupError
 from worker.kafka.topics import ensure_topics
 from worker.settings.sources import load

@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import PATIENT, MakeWorker
 from tests.support.harness import Traffic, Worker, until, wait_until_gone
 from tests.support.images import job, noise_jpeg
 from tests.support.stands import HeldImage
+from tests.support.workers import PATIENT, MakeWorker
 
 DEADLINE = 20.0
 JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(40)]

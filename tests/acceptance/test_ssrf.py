@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Traffic
 from tests.support.images import job, noise_jpeg
 from tests.support.stands import ImageServer
+from tests.support.workers import MakeWorker
 
 IMAGES = {"/cat.jpg": noise_jpeg(0)}
 

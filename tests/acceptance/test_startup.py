@@ -6,9 +6,9 @@ import asyncio
 
 from demo.broker import KafkaBroker
 from demo.ports import free_ports
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Names, Traffic
 from tests.support.images import job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 
 def test_missing_topics_are_an_error_that_names_them_and_the_setting(

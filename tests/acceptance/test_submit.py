@@ -20,8 +20,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from demo.broker import KafkaBroker
 from demo.images import Photograph, photographs
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Names, Traffic, Worker, until
+from tests.support.workers import MakeWorker
 from worker.contract.jobs import Category, Record, Success
 from worker.contract.messages import Message, result_message, without_copies
 from worker.contract.parsing import parse_job

@@ -9,9 +9,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import BOUND, Traffic
 from tests.support.images import job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 JOB = job(noise_jpeg(0), visualize=False)
 SOON = {"WORKER_KAFKA__METADATA_MAX_AGE": "0.5"}

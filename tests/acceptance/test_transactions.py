@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from aiokafka import AIOKafkaProducer
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Traffic
 from tests.support.images import job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 JOB = job(noise_jpeg(1), visualize=False)
 

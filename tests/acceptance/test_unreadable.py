@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.batches import Content, LatinName, allow_odd_names, send_batch
 from tests.support.harness import Traffic
 from tests.support.images import job, noise_jpeg
 from tests.support.segments import Segment
+from tests.support.workers import MakeWorker
 
 JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(20)]
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from tests.contract.schemas import SCHEMAS
 from tests.support.paths import ROOT
+from tests.support.schemas import SCHEMAS
 from worker import __version__
 from worker.settings import KafkaSettings
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.contract.schemas import schema
+from tests.support.schemas import schema
 from worker import __version__
 from worker.errors import Reason
 from worker.http import server

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.contract.schemas import golden, headers_validator, schema, validator
+from tests.support.schemas import golden, headers_validator, schema, validator
 from worker import __version__
 from worker.contract.jobs import Category, Outcome, Record, Success
 from worker.contract.messages import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.model.test_model import write
+from tests.support.model_files import write
 from worker.errors import ModelError
 from worker.model import load_model_spec
 from worker.model.post_processing import _RULES

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from demo.images import photographs
-from tests.acceptance.http.conftest import MakeService
 from tests.support.harness import Worker
 from tests.support.http_client import JSON, ask, classify
 from tests.support.images import base64_of, colour_png, job
 from tests.support.paths import IMAGES
 from tests.support.stands import ImageServer
+from tests.support.workers import MakeService
 
 CHELSEA = next(one for one in photographs() if one.name == "chelsea")
 PNG = colour_png("#336699")

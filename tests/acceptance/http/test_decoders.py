@@ -10,9 +10,9 @@ import time
 import psutil
 import pytest
 
-from tests.acceptance.http.conftest import MakeService
 from tests.support.http_client import Response, classify
 from tests.support.images import colour_png, job, noise_jpeg
+from tests.support.workers import MakeService
 
 HANGS = "#fe0102"
 

@@ -13,11 +13,11 @@ from functools import partial
 import psutil
 import pytest
 
-from tests.acceptance.http.conftest import MakeService
 from tests.support.harness import BOUND, Worker
 from tests.support.http_client import JSON, Response, classify
 from tests.support.images import base64_of, colour_png
 from tests.support.stands import HeldImage
+from tests.support.workers import MakeService
 
 MIB = 1 << 20
 PNG = colour_png("#336699")

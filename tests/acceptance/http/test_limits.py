@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.http.conftest import MakeService
 from tests.support.harness import Worker
 from tests.support.http_client import (
     Response,
@@ -27,6 +26,7 @@ from tests.support.http_client import (
 )
 from tests.support.images import colour_png, job
 from tests.support.stands import HeldArchive, HeldImage
+from tests.support.workers import MakeService
 
 PNG = colour_png("#336699")
 MIB = 1 << 20

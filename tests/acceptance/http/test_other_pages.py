@@ -16,11 +16,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from demo.images import photographs
-from tests.acceptance.http.conftest import MakeService
 from tests.support.browser import chromium
 from tests.support.harness import Worker
 from tests.support.http_client import CLASSIFY
 from tests.support.images import base64_of, colour_png
+from tests.support.workers import MakeService
 
 CHELSEA = next(one for one in photographs() if one.name == "chelsea")
 REQUEST = json.dumps({"image": base64_of(colour_png("#336699")), "visualize": False})

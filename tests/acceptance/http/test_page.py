@@ -20,12 +20,12 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from demo.images import photographs
-from tests.acceptance.http.conftest import MakeService
 from tests.support.browser import chromium
 from tests.support.harness import Worker, until
 from tests.support.http_client import ask, classify
 from tests.support.images import colour_png, job
 from tests.support.networks import export_colours
+from tests.support.workers import MakeService
 
 CHELSEA = next(one for one in photographs() if one.name == "chelsea")
 JPEG = b"\xff\xd8"

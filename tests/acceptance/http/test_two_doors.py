@@ -6,10 +6,10 @@ import asyncio
 import signal
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Traffic
 from tests.support.http_client import ask, classify
 from tests.support.images import job, noise_jpeg
+from tests.support.workers import MakeWorker
 
 
 async def test_both_doors_answer_the_same(

@@ -107,3 +107,18 @@ def test_an_answer_without_a_category_has_no_best_one() -> None:
     best = Category(1, "a", 0.5)
     assert Success((best,)).best is best
     assert Success(()).best is None
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, 0.1, 0.25, 0.9])),
+    st.integers(1, 50),
+)
+def test_the_best_categories_are_those_of_a_plain_sort(
+    scores: npt.NDArray[np.float32], count: int
+) -> None:
+    labelled = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+    spec = replace(SPEC, labels=tuple("abcdefghij"))
+    answer = choose_categories(scores, count, spec)
+    assert [category.id for category in answer] == labelled[:count]
+    assert [category.name for category in answer] == [spec.label(n) for n in labelled[:count]]
+    assert all(category.score == round(float(scores[category.id]), 5) for category in answer)

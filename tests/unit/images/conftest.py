@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 from aiohttp import web
 
 from tests.support.paths import IMAGES
+from tests.support.servers import Handler, RawHandler, Serve
 from worker.settings import DecodeSettings
-
-PHOTOGRAPHS = IMAGES
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-RawHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Serve = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture(scope="session")
 def photograph() -> Callable[[str], bytes]:
     """Reads one of the files in tests/data/images."""
-    return lambda name: (PHOTOGRAPHS / name).read_bytes()
+    return lambda name: (IMAGES / name).read_bytes()
 
 
 @pytest.fixture(scope="session")

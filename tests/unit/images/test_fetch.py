@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.unit.images.conftest import RawHandler, Serve
+from tests.support.servers import RawHandler, Serve
 from worker.errors import JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
 from worker.settings import FetchSettings

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from tests.unit.images.conftest import Serve
+from tests.support.servers import Serve
 from worker.errors import JobError, Reason
 from worker.images.fetch import ImageFetcher
 from worker.predict.reader import LOCAL_FETCH

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.unit.images.conftest import Serve
-from tests.unit.images.test_fetch_forbidden import Names
+from tests.support.names import Names
+from tests.support.servers import Serve
 from worker.errors import JobError, Reason
 from worker.images import names as kept_names
 from worker.images.allowance import Allowance

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 
-from tests.unit.images.conftest import Serve
+from tests.support.names import Names
+from tests.support.servers import Serve
 from worker.errors import JobError, Reason
 from worker.images.fetch import ImageFetcher
 from worker.settings import FetchSettings
 
 BODY = b"an image"
-
-
-class Names(AbstractResolver):
-    """A name service in a dictionary."""
-
-    def __init__(self, **addresses: list[str]) -> None:
-        self.addresses = addresses
-        self.asked: list[str] = []
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,
-    ) -> list[ResolveResult]:
-        self.asked.append(host)
-        if host not in self.addresses:
-            raise OSError(None, "no such name")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in self.addresses[host]
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 class Trap:

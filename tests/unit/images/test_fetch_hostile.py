@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from tests.unit.images.conftest import Serve
+from tests.support.servers import Serve
 from worker.errors import JobError, Reason
 from worker.images.fetch import ImageFetcher
 from worker.images.fetch_errors import ForbiddenAddressError, StatusError, explain

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.model.test_model import CROP, document, load, refused, write
+from tests.support.model_files import CROP, document, load, refused, write
 from worker.errors import ModelError
 from worker.model import EVERY, AllAbove, BestAbove, BestOnes, ModelSpec, load_model_spec
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.unit.model.test_model import CROP, NORMALIZE, RESIZE, document, load, refused
+from tests.support.model_files import CROP, NORMALIZE, RESIZE, document, load, refused
 from worker.model import Normalize, Resize
 from worker.zoo.catalogue import catalogue
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.errors import ModelError
-from worker.model import AllAbove, BestAbove, Crop, ModelSpec, Normalize, load_model_spec
+from worker.model import AllAbove, BestAbove, Crop, ModelSpec, Normalize
 from worker.predictor.backends import own_sentence
-from worker.predictor.backends.paddle import PaddleBackend
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.predictor import Predictor
 
 Tensor = npt.NDArray[np.float32]
 
@@ -67,6 +65,7 @@ def crops(count: int, value: int = 0) -> npt.NDArray[np.uint8]:
 
 
 FINITE = st.floats(0.01, 2.0)
+
 TRIPLE = st.tuples(FINITE, FINITE, FINITE)
 
 
@@ -277,49 +276,6 @@ def test_a_network_of_nans_is_refused_when_it_is_loaded() -> None:
         Predictor(make_spec(), network)
 
 
-def test_the_real_model_answers_each_image_alike_in_any_batch(
-    spec: ModelSpec, crops: list[npt.NDArray[np.uint8]]
-) -> None:
-    predictor = load_predictor(spec, "cpu", 1)
-    assert predictor.classes == 1000
-    together = predictor.scores(np.stack(crops))
-    np.testing.assert_allclose(together.sum(axis=1), 1, rtol=1e-4)
-    for crop, scores in zip(crops, together, strict=True):
-        np.testing.assert_allclose(predictor.scores(crop[None])[0], scores, atol=1e-5)
-
-
-def truncate(model: Path) -> None:
-    params = model / "inference.pdiparams"
-    params.write_bytes(params.read_bytes()[:1_000_000])
-
-
-def overwrite(model: Path) -> None:
-    (model / "inference.pdiparams").write_bytes(b"x" * 1000)
-
-
-def break_program(model: Path) -> None:
-    (model / "inference.json").write_text('{"a": 1}')
-
-
-def remove(model: Path) -> None:
-    shutil.rmtree(model)
-
-
-@pytest.mark.parametrize("damage", [truncate, overwrite, break_program, remove])
-def test_a_damaged_model_is_named(
-    damage: Callable[[Path], None], model_dir: Path, tmp_path: Path
-) -> None:
-    model = Path(shutil.copytree(model_dir, tmp_path / "model"))
-    spec = load_model_spec(model)
-    damage(model)
-    with pytest.raises(ModelError) as raised:
-        load_predictor(spec, "cpu", 1)
-    message = str(raised.value)
-    assert str(model / "inference.json") in message
-    assert "inference.pdiparams" in message
-    assert "\n" not in message
-
-
 STACK = """
 -----
 C++ Traceback (most recent call last):
@@ -332,6 +288,7 @@ Error Message Summary:
 UnimplementedError: no bfloat16 here
   [Hint: none] (at /p/q.cc:7)
 """
+
 IN_USER_CODE = """In user code:
 
 
@@ -363,13 +320,3 @@ def test_paddles_own_sentence_is_found_among_stack_hints_and_operators(
     text: str, sentence: str
 ) -> None:
     assert own_sentence(ValueError(text)) == sentence
-
-
-def test_a_real_error_of_paddles_keeps_its_sentence(spec: ModelSpec) -> None:
-    backend = PaddleBackend(spec, "cpu", 1, onednn=False)
-    with pytest.raises(Exception, match="operator < ") as raised:
-        backend.run(np.zeros((1, 4, 224, 224), np.float32))
-    sentence = own_sentence(raised.value)
-    assert sentence.startswith("InvalidArgumentError: ")
-    assert "the input's channels is 4" in sentence
-    assert not any(word in sentence for word in ("Hint", "operator <", ".cc:"))

@@ -1,13 +1,10 @@
-"""Pipes, closed after their test, and programs run in an interpreter of their own."""
+"""Pipes, closed after their test."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -20,19 +17,3 @@ def pipe() -> Iterator[tuple[int, int]]:
     for end in ends:
         with suppress(OSError):
             os.close(end)
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts programs, which are gone after the test."""
-    with ExitStack() as cleanup:
-
-        def make(program: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-            given: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} | options
-            process: subprocess.Popen[bytes] = cleanup.enter_context(
-                subprocess.Popen([sys.executable, "-c", program, *arguments], **given)
-            )
-            cleanup.callback(process.kill)
-            return process
-
-        yield make

@@ -1,10 +1,6 @@
-"""What each device gets of Paddle, and which devices are refused; no accelerator is needed."""
+"""Which devices are refused, and which one is the default; no accelerator is needed."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -12,85 +8,12 @@ from worker.errors import ModelError
 from worker.predictor.backends.devices import (
     PaddleBuild,
     check_device,
-    configure_device,
     default_device,
-    import_paddle,
-    probe_build,
 )
 
 CPU_BUILD = PaddleBuild({})
+
 TWO_GPUS = PaddleBuild({"gpu": 2})
-
-
-class Recorder:
-    """Takes every call that Paddle's own `Config` takes, and keeps it."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[object, ...]] = []
-        self._config = import_paddle("cpu").inference.Config
-
-    def __getattr__(self, name: str) -> object:
-        assert hasattr(self._config, name), f"Paddle's Config has no {name}"
-
-        def record(*arguments: object) -> None:
-            self.calls.append((name, *arguments))
-
-        return record
-
-
-@pytest.mark.parametrize(
-    ("device", "calls"),
-    [
-        (
-            "cpu",
-            [
-                ("disable_gpu",),
-                ("enable_mkldnn",),
-                ("set_mkldnn_cache_capacity", 2),
-                ("set_cpu_math_library_num_threads", 3),
-            ],
-        ),
-        ("gpu:0", [("enable_use_gpu", 512, 0)]),
-        ("gpu:3", [("enable_use_gpu", 512, 3)]),
-        ("npu:1", [("enable_custom_device", "npu", 1)]),
-        ("mlu:2", [("enable_custom_device", "mlu", 2)]),
-        (
-            "xpu:1",
-            [
-                ("enable_xpu",),
-                ("set_xpu_device_id", 1),
-                ("delete_pass", "conv2d_bn_xpu_fuse_pass"),
-                ("delete_pass", "transfer_layout_pass"),
-            ],
-        ),
-    ],
-)
-def test_configuration_of_each_device(device: str, calls: list[tuple[object, ...]]) -> None:
-    recorder = Recorder()
-    configure_device(recorder, device, threads=3)
-    assert recorder.calls == calls
-
-
-def test_cpu_configuration_is_in_force_in_paddle() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3)
-    assert config.mkldnn_enabled()
-    assert not config.use_gpu()
-    assert config.cpu_math_library_num_threads() == 3
-
-
-def test_without_onednn_paddles_own_kernels_compute() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3, onednn=False)
-    assert not config.mkldnn_enabled()
-    assert config.cpu_math_library_num_threads() == 3
-
-
-def test_the_installed_build_has_the_cpu_alone() -> None:
-    build = probe_build(import_paddle("cpu"))
-    assert build == CPU_BUILD
-    assert default_device(build) == "cpu"
-    check_device("cpu", build)
 
 
 @pytest.mark.parametrize(
@@ -122,22 +45,3 @@ def test_the_first_gpu_is_the_default() -> None:
     assert default_device(TWO_GPUS) == "gpu:0"
     assert default_device(PaddleBuild({"gpu": 0})) == "cpu"
     assert default_device(PaddleBuild({"npu": 1})) == "cpu"
-
-
-def test_what_a_plug_in_reads_is_set_before_paddle_loads_and_the_operator_has_the_last_word() -> (
-    None
-):
-    program = (
-        "import os; from worker.predictor.backends.devices import import_paddle; "
-        "import_paddle('npu:0'); "
-        "print(os.environ['FLAGS_npu_jit_compile'], os.environ['FLAGS_npu_scale_aclnn'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"FLAGS_npu_jit_compile": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.split() == ["1", "True"]

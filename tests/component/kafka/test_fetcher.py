@@ -12,7 +12,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from structlog.testing import capture_logs
 
 from tests.support.member import BOUND, Member
-from tests.unit.kafka.conftest import CreateTopic, Fill
+from tests.support.topics import CreateTopic, Fill
 from worker.kafka.batches import SKIPPED
 from worker.kafka.client import make_consumer
 from worker.settings import KafkaSettings

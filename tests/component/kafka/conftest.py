@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from demo.broker import KafkaBroker
+from tests.support.topics import CreateTopic, Fill, Read
 from worker.settings import KafkaSettings
-
-CreateTopic = Callable[..., Awaitable[str]]
-Read = Callable[[str, int], Awaitable[list[ConsumerRecord]]]
-Fill = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from tests.support.paths import DATA
-from tests.zoo.conftest import Export
+from tests.support.zoo.exporting import Export
 from worker.contract.jobs import Category
 from worker.engine.categories import choose_categories
 from worker.errors import JobError

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from tests.unit.kafka.conftest import CreateTopic, Fill, Read
+from tests.support.topics import CreateTopic, Fill, Read
 from worker.budget import Reservation
 from worker.contract.jobs import Outcome, Record, Success
 from worker.contract.messages import Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.member import BOUND, Member
-from tests.unit.kafka.conftest import CreateTopic, Fill
+from tests.support.topics import CreateTopic, Fill
 from worker.kafka.rebalance import give_up
 from worker.settings import KafkaSettings
 

@@ -1,7 +1,7 @@
 """Exports a model of the zoo, with random weights, as the published archives hold it.
 
-`python -m tests.zoo.export NAME DIRECTORY` makes `inference.json`, `inference.pdiparams` and
-`inference.yml` in the directory; with `FLAGS_enable_pir_api=0` in the environment it makes the
+`python -m tests.support.zoo.export NAME DIRECTORY` makes `inference.json`, `inference.pdiparams`
+and `inference.yml` in the directory; with `FLAGS_enable_pir_api=0` in the environment it makes the
 older `inference.pdmodel` instead of `inference.json`.
 """
 
@@ -17,8 +17,9 @@ import numpy.typing as npt
 import paddle
 import yaml
 
-from tests.zoo.architectures import TINY, build_network, labels, logits_of
-from tests.zoo.calibration import Measured, apply, calibrate
+from tests.support.paths import IMAGES
+from tests.support.zoo.architectures import TINY, build_network, labels, logits_of
+from tests.support.zoo.calibration import Measured, apply, calibrate
 from worker.images.decode import decode
 from worker.model import Crop, Normalize, Resize
 from worker.settings import DecodeSettings
@@ -26,7 +27,6 @@ from worker.zoo.catalogue import catalogue
 
 __all__ = ["export"]
 
-PHOTOGRAPHS = Path(__file__).parent.parent / "data/images"
 FILES = ("chelsea.png", "astronaut.jpg", "palette.png", "china.jpg")
 IMAGENET = 1000
 
@@ -121,7 +121,7 @@ def _photographs(side: int) -> npt.NDArray[np.float32]:
     """`[N, 3, side, side] float32`, normalised."""
     normal = Normalize()
     mean, std = np.array(normal.mean, np.float32), np.array(normal.std, np.float32)
-    decoded = (decode((PHOTOGRAPHS / name).read_bytes(), DecodeSettings()) for name in FILES)
+    decoded = (decode((IMAGES / name).read_bytes(), DecodeSettings()) for name in FILES)
     pixels = [cv2.resize(bgr[:, :, ::-1], (side, side)) for bgr in decoded]
     batch = ((np.stack(pixels) / 255 - mean) / std).transpose(0, 3, 1, 2)
     return np.ascontiguousarray(batch, np.float32)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.paths import IMAGES
-from tests.zoo.conftest import Export
-from tests.zoo.survey import survey
+from tests.support.zoo.exporting import Export
+from tests.support.zoo.survey import survey
 from worker.model import load_model_spec
 from worker.predict import create_pipeline
 from worker.predictor.parity import TOLERANCE

@@ -7,16 +7,12 @@ import base64
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from structlog.testing import capture_logs
 
 from tests.support.paths import IMAGES
@@ -31,7 +27,6 @@ from worker.contract.jobs import (
     UrlImage,
 )
 from worker.contract.options import MAX_DEADLINE_MS
-from worker.engine.categories import choose_categories
 from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
@@ -403,30 +398,3 @@ async def test_cancelling_withdraws_the_image(core: Core) -> None:
     assert running.cancelled()
     assert core.network.cancelled
     assert core.budget.jobs == 0
-
-
-@given(
-    hnp.arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, 0.1, 0.25, 0.9])),
-    st.integers(1, 50),
-)
-def test_the_best_categories_are_those_of_a_plain_sort(scores: Scores, count: int) -> None:
-    labelled = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
-    spec = LABELS
-    answer = choose_categories(scores, count, spec)
-    assert [category.id for category in answer] == labelled[:count]
-    assert [category.name for category in answer] == [spec.label(n) for n in labelled[:count]]
-    assert all(category.score == round(float(scores[category.id]), 5) for category in answer)
-
-
-LABELS = ModelSpec(
-    name="",
-    directory=Path(),
-    program=Path(),
-    params=Path(),
-    resize=None,
-    crop=None,
-    normalize=None,  # type: ignore[arg-type]  # labels are all that is asked of it
-    labels=tuple("abcdefghij"),
-    top_k=5,
-    digest="",
-)

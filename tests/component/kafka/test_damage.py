@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from demo.broker import KafkaBroker
 from tests.support.member import BOUND, Member
 from tests.support.segments import Segment
-from tests.unit.kafka.conftest import CreateTopic, Fill
+from tests.support.topics import CreateTopic, Fill
 from worker.errors import KafkaSetupError
 from worker.kafka.job_client import JobClient
 from worker.settings import KafkaSettings, PublishSettings

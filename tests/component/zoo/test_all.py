@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.zoo.conftest import ROOT, export_to
+from tests.support.paths import ROOT
+from tests.support.zoo.exporting import export_to
 from worker.predictor.parity import TOLERANCE
 from worker.zoo.catalogue import catalogue
 
@@ -24,7 +25,7 @@ def test_it_loads_and_answers_like_plain_paddle(name: str, tmp_path: Path) -> No
     try:
         export_to(directory, name)
         surveyor = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.zoo.survey", directory],
+            [sys.executable, "-W", "ignore", "-m", "tests.support.zoo.survey", directory],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from demo.broker import KafkaBroker
-from tests.unit.kafka.conftest import CreateTopic, Read
+from tests.support.topics import CreateTopic, Read
 from worker.contract.messages import Message
 from worker.kafka import refusals
 from worker.kafka.client import make_producer

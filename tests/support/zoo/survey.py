@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tests.support.paths import IMAGES
 from worker.engine.categories import choose_categories
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
@@ -22,7 +23,6 @@ from worker.settings import DecodeSettings
 
 __all__ = ["Survey", "survey"]
 
-IMAGES = Path(__file__).parent.parent / "data/images"
 # Others than those which the weights are made with.
 PHOTOGRAPHS = ("gray.jpg", "lossy.webp", "strip_2000x20.jpg")
 THREADS = 2

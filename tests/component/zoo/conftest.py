@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.paths import DATA, ROOT
+from tests.support.zoo.exporting import Export, export_to
 from worker.cache import cache_directory, exclusive
 
-ROOT = Path(__file__).parents[2]
-MEASURED = ROOT / "tests/data/zoo"
+MEASURED = DATA / "zoo"
 SOURCES = [
-    Path(__file__).parent / f"{name}.py" for name in ("architectures", "calibration", "export")
+    ROOT / "tests/support/zoo" / f"{name}.py" for name in ("architectures", "calibration", "export")
 ]
-
-Export = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -45,19 +38,3 @@ def export() -> Export:
         return target
 
     return run
-
-
-def export_to(target: Path, name: str, *options: str, older: bool = False) -> None:
-    """Export in a process of its own: the flag is read once, and large networks are freed."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as workshop:
-        made = Path(workshop) / name
-        exporter = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.zoo.export", name, made, *options],
-            cwd=ROOT,
-            env={**os.environ, "FLAGS_enable_pir_api": "0" if older else "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert exporter.returncode == 0, exporter.stderr
-        shutil.move(made, target)

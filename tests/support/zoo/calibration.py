@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import paddle
 
-from tests.zoo.architectures import logits_of
+from tests.support.zoo.architectures import logits_of
 
 __all__ = ["Measured", "apply", "calibrate"]
 
