@@ -14,7 +14,7 @@ from worker.metrics import PartitionState
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from worker.contract.messages import Message
+    from worker.contract.records import Message
 
 __all__ = ["AssignedPartition", "Assignment"]
 

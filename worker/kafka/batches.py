@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from aiokafka.record.util import calc_crc32c
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.damage import ContentError, DamageError
 from worker.kafka.inflate import inflate
 from worker.kafka.legacy import LegacyBatch

@@ -14,7 +14,7 @@ from worker.kafka.fetcher import BoundedFetcher
 if TYPE_CHECKING:
     from aiokafka.consumer.fetcher import Fetcher
 
-    from worker.contract.jobs import Record
+    from worker.contract.records import Record
     from worker.kafka.damage import Damage
 
 __all__ = ["Consumer"]

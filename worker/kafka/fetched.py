@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 import structlog
 from aiokafka import TopicPartition
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.batches import Batch, LegacyBatch, next_offset, open_batch, split
 from worker.kafka.damage import BeyondError, ContentError, Damage, DamageError, TooLargeError
 

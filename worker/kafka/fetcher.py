@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
     from aiokafka.protocol.fetch import FetchRequest
 
-    from worker.contract.jobs import Record
+    from worker.contract.records import Record
 
 __all__ = ["BoundedFetcher"]
 

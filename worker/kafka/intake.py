@@ -12,7 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.errors import KafkaSetupError
 from worker.kafka.assignment import AssignedPartition, Assignment
 from worker.kafka.positions import UNSETTLED, Positions

@@ -17,8 +17,7 @@ from worker.settings import KafkaSettings, PublishSettings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-    from worker.contract.jobs import Record
-    from worker.contract.messages import Message
+    from worker.contract.records import Message, Record
     from worker.kafka.consumer import Consumer
 
 __all__ = ["JobClient"]

@@ -15,7 +15,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from worker.contract.messages import Message
+from worker.contract.records import Message
 from worker.errors import WorkerError
 from worker.kafka.client import stop_bounded
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from aiokafka.errors import KafkaError
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.damage import ContentError, DamageError
 from worker.kafka.inflate import inflate
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 
-from worker.contract.messages import Message
+from worker.contract.records import Message
 from worker.kafka.client import BATCH_BYTES
 from worker.kafka.lane import Lane, TooLargeError
 from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of

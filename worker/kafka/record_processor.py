@@ -10,16 +10,11 @@ import structlog
 
 from worker.aside import Aside
 from worker.budget import Reservation
-from worker.contract.jobs import Job, Outcome, RawImage, Record
-from worker.contract.messages import (
-    dead_letter_message,
-    result_message,
-    without_copies,
-    without_origin,
-    without_picture,
-    without_value,
-)
+from worker.contract.dead_letters import dead_letter_message, without_origin, without_value
+from worker.contract.jobs import Job, Outcome, RawImage
 from worker.contract.parsing import parse_job, recover_job_id
+from worker.contract.records import Record
+from worker.contract.results import result_message, without_copies, without_picture
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.publisher import Outgoing
 from worker.kafka.refusals import Refused

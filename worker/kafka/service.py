@@ -11,7 +11,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Outcome, Record, Success
+from worker.contract.jobs import Outcome, Success
+from worker.contract.records import Record
 from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
 from worker.kafka.assignment import Assignment

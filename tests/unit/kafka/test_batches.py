@@ -17,7 +17,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.batches import MAX_HEADERS, SKIPPED
 from worker.kafka.fetched import Fetched
 

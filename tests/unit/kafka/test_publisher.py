@@ -17,7 +17,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from demo.broker import KafkaBroker
 from tests.unit.kafka.conftest import CreateTopic, Read
-from worker.contract.messages import Message
+from worker.contract.records import Message
 from worker.kafka import refusals
 from worker.kafka.client import make_producer
 from worker.kafka.publisher import Outgoing, Publisher

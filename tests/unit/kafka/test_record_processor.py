@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Category, Job, Outcome, Record, Success
+from worker.contract.jobs import Category, Job, Outcome, Success
+from worker.contract.records import Record
 from worker.errors import Failure, Reason, Stage
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.refusals import Refused

@@ -13,8 +13,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.unit.kafka.conftest import CreateTopic, Fill, Read
 from worker.budget import Reservation
-from worker.contract.jobs import Outcome, Record, Success
-from worker.contract.messages import Message
+from worker.contract.jobs import Outcome, Success
+from worker.contract.records import Message, Record
 from worker.errors import Failure, KafkaSetupError, Reason, Stage
 from worker.health import Health
 from worker.kafka.publisher import Outgoing
