@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["BATCH_WAIT", "Metrics", "PartitionState"]
+__all__ = ["BATCH_WAIT", "Metrics", "PartitionProgress"]
 
 BATCH_WAIT = "batch_wait"
 """The `stage` label of the time that a decoded image waits for its batch."""
@@ -49,8 +49,8 @@ BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionState:
-    """One assigned partition at the time of a scrape.
+class PartitionProgress:
+    """How far one assigned partition is, at the time of a scrape.
 
     Attributes:
         lag: records between the settled prefix and the partition's end; None before the first
@@ -235,9 +235,9 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
-    def watch_partitions(self, states: Callable[[], Iterable[PartitionState]]) -> None:
-        """Ask `states` at every scrape: a revoked partition then leaves no stale series."""
-        self._partitions.states = states
+    def watch_partitions(self, progress: Callable[[], Iterable[PartitionProgress]]) -> None:
+        """Call `progress` at every scrape, so that a revoked partition leaves no stale series."""
+        self._partitions.progress = progress
 
     @contextmanager
     def time_stage(self, stage: str) -> Iterator[None]:
@@ -257,7 +257,7 @@ class _PartitionCollector:
     """Lag, oldest unprocessed age and readability, read when scraped."""
 
     def __init__(self) -> None:
-        self.states: Callable[[], Iterable[PartitionState]] = tuple
+        self.progress: Callable[[], Iterable[PartitionProgress]] = tuple
 
     def collect(self) -> Iterable[Metric]:
         lag = GaugeMetricFamily(
@@ -275,10 +275,10 @@ class _PartitionCollector:
             "1 while the partition cannot be read any further, because of damage at the broker.",
             labels=["topic", "partition"],
         )
-        for state in self.states():
-            labels = [state.topic, str(state.partition)]
-            if state.lag is not None:
-                lag.add_metric(labels, state.lag)
-            age.add_metric(labels, state.oldest_age)
-            unreadable.add_metric(labels, float(state.unreadable))
+        for partition in self.progress():
+            labels = [partition.topic, str(partition.partition)]
+            if partition.lag is not None:
+                lag.add_metric(labels, partition.lag)
+            age.add_metric(labels, partition.oldest_age)
+            unreadable.add_metric(labels, float(partition.unreadable))
         return [lag, age, unreadable]

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Headers", "Message", "Record"]
+__all__ = ["Headers", "Message", "Record", "record_id"]
 
 Headers = Sequence[tuple[str, bytes]]
 """Kafka record headers: an ordered multimap."""
+
+
+def record_id(topic: str, partition: int, offset: int) -> str:
+    """Name a record by where it is: `topic-partition-offset`, the same for every delivery."""
+    return f"{topic}-{partition}-{offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Record:
     @property
     def id(self) -> str:
         """`topic-partition-offset`, the same for every delivery of the record."""
-        return f"{self.topic}-{self.partition}-{self.offset}"
+        return record_id(self.topic, self.partition, self.offset)
 
     @property
     def size(self) -> int:

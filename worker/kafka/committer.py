@@ -118,16 +118,14 @@ class Committer:
     async def _commit(self) -> bool:
         async with self._lock:
             due = {
-                holding: holding.ledger.position
-                for holding in self._assignment
-                if holding.ledger.position is not None
-                and holding.ledger.position != holding.committed
+                state: state.ledger.position
+                for state in self._assignment
+                if state.ledger.position is not None and state.ledger.position != state.committed
             }
             if not due:
                 return True
             offsets = {
-                holding.partition: OffsetAndMetadata(position, "")
-                for holding, position in due.items()
+                state.partition: OffsetAndMetadata(position, "") for state, position in due.items()
             }
             try:
                 await self._consumer.commit(offsets)
@@ -137,8 +135,8 @@ class Committer:
                     "commit_failed", error=f"{type(error).__name__}: {error}", partitions=len(due)
                 )
                 return False
-            for holding, position in due.items():
-                holding.committed = position
+            for state, position in due.items():
+                state.committed = position
             self._metrics.commits.labels("success").inc()
             return True
 
@@ -148,14 +146,14 @@ class Committer:
 
     async def _note_starts(self) -> None:
         """Learn where reading began, so that lag is known before the first job settles."""
-        for holding in list(self._assignment):
-            if holding.start is not None:
+        for state in list(self._assignment):
+            if state.start is not None:
                 continue
             try:
                 async with asyncio.timeout(self._interval):
-                    position = await self._consumer.position(holding.partition)
+                    position = await self._consumer.position(state.partition)
             except (KafkaError, TimeoutError):
                 # Revoked meanwhile, or the broker is slow: the next round asks again.
                 return
-            first = holding.ledger.first
-            holding.start = position if first is None else min(position, first)
+            first = state.ledger.first
+            state.start = position if first is None else min(position, first)

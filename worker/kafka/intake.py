@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from worker.contract.records import Record
 from worker.errors import KafkaSetupError
-from worker.kafka.assignment import AssignedPartition, Assignment
+from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.positions import UNSETTLED, Positions
 from worker.metrics import Metrics
 
@@ -135,7 +135,7 @@ class Intake:
     def _check_readable(self) -> None:
         """Give up once no partition can be read any further and nothing else is left to do."""
         damaged = self._consumer.damaged
-        held = [holding.partition for holding in self._assignment]
+        held = [state.partition for state in self._assignment]
         busy = self._stopping or self._budget.jobs > 0
         if busy or not held or not damaged.keys() >= set(held):
             self._unreadable_since = None
@@ -165,12 +165,12 @@ class Intake:
         """What to poll, the most records to take, and for how long; pauses full partitions."""
         room = 0 if self._stopping or not self._assignment.accepting else self._budget.free_jobs
         spare: dict[TopicPartition, int] = {}
-        for holding in self._assignment:
-            free = min(room, self._partition_max_jobs - holding.ledger.outstanding)
+        for state in self._assignment:
+            free = min(room, self._partition_max_jobs - state.ledger.outstanding)
             if free > 0:
-                spare[holding.partition] = free
+                spare[state.partition] = free
         assigned = self._consumer.assignment()
-        held = {holding.partition for holding in self._assignment} & assigned
+        held = {state.partition for state in self._assignment} & assigned
         full, paused = held - spare.keys(), self._consumer.paused() & assigned
         # Paused ones are not polled either: a poll would throw away what was fetched for them
         # already.
@@ -191,15 +191,15 @@ class Intake:
             return
 
     def _take(self, partition: TopicPartition, records: list[Record]) -> None:
-        holding = self._assignment.get(partition)
-        if holding is None:
+        state = self._assignment.get(partition)
+        if state is None:
             return
         for record in records:
-            holding.ledger.track(record.offset, record.timestamp_ms)
+            state.ledger.track(record.offset, record.timestamp_ms)
             held = self._budget.reserve(record.size)
-            task = asyncio.create_task(self._run_job(holding, record, held), name=record.id)
-            holding.tasks.add(task)
-            task.add_done_callback(partial(self._job_ended, holding, held))
+            task = asyncio.create_task(self._run_job(state, record, held), name=record.id)
+            state.tasks.add(task)
+            task.add_done_callback(partial(self._job_ended, state, held))
         self._count()
 
     async def _pass_over(self) -> None:
@@ -208,8 +208,8 @@ class Intake:
         Without it a partition that such an offset ends would have a lag for ever.
         """
         assigned = self._consumer.assignment()
-        for holding in list(self._assignment):
-            partition, ledger = holding.partition, holding.ledger
+        for state in list(self._assignment):
+            partition, ledger = state.partition, state.ledger
             if ledger.unreleased or partition not in assigned:
                 continue
             if self._consumer.highwater(partition) is None:
@@ -219,22 +219,22 @@ class Intake:
                     position = await self._consumer.position(partition)
             except (KafkaError, TimeoutError):
                 return  # being revoked or reset; the next poll looks again
-            if self._assignment.get(partition) is not holding:
+            if self._assignment.get(partition) is not state:
                 continue
-            known = holding.start if ledger.position is None else ledger.position
+            known = state.start if ledger.position is None else ledger.position
             if known is None:
-                holding.start = position
+                state.start = position
             elif position > known:
                 ledger.advance_to(position)
 
-    async def _run_job(self, holding: AssignedPartition, record: Record, held: Reservation) -> None:
+    async def _run_job(self, state: PartitionState, record: Record, held: Reservation) -> None:
         await self._handle(record, held)
-        holding.ledger.settle(record.offset)
+        state.ledger.settle(record.offset)
 
     def _job_ended(
-        self, holding: AssignedPartition, held: Reservation, task: asyncio.Task[None]
+        self, state: PartitionState, held: Reservation, task: asyncio.Task[None]
     ) -> None:
-        holding.tasks.discard(task)
+        state.tasks.discard(task)
         held.release()
         self._count()
         if task.cancelled():

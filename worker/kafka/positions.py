@@ -62,7 +62,7 @@ class Positions:
             self._fresh = set(self._consumer.partitions_for_topic(self._topic) or ())
         if self._fresh:
             known = (each for each in self._assignment if each.start is not None)
-            self._fresh -= {holding.partition.partition for holding in known}
+            self._fresh -= {state.partition.partition for state in known}
 
     async def settle(self, error: NoOffsetForPartitionError | OffsetOutOfRangeError) -> None:
         """Give the partitions that `error` names a position.
@@ -86,29 +86,29 @@ class Positions:
         Otherwise a partition without jobs would have no offset: a restart would choose anew, and
         `latest` skip what came in between.
         """
-        holding = self._assignment.get(partition)
-        if holding is None:
+        state = self._assignment.get(partition)
+        if state is None:
             return
         latest = self._reset == "latest" and partition.partition in (self._fresh or ())
         ask = self._consumer.end_offsets if latest else self._consumer.beginning_offsets
         offset = (await ask([partition]))[partition]
-        if self._assignment.get(partition) is holding:
+        if self._assignment.get(partition) is state:
             self._consumer.seek(partition, offset)
-            holding.start = offset
-            holding.ledger.advance_to(offset)
+            state.start = offset
+            state.ledger.advance_to(offset)
 
     async def _go_on(self, partition: TopicPartition, offset: int) -> None:
         """Go on at the earliest record in place of `offset`, which the brokers do not have."""
-        holding = self._assignment.get(partition)
-        if holding is None:
+        state = self._assignment.get(partition)
+        if state is None:
             return
         earliest = (await self._consumer.beginning_offsets([partition]))[partition]
-        if self._assignment.get(partition) is not holding:
+        if self._assignment.get(partition) is not state:
             return
         place = {"topic": partition.topic, "partition": partition.partition}
         if offset < earliest:
-            lost = max(0, earliest - max(offset, holding.lost_to))
-            holding.lost_to = earliest
+            lost = max(0, earliest - max(offset, state.lost_to))
+            state.lost_to = earliest
             self._metrics.lost.inc(lost)
             log.warning(
                 "records_lost",
@@ -126,8 +126,8 @@ class Positions:
                 earliest=earliest,
                 reason="it ends before the offset that is due: the topic was made anew, or cut off",
             )
-            holding = self._assignment.begin_anew(holding)
+            state = self._assignment.restart(state)
         self._consumer.seek(partition, earliest)
-        if holding.start is None:
-            holding.start = earliest
-        holding.ledger.advance_to(earliest)
+        if state.start is None:
+            state.start = earliest
+        state.ledger.advance_to(earliest)

@@ -62,7 +62,7 @@ async def test_jobs_that_do_not_end_in_time_are_done_by_the_next_owner(
                 member.finish_all()
             await first.reach_committed(0, JOBS)
             await first.reach_committed(1, JOBS)
-            (mine,) = (holding.partition.partition for holding in first.assignment)
+            (mine,) = (state.partition.partition for state in first.assignment)
             again = {0: range(2, JOBS), 1: range(JOBS)}
             assert first.started[2 * JOBS :] == [(mine, offset) for offset in again[mine]]
             other = 1 - mine
