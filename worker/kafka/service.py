@@ -20,10 +20,10 @@ from worker.kafka.client import make_consumer, make_producer, stop_bounded
 from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
 from worker.kafka.publisher import Publisher
-from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.refusals import Refused
-from worker.kafka.standing import Standing
+from worker.kafka.topic_history import TopicHistory
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -75,7 +75,7 @@ class KafkaService:
             publish.max_request_bytes,
             publish.backoff_max,
             self._metrics,
-            Standing(lambda forbidden: self._health.set_publishing(not forbidden)),
+            TopicHistory(lambda forbidden: self._health.set_publishing(not forbidden)),
         )
         try:
             await self._publisher.start()
@@ -133,7 +133,7 @@ class KafkaService:
             # After a defect nothing is drained: draining might wait for what failed.
             limits = self._settings.shutdown
             drain = 0.0 if any(ending.exception() for ending in ended) else limits.drain
-            abandoned = await give_up(self._assignment, committer, drain, limits.flush)
+            abandoned = await release_partitions(self._assignment, committer, drain, limits.flush)
             log.info("drained", abandoned_jobs=abandoned)
         finally:
             for task in [*loops, stopped]:

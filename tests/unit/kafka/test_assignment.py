@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.committer import Committer
-from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.metrics import Metrics
 
 ZERO, ONE = TopicPartition("jobs", 0), TopicPartition("jobs", 1)
@@ -79,7 +79,9 @@ async def test_giving_up_drains_commits_and_only_then_abandons() -> None:
     events: list[str] = []
     ends = [run_job(state, offset, events) for offset in (0, 1, 2)]
     commits = Commits(assignment, events)
-    giving_up = asyncio.create_task(give_up(assignment, cast(Committer, commits), BOUND, 3.0))
+    giving_up = asyncio.create_task(
+        release_partitions(assignment, cast(Committer, commits), BOUND, 3.0)
+    )
     await asyncio.sleep(0)
     assert not assignment.accepting
     for end in reversed(ends):
@@ -97,7 +99,9 @@ async def test_what_does_not_end_in_time_is_abandoned_and_never_committed() -> N
     ends = [run_job(state, offset, events) for offset in (0, 1, 2)]
     ends[0].set()
     ends[2].set()
-    abandoned = await give_up(assignment, cast(Committer, Commits(assignment, events)), 0.05)
+    abandoned = await release_partitions(
+        assignment, cast(Committer, Commits(assignment, events)), 0.05
+    )
     assert abandoned == 1
     assert events[-1] == "commit {0: 1}", (
         "offset 1 is unsettled: nothing beyond it may be committed"
@@ -128,7 +132,7 @@ async def test_jobs_are_abandoned_even_when_the_commit_raises() -> None:
     commits = Commits(assignment, [])
     commits.error = RuntimeError("a defect")
     with pytest.raises(RuntimeError, match="a defect"):
-        await give_up(assignment, cast(Committer, commits), 0.0)
+        await release_partitions(assignment, cast(Committer, commits), 0.0)
     assert state.ledger.closed
     assert not state.tasks
 

@@ -22,7 +22,7 @@ from worker.settings import KafkaSettings, PublishSettings
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.05)
+    monkeypatch.setattr("worker.kafka.fetch_buffer.RETRY", 0.05)
 
 
 def flip(data: bytearray) -> None:
