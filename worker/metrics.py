@@ -1,7 +1,7 @@
-"""Every metric: its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
+"""Every metric with its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
 
-Buckets are classic ones (prometheus-client has no native histograms yet), close together around the
-latencies that people set objectives for.
+Histograms have classic buckets, since prometheus-client has no native histograms yet. They are
+close together around common latency objectives.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 __all__ = ["BATCH_WAIT", "Metrics", "PartitionProgress"]
 
 BATCH_WAIT = "batch_wait"
-"""The `stage` label of the time that a decoded image waits for its batch."""
+"""The `stage` label for the time that a decoded image waits for its batch."""
 
 LATENCY_BUCKETS = (
     0.005,
@@ -67,7 +67,7 @@ class PartitionProgress:
 
 
 class Metrics:
-    """All metrics of one worker, in a registry of their own."""
+    """All metrics of one worker, in their own registry."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -241,7 +241,7 @@ class Metrics:
 
     @contextmanager
     def time_stage(self, stage: str) -> Iterator[None]:
-        """Measure one job's time in a stage, however it ends."""
+        """Measure one job's time in a stage, whether the stage succeeds or fails."""
         began = time.perf_counter()
         try:
             yield
@@ -249,12 +249,12 @@ class Metrics:
             self.stages.labels(stage).observe(time.perf_counter() - began)
 
     def render(self) -> bytes:
-        """The text exposition of all metrics."""
+        """Write all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class _PartitionCollector:
-    """Lag, oldest unprocessed age and readability, read when scraped."""
+    """Lag, oldest unprocessed age and readability of the partitions, read at each scrape."""
 
     def __init__(self) -> None:
         self.progress: Callable[[], Iterable[PartitionProgress]] = tuple

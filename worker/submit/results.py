@@ -15,10 +15,10 @@ __all__ = ["Answer"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of one item.
+    """What became of one item.
 
     Attributes:
-        number: its place in the submission, from 1.
+        number: its number in the submission, from 1.
         record_id: `topic-partition-offset` of its job; None if it was not sent or is not known.
         code: the result's `errorCode`, 0 for a success; None when there is no result.
         error: what went wrong, or None.
@@ -37,7 +37,7 @@ class Answer:
     picture: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """One line of the command's JSON output."""
+        """Encode it as one line of the command's JSON output."""
         return {
             "job": self.item.name,
             "way": self.item.encoding.value,
