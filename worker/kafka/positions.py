@@ -125,7 +125,7 @@ class Positions:
                 **place,
                 due=offset,
                 earliest=earliest,
-                reason="it ends before the offset that is due: the topic was made anew, or cut off",
+                reason="it ends before the offset that is due: the topic was created again, or truncated",
             )
             state = self._assignment.restart(state)
         self._consumer.seek(partition, earliest)

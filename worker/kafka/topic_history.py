@@ -29,8 +29,8 @@ class TopicHistory:
     """Bookkeeping by topic; no I/O.
 
     Args:
-        on_forbidden: called with True when a topic refuses everything from this worker, and with
-            False when no topic does any longer.
+        on_forbidden: called with whether any topic refuses everything from this worker, when that
+            may have changed.
         clock: monotonic seconds.
     """
 
