@@ -152,8 +152,8 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
             "or set kafka.tls.verify_hostname: false"
         )
     if error.verify_code in _WRONG_TIME:
-        return f"{refused}: renew it, or set this machine's clock"
-    return f"{refused}: create it again, or that of its authority"
+        return f"{refused}: it must be renewed, or this machine's clock be set right"
+    return f"{refused}: it, or its authority's, must be made anew"
 
 
 def _explain_connection(settings: KafkaSettings, error: BaseException) -> str | None:
