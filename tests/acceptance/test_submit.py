@@ -22,9 +22,10 @@ from demo.broker import KafkaBroker
 from demo.images import Photograph, photographs
 from tests.support.harness import Names, Traffic, Worker, until
 from tests.support.workers import MakeWorker
-from worker.contract.jobs import Category, Record, Success
-from worker.contract.messages import Message, result_message, without_copies
+from worker.contract.jobs import Category, Success
 from worker.contract.parsing import parse_job
+from worker.contract.records import Message, Record
+from worker.contract.results import result_message, without_copies
 
 BOUND = 60.0
 

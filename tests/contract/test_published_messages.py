@@ -11,15 +11,11 @@ import pytest
 
 from tests.support.schemas import golden, headers_validator, schema, validator
 from worker import __version__
-from worker.contract.jobs import Category, Outcome, Record, Success
-from worker.contract.messages import (
-    Message,
-    dead_letter_message,
-    result_message,
-    without_picture,
-    without_value,
-)
+from worker.contract.dead_letters import dead_letter_message, without_value
+from worker.contract.jobs import Category, Outcome, Success
 from worker.contract.parsing import parse_job, recover_job_id
+from worker.contract.records import Message, Record
+from worker.contract.results import result_message, without_picture
 from worker.errors import Failure, JobError, Reason, Stage
 
 DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

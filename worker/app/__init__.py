@@ -114,8 +114,8 @@ class App:
         self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
-            answering = RecordProcessor(spec, engine.process, settings.kafka, metrics)
-            kafka = KafkaService(settings, answering, health, metrics)
+            processor = RecordProcessor(spec, engine.process, settings.kafka, metrics)
+            kafka = KafkaService(settings, processor, health, metrics)
             stack.push_async_callback(kafka.disconnect)
             await kafka.connect()
         await engine.start(stack)

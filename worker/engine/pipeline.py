@@ -17,16 +17,7 @@ import numpy.typing as npt
 import structlog
 
 from worker.budget import Reservation
-from worker.contract.jobs import (
-    Category,
-    EncodedImage,
-    Job,
-    Outcome,
-    Prepared,
-    RawImage,
-    Success,
-    UrlImage,
-)
+from worker.contract.jobs import Category, EncodedImage, Job, Outcome, RawImage, Success, UrlImage
 from worker.engine.categories import choose_categories
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
@@ -34,7 +25,7 @@ from worker.images.base64 import decode_image_text
 from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
 from worker.images.formats import refuse_unknown
-from worker.images.prepare import prepare
+from worker.images.prepare import Prepared, prepare
 from worker.images.threads import ImageThreads
 from worker.images.transform import Transform
 from worker.metrics import Metrics

@@ -14,7 +14,7 @@ from worker.budget import Budget, Reservation
 from worker.contract.jobs import Job, Outcome
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.reading import Reading
-from worker.http.responses import answer, new_log_id
+from worker.http.responses import new_log_id, outcome_response
 from worker.http.upload import Upload
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
@@ -72,7 +72,7 @@ class Classify:
             raise web.HTTPExpectationFailed
         failure = self._refusal(request)
         if failure is not None:
-            return answer(new_log_id(), self._counted(failure))
+            return outcome_response(new_log_id(), self._counted(failure))
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # What is counted is the answer proper, which has not begun.
         request.writer.output_size = 0
@@ -83,13 +83,13 @@ class Classify:
         log_id = new_log_id()
         failure = self._refusal(request)
         if failure is not None:
-            return answer(log_id, self._counted(failure))
+            return outcome_response(log_id, self._counted(failure))
         held = self._budget.reserve(0)
         try:
             with self._metrics.request_duration.time():
                 outcome = self._counted(await self._outcome(request, held))
                 _log_outcome(log_id, outcome)
-                return answer(log_id, outcome)
+                return outcome_response(log_id, outcome)
         except asyncio.CancelledError:
             self._metrics.requests.labels("failure", "disconnected").inc()
             raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from worker.contract.documents import read_document
+from worker.contract.headers import JOB_ID
 from worker.contract.jobs import Job
-from worker.contract.options import Given, job_id, spelled
+from worker.contract.options import Given, given_options, read_job_id
 from worker.contract.parsing import job_from_object, raw_job
 from worker.errors import JobError, Reason
 from worker.http.form import UNKNOWN_TYPE, read_form
@@ -34,7 +35,7 @@ class Reading:
         # aiohttp takes a missing type for the unknown one.
         self._header = request.headers.get("Content-Type", "").strip()
         self._kind = request.content_type.lower() if self._header else ""
-        self._query = spelled(request.query.items(), "query parameter")
+        self._query = given_options(request.query.items(), "query parameter")
         if not (self._is_json or self._is_image or self._kind == FORM_TYPE):
             raise JobError(
                 Reason.CONTENT_TYPE,
@@ -58,7 +59,7 @@ class Reading:
         """
         if self._kind == FORM_TYPE:
             form = read_form(body, self._header)
-            return _raw(form.file, _joined(spelled(form.fields, "field"), self._query))
+            return _raw(form.file, _joined(given_options(form.fields, "field"), self._query))
         # No image file begins like a JSON object, and clients call that of unknown type as well.
         if self._is_json or (self._kind == UNKNOWN_TYPE and body[:32].lstrip()[:1] == b"{"):
             document = read_document(body, "request body", SEND_JSON)
@@ -69,7 +70,7 @@ class Reading:
 def _raw(data: bytes, given: Given) -> Job:
     if not data:
         raise JobError(Reason.EMPTY_VALUE, "the image file is empty; send the whole file")
-    return raw_job(data, given, job_id(given.get("jobid", ())))
+    return raw_job(data, given, read_job_id(given.get(JOB_ID, ())))
 
 
 def _joined(*several: Given) -> Given:

@@ -1,4 +1,4 @@
-"""Every answer's shape: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
+"""The JSON body of every response: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import orjson
 from aiohttp import web
 
 from worker.contract.jobs import Outcome
-from worker.contract.messages import outcome_fields
+from worker.contract.results import error_fields, outcome_fields
 from worker.errors import Failure, Reason
 
-__all__ = ["SERVER", "answer", "healthy", "new_log_id", "refuse"]
+__all__ = ["SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
 
 SERVER = "classify-worker"
 """The `Server` header: aiohttp's own would tell the versions of Python and of itself."""
@@ -26,8 +26,8 @@ def new_log_id() -> str:
     return str(uuid.uuid4())
 
 
-def answer(log_id: str, outcome: Outcome) -> web.Response:
-    """What became of a job, as the reference answers."""
+def outcome_response(log_id: str, outcome: Outcome) -> web.Response:
+    """Make the response that says what became of a job, in the shape of PaddleX's service."""
     status = outcome.status if isinstance(outcome, Failure) else 200
     headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
@@ -36,13 +36,13 @@ def answer(log_id: str, outcome: Outcome) -> web.Response:
 def refuse(
     log_id: str, status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """What the server itself refuses; `message` says what to change."""
-    return _in_shape(status, {"logId": log_id, "errorCode": status, "errorMsg": message}, headers)
+    """Make the response to a request that the server refuses; `message` says what to change."""
+    return _in_shape(status, {"logId": log_id, **error_fields(status, message)}, headers)
 
 
 def healthy(log_id: str) -> web.Response:
-    """The reference's answer to its own probe."""
-    return _in_shape(200, {"logId": log_id, "errorCode": 0, "errorMsg": "Healthy"}, None)
+    """Make the response to PaddleX's own health probe."""
+    return _in_shape(200, {"logId": log_id, **error_fields(0, "Healthy")}, None)
 
 
 def _in_shape(

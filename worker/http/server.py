@@ -18,7 +18,7 @@ from worker.http.classify import PATH, Classify
 from worker.http.connection import Connection
 from worker.http.files import file_handler
 from worker.http.origins import Origins
-from worker.http.responses import SERVER, answer, healthy, new_log_id, refuse
+from worker.http.responses import SERVER, healthy, new_log_id, outcome_response, refuse
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 
@@ -160,7 +160,8 @@ async def _health(request: web.Request) -> web.Response:
     """The reference's own probe."""
     reasons = request.app[HEALTH].not_ready()
     if reasons:
-        return answer(new_log_id(), Failure(Reason.UNAVAILABLE, ", ".join(reasons), Stage.PARSE))
+        failure = Failure(Reason.UNAVAILABLE, ", ".join(reasons), Stage.PARSE)
+        return outcome_response(new_log_id(), failure)
     return healthy(new_log_id())
 
 

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from worker.cache import models_directory
-from worker.contract.jobs import Prepared
 from worker.engine.categories import choose_categories
 from worker.errors import JobError
+from worker.images.prepare import Prepared
 from worker.images.transform import Transform
 from worker.inference.placement import Placement, available_cores, place
 from worker.model import ModelSpec, load_model_spec

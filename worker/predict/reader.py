@@ -11,13 +11,13 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from pathlib import Path
 
-from worker.contract.jobs import Prepared, RawImage, UrlImage
+from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
 from worker.images.arrays import as_bgr
 from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
 from worker.images.formats import refuse_unknown
-from worker.images.prepare import prepare
+from worker.images.prepare import Prepared, prepare
 from worker.images.transform import Transform
 from worker.predict.inputs import Source
 from worker.predict.patience import patiently

@@ -1,4 +1,4 @@
-"""Submits images as jobs and waits for their results: the producer's side of the contract."""
+"""Submits images as jobs and waits for their results."""
 
 from worker.submit.items import Encoding, Item, find_items
 from worker.submit.results import Answer

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from tests.support.make_pdf import encrypted, page, pdf
-from worker.contract.jobs import Prepared, RawImage, UrlImage
+from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
+from worker.images.prepare import Prepared
 from worker.images.transform import Transform
 from worker.model import Crop
 from worker.predict.inputs import Page, Source, find_sources

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worker.contract.jobs import Prepared, RawImage, UrlImage
+from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
+from worker.images.prepare import Prepared
 from worker.images.transform import Transform
 from worker.model import Crop
 from worker.predict.inputs import Page, Source

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from tests.support.make import noise
-from worker.contract.jobs import Prepared, RawImage, UrlImage
+from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
+from worker.images.prepare import Prepared
 from worker.images.transform import Transform
 from worker.model import Crop, Resize
 from worker.predict.inputs import Source, find_sources

@@ -8,9 +8,10 @@ from typing import Self
 
 import pytest
 
-from worker.contract.jobs import Category, Record, Success
-from worker.contract.messages import Message, result_message, without_copies
+from worker.contract.jobs import Category, Success
 from worker.contract.parsing import parse_job
+from worker.contract.records import Message, Record
+from worker.contract.results import result_message, without_copies
 from worker.errors import KafkaSetupError
 from worker.settings import Settings
 from worker.submit import Answer, Encoding, Item, Options, Submission, submission

@@ -1,4 +1,4 @@
-"""Where a batch's records are read from, be they compressed or not, and the numbers among them."""
+"""Readers of a batch's bytes, compressed or not, and of the numbers among them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Iterator
 
 from worker.kafka.damage import ContentError, TooLargeError
 
-__all__ = ["Bytes", "Inflating", "Plain", "varint"]
+__all__ = ["Bytes", "InflatingReader", "PlainReader", "read_varint"]
 
 Bytes = bytes | bytearray | memoryview
 LONGEST_VARINT = 10
 """Bytes of a number of 64 bits."""
 
 
-class Plain:
-    """Bytes that are there already; what is taken is not copied."""
+class PlainReader:
+    """Reads bytes that are not compressed, without copying them."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._at = 0
 
-    def number(self) -> int:
-        """The varint that comes next.
+    def read_number(self) -> int:
+        """Read the next varint.
 
         Raises:
             ContentError: there is none.
         """
         try:
-            value, self._at = varint(self._data, self._at)
+            value, self._at = read_varint(self._data, self._at)
         except IndexError:
             raise ContentError("records are missing") from None
         return value
 
-    def take(self, count: int) -> memoryview:
-        """The next `count` bytes.
+    def read(self, count: int) -> memoryview:
+        """Read the next `count` bytes.
 
         Raises:
             ContentError: there are fewer.
@@ -46,33 +46,33 @@ class Plain:
         return taken
 
 
-class Inflating:
-    """Bytes that are inflated as they are asked for."""
+class InflatingReader:
+    """Reads compressed bytes, and inflates them as they are asked for."""
 
     def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
         self._pieces = pieces
         self._limit = limit
         self._buffer = bytearray()
 
-    def number(self) -> int:
-        """The varint that comes next.
+    def read_number(self) -> int:
+        """Read the next varint.
 
         Raises:
             ContentError: there is none.
         """
         self._fill(LONGEST_VARINT)
         try:
-            value, end = varint(self._buffer, 0)
+            value, end = read_varint(self._buffer, 0)
         except IndexError:
             raise ContentError("records are missing") from None
         del self._buffer[:end]
         return value
 
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes.
+    def read(self, count: int) -> bytes:
+        """Read the next `count` bytes.
 
         Raises:
-            TooLargeError: they are more than the whole may inflate to.
+            TooLargeError: they are more than everything together may inflate to.
             ContentError: there are fewer.
         """
         if count > self._limit:
@@ -93,8 +93,14 @@ class Inflating:
             self._buffer += piece
 
 
-def varint(data: Bytes, at: int) -> tuple[int, int]:
-    """A zigzag number and where it ends.
+def read_varint(data: Bytes, at: int) -> tuple[int, int]:
+    """Read a zigzag-encoded number of variable length.
+
+    Args:
+        at: index of its first byte.
+
+    Returns:
+        The number, and the index after its last byte.
 
     Raises:
         IndexError: the data end within it.

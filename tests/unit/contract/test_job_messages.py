@@ -1,23 +1,23 @@
-"""Jobs that `submit` sends are read by the worker as they were meant."""
+"""Jobs that a producer makes are parsed as they were meant."""
 
 from __future__ import annotations
 
 import orjson
 import pytest
 
-from worker.contract.jobs import EncodedImage, Job, RawImage, Record, UrlImage
-from worker.contract.messages import Message
+from worker.contract.job_messages import JobEnvelope
+from worker.contract.jobs import EncodedImage, Job, RawImage, UrlImage
 from worker.contract.options import MAX_JOB_ID
 from worker.contract.parsing import parse_job
-from worker.submit.encode import Envelope
+from worker.contract.records import Message, Record
 
 JPEG = b"\xff\xd8\xff\xe0 not more than its beginning"
 
 
 def envelope(
     name: str = "cat.jpg", top_k: int | None = None, *, visualize: bool = True
-) -> Envelope:
-    return Envelope(name, "run-1", top_k, visualize)
+) -> JobEnvelope:
+    return JobEnvelope(name, "run-1", top_k, visualize)
 
 
 def as_read(message: Message) -> Job:
@@ -34,14 +34,16 @@ def test_base64() -> None:
 
 
 def test_raw() -> None:
-    message = envelope().with_raw(JPEG)
+    message = envelope().with_raw(JPEG, "image/jpeg")
     assert as_read(message) == Job(RawImage(JPEG), "cat.jpg")
     assert ("content-type", b"image/jpeg") in message.headers
     assert ("correlation-id", b"run-1") in message.headers
 
 
 def test_raw_bytes_that_are_no_image_reach_the_worker_as_such() -> None:
-    assert as_read(envelope().with_raw(b"hello")) == Job(RawImage(b"hello"), "cat.jpg")
+    assert as_read(envelope().with_raw(b"hello", "image/unknown")) == Job(
+        RawImage(b"hello"), "cat.jpg"
+    )
 
 
 def test_url() -> None:
@@ -54,7 +56,7 @@ def test_options_travel_with_every_kind(kind: str) -> None:
     asked = envelope(top_k=3, visualize=False)
     message = {
         "base64": lambda: asked.with_base64(JPEG),
-        "raw": lambda: asked.with_raw(JPEG),
+        "raw": lambda: asked.with_raw(JPEG, "image/jpeg"),
         "url": lambda: asked.with_url("https://example.org/"),
         "job": lambda: asked.with_job({"image": "aGVsbG8="}),
     }[kind]()
@@ -72,7 +74,7 @@ def test_a_written_job_keeps_what_it_says() -> None:
 
 @pytest.mark.parametrize("name", ["b\udcffd.jpg", "a" * 4000 + ".jpg", "", "ü" * 512])
 def test_any_name_becomes_a_job_id_that_the_worker_takes(name: str) -> None:
-    for message in (envelope(name).with_base64(JPEG), envelope(name).with_raw(JPEG)):
+    for message in (envelope(name).with_base64(JPEG), envelope(name).with_raw(JPEG, "image/jpeg")):
         job_id = as_read(message).job_id or ""
         assert len(job_id) <= MAX_JOB_ID
         assert job_id.endswith(name[-4:])

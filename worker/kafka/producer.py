@@ -1,4 +1,4 @@
-"""A producer that is replaced when it can be used no more: one way to the brokers."""
+"""A producer that is replaced by a new one after it has failed."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from worker.contract.messages import Message
+from worker.contract.records import Message
 from worker.errors import WorkerError
 from worker.kafka.client import stop_bounded
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-__all__ = ["Lane", "TooLargeError"]
+__all__ = ["MessageTooLargeError", "ReplaceableProducer"]
 
 RETIREMENT = 60.0
-"""Seconds for a replaced producer to deliver what it still can."""
+"""Seconds for a replaced producer to deliver what it has queued."""
 
 log = structlog.get_logger(__name__)
 
 
-class TooLargeError(Exception):
-    """A message is too large by itself, whatever it is sent with."""
+class MessageTooLargeError(Exception):
+    """A message is larger than any request may be."""
 
 
-class Lane:
-    """Sends messages by one producer, and makes a new one when that has failed.
+class ReplaceableProducer:
+    """Sends messages with one aiokafka producer, and replaces it when it has failed.
 
-    aiokafka's idempotent producer numbers a batch when it sends it: once a batch has failed for
-    good, the broker misses its number and refuses all later ones of that partition. A new producer
-    starts afresh. One that is not idempotent bears refusals.
+    aiokafka's idempotent producer numbers its batches as it sends them. Once a batch has failed for
+    good, its number is missing and the broker refuses all later batches of that partition. A new
+    producer begins with new numbers. A producer that is not idempotent can go on after a refusal.
 
     Args:
         make: makes a producer that is not started.
-        numbered: whether `make` makes idempotent ones.
-        backoff_max: seconds between attempts to start one.
+        idempotent: whether `make` makes idempotent producers.
+        backoff_max: seconds between attempts to start a producer.
     """
 
     def __init__(
-        self, make: Callable[[], AIOKafkaProducer], backoff_max: float, *, numbered: bool
+        self, make: Callable[[], AIOKafkaProducer], backoff_max: float, *, idempotent: bool
     ) -> None:
         self._make = make
         self._backoff_max = backoff_max
-        self._numbered = numbered
+        self._idempotent = idempotent
         self._producer: AIOKafkaProducer | None = None
         # Invariant: set exactly while there is a producer.
         self._ready = asyncio.Event()
@@ -76,38 +76,39 @@ class Lane:
         self._ready.set()
 
     async def send(self, topic: str, message: Message) -> None:
-        """One attempt; connects first if need be.
+        """Send a message once, after connecting if need be, and wait until it is acknowledged.
 
         Raises:
-            TooLargeError: the message is larger than any request may be.
+            MessageTooLargeError: the message is larger than any request may be.
             KafkaError: it was not delivered.
         """
         producer = await self._connected()
         value = message.value
         if value is None and message.key is None:
-            # aiokafka refuses a record without both; a dead letter's reason says that it was null.
+            # aiokafka refuses a record that has neither. The dead letter's reason says that the
+            # value was null.
             value = b""
         try:
             acknowledged = await producer.send(
                 topic, value, message.key, headers=list(message.headers)
             )
         except MessageSizeTooLargeError as error:
-            # Refused before it was numbered: the producer is as good as ever.
-            raise TooLargeError from error
+            # Refused before it got a number: the producer can go on.
+            raise MessageTooLargeError from error
         except (
             KafkaTimeoutError,
             TopicAuthorizationFailedError,
             UnknownTopicOrPartitionError,
         ):
-            raise  # what the topic is, or is not, says nothing of the producer
+            raise  # the topic is the cause; the producer can go on
         except KafkaError:
-            # aiokafka's sender has died of an earlier error; it never comes back.
+            # aiokafka's sender task has ended with an earlier error and never starts again.
             self._renew(producer)
             raise
         try:
             await acknowledged
         except KafkaError:
-            if self._numbered:
+            if self._idempotent:
                 self._renew(producer)
             raise
 
@@ -134,12 +135,12 @@ class Lane:
         return producer
 
     def _renew(self, failed: AIOKafkaProducer) -> None:
-        """Begin to replace `failed`, once."""
+        """Begin to replace `failed`; nothing happens if that has begun already."""
         if self._producer is None or self._producer is not failed:
             return
         self._producer = None
         self._ready.clear()
-        # Not waited for: while a broker is slow, it may still deliver what others wait for.
+        # Not awaited: it may still deliver what other callers wait for, if a broker is slow.
         retiring = asyncio.create_task(stop_bounded(failed, "failed producer", RETIREMENT))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
@@ -155,6 +156,6 @@ class Lane:
             try:
                 await self.start()
             except (KafkaError, WorkerError, OSError) as error:
-                # A certificate that is being renewed, say: nobody else would try again.
+                # A certificate that is just being renewed, say. Nothing else would try again.
                 log.warning("producer_not_started", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(self._backoff_max)

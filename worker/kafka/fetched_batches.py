@@ -1,4 +1,4 @@
-"""What one fetch returned of one partition, read record by record as intake takes it."""
+"""The batches of one partition that one fetch returned, read record by record."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Generator, Iterable
 import structlog
 from aiokafka import TopicPartition
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.batches import Batch, LegacyBatch, next_offset, open_batch, split
-from worker.kafka.damage import BeyondError, ContentError, Damage, DamageError, TooLargeError
+from worker.kafka.damage import BeyondEndError, ContentError, Damage, DamageError, TooLargeError
 
-__all__ = ["Fetched"]
+__all__ = ["FetchedBatches"]
 
 log = structlog.get_logger(__name__)
 
 
-class Fetched:
-    """Batches of a partition and how far they are read.
+class FetchedBatches:
+    """Batches of a partition, and how far they have been read.
 
     Args:
-        data: batches as the broker sent them; the last one may be cut off.
+        data: batches as the broker sent them; the last one may be incomplete.
         position: the offset that was asked for.
-        end: the partition's end as the broker knew it just before it read the batches.
-        aborted: transactions to skip: the producer's id and the first offset of each.
-        batch_bytes: what a compressed batch may inflate to.
+        end: the partition's end, as the broker knew it just before it read the batches.
+        aborted: transactions to skip, each as the producer's id and the first offset.
+        batch_bytes: most bytes to which a compressed batch may be inflated.
 
     Attributes:
         position: the next offset to read.
-        damage: why reading ends here, or None.
-        finished: whether nothing is left to read; then nothing is held either.
-        skipping: whether the last `take` ended amid records before `position`, of which there are
-            many.
+        damage: why reading cannot go on, or None.
+        finished: whether nothing is left to read. Then no bytes are held either.
+        held: bytes held.
+        skipping: whether the last `take` ended while it skipped many records before `position`.
     """
 
     def __init__(
@@ -54,12 +54,17 @@ class Fetched:
         self._upcoming = sorted(aborted, key=lambda transaction: transaction[1])
         self._aborted: set[int] = set()
         self._batch = memoryview(b"")
-        # The offset after the batch that is read, if nothing follows it; else None.
+        # The offset after the batch that is being read, if it is the last one; else None.
         self._stop: int | None = None
         self._records = self._read(memoryview(data))
 
     def take(self, most: int | None, nbytes: int | None) -> list[Record]:
-        """The next records, at most so many, and none once they have `nbytes` together."""
+        """Take the next records.
+
+        Args:
+            most: most records; None for no limit.
+            nbytes: bytes of records after which no more are taken; None for no limit.
+        """
         taken: list[Record] = []
         size = 0
         self.skipping = False
@@ -76,14 +81,14 @@ class Fetched:
                 break
             taken.append(record)
             size += record.size
-            # Not only when there is no other: nobody may ask for it, and all would be held until
-            # then.
+            # Closed with the last record, not by the next call, which may come much later: all
+            # bytes would be held until then.
             if self.position == self._stop:
                 self.close()
         return taken
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release all bytes."""
         self.finished = True
         self.held = 0
         self._batch = memoryview(b"")
@@ -97,7 +102,11 @@ class Fetched:
             if follows is not None and not self.position < follows <= self._end:
                 follows = None
             self.damage = Damage(
-                self._partition, self.position, follows, str(error), isinstance(error, BeyondError)
+                self._partition,
+                self.position,
+                follows,
+                str(error),
+                isinstance(error, BeyondEndError),
             )
 
     def _read_all(self, data: memoryview) -> Generator[Record | None]:
@@ -106,7 +115,7 @@ class Fetched:
             rest -= len(self._batch)
             opened = open_batch(self._batch)
             if opened.last >= self._end:
-                raise BeyondError(f"it claims offset {opened.last}; the partition ends before")
+                raise BeyondEndError(f"it claims offset {opened.last}; the partition ends before")
             if opened.last < self.position:
                 continue
             if not self._is_skipped(opened):
@@ -137,7 +146,7 @@ class Fetched:
                 yield record
 
     def _is_skipped(self, batch: Batch | LegacyBatch) -> bool:
-        """Whether it is a marker, or belongs to a transaction that was aborted."""
+        """Whether a batch is a marker, or belongs to a transaction that was aborted."""
         while self._upcoming and self._upcoming[0][1] <= batch.base:
             self._aborted.add(self._upcoming.pop(0)[0])
         if batch.is_control:

@@ -1,6 +1,6 @@
-"""Batches of versions 0 and 1, which topics of brokers before Kafka 4 can still hold.
+"""Record batches of versions 0 and 1, which topics of brokers before Kafka 4 can still have.
 
-aiokafka reads them; it inflates a batch at once, so its size is measured before.
+aiokafka reads them. It inflates a batch all at once, so the inflated size is measured first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from aiokafka.errors import KafkaError
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.damage import ContentError, DamageError
 from worker.kafka.inflate import inflate
 
@@ -27,7 +27,7 @@ class LegacyBatch:
     """A message, or the wrapper of several that are compressed together.
 
     Attributes:
-        base: offset of its first record, as far as that can be known without inflating it.
+        base: offset of its first record, as far as that is known without inflating it.
         last: offset of its last record.
     """
 
@@ -49,10 +49,10 @@ class LegacyBatch:
         self.base = 0 if self._codec else self.last
 
     def records(self, topic: str, partition: int, start: int, limit: int) -> Iterator[Record]:
-        """Its records from offset `start` on.
+        """Read its records from offset `start` on.
 
         Args:
-            limit: bytes that it may inflate to.
+            limit: most bytes to which it may be inflated.
 
         Raises:
             ContentError: it cannot be read.
@@ -70,7 +70,11 @@ class LegacyBatch:
             raise ContentError(f"its messages are damaged ({error})") from error
 
     def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:
-        """Stand-ins for its records from offset `start` on, of which nothing but that is known."""
+        """Make unreadable records for its offsets from `start` on.
+
+        Args:
+            why: why they cannot be read.
+        """
         for offset in range(start, self.last + 1):
             yield Record(topic, partition, offset, -1, None, None, (), unreadable=why)
 

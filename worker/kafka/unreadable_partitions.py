@@ -1,4 +1,4 @@
-"""Which partitions cannot be read any further, from when on, and until when."""
+"""The partitions that cannot be read any further for now, and why."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from aiokafka import TopicPartition
 
 from worker.kafka.damage import Damage
 
-__all__ = ["Unreadable"]
+__all__ = ["UnreadablePartitions"]
 
 log = structlog.get_logger(__name__)
 
 
-class Unreadable(dict[TopicPartition, Damage]):
-    """The damage of each partition of an assignment that is known to have one.
+class UnreadablePartitions(dict[TopicPartition, Damage]):
+    """The damage by partition, for one assignment.
 
     Args:
-        patience: seconds for which a broker may send nothing of what it has.
+        patience: seconds for which a broker may send nothing although it has records.
     """
 
     def __init__(self, patience: float) -> None:
@@ -26,13 +26,13 @@ class Unreadable(dict[TopicPartition, Damage]):
         self._doubted: dict[TopicPartition, int] = {}
 
     def forget(self) -> None:
-        """Begin anew, with another assignment."""
+        """Forget everything, for a new assignment."""
         self.clear()
         self._withheld.clear()
         self._doubted.clear()
 
     def note(self, damage: Damage) -> None:
-        """Keep it, and name it once."""
+        """Keep a damage, and log it if it is new."""
         known = self.get(damage.partition)
         self[damage.partition] = damage
         if known is None or known.offset != damage.offset:
@@ -45,14 +45,18 @@ class Unreadable(dict[TopicPartition, Damage]):
                 remedy=damage.remedy,
             )
 
-    def doubt(self, damage: Damage) -> bool:
-        """Whether it is seen for the first time there, and so may be none."""
+    def is_first_doubt(self, damage: Damage) -> bool:
+        """Take note of a doubtful damage.
+
+        Returns:
+            Whether it is the first one at its offset: then it may be none.
+        """
         first = self._doubted.get(damage.partition) != damage.offset
         self._doubted[damage.partition] = damage.offset
         return first
 
-    def heal(self, partition: TopicPartition, position: int) -> None:
-        """Forget the damage of a partition that is read elsewhere: behind it, or from 0 again."""
+    def clear_passed(self, partition: TopicPartition, position: int) -> None:
+        """Forget the damage of a partition that is read at another offset than the damaged one."""
         damage = self.get(partition)
         if damage is not None and damage.offset != position:
             del self[partition]
@@ -64,13 +68,16 @@ class Unreadable(dict[TopicPartition, Damage]):
             )
 
     def is_withheld(self, partition: TopicPartition, missing: bool, now: float) -> bool:
-        """Whether a broker has sent nothing of what it has for too long.
+        """Take note of one answer of a broker.
 
-        A damaged length makes a batch end nowhere: then it sends nothing, and no error.
+        If the stored length of a batch is damaged, a broker sends no records and no error.
 
         Args:
-            missing: whether it should have sent something this time, and did not.
-            now: seconds.
+            missing: whether the broker has records and did not send any.
+            now: monotonic seconds.
+
+        Returns:
+            Whether records have been missing for `patience` seconds.
         """
         if not missing:
             self._withheld.pop(partition, None)
