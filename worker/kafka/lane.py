@@ -18,6 +18,7 @@ from aiokafka.errors import (
 from worker.contract.messages import Message
 from worker.errors import WorkerError
 from worker.kafka.client import stop_bounded
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -44,14 +45,21 @@ class Lane:
     Args:
         make: makes a producer that is not started.
         numbered: whether `make` makes idempotent ones.
-        backoff_max: seconds between attempts to start one.
+        pause: seconds between attempts to start one.
+        clock: what the pauses go by.
     """
 
     def __init__(
-        self, make: Callable[[], AIOKafkaProducer], backoff_max: float, *, numbered: bool
+        self,
+        make: Callable[[], AIOKafkaProducer],
+        pause: float,
+        *,
+        numbered: bool,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._make = make
-        self._backoff_max = backoff_max
+        self._retry = Retry(pause, pause)
+        self._clock = clock
         self._numbered = numbered
         self._producer: AIOKafkaProducer | None = None
         # Invariant: set exactly while there is a producer.
@@ -151,10 +159,11 @@ class Lane:
         self._replacement = asyncio.create_task(self._replace(), name="producer-replacement")
 
     async def _replace(self) -> None:
+        pauses = self._retry.pauses(self._clock)
         while self._producer is None:
             try:
                 await self.start()
             except (KafkaError, WorkerError, OSError) as error:
                 # A certificate that is being renewed, say: nobody else would try again.
                 log.warning("producer_not_started", error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(self._backoff_max)
+                await self._clock.sleep(next(pauses))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from worker.kafka.lane import Lane, TooLargeError
 from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of
 from worker.kafka.standing import Standing
 from worker.metrics import Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -28,6 +28,7 @@ RECORD_OVERHEAD = 512
 """Bytes allowed for what the protocol adds to a message: batch header, lengths, deltas."""
 
 BACKOFF_INITIAL = 0.1
+"""Seconds before the second attempt at most."""
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class Publisher:
         default_limit: the same for all others.
         backoff_max: seconds between attempts at most.
         standing: what topics took and refused; by default there is nobody to tell of it.
+        clock: what pauses go by.
     """
 
     def __init__(
@@ -79,18 +81,20 @@ class Publisher:
         backoff_max: float,
         metrics: Metrics,
         standing: Standing | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._limits = limits
         self._default_limit = default_limit
-        self._backoff_max = backoff_max
+        self._retry = Retry(BACKOFF_INITIAL, backoff_max, jitter=True)
+        self._clock = clock
         self._metrics = metrics
         self._standing = standing or Standing(lambda _: None)
         # A topic's limit holds for a whole batch.
         batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
         shared = partial(make, max_batch_size=batch_bytes, enable_idempotence=True)
-        self._shared = Lane(shared, backoff_max, numbered=True)
+        self._shared = Lane(shared, backoff_max, numbered=True, clock=clock)
         alone = partial(make, max_batch_size=1, enable_idempotence=False)
-        self._alone = Lane(alone, backoff_max, numbered=False)
+        self._alone = Lane(alone, backoff_max, numbered=False, clock=clock)
 
     async def start(self) -> None:
         """Connect.
@@ -134,7 +138,7 @@ class Publisher:
 
     async def _send(self, topic: str, message: Message) -> Refused | None:
         """Try until the message is taken, or refused for good when it was alone."""
-        standing, backoff = self._standing, BACKOFF_INITIAL
+        standing, pauses = self._standing, self._retry.pauses(self._clock)
         doubted: float | None = None
         while True:
             alone = standing.goes_alone(topic)
@@ -160,8 +164,7 @@ class Publisher:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
             if verdict is Verdict.FINAL:
                 return Refused(topic, code_of(error), name_of(error))
-            await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311 - jitter is no secret
-            backoff = min(backoff * 2, self._backoff_max)
+            await self._clock.sleep(next(pauses))
 
     def _reduce(self, topic: str, message: Message, reductions: Iterator[Reduce]) -> Message | None:
         """A smaller message, or None when there is none."""
