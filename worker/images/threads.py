@@ -15,17 +15,13 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from worker.errors import JobError, Reason, Stage
-from worker.images.memory import raising_memory_errors
+from worker.images.memory import SHORTAGES, raising_memory_errors
 from worker.metrics import Metrics
 from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
-__all__ = ["SHORTAGES", "ImageThreads"]
+__all__ = ["ImageThreads"]
 
 T = TypeVar("T")
-
-SHORTAGES = Retry(first=0.1, longest=3.0, factor=10**0.5, attempts=5)
-"""When a call that got no memory is tried again: after 0.1, 0.3, 1 and 3 seconds. Whatever holds
-the memory mostly frees it in less than a second."""
 
 
 class ImageThreads:

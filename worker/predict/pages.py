@@ -17,8 +17,8 @@ from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError
 from worker.images.pdf import HEAD, PdfFile, is_pdf
 from worker.images.tiff import page_offsets, with_first_page
+from worker.predict.files import file_errors
 from worker.predict.inputs import Page, Source
-from worker.predict.reader import file_errors
 from worker.settings import DecodeSettings
 
 __all__ = ["split_pages"]

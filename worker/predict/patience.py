@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from worker.errors import JobError, Reason
-from worker.images.memory import raising_memory_errors
-from worker.images.threads import SHORTAGES
+from worker.images.memory import SHORTAGES, raising_memory_errors
 from worker.retry import SYSTEM_CLOCK, Clock
 
 __all__ = ["patiently"]

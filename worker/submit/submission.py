@@ -13,7 +13,7 @@ from worker.contract.jobs import Record, UrlImage
 from worker.contract.messages import Message
 from worker.errors import JobError, Reason
 from worker.kafka.job_client import JobClient
-from worker.predict.reader import read_file
+from worker.predict.files import read_file
 from worker.settings import Settings
 from worker.submit.encode import CORRELATION, Envelope
 from worker.submit.items import Encoding, Item

@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from tests.support.zoo_host import Host, make_archive
 from worker.cli.models import models
-from worker.cli.transfer import Transfer, size_in_bytes
+from worker.cli.sizes import size_in_bytes
+from worker.cli.transfer import Transfer
 from worker.errors import ModelError
 from worker.retry import Retry
 from worker.zoo import download
