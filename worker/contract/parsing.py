@@ -14,6 +14,7 @@ from worker.contract.documents import read_document
 from worker.contract.jobs import EncodedImage, Headers, ImageSource, Job, RawImage, Record, UrlImage
 from worker.contract.options import MAX_JOB_ID, Given, header_name
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,8 @@ MAX_URL = 8192
 """Longest URL accepted, in characters: more than browsers and proxies pass on."""
 
 _MAX_SHOWN = 80
-_ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
+_SUBTYPES = "|".join(media_type.removeprefix("image/") for media_type in MEDIA_TYPES)
+_ACCEPTED = f"use application/json, or image/{_SUBTYPES} for a raw image"
 _FRAMING = 5  # Confluent's serializers put a zero byte and a schema's id of four bytes in front
 _SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.errors import JobError, Reason
+from worker.image_formats import ImageFormat
 from worker.images.bmp import read_bmp_header, unpack_fields, with_usual_header
 from worker.images.codecs import CODEC_MAX_PIXELS, cv2, simplejpeg
-from worker.images.formats import ImageFormat
 from worker.images.gif import first_frame
 from worker.images.headers import Header, read_header
 from worker.images.jpeg_repair import without_oddities

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 from worker.images.addresses import AddressPolicy, literal_address, parse_redirect, parse_url
 from worker.images.allowance import Allowance
 from worker.images.fetch_errors import (
@@ -50,7 +51,7 @@ _HEADERS = {
     # A compressed answer would have to be bounded twice, and images do not shrink.
     "Accept-Encoding": "identity",
     # Servers that choose a format by this header must not choose one that is not decoded (AVIF).
-    "Accept": "image/jpeg,image/png,image/webp,image/bmp,image/gif,image/tiff,*/*;q=0.1",
+    "Accept": ",".join((*MEDIA_TYPES, "*/*;q=0.1")),
 }
 _PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
 """Values of `Content-Encoding` that leave the body as it is; S3 sends the last one on by

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from worker.image_formats import ImageFormat
 from worker.images.bmp import read_bmp_header
-from worker.images.formats import ImageFormat, sniff
 from worker.images.gif import read_gif_size
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
 from worker.images.refusals import UnsupportedError, damaged, unsupported
+from worker.images.sniffing import sniff
 from worker.images.tiff_cost import decoded_bytes
 from worker.images.tiff_layout import Layout, read_layout
 from worker.images.tiff_support import check_supported

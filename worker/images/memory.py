@@ -37,8 +37,8 @@ def raising_memory_errors() -> Iterator[None]:
     """Raises MemoryError for whatever a codec raises when it gets no memory."""
     try:
         yield
-    except (ValueError, RuntimeError, *_opencv_errors()) as error:
-        if is_shortage(error):
+    except Exception as error:
+        if isinstance(error, (ValueError, RuntimeError, *_opencv_errors())) and is_shortage(error):
             raise MemoryError(str(error)) from None
         raise
 

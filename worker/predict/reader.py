@@ -15,8 +15,8 @@ from worker.errors import JobError
 from worker.images.arrays import as_bgr
 from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
-from worker.images.formats import refuse_unknown
 from worker.images.prepare import prepare
+from worker.images.sniffing import refuse_unknown
 from worker.images.transform import Transform
 from worker.predict.files import read_file
 from worker.predict.inputs import Source

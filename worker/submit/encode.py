@@ -12,7 +12,7 @@ import pybase64
 from worker.contract.messages import Message
 from worker.contract.options import MAX_JOB_ID
 from worker.errors import JobError
-from worker.images.formats import sniff
+from worker.images.sniffing import sniff
 
 __all__ = ["CORRELATION", "Envelope"]
 
@@ -78,7 +78,7 @@ class Envelope:
 
 def _content_type(image: bytes) -> bytes:
     try:
-        return f"image/{sniff(image).value.lower()}".encode()
+        return sniff(image).media_type.encode()
     except JobError:
         # The worker says better than this command could what is wrong with it.
         return b"image/unknown"
