@@ -13,8 +13,8 @@ from pathlib import Path
 from worker.contract.jobs import Prepared, RawImage, UrlImage
 from worker.errors import JobError
 from worker.images.arrays import as_bgr
-from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
+from worker.images.limits import check_bytes
 from worker.images.prepare import prepare
 from worker.images.sniffing import refuse_unknown
 from worker.images.transform import Transform

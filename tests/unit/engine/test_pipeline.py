@@ -36,9 +36,9 @@ from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
-from worker.images.decode import decode_pixels
+from worker.images.decode import decode_pixels, read_header
 from worker.images.fetch import ImageFetcher
-from worker.images.headers import Header, read_header
+from worker.images.headers import Header
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
 from worker.model import ModelSpec
