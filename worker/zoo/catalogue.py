@@ -99,7 +99,9 @@ def _document() -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - commands import this module for their help, too
 
     text = resources.files(__package__).joinpath("models.yaml").read_text("utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
+    # libyaml's loader where PyYAML has it: the other takes longer than all else in `models list`.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
     return document
 
 
