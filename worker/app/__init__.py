@@ -71,7 +71,7 @@ class App:
         if settings.http.infer or not kafka:
             self._classify = Classify(settings.http, settings.decode.max_bytes, self.metrics)
         self._predictors: Callable[[], Sequence[int]] = tuple
-        self._describe_model(str(settings.model_dir or settings.model))
+        self._describe_model(settings.model_source)
 
     async def run(self) -> None:
         """Start, work until a signal, stop.
@@ -104,7 +104,7 @@ class App:
         server = HttpServer(settings.http, health, metrics, self._classify)
         await server.start()
         stack.push_async_callback(server.stop)
-        model = str(settings.model_dir or settings.model)
+        model = settings.model_source
         log.info("starting", version=__version__, model=model, http_port=server.port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)

@@ -24,7 +24,6 @@ from worker.errors import (
     UnfitSystemError,
     WorkerError,
 )
-from worker.logs import say
 
 if TYPE_CHECKING:
     from worker.runtime.signals import StopSignals
@@ -96,5 +95,7 @@ def _give_up_stdout() -> None:
 
 
 def _die(error: Exception | str, status: int) -> NoReturn:
+    from worker.logs import say  # noqa: PLC0415 - most commands log nothing
+
     say(f"classify-worker: {error}")
     sys.exit(status)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import enum
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from worker.cache import models_directory
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
-from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
+from worker.cli.sizes import size_in_bytes, size_in_words
 from worker.errors import ModelError
-from worker.settings import Settings
-from worker.settings.sources import load
-from worker.zoo.catalogue import ZooModel, addresses, catalogue, nearest_names
-from worker.zoo.pull import is_local, pull
+from worker.zoo.catalogue import ZooModel, addresses, catalogue, is_local, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from worker.settings import Settings
 
 __all__ = ["models"]
 
@@ -68,13 +68,15 @@ def list_models(
 
     Example: classify-worker models list --max-size 60M --sort accuracy
     """
-    cache = _cache(load(config, overrides or ()).settings)
+    cache = _cache(_settings(config, overrides or ()))
     chosen = _chosen(family, max_size, sort)
     if local:
         chosen = [model for model in chosen if is_local(model.name, cache)]
     if as_json:
         typer.echo(json.dumps([_plain(model, cache) for model in chosen], indent=2))
     else:
+        from rich.console import Console  # noqa: PLC0415 - JSON needs no tables
+
         console = Console()
         # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
         console.width = max(NARROWEST, console.width) if console.is_terminal else FILE_WIDTH
@@ -92,7 +94,7 @@ def show(
 
     Example: classify-worker models show PP-LCNet_x1_0
     """
-    settings = load(config, overrides or ()).settings
+    settings = _settings(config, overrides or ())
     facts = _plain(_find(name), _cache(settings))
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -126,13 +128,17 @@ def pull_models(
 
     Example: classify-worker models pull PP-LCNet_x1_0 ResNet50
     """
+    # Here, so that `--help` and other commands do not pay for loading them.
+    from worker.cli.transfer import Transfer  # noqa: PLC0415
+    from worker.zoo.pull import pull  # noqa: PLC0415
+
     if every == bool(names):
         raise typer.BadParameter("name the models to pull, or say --all")
     wanted = [_find(name) for name in dict.fromkeys(names or catalogue())]
     given = list(overrides or ())
     if base_url is not None:
         given.append(f"zoo.base_url={base_url}")
-    settings = load(config, given).settings
+    settings = _settings(config, given)
     failed = 0
     with Transfer(len(wanted)) as transfer:
         for model in wanted:
@@ -147,7 +153,15 @@ def pull_models(
         raise typer.Exit(EXIT_UNAVAILABLE)
 
 
+def _settings(config: Path | None, overrides: Sequence[str]) -> Settings:
+    from worker.settings.sources import load  # noqa: PLC0415 - `--help` needs no settings
+
+    return load(config, overrides).settings
+
+
 def _cache(settings: Settings) -> Path:
+    from worker.cache import models_directory  # noqa: PLC0415 - as above
+
     return settings.model_cache or models_directory()
 
 
@@ -184,6 +198,9 @@ def _chosen(family: str | None, max_size: str | None, sort: Order | None) -> lis
 
 
 def _table(chosen: list[ZooModel], cache: Path) -> Table:
+    from rich import box  # noqa: PLC0415 - JSON needs no tables
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     # Never none at all: a narrow terminal leaves numbers out, not names.
     table.add_column("Model", overflow="fold", min_width=16)

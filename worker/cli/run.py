@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 import typer
 
 from worker.cli.options import EXIT_FAILED, Config, Overrides
 from worker.errors import WorkerError
-from worker.failpoints import Failpoints
-from worker.logs import configure, flush, log_uncaught
-from worker.runtime.signals import StopSignals
-from worker.settings import Settings
-from worker.settings.sources import load
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from worker.failpoints import Failpoints
+    from worker.runtime.signals import StopSignals
+    from worker.settings import Settings
 
 __all__ = ["run", "serve"]
-
-log = structlog.get_logger(__name__)
 
 
 def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
@@ -29,7 +27,7 @@ def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) 
 
     Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
     """
-    _work(load(config, overrides or ()).settings, ctx.obj, kafka=True)
+    _work(config, overrides, ctx.obj, kafka=True)
 
 
 def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
@@ -37,10 +35,20 @@ def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None
 
     Example: classify-worker serve --set model=models/PP-LCNet_x1_0 --set http.port=8080
     """
-    _work(load(config, overrides or ()).settings, ctx.obj, kafka=False)
+    _work(config, overrides, ctx.obj, kafka=False)
 
 
-def _work(settings: Settings, signals: StopSignals | None, *, kafka: bool) -> None:
+def _work(
+    config: Path | None, overrides: list[str] | None, signals: StopSignals | None, *, kafka: bool
+) -> None:
+    # Here, so that `--help` and other commands do not pay for loading them.
+    import structlog  # noqa: PLC0415
+
+    from worker.failpoints import Failpoints  # noqa: PLC0415
+    from worker.logs import configure, flush, log_uncaught  # noqa: PLC0415
+    from worker.settings.sources import load  # noqa: PLC0415
+
+    settings = load(config, overrides or ()).settings
     configure(settings.log)
     log_uncaught()
     try:
@@ -49,7 +57,7 @@ def _work(settings: Settings, signals: StopSignals | None, *, kafka: bool) -> No
         raise
     except Exception as error:
         # A defect: its trace belongs into the log, in the log's form.
-        log.exception("failed")
+        structlog.get_logger(__name__).exception("failed")
         raise typer.Exit(EXIT_FAILED) from error
     finally:
         flush()
@@ -65,6 +73,8 @@ async def _live(
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    import asyncio  # noqa: PLC0415
+
     if sys.platform == "win32":
         asyncio.run(coroutine)
         return

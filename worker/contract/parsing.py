@@ -35,6 +35,7 @@ from worker.contract.options import (
     wrong_type,
 )
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,8 +48,9 @@ MAX_URL = 8192
 """Longest URL accepted, in characters: more than browsers and proxies pass on."""
 
 _MAX_SHOWN = 80
-_ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
-_FRAMING = 5  # Confluent's serializers put a zero byte and a schema id of four bytes in front
+_SUBTYPES = "|".join(media_type.removeprefix("image/") for media_type in MEDIA_TYPES)
+_ACCEPTED = f"use application/json, or image/{_SUBTYPES} for a raw image"
+_FRAMING = 5  # Confluent's serializers put a zero byte and a schema's id of four bytes in front
 _SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
 
 

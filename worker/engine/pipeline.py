@@ -24,8 +24,8 @@ from worker.failpoints import Failpoints
 from worker.images.base64 import decode_image_text
 from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
-from worker.images.formats import refuse_unknown
 from worker.images.prepare import Prepared, prepare
+from worker.images.sniffing import refuse_unknown
 from worker.images.threads import ImageThreads
 from worker.images.transform import Transform
 from worker.metrics import Metrics

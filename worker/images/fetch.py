@@ -9,8 +9,8 @@ deadline. Every socket is judged before it connects.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
-import time
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 from worker.images.addresses import AddressPolicy, literal_address, parse_redirect, parse_url
 from worker.images.allowance import Allowance
-from worker.images.backoff import backoff_delay, parse_retry_after
 from worker.images.fetch_errors import (
     ForbiddenAddressError,
     StatusError,
@@ -31,10 +31,12 @@ from worker.images.fetch_errors import (
 )
 from worker.images.names import Names, SystemResolver, addresses
 from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
+from worker.images.retry_after import parse_retry_after
 from worker.proxies import proxy_for
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractResolver, ResolveResult
@@ -49,7 +51,7 @@ _HEADERS = {
     # A compressed answer would have to be bounded twice, and images do not shrink.
     "Accept-Encoding": "identity",
     # Servers that choose a format by this header must not choose one that is not decoded (AVIF).
-    "Accept": "image/jpeg,image/png,image/webp,image/bmp,image/gif,image/tiff,*/*;q=0.1",
+    "Accept": ",".join((*MEDIA_TYPES, "*/*;q=0.1")),
 }
 _PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
 """Values of `Content-Encoding` that leave the body as it is; S3 sends the last one on by
@@ -67,8 +69,7 @@ class ImageFetcher:
 
     Args:
         settings: limits, time-outs, and the networks that may be reached although not public.
-        clock: seconds since the epoch, in which deadlines are given.
-        sleep: waits between attempts.
+        clock: what deadlines and pauses go by.
         resolver: name resolution, the system's when None.
         on_failed_attempt: told of each attempt that failed and is followed by another.
     """
@@ -77,8 +78,7 @@ class ImageFetcher:
         self,
         settings: FetchSettings,
         *,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
         resolver: AbstractResolver | None = None,
         on_failed_attempt: Callable[[], None] = lambda: None,
     ) -> None:
@@ -86,7 +86,12 @@ class ImageFetcher:
         self._on_failed_attempt = on_failed_attempt
         self._policy = AddressPolicy(settings.allow_networks)
         self._clock = clock
-        self._sleep = sleep
+        self._retry = Retry(
+            settings.backoff_initial,
+            settings.backoff_max,
+            jitter=True,
+            attempts=settings.attempts,
+        )
         self._resolver = resolver
         self._hosts = HostPlaces(settings.per_host)
         self._places = FairPlaces(
@@ -148,7 +153,7 @@ class ImageFetcher:
         allowance = Allowance(
             self._settings.deadline,
             self._settings.total_timeout,
-            None if deadline is None else now + deadline - self._clock(),
+            None if deadline is None else now + deadline - self._clock.wall(),
         )
         if allowance.expired:
             raise _expired(0)
@@ -159,7 +164,7 @@ class ImageFetcher:
 
     async def _try(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
         """Attempts until one succeeds, one fails for good, or there is no time for another."""
-        attempt = 0
+        pauses, attempt = self._retry.pauses(self._clock), 0
         while True:
             attempt += 1
             wait: float | None = None
@@ -172,20 +177,13 @@ class ImageFetcher:
                 failure, wait = explain(error), error.retry_after
             if allowance.expired:
                 raise _expired(attempt) from failure
-            delay = max(wait or 0.0, self._backoff(attempt))
-            if (
-                not failure.transient
-                or attempt >= self._settings.attempts
-                or delay >= allowance.left
-            ):
+            pause = max(wait or 0.0, next(pauses, math.inf))
+            if not failure.transient or pause >= allowance.left:
                 failure.attempts = attempt
                 raise failure
             self._on_failed_attempt()
             seat.give_way()
-            await self._sleep(delay)
-
-    def _backoff(self, attempt: int) -> float:
-        return backoff_delay(attempt, self._settings.backoff_initial, self._settings.backoff_max)
+            await self._clock.sleep(pause)
 
     async def _follow(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
         """One attempt: the image at `url`, or at where it redirects to."""
@@ -255,7 +253,7 @@ class ImageFetcher:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if response.status not in _SUCCESS:
-            retry_after = parse_retry_after(response.headers.get("Retry-After"), self._clock())
+            retry_after = parse_retry_after(response.headers.get("Retry-After"), self._clock.wall())
             raise StatusError(response.status, retry_after)
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:

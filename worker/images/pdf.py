@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from worker.errors import JobError, Reason
-from worker.images.decode import check_size
-from worker.images.formats import sniff
+from worker.images.limits import check_size
+from worker.images.sniffing import sniff
 from worker.runtime.environment import child_environment
 from worker.runtime.processes import anonymous_file, end_process, start_module
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from worker.errors import JobError, Reason
 
 if TYPE_CHECKING:
-    from worker.images.formats import ImageFormat
+    from worker.image_formats import ImageFormat
 
 __all__ = ["UnsupportedError", "damaged", "unsupported"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +24,7 @@ from worker.inference.calibration import Calibration, calibrate
 from worker.inference.isolation import Poisoned, run_isolated
 from worker.inference.slot import Slot
 from worker.metrics import BATCH_WAIT, Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 from worker.settings import BatchingSettings
 
 __all__ = ["Crop", "Scores", "SlotSupervisor"]
@@ -34,8 +34,8 @@ T = TypeVar("T")
 Crop = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
 
-RESTART_BACKOFF = (0.5, 30.0)
-"""Seconds before a predictor that cannot start is tried again: first, and at most (it doubles)."""
+RESTARTS = Retry(first=0.5, longest=30.0)
+"""When a predictor that cannot start is tried again."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class SlotSupervisor:
         slot: blocks; only ever called in the thread.
         index: names it in logs.
         patience: seconds that one run may take, the start of a process before it included.
-        clock: monotonic seconds.
+        clock: what pauses and the watch over progress go by.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class SlotSupervisor:
         patience: float,
         metrics: Metrics,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._slot = slot
         self._index = index
         self._batcher = batcher
-        self._patience = patience + RESTART_BACKOFF[1]
+        self._patience = patience + RESTARTS.longest
         self._metrics = metrics
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, f"slot-{index}")
@@ -135,7 +135,7 @@ class SlotSupervisor:
     @property
     def stalled(self) -> bool:
         """Whether the slot is busy or down for longer than a time-out and a restart can take."""
-        return self._due is not None and self._due < self._clock()
+        return self._due is not None and self._due < self._clock.monotonic()
 
     async def _serve(self) -> None:
         while True:
@@ -161,21 +161,21 @@ class SlotSupervisor:
 
     async def _bring_up(self) -> None:
         """Start the process if it is down, however many attempts that takes."""
-        backoff, limit = RESTART_BACKOFF
+        pauses = RESTARTS.pauses(self._clock)
         # Set once: a process that never comes up makes no progress, however often it is tried.
-        self._due = self._clock() + self._patience
+        self._due = self._clock.monotonic() + self._patience
         while not self._slot.running:
             try:
                 await self._start_again()
             except _SlotDownError as error:
+                pause = next(pauses)
                 log.error(
                     "predictor_down",
                     slot=self._index,
                     error=str(error),
-                    retry_in_seconds=backoff,
+                    retry_in_seconds=pause,
                 )
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, limit)
+                await self._clock.sleep(pause)
         self._due = None
 
     async def _answer(self, batch: Batch[Crop, Scores | Poisoned]) -> None:
@@ -195,7 +195,7 @@ class SlotSupervisor:
             PredictorError: the run failed.
             _SlotDownError: the process cannot be started.
         """
-        self._due = self._clock() + self._patience
+        self._due = self._clock.monotonic() + self._patience
         if not self._slot.running:
             await self._start_again()
         try:

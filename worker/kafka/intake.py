@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +16,7 @@ from worker.errors import KafkaSetupError
 from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.positions import POSITION_ERRORS, Positions
 from worker.metrics import Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
     from worker.budget import Budget, Reservation
@@ -49,6 +49,7 @@ class Intake:
         offset_reset: where a new group starts.
         error_patience: seconds after which `run` gives up if all polls fail.
         on_defect: called when `handle` raised. The job stays unsettled.
+        clock: measures pauses and the patience.
     """
 
     def __init__(  # noqa: PLR0913 - the one place where all of these meet
@@ -65,6 +66,7 @@ class Intake:
         heartbeat: Heartbeat,
         metrics: Metrics,
         on_defect: Callable[[BaseException], None],
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._consumer = consumer
         # Polled when no partition may be polled: to aiokafka an empty list means all partitions,
@@ -74,12 +76,13 @@ class Intake:
         self._budget = budget
         self._handle = handle
         self._partition_max_jobs = partition_max_jobs
-        self._error_patience = error_patience
+        self._retry = Retry(ERROR_BACKOFF, ERROR_BACKOFF, patience=error_patience)
+        self._clock = clock
         self._heartbeat = heartbeat
         self._metrics = metrics
         self._on_defect = on_defect
         self._stopping = False
-        self._unreadable_since: float | None = None
+        self._unreadable: Iterator[float] | None = None
         self._positions = Positions(consumer, topic, assignment, offset_reset, metrics)
 
     async def run(self) -> None:
@@ -91,7 +94,7 @@ class Intake:
             KafkaSetupError: no partition could be read for `error_patience` seconds, and no job
                 runs.
         """
-        failing_since: float | None = None
+        failing: Iterator[float] | None = None
         while True:
             open_partitions, most, wait = self._open_partitions()
             self._positions.note()
@@ -105,14 +108,13 @@ class Intake:
                     continue
                 self._check_fetcher()
             except KafkaError as error:
-                now = time.monotonic()
-                failing_since = failing_since or now
                 log.warning("poll_failed", error=str(error))
-                if now - failing_since > self._error_patience:
+                failing = failing or self._retry.pauses(self._clock)
+                if (pause := next(failing, None)) is None:
                     raise
-                await asyncio.sleep(ERROR_BACKOFF)
+                await self._clock.sleep(pause)
                 continue
-            failing_since = None
+            failing = None
             self._heartbeat.beat()
             for partition, records in polled.items():
                 self._take(partition, records)
@@ -142,12 +144,11 @@ class Intake:
         held = [state.partition for state in self._assignment]
         busy = self._stopping or self._budget.jobs > 0
         if busy or not held or not damaged.keys() >= set(held):
-            self._unreadable_since = None
+            self._unreadable = None
             return
-        now = time.monotonic()
-        if self._unreadable_since is None:
-            self._unreadable_since = now
-        if now - self._unreadable_since > self._error_patience:
+        # No pause: polls follow each other anyway.
+        self._unreadable = self._unreadable or self._retry.pauses(self._clock)
+        if next(self._unreadable, None) is None:
             found = [damaged[partition] for partition in sorted(held)]
             raise KafkaSetupError(
                 "no partition of this worker can be read any further. "

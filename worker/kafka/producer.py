@@ -18,6 +18,7 @@ from aiokafka.errors import (
 from worker.contract.records import Message
 from worker.errors import WorkerError
 from worker.kafka.client import stop_bounded
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -44,14 +45,21 @@ class ReplaceableProducer:
     Args:
         make: makes a producer that is not started.
         idempotent: whether `make` makes idempotent producers.
-        backoff_max: seconds between attempts to start a producer.
+        pause: seconds between attempts to start a producer.
+        clock: measures the pauses.
     """
 
     def __init__(
-        self, make: Callable[[], AIOKafkaProducer], backoff_max: float, *, idempotent: bool
+        self,
+        make: Callable[[], AIOKafkaProducer],
+        pause: float,
+        *,
+        idempotent: bool,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._make = make
-        self._backoff_max = backoff_max
+        self._retry = Retry(pause, pause)
+        self._clock = clock
         self._idempotent = idempotent
         self._producer: AIOKafkaProducer | None = None
         # Invariant: set exactly while there is a producer.
@@ -152,10 +160,11 @@ class ReplaceableProducer:
         self._replacement = asyncio.create_task(self._replace(), name="producer-replacement")
 
     async def _replace(self) -> None:
+        pauses = self._retry.pauses(self._clock)
         while self._producer is None:
             try:
                 await self.start()
             except (KafkaError, WorkerError, OSError) as error:
                 # A certificate that is just being renewed, say. Nothing else would try again.
                 log.warning("producer_not_started", error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(self._backoff_max)
+                await self._clock.sleep(next(pauses))

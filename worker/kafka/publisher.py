@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from worker.kafka.producer import MessageTooLargeError, ReplaceableProducer
 from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of
 from worker.kafka.topic_history import TopicHistory
 from worker.metrics import Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -28,6 +28,7 @@ RECORD_OVERHEAD = 512
 """Bytes that the protocol may add to a message: batch header, lengths, deltas."""
 
 BACKOFF_INITIAL = 0.1
+"""Seconds before the second attempt at most."""
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class Publisher:
         default_limit: largest message in bytes of all other topics.
         backoff_max: longest pause between attempts, in seconds.
         history: what topics accepted and refused; by default nothing is called about it.
+        clock: measures the pauses.
     """
 
     def __init__(
@@ -84,18 +86,20 @@ class Publisher:
         backoff_max: float,
         metrics: Metrics,
         history: TopicHistory | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._limits = limits
         self._default_limit = default_limit
-        self._backoff_max = backoff_max
+        self._retry = Retry(BACKOFF_INITIAL, backoff_max, jitter=True)
+        self._clock = clock
         self._metrics = metrics
         self._history = history or TopicHistory(lambda _: None)
         # A topic's limit applies to whole batches.
         batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
         batching = partial(make, max_batch_size=batch_bytes, enable_idempotence=True)
-        self._batching = ReplaceableProducer(batching, backoff_max, idempotent=True)
+        self._batching = ReplaceableProducer(batching, backoff_max, idempotent=True, clock=clock)
         isolating = partial(make, max_batch_size=1, enable_idempotence=False)
-        self._isolating = ReplaceableProducer(isolating, backoff_max, idempotent=False)
+        self._isolating = ReplaceableProducer(isolating, backoff_max, idempotent=False, clock=clock)
 
     async def start(self) -> None:
         """Connect.
@@ -143,7 +147,7 @@ class Publisher:
         Returns:
             Why it was refused, or None.
         """
-        history, backoff = self._history, BACKOFF_INITIAL
+        history, pauses = self._history, self._retry.pauses(self._clock)
         doubted: float | None = None
         while True:
             isolated = history.is_isolated(topic)
@@ -169,8 +173,7 @@ class Publisher:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
             if verdict is Verdict.FINAL:
                 return Refused(topic, code_of(error), name_of(error))
-            await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311 - jitter is no secret
-            backoff = min(backoff * 2, self._backoff_max)
+            await self._clock.sleep(next(pauses))
 
     def _reduce(self, topic: str, message: Message, reductions: Iterator[Reduce]) -> Message | None:
         """Apply the next reduction that makes the message smaller.

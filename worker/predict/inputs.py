@@ -20,16 +20,12 @@ import numpy.typing as npt
 
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
+from worker.image_formats import IMAGE_SUFFIXES
 from worker.images.pillow import PillowImage, from_pillow, is_pillow_image
 from worker.predict.patience import patiently
 from worker.settings import DecodeSettings
 
-__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources", "short_name"]
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-)
-"""Which files of a directory are images. A file that is named itself may be called anything."""
+__all__ = ["Page", "Source", "find_sources", "short_name"]
 
 MAX_MISSING = 255
 """Characters of a path that does not exist above which it is taken for something else."""

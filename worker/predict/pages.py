@@ -15,15 +15,15 @@ import numpy.typing as npt
 
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError
+from worker.image_formats import ImageFormat
 from worker.images.pdf import HEAD, PdfFile, is_pdf
 from worker.images.tiff import page_offsets, with_first_page
+from worker.predict.files import file_errors
 from worker.predict.inputs import Page, Source
-from worker.predict.reader import file_errors
 from worker.settings import DecodeSettings
 
 __all__ = ["split_pages"]
 
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PDF_SUFFIX = ".pdf"
 
 Load = Callable[[Source], bytes]
@@ -42,7 +42,7 @@ def split_pages(sources: Iterable[Source], load: Load, limits: DecodeSettings) -
     """
     for source in sources:
         suffix = _suffix(source)
-        if suffix in TIFF_SUFFIXES:
+        if suffix in ImageFormat.TIFF.suffixes:
             yield from _tiff_pages(source, load)
         elif suffix == PDF_SUFFIX:
             yield from _pdf_pages(source, load, limits)
@@ -60,7 +60,7 @@ def _suffix(source: Source) -> str:
             except ValueError:
                 return ""  # whoever fetches it says what is wrong
         case RawImage(data) if source.page is None:
-            return PDF_SUFFIX if is_pdf(data) else ".tiff"
+            return PDF_SUFFIX if is_pdf(data) else ImageFormat.TIFF.suffixes[0]
         case _:
             return ""
     return PurePath(name).suffix.lower()

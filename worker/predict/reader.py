@@ -6,24 +6,24 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from pathlib import Path
 
 from worker.contract.jobs import RawImage, UrlImage
-from worker.errors import JobError, Reason
+from worker.errors import JobError
 from worker.images.arrays import as_bgr
-from worker.images.decode import check_bytes
 from worker.images.fetch import ImageFetcher
-from worker.images.formats import refuse_unknown
+from worker.images.limits import check_bytes
 from worker.images.prepare import Prepared, prepare
+from worker.images.sniffing import refuse_unknown
 from worker.images.transform import Transform
+from worker.predict.files import read_file
 from worker.predict.inputs import Source
 from worker.predict.patience import patiently
 from worker.settings import DecodeSettings, FetchSettings
 
-__all__ = ["LOCAL_FETCH", "Reader", "file_errors", "read_batches", "read_file"]
+__all__ = ["LOCAL_FETCH", "Reader", "read_batches"]
 
 Read = tuple[Source, Prepared | JobError]
 
@@ -115,30 +115,6 @@ def read_batches(
     finally:
         for _, future in (each for batch in begun for each in batch):
             future.cancel()
-
-
-def read_file(path: Path, most: int) -> bytes:
-    """The file's bytes; one more than `most` at most, so that its size can be objected to.
-
-    Raises:
-        JobError: it cannot be read; the message says why.
-    """
-    with file_errors(), path.open("rb") as file:
-        return file.read(most + 1)
-
-
-@contextmanager
-def file_errors() -> Iterator[None]:
-    """What goes wrong with opening and reading a file, as a JobError that says why."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise JobError(Reason.NOT_FOUND, "there is no such file") from error
-    except OSError as error:
-        why = error.strerror or error
-        raise JobError(Reason.NOT_FOUND, f"the file cannot be read: {why}") from error
-    except ValueError as error:
-        raise JobError(Reason.NOT_FOUND, f"no file can have this name: {error}") from error
 
 
 async def _fetch(url: str, settings: FetchSettings) -> bytes:

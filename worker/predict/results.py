@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from worker.contract.jobs import Category
 from worker.errors import JobError
+from worker.image_formats import WRITABLE_SUFFIXES
 from worker.images.draw import annotate
-from worker.images.encode import WRITABLE_SUFFIXES, PillowImage, as_pillow, encode
+from worker.images.encode import PillowImage, as_pillow, encode
 from worker.predict.inputs import Page
 from worker.predict.naming import output_name
 from worker.settings import PictureSettings

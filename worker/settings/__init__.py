@@ -1,4 +1,4 @@
-"""Every setting: its type, default, unit and a sentence. Leaves its sources to `configuration`.
+"""Every setting: its type, default, unit and a sentence; `worker.settings.sources` reads them.
 
 Times are seconds, sizes are bytes, unless a name says otherwise. All models are frozen: settings do
 not change while the worker runs.
@@ -80,6 +80,11 @@ class Settings(Group):
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def model_source(self) -> str:
+        """What names the model: `model_dir` when it is set, else `model`."""
+        return str(self.model_dir or self.model)
 
     @field_validator("device")
     @classmethod

@@ -137,7 +137,7 @@ class ShutdownSettings(Group):
 
     @property
     def flush(self) -> float:
-        """Seconds for each of the last commit, and the goodbye to the brokers."""
+        """Seconds for the last commit, and as many for disconnecting from the brokers."""
         return 0.15 * self.deadline
 
 

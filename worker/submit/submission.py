@@ -14,9 +14,9 @@ from worker.contract.jobs import UrlImage
 from worker.contract.records import Message, Record
 from worker.contract.results import read_result, result_source
 from worker.errors import JobError, Reason
-from worker.images.formats import sniff
+from worker.images.sniffing import sniff
 from worker.kafka.job_client import JobClient
-from worker.predict.reader import read_file
+from worker.predict.files import read_file
 from worker.settings import Settings
 from worker.submit.items import Encoding, Item
 from worker.submit.outstanding import Outstanding, PendingJob
@@ -210,7 +210,7 @@ class Submission:
 
 def _content_type(image: bytes) -> str:
     try:
-        return f"image/{sniff(image).value.lower()}"
+        return sniff(image).media_type
     except JobError:
         # The worker says better than this command could what is wrong with it.
         return "image/unknown"

@@ -7,14 +7,14 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
+if TYPE_CHECKING:
+    from worker.model import Crop, Resize
 
-from worker.model import Crop, Resize
-
-__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "nearest_names"]
+__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "is_local", "nearest_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def addresses() -> Addresses:
     return Addresses(**_document()["addresses"])
 
 
+def is_local(name: str, cache: Path) -> bool:
+    """Whether the model is in the cache, by a look at the directory alone."""
+    return (cache / name).is_dir()
+
+
 def nearest_names(name: str, count: int = 3) -> list[str]:
     """The names in the catalogue that are most like `name`, best first; maybe none."""
     # People leave out or mix up separators and case more than anything else.
@@ -91,14 +96,20 @@ def _plain(name: str) -> str:
 
 @functools.cache
 def _document() -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - commands import this module for their help, too
+
     text = resources.files(__package__).joinpath("models.yaml").read_text("utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
+    # libyaml's loader where PyYAML has it: the other takes longer than all else in `models list`.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
     return document
 
 
 def _model(
     name: str, family: str, row: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]
 ) -> ZooModel:
+    from worker.model import Crop, Resize  # noqa: PLC0415 - see above
+
     prepared = inputs[row["input"]]
     interpolation: Literal["bilinear", "bicubic"] = prepared["interpolation"]
     return ZooModel(

@@ -19,7 +19,7 @@ from worker.zoo.checksums import read_checksums, record_checksum
 from worker.zoo.download import Limits, Progress, discard, download, unwatched
 from worker.zoo.extract import extract_model
 
-__all__ = ["RECORDED_CHECKSUMS", "Pulled", "is_local", "pull"]
+__all__ = ["RECORDED_CHECKSUMS", "Pulled", "pull"]
 
 RECORDED_CHECKSUMS = "SHA256SUMS"
 """In the cache: the checksums of archives when they first came."""
@@ -41,11 +41,6 @@ class Pulled:
     directory: Path
     sha256: str | None
     known: bool
-
-
-def is_local(name: str, cache: Path) -> bool:
-    """Whether the model is in the cache, by a look at the directory alone."""
-    return (cache / name).is_dir()
 
 
 def pull(

@@ -31,13 +31,14 @@ from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
-from worker.images.decode import decode_pixels
+from worker.images.decode import decode_pixels, read_header
 from worker.images.fetch import ImageFetcher
-from worker.images.headers import Header, read_header
+from worker.images.headers import Header
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predictor.predictor import Predictor, load_predictor
+from worker.retry import Retry
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 
 Crop = npt.NDArray[np.uint8]
@@ -354,7 +355,7 @@ async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
         raise JobError(Reason.CORRUPT_IMAGE, "broken") if attempts == 1 else MemoryError
 
     monkeypatch.setattr("worker.images.prepare.decode_pixels", fail)
-    core.threads = ImageThreads(1, BOUND, core.metrics, pauses=(0.0,) * (attempts - 1))
+    core.threads = ImageThreads(1, BOUND, core.metrics, retry=Retry(0.0, 0.0, attempts=attempts))
     held = core.budget.reserve(1000)
     outcome = await core.process(Job(RawImage(CAT)), held)
     assert isinstance(outcome, Failure)

@@ -13,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from tests.support.zoo_host import Host, make_archive
 from worker.cli.models import models
-from worker.cli.transfer import Transfer, size_in_bytes
+from worker.cli.sizes import size_in_bytes
+from worker.cli.transfer import Transfer
 from worker.errors import ModelError
+from worker.retry import Retry
 from worker.zoo import download
 from worker.zoo.pull import Pulled
 
@@ -23,7 +25,7 @@ from worker.zoo.pull import Pulled
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WORKER_MODEL_CACHE", str(tmp_path / "models"))
     monkeypatch.setenv("http_proxy", "")
-    monkeypatch.setattr(download, "BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr(download, "STALLED", Retry(0.0, 0.0, attempts=5))
     return tmp_path / "models"
 
 

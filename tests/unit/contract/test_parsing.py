@@ -306,7 +306,7 @@ def test_other_content_types_are_refused() -> None:
         Reason.CONTENT_TYPE,
         (
             "content-type 'text/xml' is not accepted; "
-            "use application/json, or image/jpeg|png|webp|bmp for a raw image"
+            "use application/json, or image/jpeg|png|webp|bmp|gif|tiff for a raw image"
         ),
     )
 

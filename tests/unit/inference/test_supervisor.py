@@ -17,6 +17,7 @@ from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Crop, Scores, SlotSupervisor
 from worker.metrics import Metrics
+from worker.retry import Clock
 
 CROP = np.zeros((2, 2, 3), np.uint8)
 BOUND = 10.0
@@ -52,7 +53,7 @@ class StandIn:
 
 
 class Stage:
-    """An supervisor that serves a stand-in, and the batcher that feeds it."""
+    """A supervisor that serves a stand-in, and the batcher that feeds it."""
 
     def __init__(self) -> None:
         self.slot = StandIn()
@@ -60,8 +61,18 @@ class Stage:
         self.metrics = Metrics()
         self.batcher: Batcher[Crop, Scores | Poisoned] = Batcher(8)
         self.supervisor = SlotSupervisor(
-            cast(Slot, self.slot), 0, self.batcher, 70.0, self.metrics, clock=lambda: self.now
+            cast(Slot, self.slot),
+            0,
+            self.batcher,
+            70.0,
+            self.metrics,
+            clock=Clock(lambda: self.now, sleep=self.pause),
         )
+        self.pauses: list[float] = []
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
 
     async def answer(self) -> Scores | Poisoned:
         async with asyncio.timeout(BOUND):
@@ -81,11 +92,6 @@ async def serving() -> AsyncIterator[Stage]:
     stage.supervisor.serve()
     yield stage
     await stage.supervisor.stop()
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.inference.supervisor.RESTART_BACKOFF", (0.001, 30.0))
 
 
 async def test_a_defect_reaches_who_waits_and_the_slot_goes_on() -> None:
@@ -129,6 +135,7 @@ async def test_while_its_process_cannot_start_images_wait_and_then_are_answered(
         await asyncio.wait_for(tried.wait(), BOUND)
         assert len(stage.batcher) == 1, "a slot that is down must leave the image to others"
         assert stage.value("classify_predictor_slots") == 0
+        assert stage.pauses[:2] == [0.5, 1.0]
         stage.slot.on_start = lambda: None
         stage.slot.on_run = lambda crops: None
         assert isinstance(await answer, np.ndarray)

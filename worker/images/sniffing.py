@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import re
 
 from worker.errors import JobError, Reason
+from worker.image_formats import ImageFormat, listed
 
-__all__ = ["ImageFormat", "refuse_unknown", "sniff"]
+__all__ = ["refuse_unknown", "sniff"]
 
-
-class ImageFormat(enum.StrEnum):
-    """The formats that are decoded."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-    WEBP = "WebP"
-    BMP = "BMP"
-    GIF = "GIF"
-    TIFF = "TIFF"
-
-
-_MAGIC = (
-    (re.compile(rb"\xff\xd8\xff"), ImageFormat.JPEG),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), ImageFormat.PNG),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), ImageFormat.WEBP),
-    (re.compile(rb"GIF8[79]a"), ImageFormat.GIF),
-    (re.compile(rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]"), ImageFormat.TIFF),
-    # Two letters alone would take a text for a bitmap: ask for a plausible header size as well.
-    (re.compile(rb"BM.{12}[\x0c\x10-\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), ImageFormat.BMP),
-)
 
 HEAD = 4096
 """Bytes at a file's beginning that are looked at: what it costs must not grow with the file."""
@@ -109,7 +88,7 @@ _FOREIGN = tuple(
 _LATE_PDF = (re.compile(rb".{0,1019}%PDF-", re.DOTALL), "a PDF document")
 """Viewers bear with other bytes before a PDF's mark."""
 
-_SEND = "send JPEG, PNG, WebP, BMP, GIF or TIFF"
+_SEND = f"send {listed()}"
 
 
 def refuse_unknown(data: bytes) -> None:
@@ -122,7 +101,7 @@ def refuse_unknown(data: bytes) -> None:
         JobError: `NOT_AN_IMAGE`.
     """
     head = data[:HEAD]
-    if head and not any(pattern.match(head) for pattern, _ in (*_MAGIC, *_FOREIGN, _LATE_PDF)):
+    if head and _format_of(head) is None and _foreign_name(head) is None:
         raise JobError(Reason.NOT_AN_IMAGE, f"the file is no image that is known here; {_SEND}")
 
 
@@ -133,12 +112,20 @@ def sniff(data: bytes) -> ImageFormat:
         JobError: `NOT_AN_IMAGE`, saying what it seems to be and what to send.
     """
     head = data[:HEAD]
-    for pattern, found in _MAGIC:
-        if pattern.match(head):
-            return found
+    if (found := _format_of(head)) is not None:
+        return found
     if not head:
         seen = "empty"
     else:
-        known = (name for pattern, name in (*_FOREIGN, _LATE_PDF) if pattern.match(head))
-        seen = next(known, f"no image that is known here (first bytes: {head[:8].hex(' ')})")
+        seen = _foreign_name(head) or (
+            f"no image that is known here (first bytes: {head[:8].hex(' ')})"
+        )
     raise JobError(Reason.NOT_AN_IMAGE, f"the file is {seen}; {_SEND}")
+
+
+def _format_of(head: bytes) -> ImageFormat | None:
+    return next((each for each in ImageFormat if each.magic.match(head)), None)
+
+
+def _foreign_name(head: bytes) -> str | None:
+    return next((name for pattern, name in (*_FOREIGN, _LATE_PDF) if pattern.match(head)), None)

@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from worker.errors import JobError, Reason
-from worker.images.formats import ImageFormat, refuse_unknown, sniff
+from worker.image_formats import ImageFormat
+from worker.images.sniffing import refuse_unknown, sniff
 
 TGA = [
     # Identifier's length, colours, kind, their table, origin, size, depth, order of rows.

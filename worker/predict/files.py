@@ -1,0 +1,35 @@
+"""Reads files that hold images, and says what is wrong with one that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.errors import JobError, Reason
+
+__all__ = ["file_errors", "read_file"]
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The file's bytes; one more than `most` at most, so that its size can be objected to.
+
+    Raises:
+        JobError: it cannot be read; the message says why.
+    """
+    with file_errors(), path.open("rb") as file:
+        return file.read(most + 1)
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """What goes wrong with opening and reading a file, as a JobError that says why."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise JobError(Reason.NOT_FOUND, "there is no such file") from error
+    except OSError as error:
+        why = error.strerror or error
+        raise JobError(Reason.NOT_FOUND, f"the file cannot be read: {why}") from error
+    except ValueError as error:
+        raise JobError(Reason.NOT_FOUND, f"no file can have this name: {error}") from error
