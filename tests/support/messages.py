@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 
-from worker.contract.jobs import Category, Success
+from worker.contract.jobs import Category, ModelIdentity, Success
 from worker.contract.records import Message, Record
 from worker.contract.results import result_message
 from worker.errors import Failure, Reason, Stage
 
-__all__ = ["FAILURE", "RECORD", "SUCCESS", "body", "result"]
+__all__ = ["FAILURE", "MODEL", "RECORD", "SUCCESS", "body", "result"]
 
 RECORD = Record(
     "image-jobs",
@@ -35,13 +35,14 @@ RECORD = Record(
     ),
 )
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(7, "Ünï", 0.04)), picture=b"\xff\xd8\xff")
+MODEL = ModelIdentity("PP-LCNet_x1_0", "sha256:ab", "paddle")
 FAILURE = Failure(Reason.NOT_FOUND, "the URL answers 404", Stage.FETCH, attempts=1)
 
 
 def result(
     outcome: Success | Failure, *, job_id: str | None = "a-42", record: Record = RECORD
 ) -> Message:
-    return result_message(record, job_id, outcome, "PP-LCNet_x1_0", "sha256:ab")
+    return result_message(record, job_id, outcome, MODEL)
 
 
 def body(message: Message) -> dict[str, object]:

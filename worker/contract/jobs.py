@@ -11,6 +11,7 @@ __all__ = [
     "EncodedImage",
     "ImageSource",
     "Job",
+    "ModelIdentity",
     "Outcome",
     "RawImage",
     "Success",
@@ -103,3 +104,18 @@ class Success:
 
 
 Outcome = Success | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model computed a result.
+
+    Attributes:
+        name: the model's own, from its `inference.yml`.
+        digest: over network, weights and configuration, `sha256:...`.
+        backend: what computes it, such as `paddle+onednn`; of slots that differ, all, with commas.
+    """
+
+    name: str
+    digest: str
+    backend: str

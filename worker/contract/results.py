@@ -22,7 +22,7 @@ from worker.contract.headers import (
     SOURCE_TOPIC,
     source_headers,
 )
-from worker.contract.jobs import Category, Outcome
+from worker.contract.jobs import Category, ModelIdentity, Outcome
 from worker.contract.records import Message, Record
 from worker.contract.text import bounded_text
 from worker.errors import Failure
@@ -71,7 +71,7 @@ def outcome_fields(outcome: Outcome) -> dict[str, object]:
 
 
 def result_message(
-    record: Record, job_id: str | None, outcome: Outcome, model_name: str, model_digest: str
+    record: Record, job_id: str | None, outcome: Outcome, model: ModelIdentity
 ) -> Message:
     """Make the message for the results topic, under the record's own key.
 
@@ -79,14 +79,13 @@ def result_message(
         record: where the job came from; its id is the result's `id`, the same for every delivery.
         job_id: the job's own name; None if it has none: then the record's id stands for it.
         outcome: what became of it.
-        model_name: `model.name` of the result.
-        model_digest: `model.digest` of the result, `sha256:...`.
+        model: what computed it, or would have.
     """
     value = {
         "id": record.id,
         "jobId": job_id or record.id,
         **outcome_fields(outcome),
-        "model": {"name": model_name, "digest": model_digest},
+        "model": {"name": model.name, "digest": model.digest, "backend": model.backend},
     }
     headers = (
         (CONTENT_TYPE, b"application/json"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
 
-from worker.contract.jobs import Outcome
+from worker.contract.jobs import ModelIdentity, Outcome
 from worker.contract.results import error_fields, outcome_fields
 from worker.errors import Failure, Reason
 
@@ -26,10 +27,26 @@ def new_log_id() -> str:
     return str(uuid.uuid4())
 
 
-def outcome_response(log_id: str, outcome: Outcome) -> web.Response:
-    """Make the response that says what became of a job, in the shape of PaddleX's service."""
+def outcome_response(
+    log_id: str, outcome: Outcome, model: ModelIdentity | None = None
+) -> web.Response:
+    """Make the response that says what became of a job, in the shape of PaddleX's service.
+
+    Its body has no field for the model, and clients may refuse one that they do not know. So a
+    result names its model in headers.
+
+    Args:
+        model: what computed a result.
+    """
     status = outcome.status if isinstance(outcome, Failure) else 200
-    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None
+    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
+    if model is not None and not isinstance(outcome, Failure):
+        headers |= {
+            # A model may be called anything; a header is ASCII.
+            "Model-Name": quote(model.name, safe=" ()[]+,:;=@", errors="replace"),
+            "Model-Digest": model.digest,
+            "Model-Backend": model.backend,
+        }
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
 
 

@@ -11,7 +11,7 @@ import structlog
 from worker.aside import Aside
 from worker.budget import Reservation
 from worker.contract.dead_letters import dead_letter_message, without_origin, without_value
-from worker.contract.jobs import Job, Outcome, RawImage
+from worker.contract.jobs import Job, ModelIdentity, Outcome, RawImage
 from worker.contract.parsing import parse_job, recover_job_id
 from worker.contract.records import Record
 from worker.contract.results import result_message, without_copies, without_picture
@@ -19,7 +19,6 @@ from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.publisher import Outgoing
 from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
-from worker.model import ModelSpec
 from worker.settings import KafkaSettings
 
 __all__ = ["RecordProcessor"]
@@ -38,19 +37,19 @@ class RecordProcessor:
     """Runs the jobs of records and makes results and dead letters of their outcomes.
 
     Args:
-        spec: the model that results name.
+        identify: says which model computes, as results name it.
         run_job: computes the outcome of a job; raises nothing that a job is to blame for.
         settings: name the topics that the messages go to.
     """
 
     def __init__(
         self,
-        spec: ModelSpec,
+        identify: Callable[[], ModelIdentity],
         run_job: Callable[[Job, Reservation], Awaitable[Outcome]],
         settings: KafkaSettings,
         metrics: Metrics,
     ) -> None:
-        self._spec = spec
+        self._identify = identify
         self._run_job = run_job
         self._settings = settings
         self._metrics = metrics
@@ -136,8 +135,8 @@ class RecordProcessor:
             )
 
     def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
-        spec, topics = self._spec, self._settings
-        result = result_message(record, job_id, outcome, spec.name, spec.digest)
+        topics = self._settings
+        result = result_message(record, job_id, outcome, self._identify())
         messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
         if isinstance(outcome, Failure):
             messages.append(self._dead_letter(record, job_id, outcome))

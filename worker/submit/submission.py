@@ -14,9 +14,9 @@ from worker.contract.jobs import UrlImage
 from worker.contract.records import Message, Record
 from worker.contract.results import read_result, result_source
 from worker.errors import JobError, Reason
+from worker.images.local_files import read_file
 from worker.images.sniffing import sniff
 from worker.kafka.job_client import JobClient
-from worker.predict.files import read_file
 from worker.settings import Settings
 from worker.submit.items import Encoding, Item
 from worker.submit.outstanding import Outstanding, PendingJob

@@ -62,7 +62,7 @@ class Network:
         self.cancelled = False
         self.on_call: Callable[[Crop], None] = lambda crop: None
 
-    async def classify(self, crop: Crop, urgency: float) -> Scores:
+    async def classify(self, crop: Crop, urgency: float, most: int | None = None) -> Scores:
         self.urgencies.append(urgency)
         self.on_call(crop)
         self.reached.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from pathlib import Path
 
 import pytest
 import structlog
@@ -14,29 +13,17 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.topics import CreateTopic, Fill, Read
 from worker.budget import Reservation
-from worker.contract.jobs import Category, Job, Outcome, Success
+from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
 from worker.contract.results import read_result
 from worker.errors import KafkaSetupError
 from worker.health import Health
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
-from worker.model import ModelSpec, Normalize
 from worker.settings import KafkaSettings, Settings, ShutdownSettings
 
 BOUND = 30.0
-SPEC = ModelSpec(
-    name="model",
-    directory=Path(),
-    program=Path(),
-    params=Path(),
-    resize=None,
-    crop=None,
-    normalize=Normalize(),
-    labels=(),
-    top_k=5,
-    digest="sha256:0",
-)
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
 
 
 class Service:
@@ -51,7 +38,7 @@ class Service:
         self.fail_at: dict[int, Exception] = {}
         self.hold_at: dict[int, asyncio.Event] = {}
         settings = Settings(kafka=kafka, shutdown=ShutdownSettings(deadline=10.0))
-        processor = RecordProcessor(SPEC, self.run_job, kafka, self.metrics)
+        processor = RecordProcessor(lambda: MODEL, self.run_job, kafka, self.metrics)
         self.service = KafkaService(settings, processor, self.health, self.metrics)
 
     async def start(self) -> asyncio.Task[None]:

@@ -11,7 +11,7 @@ import orjson
 import pybase64
 import pytest
 
-from tests.support.messages import FAILURE, RECORD, SUCCESS, body, result
+from tests.support.messages import FAILURE, MODEL, RECORD, SUCCESS, body, result
 from tests.support.paths import GOLDEN
 from worker.contract.jobs import Category, Outcome, Success
 from worker.contract.records import Headers, Message, Record
@@ -49,7 +49,7 @@ def test_result_of_a_success() -> None:
             '{"id":"image-jobs-3-42","jobId":"a-42","errorCode":0,"errorMsg":"Success",'
             '"result":{"categories":[{"id":5,"name":"Rabbit","score":0.93},'
             '{"id":7,"name":"Ünï","score":0.04}],"image":"/9j/"},'
-            '"model":{"name":"PP-LCNet_x1_0","digest":"sha256:ab"}}'
+            '"model":{"name":"PP-LCNet_x1_0","digest":"sha256:ab","backend":"paddle"}}'
         ).encode()
     )
 
@@ -60,7 +60,7 @@ def test_result_of_a_failure_has_no_result() -> None:
         "jobId": "a-42",
         "errorCode": 404,
         "errorMsg": "the URL answers 404",
-        "model": {"name": "PP-LCNet_x1_0", "digest": "sha256:ab"},
+        "model": {"name": "PP-LCNet_x1_0", "digest": "sha256:ab", "backend": "paddle"},
     }
 
 
@@ -141,7 +141,7 @@ def test_a_failure_that_has_no_room_stays_the_failure_that_it_is() -> None:
 
 
 def large_result(outcome: Outcome) -> Message:
-    return result_message(LARGE, JOB_ID, outcome, "model", "sha256:0")
+    return result_message(LARGE, JOB_ID, outcome, MODEL)
 
 
 def message(**changes: Any) -> bytes:

@@ -1,18 +1,27 @@
-"""Reads files that hold images, and says what is wrong with one that cannot be read."""
+"""Image files of this machine: their bytes, or why they cannot be had."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker.errors import JobError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["file_errors", "read_file"]
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """The file's bytes; one more than `most` at most, so that its size can be objected to.
+    """Read a file, but no more than is accepted.
+
+    Args:
+        most: bytes that are accepted.
+
+    Returns:
+        Its bytes; one more than `most` at most, so that its size can be objected to.
 
     Raises:
         JobError: it cannot be read; the message says why.
