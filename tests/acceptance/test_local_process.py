@@ -12,20 +12,21 @@ import pytest
 
 from demo.images import photographs
 from worker import create_pipeline
+from worker.device import CPU
 from worker.errors import ModelError, SettingsError
 from worker.inference.placement import Placement
 from worker.model import load_model_spec
 from worker.predict.runners import SlotRunner, ThisProcess
-from worker.predictor.predictor import load_predictor
+from worker.predictor.loading import load_predictor
 
 
 def test_several_devices_share_each_batch(model_dir: Path) -> None:
     spec = load_model_spec(model_dir)
     crops = list(np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8))
-    two = SlotRunner(spec, [Placement("cpu", 1)] * 2)
+    two = SlotRunner(spec, [Placement(CPU, 1)] * 2)
     try:
         assert two.width == 2
-        here = ThisProcess(load_predictor(spec, "cpu", 1))
+        here = ThisProcess(load_predictor(spec, CPU, 1))
         for count in (5, 1):
             np.testing.assert_allclose(
                 two.scores(crops[:count]), here.scores(crops[:count]), atol=2e-4
@@ -74,9 +75,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_loading_paddle_leaves_sigterm_alone(handled: bool) -> None:
     program = (
         "import os, signal; "
+        "from worker.device import CPU; "
         "from worker.predictor.backends.devices import import_paddle; "
         + ("signal.signal(signal.SIGTERM, lambda *_: print('heard')); " if handled else "")
-        + "import_paddle('cpu'); "
+        + "import_paddle(CPU); "
         "os.kill(os.getpid(), signal.SIGTERM); "
         "print('alive')"
     )

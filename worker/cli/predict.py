@@ -10,6 +10,7 @@ import typer
 from worker.cli.options import EXIT_FAILED
 from worker.cli.predict_report import Format, Report
 from worker.cli.transfer import Transfer
+from worker.device import DEVICE_FORMS
 from worker.logs import configure
 from worker.settings import LogSettings
 
@@ -39,7 +40,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0."),
+        typer.Option(help=f"{DEVICE_FORMS}."),
     ] = None,
     topk: Annotated[
         int | None,

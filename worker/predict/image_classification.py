@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, overload
 
 from worker.cache import models_directory
 from worker.contract.jobs import Prepared
+from worker.device import CPU, Device
 from worker.engine.categories import choose_categories
 from worker.errors import JobError
 from worker.images.transform import Transform
@@ -57,7 +58,7 @@ class ImageClassificationPipeline:
         spec: the model in use.
 
     Raises:
-        SettingsError: the device is malformed.
+        SettingsError: `use_hpip`, and nothing is installed to choose from.
         ModelError: the model is missing, damaged or cannot be downloaded, or the device is not
             available.
         PredictorError: a device's process died or hung while it started.
@@ -210,7 +211,7 @@ def create_pipeline(
     Args:
         pipeline: `image_classification`, or the path of a configuration file.
         config: a configuration itself, as parsed from such a file, instead of `pipeline`.
-        device: `cpu`, `gpu:0`, `gpu:0,1`, `npu:0`, `xpu:0` or `mlu:0`.
+        device: as `Device.parse` reads it; the first GPU, else the CPU, when None.
         use_hpip: take the fastest backend that agrees with Paddle.
         model: a model's name, or the directory of an inference model.
         batch_size: images that the network computes at once, per device.
@@ -236,12 +237,12 @@ def create_pipeline(
     )
 
 
-def _placements(device: str | None) -> list[Placement]:
+def _placements(device: Device | None) -> list[Placement]:
     """One per device, each with all cores; refuses what cannot be used here."""
     cores = available_cores()
     # First, because loading Paddle takes a second.
     placements = place(device, 0, cores, cores) if device is not None else []
-    build = probe_build(import_paddle(device or ""))
+    build = probe_build(import_paddle(device or CPU))
     for placement in placements:
         check_device(placement.device, build)
     return placements or place(default_device(build), 0, cores, cores)

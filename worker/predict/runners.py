@@ -15,9 +15,10 @@ from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.inference.slot import Slot
 from worker.model import ModelSpec
+from worker.predict.fastest import load_fastest
 from worker.predictor.backends import own_sentence
-from worker.predictor.predictor import Predictor, load_predictor
-from worker.predictor.selection import load_fastest
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 from worker.settings import PredictorSettings
 
 __all__ = ["Runner", "SlotRunner", "ThisProcess", "make_runner"]

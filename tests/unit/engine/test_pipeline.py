@@ -31,6 +31,7 @@ from worker.contract.jobs import (
     UrlImage,
 )
 from worker.contract.options import MAX_DEADLINE_MS
+from worker.device import CPU
 from worker.engine.categories import choose_categories
 from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
@@ -42,7 +43,8 @@ from worker.images.headers import Header, read_header
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
 from worker.model import ModelSpec
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 
 Crop = npt.NDArray[np.uint8]
@@ -136,7 +138,7 @@ class Core:
 
 @pytest.fixture(scope="module")
 def predictor(spec: ModelSpec) -> Predictor:
-    return load_predictor(spec, "cpu", 1)
+    return load_predictor(spec, CPU, 1)
 
 
 @pytest.fixture

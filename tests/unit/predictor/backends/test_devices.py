@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from worker.device import CPU, Device
 from worker.errors import ModelError
 from worker.predictor.backends.devices import (
     PaddleBuild,
@@ -27,7 +28,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self._config = import_paddle("cpu").inference.Config
+        self._config = import_paddle(CPU).inference.Config
 
     def __getattr__(self, name: str) -> object:
         assert hasattr(self._config, name), f"Paddle's Config has no {name}"
@@ -67,30 +68,30 @@ class Recorder:
 )
 def test_configuration_of_each_device(device: str, calls: list[tuple[object, ...]]) -> None:
     recorder = Recorder()
-    configure_device(recorder, device, threads=3)
+    configure_device(recorder, Device.parse(device), threads=3)
     assert recorder.calls == calls
 
 
 def test_cpu_configuration_is_in_force_in_paddle() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3)
+    config = import_paddle(CPU).inference.Config()
+    configure_device(config, CPU, threads=3)
     assert config.mkldnn_enabled()
     assert not config.use_gpu()
     assert config.cpu_math_library_num_threads() == 3
 
 
 def test_without_onednn_paddles_own_kernels_compute() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3, onednn=False)
+    config = import_paddle(CPU).inference.Config()
+    configure_device(config, CPU, threads=3, onednn=False)
     assert not config.mkldnn_enabled()
     assert config.cpu_math_library_num_threads() == 3
 
 
 def test_the_installed_build_has_the_cpu_alone() -> None:
-    build = probe_build(import_paddle("cpu"))
+    build = probe_build(import_paddle(CPU))
     assert build == CPU_BUILD
-    assert default_device(build) == "cpu"
-    check_device("cpu", build)
+    assert default_device(build) == CPU
+    check_device(CPU, build)
 
 
 @pytest.mark.parametrize(
@@ -109,27 +110,28 @@ def test_a_device_that_is_not_here_is_refused(
     device: str, build: PaddleBuild, message: str
 ) -> None:
     with pytest.raises(ModelError) as refused:
-        check_device(device, build)
+        check_device(Device.parse(device), build)
     assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "gpu:0", "gpu:1"])
 def test_a_device_that_is_here_is_accepted(device: str) -> None:
-    check_device(device, TWO_GPUS)
+    check_device(Device.parse(device), TWO_GPUS)
 
 
 def test_the_first_gpu_is_the_default() -> None:
-    assert default_device(TWO_GPUS) == "gpu:0"
-    assert default_device(PaddleBuild({"gpu": 0})) == "cpu"
-    assert default_device(PaddleBuild({"npu": 1})) == "cpu"
+    assert default_device(TWO_GPUS) == Device.parse("gpu:0")
+    assert default_device(PaddleBuild({"gpu": 0})) == CPU
+    assert default_device(PaddleBuild({"npu": 1})) == CPU
 
 
 def test_what_a_plug_in_reads_is_set_before_paddle_loads_and_the_operator_has_the_last_word() -> (
     None
 ):
     program = (
-        "import os; from worker.predictor.backends.devices import import_paddle; "
-        "import_paddle('npu:0'); "
+        "import os; from worker.device import Device; "
+        "from worker.predictor.backends.devices import import_paddle; "
+        "import_paddle(Device('npu')); "
         "print(os.environ['FLAGS_npu_jit_compile'], os.environ['FLAGS_npu_scale_aclnn'])"
     )
     done = subprocess.run(

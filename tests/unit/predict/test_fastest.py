@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,14 @@ import numpy.typing as npt
 import pytest
 
 from worker.cache import CACHE_VARIABLE
+from worker.device import CPU, Device
 from worker.errors import ModelError, SettingsError
 from worker.model import ModelSpec, load_model_spec
-from worker.predictor import selection
+from worker.predict import fastest
+from worker.predict.fastest import load_fastest
+from worker.predictor import loading
 from worker.predictor.backends import Backend
 from worker.predictor.backends.paddle import PaddleBackend
-from worker.predictor.selection import load_fastest
 
 Batch = npt.NDArray[np.float32]
 
@@ -37,11 +38,10 @@ def offer(
 
     def offer(candidates: dict[str, type[Backend]]) -> None:
         made = {name: lambda _, __, kind=kind: kind() for name, kind in candidates.items()}
-        monkeypatch.setattr(selection, "CANDIDATES", made)
-        monkeypatch.setattr(selection, "_installed", lambda: list(candidates))
-        monkeypatch.setattr(selection, "to_onnx", lambda spec, _: spec.program)
-        monkeypatch.setattr(importlib.metadata, "version", lambda _: "1")
-        monkeypatch.setattr(selection, "RACE", 0.25)
+        monkeypatch.setattr(loading, "ONNX_BACKENDS", made)
+        monkeypatch.setattr(fastest, "installed_backends", lambda: tuple(candidates))
+        monkeypatch.setattr(loading, "to_onnx", lambda spec, _: spec.program)
+        monkeypatch.setattr(fastest, "RACE", 0.25)
 
     _ = spec
     return offer
@@ -49,7 +49,7 @@ def offer(
 
 def remembering(model: ModelSpec) -> type[Backend]:
     """A backend that is right and very fast: it computes what it has not seen, once."""
-    plain = PaddleBackend(model, "cpu", 1, onednn=False)
+    plain = PaddleBackend(model, CPU, 1, onednn=False)
     seen: dict[bytes, Batch] = {}
 
     class Remembering:
@@ -86,15 +86,15 @@ def test_the_fastest_of_the_right_ones_wins_and_is_taken_without_a_race_from_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     offer({"wrong": Wrong, "broken": Broken, "remembering": remembering(spec)})
-    assert load_fastest(spec, "cpu", 1, batch=2).backend == "remembering"
+    assert load_fastest(spec, CPU, 1, batch=2).backend == "remembering"
 
     def race(*_: object) -> None:
         raise AssertionError("raced again")
 
-    monkeypatch.setattr(selection, "_race", race)
-    assert load_fastest(spec, "cpu", 1, batch=2).backend == "remembering"
+    monkeypatch.setattr(fastest, "_race", race)
+    assert load_fastest(spec, CPU, 1, batch=2).backend == "remembering"
     with pytest.raises(AssertionError, match="raced again"):
-        load_fastest(spec, "cpu", 1, batch=16)  # another batch, another choice
+        load_fastest(spec, CPU, 1, batch=16)  # another batch, another choice
 
 
 def test_paddle_itself_wins_when_no_candidate_is_right(
@@ -102,7 +102,7 @@ def test_paddle_itself_wins_when_no_candidate_is_right(
 ) -> None:
     offer({"wrong": Wrong, "broken": Broken})
     for _ in range(2):
-        assert load_fastest(spec, "cpu", 1, batch=1).backend == "paddle+onednn"
+        assert load_fastest(spec, CPU, 1, batch=1).backend == "paddle+onednn"
 
 
 @pytest.mark.parametrize("content", [b"wrong", b"nonsense", b"\xff"])
@@ -113,11 +113,11 @@ def test_a_kept_choice_that_is_of_no_use_is_made_again(
     content: bytes,
 ) -> None:
     offer({"wrong": Wrong})
-    load_fastest(spec, "cpu", 1, batch=1)
+    load_fastest(spec, CPU, 1, batch=1)
     (kept,) = (tmp_path / "fastest").iterdir()
     assert kept.read_text() == "paddle"
     kept.write_bytes(content)
-    assert load_fastest(spec, "cpu", 1, batch=1).backend == "paddle+onednn"
+    assert load_fastest(spec, CPU, 1, batch=1).backend == "paddle+onednn"
     assert kept.read_text() == "paddle"
 
 
@@ -125,10 +125,10 @@ def test_nothing_to_choose_from_says_what_to_install(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(SettingsError, match=r"pip install 'classify-worker\[hpip\]'"):
-        load_fastest(spec, "cpu", 1, batch=1)
+    with pytest.raises(SettingsError, match=r"pip install '\.\[hpip\]'|Python 3\.13"):
+        load_fastest(spec, CPU, 1, batch=1)
 
 
 def test_other_devices_are_paddles(spec: ModelSpec) -> None:
     with pytest.raises(ModelError, match=r"^gpu:0: the installed paddlepaddle has no CUDA"):
-        load_fastest(spec, "gpu:0", 1, batch=1)
+        load_fastest(spec, Device("gpu", (0,)), 1, batch=1)
