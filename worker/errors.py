@@ -15,6 +15,7 @@ __all__ = [
     "JobError",
     "KafkaSetupError",
     "ModelError",
+    "ParityError",
     "PredictorCrashedError",
     "PredictorError",
     "PredictorTimeoutError",
@@ -105,6 +106,7 @@ class WorkerError(Exception):
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
+    │   └── ParityError           a backend does not answer it as plain Paddle does
     ├── PredictorError            the predictor raised an error for a batch
     │   ├── PredictorCrashedError its process died
     │   └── PredictorTimeoutError it did not answer in time and was killed
@@ -144,6 +146,10 @@ class KafkaSetupError(WorkerError):
 
 class ModelError(WorkerError):
     """A model cannot be loaded; the message names the file and what is wrong with it."""
+
+
+class ParityError(ModelError):
+    """A backend does not answer a model as plain Paddle does; the message says how it differs."""
 
 
 class PredictorError(WorkerError):

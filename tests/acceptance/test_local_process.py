@@ -18,13 +18,14 @@ import pytest
 
 from demo.images import photographs
 from worker import create_pipeline
+from worker.device import CPU
 from worker.errors import JobError, ModelError, Reason, SettingsError
 from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.model import load_model_spec
 from worker.predict import ClassificationResult, FailedInput, PipelineConfig
 from worker.predict.local_engine import LOCAL_FETCH, start_engine
-from worker.predictor.predictor import load_predictor
+from worker.predictor.loading import load_predictor
 
 GREEN = np.full((224, 224, 3), (0, 255, 0), np.uint8)
 """Crashes the predictor where `POISON` is injected."""
@@ -35,14 +36,14 @@ POISON = Failpoints((((0, 255, 0), "predictor.kill"),))
 def test_several_devices_share_the_images(model_dir: Path) -> None:
     spec = load_model_spec(model_dir)
     crops = list(np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8))
-    two = start_engine(spec, [Placement("cpu", 1)] * 2, PipelineConfig(model=str(model_dir)))
+    two = start_engine(spec, [Placement(CPU, 1)] * 2, PipelineConfig(model=str(model_dir)))
     pool = two.value.pool
 
     async def scores() -> list[npt.NDArray[np.float32]]:
         return await asyncio.gather(*(pool.classify(crop, 0.0, 2) for crop in crops))
 
     try:
-        here = load_predictor(spec, "cpu", 1).scores(np.stack(crops))
+        here = load_predictor(spec, CPU, 1).scores(np.stack(crops))
         np.testing.assert_allclose(np.stack(two.call(scores())), here, atol=2e-4)
         one, other = pool.pids
         os.kill(other, signal.SIGKILL)  # as a crash would
@@ -156,9 +157,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_loading_paddle_leaves_sigterm_alone(handled: bool) -> None:
     program = (
         "import os, signal; "
+        "from worker.device import CPU; "
         "from worker.predictor.backends.devices import import_paddle; "
         + ("signal.signal(signal.SIGTERM, lambda *_: print('heard')); " if handled else "")
-        + "import_paddle('cpu'); "
+        + "import_paddle(CPU); "
         "os.kill(os.getpid(), signal.SIGTERM); "
         "print('alive')"
     )

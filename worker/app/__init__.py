@@ -36,9 +36,6 @@ class App:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
         signals: what stops it: in order the first time, at once the second.
-
-    Raises:
-        SettingsError: the device string is malformed.
     """
 
     def __init__(
@@ -134,7 +131,7 @@ class App:
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
         """What the metrics say of the model: its digest once it is here, its backend once up."""
-        device = self._settings.device
+        device = str(self._settings.device)
         self.metrics.model.info(
             {"name": name, "digest": digest, "device": device, "backend": backend}
         )

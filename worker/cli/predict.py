@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.options import EXIT_FAILED, Format
+from worker.device import DEVICE_FORMS
 
 __all__ = ["predict"]
 
@@ -35,7 +36,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0."),
+        typer.Option(help=f"{DEVICE_FORMS}."),
     ] = None,
     topk: Annotated[
         int | None,

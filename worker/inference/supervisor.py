@@ -1,4 +1,4 @@
-"""What attends one slot: it starts its process, feeds it batches, and isolates poison images."""
+"""Supervises one slot: starts its process, feeds it batches, and isolates poison images."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ from worker.errors import (
     UnfitSystemError,
 )
 from worker.inference.batcher import Batch, Batcher
-from worker.inference.calibration import Calibration, calibrate
+from worker.inference.calibration import Calibration, calibrate, count_runs
 from worker.inference.isolation import Poisoned, run_isolated
+from worker.inference.protocol import BackendName
 from worker.inference.slot import Slot
 from worker.logs import get_logger
 from worker.metrics import BATCH_WAIT, Metrics
 from worker.retry import SYSTEM_CLOCK, Clock, Retry
 from worker.settings import BatchingSettings
 
-__all__ = ["Crop", "Scores", "SlotSupervisor"]
+__all__ = ["Pixels", "Scores", "SlotSupervisor"]
 
 T = TypeVar("T")
 
-Crop = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
+"""An image as the network takes it, before normalisation: `[H, W, 3]`."""
+
 Scores = npt.NDArray[np.float32]
+"""An image's scores: `[C]`, 0 to 1."""
 
 RESTARTS = Retry(first=0.5, longest=30.0)
 """When a predictor that cannot start is tried again."""
@@ -59,7 +63,7 @@ class SlotSupervisor:
         self,
         slot: Slot,
         index: int,
-        batcher: Batcher[Crop, Scores | Poisoned],
+        batcher: Batcher[Pixels, Scores | Poisoned],
         patience: float,
         metrics: Metrics,
         *,
@@ -77,8 +81,34 @@ class SlotSupervisor:
         # Invariant: while the slot is busy or down, when it must have made progress; else None.
         self._due: float | None = None
 
+    async def load(self, backend: BackendName) -> None:
+        """Start the process with a backend, which may be a trial; see `start`.
+
+        Raises:
+            ModelError: it cannot load the model.
+            PredictorError: it died or hung.
+            OSError: the system has no room for another process.
+        """
+
+        def load() -> None:
+            self._slot.choose(backend)
+            self._slot.start()
+
+        await self._in_thread(load)
+
+    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> float:
+        """Run a batch again and again, at least once, until `seconds` are over.
+
+        Returns:
+            Images per second.
+
+        Raises:
+            PredictorError: a run failed.
+        """
+        return await self._in_thread(partial(count_runs, self._slot.run, pixels, seconds))
+
     async def start(self) -> None:
-        """Start the process.
+        """Have the process up, with the backend that was loaded last, and count it as up.
 
         Raises:
             ModelError: it cannot load the model.
@@ -91,7 +121,7 @@ class SlotSupervisor:
 
     @property
     def backend(self) -> str:
-        """What computes: `paddle+onednn`, `paddle`."""
+        """What computes: `paddle+onednn`, `paddle`, `onnxruntime` or `openvino`."""
         return self._slot.backend
 
     async def calibrate(
@@ -152,7 +182,7 @@ class SlotSupervisor:
                     [ticket for ticket in batch.tickets if not ticket.result.done()]
                 )
             except Exception as error:
-                # A defect must neither end this loop nor leave anybody waiting for ever.
+                # A defect must neither end this loop nor leave a caller waiting for ever.
                 log.exception("slot_raised", slot=self._index)
                 for ticket in batch.tickets:
                     if not ticket.result.done():
@@ -179,7 +209,7 @@ class SlotSupervisor:
                 await self._clock.sleep(pause)
         self._due = None
 
-    async def _answer(self, batch: Batch[Crop, Scores | Poisoned]) -> None:
+    async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
         now = asyncio.get_running_loop().time()
         for ticket in batch.tickets:
             self._metrics.stages.labels(BATCH_WAIT).observe(max(0.0, now - ticket.ready_at))
@@ -189,7 +219,7 @@ class SlotSupervisor:
             if not ticket.result.done():
                 ticket.result.set_result(answer)
 
-    async def _run(self, crops: Sequence[Crop]) -> list[Scores]:
+    async def _run(self, crops: Sequence[Pixels]) -> list[Scores]:
         """One run, the process brought up first.
 
         Raises:

@@ -49,7 +49,7 @@ class ImageClassificationPipeline:
         spec: the model in use.
 
     Raises:
-        SettingsError: the device is malformed.
+        SettingsError: `use_hpip`, and nothing is installed to choose from.
         ModelError: the model is missing, damaged or cannot be downloaded, or the device is not
             available.
         PredictorError: a device's process died or hung while it started.
@@ -193,7 +193,7 @@ def create_pipeline(
     Args:
         pipeline: `image_classification`, or the path of a configuration file.
         config: a configuration itself, as parsed from such a file, instead of `pipeline`.
-        device: `cpu`, `gpu:0`, `gpu:0,1`, `npu:0`, `xpu:0` or `mlu:0`.
+        device: as `Device.parse` reads it; the first GPU, else the CPU, when None.
         use_hpip: take the fastest backend that agrees with Paddle.
         model: a model's name, or the directory of an inference model.
         batch_size: images that the network computes at once, per device.

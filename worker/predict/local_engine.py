@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network, IPv6Network
 
+from worker.device import CPU, Device
 from worker.engine.engine import Engine
 from worker.engine.portal import Portal
 from worker.failpoints import Failpoints
@@ -19,7 +20,7 @@ from worker.predictor.backends.devices import (
     is_cpu_build,
     probe_build,
 )
-from worker.settings import FetchSettings, PredictorSettings, Settings
+from worker.settings import BatchingSettings, FetchSettings, PredictorSettings, Settings
 
 __all__ = ["CAPACITY", "LOCAL_FETCH", "choose_placements", "start_engine"]
 
@@ -51,6 +52,8 @@ def start_engine(
     """
     settings = Settings(
         fetch=LOCAL_FETCH,
+        # For this the fastest backend is chosen, where that is asked for.
+        batching=BatchingSettings(max_batch=min(config.batch_size, CAPACITY)),
         predictor=PredictorSettings(
             backend="auto" if config.use_hpip else "paddle", timeout=BATCH_TIMEOUT
         ),
@@ -64,24 +67,23 @@ def start_engine(
     return Portal(start, "engine")
 
 
-def choose_placements(device: str | None) -> list[Placement]:
+def choose_placements(device: Device | None) -> list[Placement]:
     """Choose where to compute: on the devices that are named, each with all cores.
 
     Args:
-        device: `cpu`, `gpu:0,1` and the like; None is the first GPU, else the CPU.
+        device: None is the first GPU, else the CPU.
 
     Raises:
-        SettingsError: the device is malformed.
         ModelError: it cannot be used here.
     """
     cores = available_cores()
     if device is None and is_cpu_build():
-        device = "cpu"
+        device = CPU
     if device is None:
-        return place(default_device(probe_build(import_paddle(""))), 0, cores, cores)
+        return place(default_device(probe_build(import_paddle(CPU))), 0, cores, cores)
     # First, because loading Paddle takes seconds.
     placements = place(device, 0, cores, cores)
-    others = [each.device for each in placements if each.device != "cpu"]
+    others = [each.device for each in placements if each.device != CPU]
     if others:
         build = probe_build(import_paddle(others[0]))
         for other in others:

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from worker.settings.base import Group, Seconds, Wait
 
-__all__ = ["BatchingSettings", "PredictorSettings"]
+__all__ = ["BackendChoice", "BatchingSettings", "PredictorSettings"]
+
+BackendChoice = Literal["auto", "paddle", "onnxruntime", "openvino"]
 
 
 class BatchingSettings(Group):
@@ -36,10 +38,10 @@ class BatchingSettings(Group):
 class PredictorSettings(Group):
     """The predictor processes."""
 
-    backend: Literal["auto", "paddle", "onnxruntime", "openvino"] = Field(
+    backend: BackendChoice = Field(
         "auto",
-        description="What computes on CPU; auto takes the fastest one installed that agrees with "
-        "Paddle.",
+        description="Library that computes the network. auto takes the fastest installed one that "
+        "answers as plain Paddle does; those besides paddle need the extra hpip.",
     )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
         0,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import SecretStr
 
+from worker.device import Device
 from worker.settings import Group, Settings, Unit
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ def _setting(key: str, field: FieldInfo) -> Setting:
         key=key,
         env=ENV_PREFIX + key.upper().replace(".", "__"),
         expected=expected,
-        default=field.default,
+        default=str(field.default) if kind is Device else field.default,
         unit=unit,
         sentence=field.description or "",
         secret=kind is SecretStr,
-        text=kind in (str, SecretStr, Path) or get_origin(kind) is Literal,
+        text=kind in (str, Device, SecretStr, Path) or get_origin(kind) is Literal,
         many=get_origin(kind) is tuple,
     )
 

@@ -27,6 +27,7 @@ from worker.contract.jobs import (
     UrlImage,
 )
 from worker.contract.options import MAX_DEADLINE_MS
+from worker.device import CPU
 from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
@@ -37,7 +38,8 @@ from worker.images.headers import Header
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
 from worker.model import ModelSpec
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 from worker.retry import Retry
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 
@@ -132,7 +134,7 @@ class Core:
 
 @pytest.fixture(scope="module")
 def predictor(spec: ModelSpec) -> Predictor:
-    return load_predictor(spec, "cpu", 1)
+    return load_predictor(spec, CPU, 1)
 
 
 @pytest.fixture

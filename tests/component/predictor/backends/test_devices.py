@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from worker.device import CPU, Device
 from worker.predictor.backends.devices import (
     PaddleBuild,
     check_device,
@@ -25,7 +26,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self._config = import_paddle("cpu").inference.Config
+        self._config = import_paddle(CPU).inference.Config
 
     def __getattr__(self, name: str) -> object:
         assert hasattr(self._config, name), f"Paddle's Config has no {name}"
@@ -65,37 +66,38 @@ class Recorder:
 )
 def test_configuration_of_each_device(device: str, calls: list[tuple[object, ...]]) -> None:
     recorder = Recorder()
-    configure_device(recorder, device, threads=3)
+    configure_device(recorder, Device.parse(device), threads=3)
     assert recorder.calls == calls
 
 
 def test_cpu_configuration_is_in_force_in_paddle() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3)
+    config = import_paddle(CPU).inference.Config()
+    configure_device(config, CPU, threads=3)
     assert config.mkldnn_enabled()
     assert not config.use_gpu()
     assert config.cpu_math_library_num_threads() == 3
 
 
 def test_without_onednn_paddles_own_kernels_compute() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3, onednn=False)
+    config = import_paddle(CPU).inference.Config()
+    configure_device(config, CPU, threads=3, onednn=False)
     assert not config.mkldnn_enabled()
     assert config.cpu_math_library_num_threads() == 3
 
 
 def test_the_installed_build_has_the_cpu_alone() -> None:
-    build = probe_build(import_paddle("cpu"))
+    build = probe_build(import_paddle(CPU))
     assert build == CPU_BUILD
-    assert default_device(build) == "cpu"
-    check_device("cpu", build)
+    assert default_device(build) == CPU
+    check_device(CPU, build)
 
 
 def test_what_a_plug_in_reads_is_set_before_paddle_loads_and_the_operator_has_the_last_word() -> (
     None
 ):
     program = (
-        "import os; from worker.predictor.backends.devices import import_paddle; "
+        "import os; from worker.device import Device; "
+        "from worker.predictor.backends.devices import import_paddle; "
         "import_paddle('npu:0'); "
         "print(os.environ['FLAGS_npu_jit_compile'], os.environ['FLAGS_npu_scale_aclnn'])"
     )
