@@ -17,12 +17,13 @@ MakeWorker = Callable[..., Worker]
 ONE_SMALL_SLOT = {
     "WORKER_HTTP__HOST": "127.0.0.1",
     "WORKER_HTTP__PORT": "0",
+    "WORKER_PREDICTOR__BACKEND": "paddle",
     "WORKER_PREDICTOR__SLOTS": "1",
     "WORKER_PREDICTOR__THREADS": "1",
     "WORKER_BATCHING__MAX_BATCH": "8",
     "WORKER_KAFKA__COMMIT_INTERVAL": "0.1",
 }
-"""One predictor and no calibration: quick to start, and two workers fit on two cores."""
+"""One predictor, and nothing to measure: quick to start, and two workers fit on two cores."""
 
 PATIENT = {
     "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.1/32",
