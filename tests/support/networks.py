@@ -11,7 +11,7 @@ import yaml
 from worker.device import CPU
 from worker.predictor.backends.devices import import_paddle
 
-__all__ = ["COLOURS", "Ending", "export_colours"]
+__all__ = ["COLOURS", "SIDE", "Ending", "export_colours"]
 
 COLOURS = ("red", "green", "blue")
 SIDE = 16

@@ -111,7 +111,8 @@ def test_one_that_has_passed_is_not_checked_again(cache: ParityCache) -> None:
 
 
 def test_one_that_has_failed_is_not_loaded_again(cache: ParityCache) -> None:
-    cache.write(Parity(False, 0.5, "a score differs by 0.5"))
+    with cache.locked():
+        cache.write(Parity(False, 0.5, "a score differs by 0.5"))
     fast, plain = answering(PLAIN), answering(PLAIN)
     with pytest.raises(ParityError, match=r"^a score differs by 0\.5$"):
         load_checked(fast, plain, (8, 6), cache)
