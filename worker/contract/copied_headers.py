@@ -20,15 +20,12 @@ from worker.contract.headers import (
     CONTENT_LENGTH,
     CONTENT_TYPE,
     DEAD_LETTER_PREFIX,
-    DEADLINE_MS,
-    JOB_ID,
+    JOB_OPTIONS,
     RESULT_ID,
     SOURCE_OFFSET,
     SOURCE_PARTITION,
     SOURCE_TIMESTAMP,
     SOURCE_TOPIC,
-    TOP_K,
-    VISUALIZE,
     fold_name,
     has_prefix,
 )
@@ -60,8 +57,7 @@ _PUNCTUATION = re.compile(r"[\W_]+")
 _NOT_COPIED = frozenset(
     fold_name(name)
     for name in (
-        CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH,
-        JOB_ID, TOP_K, VISUALIZE, DEADLINE_MS,
+        *JOB_OPTIONS, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH,
         RESULT_ID, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_TIMESTAMP,
     )
 )  # fmt: skip

@@ -27,6 +27,7 @@ __all__ = [
     "DEAD_LETTER_VALUE_OMITTED",
     "DEAD_LETTER_WORKER_VERSION",
     "JOB_ID",
+    "JOB_OPTIONS",
     "RESULT_ID",
     "SOURCE_OFFSET",
     "SOURCE_PARTITION",
@@ -53,6 +54,7 @@ JOB_ID = "job-id"
 TOP_K = "top-k"
 VISUALIZE = "visualize"
 DEADLINE_MS = "deadline-ms"
+JOB_OPTIONS = (JOB_ID, TOP_K, VISUALIZE, DEADLINE_MS)
 
 # CloudEvents' binary mode.
 CE_PREFIX = "ce-"

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 
 import orjson
 
-from worker.contract.headers import DEADLINE_MS, JOB_ID, TOP_K, VISUALIZE, fold_name
+from worker.contract.headers import JOB_ID, JOB_OPTIONS, fold_name
 from worker.errors import JobError, Reason
 
 __all__ = [
@@ -41,7 +41,7 @@ Given = Mapping[str, Sequence[tuple[str, object]]]
 """Values by option (`JOB_ID`, `TOP_K`, ...), each with the place where it was given, for messages.
 The value None counts as not given."""
 
-_OPTIONS = {fold_name(name): name for name in (JOB_ID, TOP_K, VISUALIZE, DEADLINE_MS)}
+_OPTIONS = {fold_name(name): name for name in JOB_OPTIONS}
 
 T = TypeVar("T")
 

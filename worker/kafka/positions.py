@@ -125,8 +125,7 @@ class Positions:
                 **place,
                 due=offset,
                 earliest=earliest,
-                reason="it ends before the offset that is due: "
-                "the topic was created again, or truncated",
+                reason="it ends before the offset that is due: the topic was recreated or cut off",
             )
             state = self._assignment.restart(state)
         self._consumer.seek(partition, earliest)
