@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Aside:
-    """One thread, for one event loop: what is made of values is there but once at a time.
+    """One thread, for one event loop: of large values only one is worked on at a time.
 
     Not the event loop's own threads, which may all wait for a name server.
     """
@@ -28,10 +28,13 @@ class Aside:
         self._turn = asyncio.Lock()
 
     async def run(self, call: Callable[[], T], nbytes: int, held: Reservation) -> T:
-        """What `call` makes of a value of `nbytes`; called here and now if that is little.
+        """Call `call` for a value of `nbytes`: here and now if that is little, else in the thread.
 
         Args:
             held: accounts for as many bytes again while `call` makes them.
+
+        Returns:
+            What `call` returns.
         """
         if nbytes < LARGE:
             return call()

@@ -1,4 +1,4 @@
-"""Fetches images over http and https from servers that nobody here trusts.
+"""Fetches images over http and https from servers that are not trusted.
 
 Bounded in everything: time (connect, silence, speed, attempt, all attempts, the job's own
 deadline), bytes, redirects, attempts, connections per host and in all. Places are shared fairly
@@ -121,11 +121,14 @@ class ImageFetcher:
             self._session = None
 
     async def fetch(self, url: str, deadline: float | None = None) -> bytes:
-        """The bytes at `url`.
+        """Fetch an image.
 
         Args:
             url: an http or https URL.
             deadline: seconds since the epoch after which the image is of no use; None means never.
+
+        Returns:
+            The bytes at `url`.
 
         Raises:
             JobError: `BAD_URL`, `FORBIDDEN_URL`, `NOT_FOUND`, `FETCH_REFUSED` or `TOO_LARGE` at
@@ -148,7 +151,7 @@ class ImageFetcher:
             return await self._try(target, allowance, seat)
 
     async def _try(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
-        """Attempts until one succeeds, one fails for good, or there is no time for another."""
+        """Make attempts until one succeeds or fails for good, or no time is left for another."""
         pauses, attempt = self._retry.pauses(self._clock), 0
         while True:
             attempt += 1
@@ -227,7 +230,8 @@ class ImageFetcher:
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
         limits = self._settings
-        # A head that comes in drips is never silent. A proxy has a head of its own before it.
+        # `sock_read` bounds silence alone, and a head may come byte by byte. A proxy answers with a
+        # head of its own before it.
         longest = None if proxy else limits.connect_timeout + limits.read_timeout
         async with asyncio.timeout(longest):
             response = await self._session.get(url, allow_redirects=False, proxy=proxy)

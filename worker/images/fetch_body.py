@@ -21,7 +21,7 @@ _PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
 mistake."""
 
 _KNOWN_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
-"""What an answer names; anything else in that header is the server's own, and nobody's business."""
+"""What an error message names; anything else in that header stays the server's secret."""
 
 _SUCCESS = frozenset({200, 203})
 
@@ -38,7 +38,7 @@ async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, no
     Raises:
         StatusError: it is no image.
         JobError: `TOO_LARGE`, or `FETCH_REFUSED` for a compressed answer.
-        TooSlowError: it comes in drips.
+        TooSlowError: less than `fetch.min_speed` arrived.
         aiohttp.ClientError: the connection broke.
     """
     if response.status not in _SUCCESS:
@@ -63,7 +63,7 @@ async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, no
         body += chunk
         if len(body) > most:
             raise _too_large(most)
-        # No timer: a server that sends nothing at all meets `sock_read`.
+        # No timer: a server that sends nothing at all runs into `sock_read`.
         if loop.time() >= window_end:
             if len(body) - window_start < least:
                 raise TooSlowError
@@ -72,7 +72,7 @@ async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, no
 
 
 def _named(encoding: str) -> str:
-    """The encoding in brackets, as far as it is one: no text of a server gets into an answer."""
+    """Name a known encoding in brackets: no text of a server gets into an answer."""
     known = [part for part in encoding.replace(" ", "").split(",") if part in _KNOWN_ENCODINGS]
     return f" ({', '.join(known)})" if known else ""
 
