@@ -132,7 +132,11 @@ class JobError(WorkerError):
         return self.message
 
     def as_failure(self) -> Failure:
-        """Make the value that represents this error outside the stage that raised it."""
+        """Turn the error into a value, for use outside the stage that raised it.
+
+        Returns:
+            The failure; its stage is that of the reason when the error names none.
+        """
         return Failure(self.reason, self.message, self.stage or self.reason.stage, self.attempts)
 
 

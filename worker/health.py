@@ -86,13 +86,21 @@ class Health:
         self._update()
 
     def not_ready(self) -> list[str]:
-        """Why the worker is not ready; empty when it is."""
+        """Tell why the worker is not ready.
+
+        Returns:
+            The reasons; none when it is ready.
+        """
         reasons = ["pulling the model"] if self.pulling else []
         reasons += [f"not {name}" for name, missing in self._missing.items() if missing]
         return reasons + (["draining"] if self._draining else [])
 
     def not_live(self) -> list[str]:
-        """Why the worker is stuck; empty when it moves. A frozen event loop answers no probe."""
+        """Tell why the worker is stuck. A frozen event loop answers no probe.
+
+        Returns:
+            The reasons; none when it makes progress.
+        """
         reasons = []
         if self._kafka and not self.poll.alive and not self._missing["warm"]:
             reasons.append(f"no poll for {self.poll.limit:g} s")

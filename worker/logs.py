@@ -159,7 +159,7 @@ def say(text: str) -> None:
 
 
 def log_uncaught() -> None:
-    """From now on, log exceptions that end a thread, or that nobody could be told of."""
+    """From now on, log exceptions that end a thread, or that cannot be raised anywhere."""
 
     def in_thread(args: threading.ExceptHookArgs) -> None:
         if args.exc_type is not SystemExit:
@@ -220,7 +220,7 @@ def _handler(formatter: logging.Formatter, stream: TextIO | None) -> logging.Han
 
 
 def _notice(formatter: logging.Formatter) -> Callable[[int], str]:
-    """What stands in the place of lines that were dropped."""
+    """Make the line that replaces lines that were dropped."""
 
     def make(lines: int) -> str:
         record = logging.LogRecord(

@@ -40,7 +40,10 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
 
 
 def inspect(data: bytes, limits: DecodeSettings) -> Header:
-    """What the file announces, found acceptable; nothing is decoded yet.
+    """Read what a file announces, and refuse what is too large; nothing is decoded.
+
+    Returns:
+        The header.
 
     Raises:
         JobError: `TOO_LARGE`, `TOO_MANY_PIXELS`, `NOT_AN_IMAGE` or `CORRUPT_IMAGE`.
@@ -54,6 +57,9 @@ def inspect(data: bytes, limits: DecodeSettings) -> Header:
 
 def read_header(data: bytes) -> Header:
     """Read what a file announces, whatever its format.
+
+    Returns:
+        The header.
 
     Raises:
         JobError: `NOT_AN_IMAGE`, also for a kind of image that is not decoded here, or
@@ -72,7 +78,10 @@ def read_header(data: bytes) -> Header:
 
 
 def decode_pixels(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
-    """The pixels of a file whose header was found acceptable, as `decode` returns them.
+    """Decode a file whose header was found acceptable.
+
+    Returns:
+        The pixels, as `decode` returns them.
 
     Raises:
         JobError: `CORRUPT_IMAGE`, or `NOT_AN_IMAGE` for a kind that only now shows.

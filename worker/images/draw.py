@@ -1,8 +1,8 @@
 """The picture that goes back: the image with its best label and score, legible whatever it shows.
 
-As in the reference, white text on a red box in the upper left corner, 5 % of the width high or down
-to 2 % until it fits. Where that cannot be read, something gives: small images are enlarged, flat
-ones get the text above them, long labels end in dots. The score always stays.
+As in PaddleX, white text on a red box in the upper left corner, 5 % of the width high or down
+to 2 % until it fits. Where that cannot be read, small images are enlarged, flat
+ones get the text above them, and long labels end in dots. The score always stays.
 """
 
 from __future__ import annotations
@@ -71,7 +71,11 @@ class _Text:
 
 
 def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
-    """`bgr` scaled so that no side exceeds `max_side` pixels; the same array when none does."""
+    """Scale an image down so that no side exceeds `max_side` pixels.
+
+    Returns:
+        The scaled image; `bgr` itself when no side does.
+    """
     height, width = bgr.shape[:2]
     longest = max(height, width)
     if longest <= max_side:
@@ -88,10 +92,13 @@ def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
 
 
 def draw(picture: npt.NDArray[np.uint8], label: str | None, score: float, quality: int) -> bytes:
-    """The visualisation of `annotate` as JPEG bytes.
+    """Draw the visualisation of `annotate` and encode it.
 
     Args:
         quality: JPEG quality, 1 to 100.
+
+    Returns:
+        The bytes of a JPEG file.
     """
     encoded: bytes = simplejpeg.encode_jpeg(annotate(picture, label, score), quality, "BGR", "420")
     return encoded
@@ -100,7 +107,7 @@ def draw(picture: npt.NDArray[np.uint8], label: str | None, score: float, qualit
 def annotate(
     picture: npt.NDArray[np.uint8], label: str | None, score: float
 ) -> npt.NDArray[np.uint8]:
-    """The visualisation as `[h, w, 3] uint8` BGR, contiguous.
+    """Draw the visualisation.
 
     Args:
         picture: `[H, W, 3] uint8` BGR of any size; left as it is.
@@ -108,6 +115,9 @@ def annotate(
             Greek, Cyrillic, Chinese, Japanese, Korean; characters it lacks become question marks);
             None if there is no category, and nothing is drawn.
         score: its score, 0 to 1, written with two digits.
+
+    Returns:
+        `[h, w, 3] uint8` BGR, contiguous.
     """
     if label is None:
         return picture.copy()

@@ -62,5 +62,9 @@ def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
 
 
 def as_pillow(bgr: npt.NDArray[np.uint8]) -> PillowImage:
-    """The same pixels as a Pillow image in mode RGB."""
+    """Turn pixels into a Pillow image.
+
+    Returns:
+        The image, in mode RGB.
+    """
     return Image.fromarray(cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2RGB))

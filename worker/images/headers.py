@@ -58,7 +58,7 @@ class Header:
 
 
 def read_jpeg(data: bytes) -> Header:
-    """What a JPEG file announces."""
+    """Read the header of a JPEG file."""
     header = read_jpeg_header(data)
     peak = 3 + (4 if header.components == 4 else 0) + 2 * header.coefficients
     if header.orientation > 1:
@@ -67,12 +67,12 @@ def read_jpeg(data: bytes) -> Header:
 
 
 def read_png(data: bytes) -> Header:
-    """What a PNG file announces."""
+    """Read the header of a PNG file."""
     return _header(ImageFormat.PNG, *read_png_size(data), 6)
 
 
 def read_webp(data: bytes) -> Header:
-    """What a WebP file announces."""
+    """Read the header of a WebP file."""
     match data[12:16]:
         case b"VP8X":
             width, height = _number(data, 24, 3) + 1, _number(data, 27, 3) + 1
@@ -88,19 +88,19 @@ def read_webp(data: bytes) -> Header:
 
 
 def read_bmp(data: bytes) -> Header:
-    """What a BMP file announces."""
+    """Read the header of a BMP file."""
     header = read_bmp_header(data)
     peak = 6 if header.masks is None else 4
     return _header(ImageFormat.BMP, header.width, header.height, peak)
 
 
 def read_gif(data: bytes) -> Header:
-    """What a GIF file announces."""
+    """Read the header of a GIF file."""
     return _header(ImageFormat.GIF, *read_gif_size(data), 9)
 
 
 def read_tiff(data: bytes) -> Header:
-    """What a TIFF file announces."""
+    """Read the header of a TIFF file, that is its first page's directory."""
     layout = read_layout(data)
     check_supported(layout)
     held = decoded_bytes(layout)

@@ -56,7 +56,11 @@ def check_free(nbytes: int) -> None:
 
 
 def is_shortage(error: Exception) -> bool:
-    """Whether a codec raised `error` because it got no memory."""
+    """Tell a shortage of memory from a damaged image.
+
+    Returns:
+        Whether a codec raised `error` because it got no memory.
+    """
     if isinstance(error, _opencv_errors()) and getattr(error, "code", None) == _OPENCV_NO_MEMORY:
         return True
     text = str(error)

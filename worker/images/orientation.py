@@ -15,7 +15,11 @@ __all__ = ["upright"]
 
 
 def upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """`pixels` turned and mirrored as EXIF orientation 1 to 8 asks."""
+    """Turn and mirror pixels as an EXIF orientation asks.
+
+    Returns:
+        The upright pixels; the same array for orientation 1.
+    """
     match orientation:
         case 2:
             turned = cv2.flip(pixels, 1)

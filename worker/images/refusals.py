@@ -17,7 +17,7 @@ class UnsupportedError(ValueError):
 
 
 def damaged(found: ImageFormat, why: str) -> JobError:
-    """The error for a file that is an image, but not a whole one."""
+    """Make the error for a file that is an image, but not a whole one."""
     return JobError(
         Reason.CORRUPT_IMAGE,
         f"the {found} file is cut off or damaged ({why}): send the whole file, or save it as JPEG "
@@ -26,7 +26,7 @@ def damaged(found: ImageFormat, why: str) -> JobError:
 
 
 def unsupported(found: ImageFormat, what: str) -> JobError:
-    """The error for a whole file of a rare kind.
+    """Make the error for a whole file of a rare kind.
 
     Args:
         what: names the kind, such as `12-bit`.

@@ -8,11 +8,14 @@ __all__ = ["parse_retry_after"]
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a `Retry-After` header asks for; None when absent or not understood.
+    """Read a `Retry-After` header.
 
     Args:
         value: the header: seconds, or an HTTP date.
         now: seconds since the epoch, to which a date is compared.
+
+    Returns:
+        Seconds to wait; None when the header is absent or not understood.
     """
     if value is None:
         return None

@@ -86,7 +86,7 @@ _FOREIGN = tuple(
 
 
 _LATE_PDF = (re.compile(rb".{0,1019}%PDF-", re.DOTALL), "a PDF document")
-"""Viewers bear with other bytes before a PDF's mark."""
+"""Viewers accept a PDF's mark behind up to 1 KiB of other bytes."""
 
 _SEND = f"send {listed()}"
 
@@ -94,8 +94,8 @@ _SEND = f"send {listed()}"
 def refuse_unknown(data: bytes) -> None:
     """Refuse what is of no kind that has a name here, without showing any of it.
 
-    For what was fetched: `sniff` quotes the first bytes, which helps whoever sent them. But whoever
-    sent a URL may be after what only this worker can read.
+    For what was fetched. `sniff` quotes the first bytes, which helps a producer that sent them. But
+    a URL may be sent by somebody who wants to see what only this worker can read.
 
     Raises:
         JobError: `NOT_AN_IMAGE`.
@@ -106,7 +106,10 @@ def refuse_unknown(data: bytes) -> None:
 
 
 def sniff(data: bytes) -> ImageFormat:
-    """The format of `data`, decided by its first bytes alone.
+    """Find the format of a file by its first bytes alone.
+
+    Returns:
+        The format.
 
     Raises:
         JobError: `NOT_AN_IMAGE`, saying what it seems to be and what to send.

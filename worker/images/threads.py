@@ -2,7 +2,7 @@
 
 A thread cannot be killed. One that hangs in a codec is lost until the process ends. Its call is
 given up, so that its job is answered and not delivered again; another thread takes its place, so
-that other jobs go on; and liveness fails, so that whoever watches over the process starts it anew.
+that other jobs go on; and liveness fails, so that the orchestrator starts the process anew.
 """
 
 from __future__ import annotations
@@ -65,10 +65,13 @@ class ImageThreads:
         return any(self._is_overdue(call) for call in self._calls)
 
     async def run(self, stage: Stage, work: Callable[[], T]) -> T:
-        """What `work` returns, called in a thread; cancelling withdraws it while it waits for one.
+        """Call `work` in a thread; cancelling withdraws it while it waits for one.
 
         Args:
             stage: whose work it is, for metrics and messages.
+
+        Returns:
+            What `work` returns.
 
         Raises:
             JobError: `UNAVAILABLE` when there was no memory for it, several times; `POISON` when it

@@ -37,7 +37,7 @@ class Setting:
         unit: `seconds`, `bytes`, or empty.
         sentence: what it does.
         secret: its value is never shown.
-        text: its values are text, so that `123` is taken as it stands.
+        text: its values are text, so that `123` is not read as a number.
         many: its value is a list.
     """
 
@@ -54,13 +54,21 @@ class Setting:
 
 @cache
 def describe() -> Mapping[str, Setting]:
-    """All settings by dotted key, in the order of the models."""
+    """Describe all settings.
+
+    Returns:
+        The settings by dotted key, in the order of the models.
+    """
     return MappingProxyType({setting.key: setting for setting in _settings(Settings, "")})
 
 
 @cache
 def group_docs() -> Mapping[str, str]:
-    """The first line of the documentation of each group of settings, by dotted key."""
+    """Describe the groups of settings.
+
+    Returns:
+        The first line of each group's documentation, by dotted key.
+    """
     return MappingProxyType(dict(_groups(Settings, "")))
 
 

@@ -98,14 +98,14 @@ class HttpSettings(Group):
     @field_validator("allow_origins", "allowed_hosts", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        """Takes a list, a JSON array or `a,b`; nothing is the empty list."""
+        """Take a list, a JSON array or `a,b`; nothing is the empty list."""
         if value is None:
             return ()
         return elements(value) if isinstance(value, str) else value
 
 
 def _as_origin(text: str) -> str:
-    """The origin as browsers write it."""
+    """Write an origin as browsers do."""
     origin = text.strip().lower().removesuffix("/")
     if origin != "*" and not _ORIGIN.fullmatch(origin):
         raise ValueError("not an origin; write https://example.org, with a port if it has one")

@@ -61,7 +61,11 @@ class Addresses:
 
 @functools.cache
 def catalogue() -> Mapping[str, ZooModel]:
-    """All models by name, family by family."""
+    """Read the catalogue, once.
+
+    Returns:
+        All models by name, family by family.
+    """
     document = _document()
     return MappingProxyType(
         {
@@ -73,17 +77,25 @@ def catalogue() -> Mapping[str, ZooModel]:
 
 
 def addresses() -> Addresses:
-    """Where the models are published."""
+    """Read where the models are published."""
     return Addresses(**_document()["addresses"])
 
 
 def is_local(name: str, cache: Path) -> bool:
-    """Whether the model is in the cache, by a look at the directory alone."""
+    """Look whether a model is in the cache; its files are not read.
+
+    Returns:
+        Whether its directory is there.
+    """
     return (cache / name).is_dir()
 
 
 def nearest_names(name: str, count: int = 3) -> list[str]:
-    """The names in the catalogue that are most like `name`, best first; maybe none."""
+    """Find the names in the catalogue that are most like `name`.
+
+    Returns:
+        Up to `count` names, best first; maybe none.
+    """
     # People leave out or mix up separators and case more than anything else.
     plain = {_plain(known): known for known in catalogue()}
     found = difflib.get_close_matches(_plain(name), plain, count, cutoff=0.6)

@@ -28,7 +28,7 @@ Progress = Callable[[int, int | None], None]
 
 
 def unwatched(_have: int, _total: int | None) -> None:
-    """A `Progress` for nobody."""
+    """Show nothing; the default `Progress`."""
 
 
 @dataclass(frozen=True, slots=True)

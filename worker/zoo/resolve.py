@@ -21,10 +21,13 @@ def resolve_model(
     settings: ZooSettings,
     announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
 ) -> Path:
-    """The directory of a model: a path, a name in the cache, or a published name to be pulled.
+    """Find a model by its path or by its name in the cache, or pull a published one.
 
     Args:
         announce: called before a model is pulled; what it returns is told how that goes on.
+
+    Returns:
+        The model's directory.
 
     Raises:
         ModelError: there is no such model, or it cannot be pulled.

@@ -56,6 +56,9 @@ def load(
         overrides: `key=value` arguments, such as `kafka.group_id=mine`.
         environ: the environment; variables without the prefix `WORKER_` are ignored.
 
+    Returns:
+        The settings, and the source of each.
+
     Raises:
         SettingsError: a source cannot be read, or a setting is unknown or wrong; it lists them all.
     """
@@ -77,7 +80,7 @@ def load(
 
 
 def _nested(given: Mapping[str, Given]) -> dict[str, Any]:
-    """The values as nested groups: `kafka.sasl.username` in the mapping `sasl` of `kafka`."""
+    """Nest values by their groups: `kafka.sasl.username` goes into `sasl` in `kafka`."""
     tree: dict[str, Any] = {}
     for key, value in given.items():
         *groups, name = key.split(".")
