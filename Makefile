@@ -17,7 +17,7 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help demo check test test-zoo lint format bench build lock clean
+.PHONY: help demo check test test-zoo lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ format: $(STAMP) ## Format the code and mend what ruff can
 
 bench: $(STAMP) ## The worker end to end against the bare predictor
 	$(BIN)/python -m benchmarks $(ARGS)
+
+version: ## Set the version, as in make version VERSION=0.2.0
+	scripts/set_version.sh "$(VERSION)"
 
 build: $(STAMP) ## Wheel and source distribution in dist/, their metadata checked
 	rm -rf dist
