@@ -8,12 +8,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
 SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
+# Pure tests share nothing: all processors run them at once. The others run one after another.
+PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
+OTHER_TESTS := tests/component tests/acceptance
+PARALLEL := --numprocesses logical --maxprocesses 8
 
 export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help demo test test-zoo lint format bench lock clean
+.PHONY: help demo check test test-zoo lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -22,10 +26,18 @@ help: ## This list
 demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
 	$(BIN)/python -m demo $(if $(KEEP),--keep) $(ARGS)
 
-test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser
+check: lint ## Linters, types and the pure unit tests: under a minute, before each commit
+	$(BIN)/python -m pytest -q $(PARALLEL) tests/unit $(ARGS)
+
+test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser (ARGS: some of them)
 	scripts/chromium.sh
 	scripts/clients.sh
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest $(PARALLEL) $(PURE_TESTS)
+	$(BIN)/python -m pytest $(OTHER_TESTS)
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)
@@ -42,6 +54,14 @@ format: $(STAMP) ## Format the code and mend what ruff can
 
 bench: $(STAMP) ## The worker end to end against the bare predictor
 	$(BIN)/python -m benchmarks $(ARGS)
+
+version: ## Set the version, as in make version VERSION=0.2.0
+	scripts/set_version.sh "$(VERSION)"
+
+build: $(STAMP) ## Wheel and source distribution in dist/, their metadata checked
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
 
 lock: ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
 	"$${PYTHON:-python3}" -m venv $(LOCK_VENV)

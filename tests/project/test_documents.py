@@ -22,7 +22,7 @@ from worker.settings.sources import describe, load
 README = (ROOT / "README.md").read_text("utf-8")
 METRICS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 SECURED = (ROOT / "docs" / "secured-kafka.md").read_text("utf-8")
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -149,3 +149,10 @@ def test_files_that_the_architecture_names_exist() -> None:
         places = (ROOT / name, ROOT / "worker" / name)
         package = ROOT / "worker" / name.removesuffix(".py")
         assert any(place.exists() for place in (*places, package)), name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_a_document_names_by_their_path_exist(path: Path) -> None:
+    rooms = "benchmarks|configs|demo|docs|examples|schemas|scripts|tests|worker"
+    named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", path.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []

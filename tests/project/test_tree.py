@@ -49,3 +49,14 @@ def test_helpers_are_in_support() -> None:
         if module.startswith("tests.") and not module.startswith("tests.support.")
     }
     assert elsewhere == set()
+
+
+def test_make_runs_every_directory_of_tests() -> None:
+    with_tests = {path.relative_to(ROOT).parts[1] for path in (ROOT / "tests").rglob("test_*.py")}
+    variables = dict(
+        line.split(" := ", 1)
+        for line in (ROOT / "Makefile").read_text("utf-8").splitlines()
+        if " := " in line
+    )
+    run = f"{variables['PURE_TESTS']} {variables['OTHER_TESTS']}".split()
+    assert sorted(run) == sorted(f"tests/{name}" for name in with_tests)

@@ -76,14 +76,6 @@ async def serve_raw() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def unused_port() -> Iterator[int]:
-    """A port on 127.0.0.1 that nobody listens on: bound, so that nobody else can."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
-
-
-@pytest.fixture
 def full_backlog() -> Iterator[str]:
     """The URL of a server that accepts nothing and whose queue of connections is full."""
     with socket.socket() as server, ExitStack() as waiting:

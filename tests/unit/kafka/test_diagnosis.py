@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from demo.ports import free_ports
 from worker.kafka import diagnosis
 from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings, TlsSettings
@@ -41,9 +40,8 @@ async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert said == "no answer within 0.1 s: correct kafka.bootstrap_servers"
 
 
-async def test_no_server() -> None:
-    (port,) = free_ports(1)
-    said = await find_cause(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
+async def test_no_server(unused_port: int) -> None:
+    said = await find_cause(KafkaSettings(bootstrap_servers=f"127.0.0.1:{unused_port}"))
     assert said is not None
     assert said.startswith("nothing listens there")
     assert said.endswith("correct kafka.bootstrap_servers")

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from demo.ports import free_ports
 from worker.errors import KafkaSetupError
 from worker.kafka.topics import ensure_topics
 from worker.settings import KafkaSettings
@@ -14,9 +13,8 @@ from worker.settings import KafkaSettings
 BOUND = 30.0
 
 
-async def test_no_broker_is_an_error_that_names_the_address() -> None:
-    (port,) = free_ports(1)
-    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}")
+async def test_no_broker_is_an_error_that_names_the_address(unused_port: int) -> None:
+    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{unused_port}")
     async with asyncio.timeout(BOUND):
-        with pytest.raises(KafkaSetupError, match=rf"at 127\.0\.0\.1:{port} \(PLAINTEXT\)"):
+        with pytest.raises(KafkaSetupError, match=rf"at 127\.0\.0\.1:{unused_port} \(PLAINTEXT\)"):
             await ensure_topics(kafka, [kafka.jobs_topic])
