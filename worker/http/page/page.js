@@ -10,8 +10,9 @@ import { byAddress, isAddress, listen } from "./input.js";
 let given = [];
 /** What was asked for last; a new batch takes the place of one that is still under way. */
 let batch = null;
-/** The image whose details are shown. */
+/** The image whose details are shown, and whether the user wanted that one. */
 let shown = null;
+let picked = false;
 let previewUrl = null;
 
 // ---- What the user wants -------------------------------------------------------------------
@@ -71,7 +72,8 @@ function classify(images) {
   batch = mine;
   before?.cancel();
   shown = null;
-  listAnswers(mine.images, { select, retry });
+  picked = false;
+  listAnswers(mine.images, { select: pick, retry });
   run(mine.images);
 }
 
@@ -96,10 +98,19 @@ function update(image) {
     showProblem(title, text, again ? () => retry(image) : null);
   }
   const ended = image.state === "answered" || (image.state === "failed" && single);
-  if (ended && (shown === null || shown === image)) select(image);
+  if (ended && (shown === image || (!picked && comesFirst(image)))) show(image);
 }
 
-function select(image) {
+function comesFirst(image) {
+  return shown === null || batch.images.indexOf(image) < batch.images.indexOf(shown);
+}
+
+function pick(image) {
+  picked = true;
+  show(image);
+}
+
+function show(image) {
   shown = image;
   showDetails(image, batch);
 }
