@@ -1,4 +1,4 @@
-"""Every answer's shape: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
+"""The shape of every answer: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from worker.errors import Failure, Reason
 __all__ = ["SERVER", "answer", "healthy", "new_log_id", "refuse"]
 
 SERVER = "classify-worker"
-"""The `Server` header: aiohttp's own would tell the versions of Python and of itself."""
+"""The `Server` header. aiohttp's default would reveal its version and Python's."""
 
 RETRY_AFTER = "1"
 """Seconds after which a client that was turned away may try again."""
 
 
 def new_log_id() -> str:
-    """A name for one request, by which its line in the log can be found."""
+    """Make an id for one request, by which its log line can be found.
+
+    Returns:
+        A random UUID.
+    """
     return str(uuid.uuid4())
 
 
 def answer(log_id: str, outcome: Outcome) -> web.Response:
-    """What became of a job, as the reference answers."""
+    """Make the response to a job, in the shape of PaddleX's service.
+
+    Returns:
+        Status 200 with the result, or the status of the failure.
+    """
     status = outcome.status if isinstance(outcome, Failure) else 200
     headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
@@ -36,12 +44,23 @@ def answer(log_id: str, outcome: Outcome) -> web.Response:
 def refuse(
     log_id: str, status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """What the server itself refuses; `message` says what to change."""
+    """Make the response to a request that the server itself refuses.
+
+    Args:
+        message: what to change about the request.
+
+    Returns:
+        A failure with `status`.
+    """
     return _in_shape(status, {"logId": log_id, "errorCode": status, "errorMsg": message}, headers)
 
 
 def healthy(log_id: str) -> web.Response:
-    """The reference's answer to its own probe."""
+    """Make the response that PaddleX's service gives to its probe `/health`.
+
+    Returns:
+        Status 200 with the message `Healthy`.
+    """
     return _in_shape(200, {"logId": log_id, "errorCode": 0, "errorMsg": "Healthy"}, None)
 
 
