@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium_axe_python import Axe
+from selenium_axe_python.axe import Axe
 
 from tests.acceptance.http.conftest import CHELSEA
 from tests.support.page import Page
@@ -20,7 +20,7 @@ SCREENS = pytest.mark.parametrize("width", [None, 320], ids=["desktop", "phone"]
 def found_by_axe(page: Page) -> list[str]:
     """What axe, with all its rules, finds wrong on the page as it is shown now."""
     axe = Axe(page.driver)
-    axe.inject()
+    axe.inject()  # type: ignore[no-untyped-call]
     results = axe.run()
     assert len(results["passes"]) > 10
     return [
@@ -79,7 +79,7 @@ def test_bars_stand_out(page: Page, scheme: str) -> None:
 
     contrasts = page.run(LUMINANCE + BAR_CONTRASTS)
 
-    assert len(contrasts) >= 5 + 3
+    assert len(contrasts) >= 2 * (5 + 3)
     assert [one for one in contrasts if one < 3] == []
 
 

@@ -18,6 +18,7 @@ from tests.support.paths import IMAGES
 
 COFFEE = IMAGES / "coffee.jpg"
 AT_A_TIME = 4
+REQUESTS = "classify_http_requests_total"
 IN_FLIGHT = "classify_http_requests_in_flight"
 
 
@@ -118,17 +119,14 @@ def test_few_are_asked_for_at_a_time(page: Page, service: Worker, held: HeldImag
 
 
 def test_cancelling_withdraws_the_request(page: Page, service: Worker, held: HeldImages) -> None:
-    withdrawn = {"outcome": "failure", "reason": "disconnected"}
-    before = service.value("classify_http_requests_total", **withdrawn)
+    before = service.value(REQUESTS, reason="disconnected")
     page["url"].send_keys(held.urls(1)[0], Keys.ENTER)
     service.wait_for_value(IN_FLIGHT, lambda value: value == 1)
     assert page["spinner"].is_displayed()
     assert page["answer-panel"].get_attribute("aria-busy") == "true"
     page["cancel"].send_keys(Keys.ENTER)
 
-    service.wait_for_value(
-        "classify_http_requests_total", lambda value: value == before + 1, **withdrawn
-    )
+    service.wait_for_value(REQUESTS, lambda value: value == before + 1, reason="disconnected")
     page.until_text("status", "Cancelled")
     assert service.value(IN_FLIGHT) == 0
     assert not page["cancel"].is_displayed()
@@ -167,3 +165,22 @@ def test_trying_one_of_several_again(page: Page) -> None:
 
     until(lambda: page.states() == ["failed", "answered"], "the second image is answered")
     assert page["status"].text == "2 images: 1 answered, 1 failed."
+
+
+def test_answers_to_other_images_are_gone(
+    page: Page, service: Worker, text_file: Path, held: HeldImages
+) -> None:
+    page.choose(COFFEE)
+    page.until_text("status", "answered")
+    page.choose(text_file, text_file)
+    page.until_text("status", "2 images: 0 answered, 2 failed.")
+    assert not page["result"].is_displayed()
+    assert not page["empty"].is_displayed()
+
+    page.choose(COFFEE)
+    page.until_text("status", "answered")
+    page["url"].send_keys(held.urls(1)[0], Keys.ENTER)
+    page.until_text("status", "Classifying")
+    assert not page["result"].is_displayed()
+    page["cancel"].click()
+    service.wait_for_value(IN_FLIGHT, lambda value: value == 0)

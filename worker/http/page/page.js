@@ -73,8 +73,18 @@ function classify(images) {
   before?.cancel();
   shown = null;
   picked = false;
+  // Only the same image's answer may stay until there is another.
+  if (!isOneImage(before, images)) clearDetails();
+  $("empty").hidden ||= images.length > 1;
   listAnswers(mine.images, { select: pick, retry });
   run(mine.images);
+}
+
+/** Whether `images` is the one image of an earlier batch, and nothing else. */
+function isOneImage(before, images) {
+  if (before === null || before.images.length > 1 || images.length > 1) return false;
+  const [[old], [now]] = [before.images, images];
+  return old.file === now.file && old.url === now.url;
 }
 
 function retry(image) {

@@ -31,13 +31,12 @@ export function typeOf(document, schema) {
   const parts = [];
   if (only !== undefined) parts.push(`always ${JSON.stringify(only)}`);
   else if (items !== undefined) parts.push(`array of ${nameOf(items) ?? typeOf(document, items)}`);
-  else if (type !== undefined) parts.push([type].flat().join(" or "));
-  if (format !== undefined) parts.push(`(${format})`);
+  else if (type !== undefined) parts.push([type].flat().join(" or ") + (format === undefined ? "" : ` (${format})`));
   if (minimum !== undefined && maximum !== undefined) parts.push(`from ${minimum} to ${maximum}`);
   else if (minimum !== undefined) parts.push(`from ${minimum}`);
   if (minLength > 1) parts.push(`at least ${minLength} characters`);
   if (maxLength !== undefined) parts.push(`at most ${maxLength} characters`);
-  return parts.join(" ");
+  return parts.join(", ");
 }
 
 /** A link to the schema that `node` refers to, or nothing. */
