@@ -75,7 +75,7 @@ class HttpServer:
             shutdown_timeout=1.0,
         )
         self._nothing_here = "there is nothing here; " + (
-            f"classification is at {PATH}"
+            f"classification is at {PATH}, its documentation at /docs"
             if classify is not None
             else "this worker classifies for Kafka alone, since http.infer is off"
         )

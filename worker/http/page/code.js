@@ -9,7 +9,7 @@ export function curl(address, image, options) {
     ? [
         `curl ${quoted(address)}`,
         "-H 'Content-Type: application/json'",
-        `-d ${quoted(JSON.stringify(document(image.url, options)))}`,
+        `-d ${quoted(JSON.stringify(body(image.url, options)))}`,
       ]
     : [
         `curl ${quoted(withQuery(address, options))}`,
@@ -22,7 +22,7 @@ export function curl(address, image, options) {
 /** A Python program that needs nothing but the standard library; see `curl`. */
 export function python(address, image, options) {
   const [target, data, type] = image.url
-    ? [address, `json.dumps(${literal(document(image.url, options))}).encode()`, "application/json"]
+    ? [address, `json.dumps(${literal(body(image.url, options))}).encode()`, "application/json"]
     : [withQuery(address, options), `Path(${literal(image.name)}).read_bytes()`, mediaType(image.file)];
   return [
     "import json",
@@ -42,7 +42,7 @@ export function python(address, image, options) {
   ].join("\n");
 }
 
-function document(image, { topK, visualize }) {
+function body(image, { topK, visualize }) {
   return { image, ...(topK === null ? {} : { inferenceParams: { topK } }), visualize };
 }
 

@@ -13,16 +13,18 @@ const SENDING = {
   [JSON_TYPE]: (example) => `-H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(example)}'`,
 };
 
+let described = null;
 try {
   const response = await fetch("openapi.json");
-  show(await response.json());
+  described = await response.json();
 } catch {
   $("problem").textContent = "The worker does not answer. Is it still running?";
   $("problem").hidden = false;
 }
+if (described !== null) show(described);
 
-function show(document) {
-  const { info, tags, paths, components } = document;
+function show(api) {
+  const { info, tags, paths, components } = api;
   $("title").textContent = `${info.title}: API`;
   $("version").textContent = `version ${info.version}`;
   $("about").textContent = info.description;
@@ -39,48 +41,48 @@ function show(document) {
     const title = name.charAt(0).toUpperCase() + name.slice(1);
     $("operations").append(
       element("section", {}, element("h2", { textContent: title }), prose("p", description),
-        ...shown.map((operation) => article(document, operation))),
+        ...shown.map((operation) => article(api, operation))),
     );
   }
   for (const [name, schema] of Object.entries(components.schemas)) {
     const title = element("h3", {}, element("code", { textContent: name }));
     $("schemas").append(
-      element("section", { className: "panel", id: `schema-${name}` }, title, ...describe(document, schema)),
+      element("section", { className: "panel", id: `schema-${name}` }, title, ...describe(api, schema)),
     );
   }
   $("schemas").hidden = false;
   // The element of the address is only there now.
-  globalThis.document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
-function article(document, operation) {
+function article(api, operation) {
   const { operationId, method, path, summary, description, parameters, requestBody, responses } = operation;
   const title = element("h3", {}, element("span", { className: "method", textContent: method }),
     element("code", { textContent: path }));
   const parts = [title, element("p", {}, element("strong", { textContent: summary }))];
   if (description !== undefined) parts.push(prose("p", description));
   if (parameters !== undefined) {
-    parts.push(element("h4", { textContent: "Query" }), definitions(document, parameters));
+    parts.push(element("h4", { textContent: "Query" }), definitions(api, parameters));
   }
   if (requestBody !== undefined) {
     parts.push(element("h4", { textContent: "Body" }));
     for (const [type, content] of Object.entries(requestBody.content)) {
-      parts.push(...body(document, operation, type, content));
+      parts.push(...body(api, operation, type, content));
     }
   } else {
     parts.push(code(`curl ${addressOf(path)}`, `${method} ${path} with curl`));
   }
   parts.push(element("h4", { textContent: "Responses" }));
   for (const [status, response] of Object.entries(responses)) {
-    parts.push(...answer(document, operation, status, resolved(document, response)));
+    parts.push(...answer(api, operation, status, resolved(api, response)));
   }
   parts.push(element("h4", { textContent: "Try it" }), trial(operation));
   return element("article", { className: "panel", id: operationId }, ...parts);
 }
 
-function body(document, { path }, type, { schema, examples = {} }) {
+function body(api, { path }, type, { schema, examples = {} }) {
   const title = element("h5", {}, element("code", { textContent: type }), " ", ...linkTo(schema));
-  const { description } = resolved(document, schema);
+  const { description } = resolved(api, schema);
   const said = description === undefined ? [] : [prose("p", description)];
   const shown = Object.values(examples).length > 0 ? Object.values(examples) : [{ summary: `As ${type}` }];
   const commands = shown.map(({ summary, value }) =>
@@ -89,11 +91,11 @@ function body(document, { path }, type, { schema, examples = {} }) {
   return [title, ...said, ...commands];
 }
 
-function answer(document, { path }, status, { description, content = {}, headers = {} }) {
+function answer(api, { path }, status, { description, content = {}, headers = {} }) {
   const links = Object.values(content).flatMap(({ schema }) => linkTo(schema));
   const parts = [element("h5", {}, element("code", { textContent: status }), " ", ...links), prose("p", description)];
   const entries = Object.entries(headers).map(([name, header]) => ({ name, ...header }));
-  if (entries.length > 0) parts.push(definitions(document, entries));
+  if (entries.length > 0) parts.push(definitions(api, entries));
   for (const { example } of Object.values(content)) {
     if (example !== undefined) parts.push(code(JSON.stringify(example, null, 2), `Example of ${status} from ${path}`));
   }
@@ -148,5 +150,5 @@ function code(text, label) {
 }
 
 function addressOf(path) {
-  return new URL(path.slice(1), globalThis.document.baseURI).href;
+  return new URL(path.slice(1), document.baseURI).href;
 }
