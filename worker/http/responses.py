@@ -16,14 +16,18 @@ from worker.errors import Failure, Reason
 __all__ = ["SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
 
 SERVER = "classify-worker"
-"""The `Server` header: aiohttp's own would tell the versions of Python and of itself."""
+"""The `Server` header. aiohttp's default would reveal its version and Python's."""
 
 RETRY_AFTER = "1"
 """Seconds after which a client that was turned away may try again."""
 
 
 def new_log_id() -> str:
-    """A name for one request, by which its line in the log can be found."""
+    """Make an id for one request, by which its log line can be found.
+
+    Returns:
+        A random UUID.
+    """
     return str(uuid.uuid4())
 
 
@@ -37,6 +41,9 @@ def outcome_response(
 
     Args:
         model: what computed a result.
+
+    Returns:
+        Status 200 with the result, or the status of the failure.
     """
     status = outcome.status if isinstance(outcome, Failure) else 200
     headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
@@ -53,12 +60,23 @@ def outcome_response(
 def refuse(
     log_id: str, status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Make the response to a request that the server refuses; `message` says what to change."""
+    """Make the response to a request that the server itself refuses.
+
+    Args:
+        message: what to change about the request.
+
+    Returns:
+        A failure with `status`.
+    """
     return _in_shape(status, {"logId": log_id, **error_fields(status, message)}, headers)
 
 
 def healthy(log_id: str) -> web.Response:
-    """Make the response to PaddleX's own health probe."""
+    """Make the response that PaddleX's service gives to its probe `/health`.
+
+    Returns:
+        Status 200 with the message `Healthy`.
+    """
     return _in_shape(200, {"logId": log_id, **error_fields(0, "Healthy")}, None)
 
 
