@@ -1,9 +1,9 @@
 """The picture that goes back: the image with its best label and score, legible whatever it shows.
 
-As in PaddleX, white text on a red box in the upper left corner, 5 % of the width high or down to 2 %
-until it fits. Where that cannot be read, small images are enlarged, flat ones get the text above
-them, and long labels end in dots; the score always stays. Where the picture has to keep the image's
-size, the text gets smaller instead, and is left out of images that have no room for it.
+As in PaddleX, white text on a red box in the upper left corner, 5 % of the width high or down to
+2 % until it fits. Where that cannot be read, small images are enlarged, flat ones get the text
+above them, and long labels end in dots; the score always stays. Where the picture has to keep the
+image's size, the text gets smaller instead, and is left out where it has no room.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
@@ -18,14 +18,14 @@ from worker.predict.results import ClassificationResult, FailedInput
 
 def shown(
     *categories: Category, bgr: Pixels | None = None, input_path: str | None = "cat.jpg"
-) -> ElementTree.Element:
+) -> ET.Element:
     image = np.full((300, 400, 3), (250, 100, 20), np.uint8) if bgr is None else bgr
     html = ClassificationResult(input_path, image, categories)._repr_html_()
     # Well-formed: what is not escaped would be markup, or no XML.
-    return ElementTree.fromstring(html)  # noqa: S314 - our own
+    return ET.fromstring(html)  # noqa: S314 - our own
 
 
-def picture(element: ElementTree.Element) -> Pixels:
+def picture(element: ET.Element) -> Pixels:
     (image,) = element.iter("img")
     kind, _, data = image.attrib["src"].partition(",")
     assert kind == "data:image/jpeg;base64"
@@ -34,7 +34,7 @@ def picture(element: ElementTree.Element) -> Pixels:
     return np.asarray(decoded, np.uint8)
 
 
-def cells(element: ElementTree.Element) -> list[list[str]]:
+def cells(element: ET.Element) -> list[list[str]]:
     return [["".join(cell.itertext()) for cell in row] for row in element.iter("tr")]
 
 
@@ -82,7 +82,7 @@ def test_without_a_name_there_is_no_caption() -> None:
 @pytest.mark.parametrize("input_path", ["<b>.jpg", None])
 def test_a_failure_says_why(input_path: str | None) -> None:
     failed = FailedInput(input_path, JobError(Reason.NOT_FOUND, "there is no <such> file"))
-    text = "".join(ElementTree.fromstring(failed._repr_html_()).itertext())  # noqa: S314 - our own
+    text = "".join(ET.fromstring(failed._repr_html_()).itertext())  # noqa: S314 - our own
     assert text == f"{input_path or 'image'}: there is no <such> file"
 
 
