@@ -13,6 +13,7 @@ from worker import __version__
 from worker.cli.config import config
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
+from worker.cli.paddlex import command_instead
 from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
@@ -54,6 +55,8 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
     Args:
         signals: what stops a worker; for the commands that are one.
     """
+    if instead := command_instead(sys.argv[1:]):
+        _die(instead, EXIT_USAGE)
     try:
         try:
             app(obj=signals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
 from worker.errors import ModelError
 from worker.settings import Settings
 from worker.settings.sources import load
-from worker.zoo.catalogue import ZooModel, addresses, catalogue, nearest_names
+from worker.zoo.catalogue import ZooModel, addresses, catalogue, describe_family, nearest_names
 from worker.zoo.pull import is_local, pull
 
 __all__ = ["models"]
@@ -32,6 +33,9 @@ FILE_WIDTH = 120
 
 NARROWEST = 50
 """Columns below which names would vanish: the terminal may break lines then."""
+
+KEY_WIDTH = 15
+"""Columns for the names of facts."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
@@ -97,9 +101,14 @@ def show(
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
+    console = Console()
     for key, value in facts.items():
         shown = size_in_words(value) if key == "size" else value
-        typer.echo(f"{key:<14} {'-' if shown is None else shown}")
+        text = "-" if shown is None else str(shown)
+        if key == "description" and console.is_terminal:
+            width = max(NARROWEST, console.width) - KEY_WIDTH
+            text = textwrap.fill(text, width, subsequent_indent=" " * KEY_WIDTH)
+        typer.echo(f"{key:<{KEY_WIDTH}}{text}")
 
 
 @models.command("pull")
@@ -210,6 +219,7 @@ def _plain(model: ZooModel, cache: Path) -> dict[str, Any]:
     return {
         "name": model.name,
         "family": model.family,
+        "description": describe_family(model.family),
         "top1": model.top1,
         "gpu_ms": model.gpu_ms,
         "cpu_ms": model.cpu_ms,

@@ -14,7 +14,7 @@ import yaml
 
 from worker.model import Crop, Resize
 
-__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "nearest_names"]
+__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "describe_family", "nearest_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,12 @@ def catalogue() -> Mapping[str, ZooModel]:
 def addresses() -> Addresses:
     """Where the models are published."""
     return Addresses(**_document()["addresses"])
+
+
+def describe_family(family: str) -> str:
+    """A sentence on a family of models, by its name in the catalogue."""
+    text: str = _document()["families"][family]
+    return text
 
 
 def nearest_names(name: str, count: int = 3) -> list[str]:

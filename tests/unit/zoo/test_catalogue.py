@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from worker.zoo.catalogue import addresses, catalogue, nearest_names
+from worker.zoo.catalogue import addresses, catalogue, describe_family, nearest_names
 
 
 def test_the_80_models_in_their_families() -> None:
@@ -93,3 +93,11 @@ def test_the_list_is_not_read_until_it_is_asked_for() -> None:
         env=dict(os.environ),
     )
     assert run.stdout == "0 0\n"
+
+
+def test_every_family_is_described_in_a_sentence_or_two() -> None:
+    for family in {model.family for model in catalogue().values()}:
+        text = describe_family(family)
+        assert text.endswith(".")
+        assert 60 < len(text) < 250
+        assert "\n" not in text
