@@ -18,7 +18,7 @@ from worker.errors import JobError
 from worker.images.transform import Transform
 from worker.inference.placement import Placement, available_cores, place
 from worker.model import ModelSpec, load_model_spec
-from worker.predict.inputs import Page, find_sources
+from worker.predict.inputs import MISSING, Page, find_sources, given_input
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
 from worker.predict.reader import Read, Reader, read_batches
@@ -95,8 +95,9 @@ class ImageClassificationPipeline:
     @overload
     def predict(
         self,
-        input: object,
+        input: object = ...,
         *,
+        x: object = ...,
         batch_size: int | None = None,
         topk: int | None = None,
         on_error: Literal["raise"] = "raise",
@@ -105,8 +106,9 @@ class ImageClassificationPipeline:
     @overload
     def predict(
         self,
-        input: object,
+        input: object = ...,
         *,
+        x: object = ...,
         batch_size: int | None = None,
         topk: int | None = None,
         on_error: Literal["yield"],
@@ -114,8 +116,9 @@ class ImageClassificationPipeline:
 
     def predict(
         self,
-        input: object,  # noqa: A002 - the reference's name
+        input: object = MISSING,  # noqa: A002 - PaddleX's name
         *,
+        x: object = MISSING,
         batch_size: int | None = None,
         topk: int | None = None,
         on_error: Literal["raise", "yield"] = "raise",
@@ -128,6 +131,7 @@ class ImageClassificationPipeline:
                 iterable of these. Each page of a TIFF or PDF file is an image. An iterator is read
                 as far as each batch needs; of other inputs the next batch is read while one is
                 computed.
+            x: another name for `input`, from PaddleX's documentation.
             batch_size: images that the network computes at once, per device; the pipeline's own
                 when None.
             topk: categories per result; None or 0 is the pipeline's own, and more than there are
@@ -138,8 +142,8 @@ class ImageClassificationPipeline:
         Raises:
             ValueError: `batch_size`, `topk` or `on_error` is out of range.
             RuntimeError: this is a fork of the process that made it.
-            TypeError: `batch_size` or `topk` is no whole number; when iterated, an input is no
-                image at all.
+            TypeError: there is no input, or `batch_size` or `topk` is no whole number; when
+                iterated, an input is no image at all.
             JobError: when iterated, an image cannot be used.
             PredictorError: when iterated, the network failed.
         """
@@ -148,6 +152,7 @@ class ImageClassificationPipeline:
             raise RuntimeError(
                 "a pipeline works in the process that made it, and in no fork: make one in each"
             )
+        given = given_input(input, x)
         size = self.config.batch_size if batch_size is None else operator.index(batch_size)
         count = operator.index(topk or 0) or self.config.topk or self.spec.top_k
         if size < 1:
@@ -156,7 +161,7 @@ class ImageClassificationPipeline:
             raise ValueError(f"topk is {count}; it must be 1 or more, or 0 for the model's own")
         if on_error not in ("raise", "yield"):
             raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'yield'")
-        results = self._predict(input, size * self._runner.width, count)
+        results = self._predict(given, size * self._runner.width, count)
         return results if on_error == "yield" else _raising(results)
 
     def close(self) -> None:

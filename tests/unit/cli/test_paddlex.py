@@ -15,9 +15,8 @@ from worker.cli.paddlex import command_instead
     ("typed", "use"),
     [
         (
-            "--pipeline image_classification --input a.jpg --device gpu:0 --save_path ./output/",
-            "predict --pipeline image_classification --input a.jpg --device gpu:0 "
-            "--save_path ./output/",
+            "--pipeline image_classification --input a.jpg --device gpu:0 --save_path out/",
+            "predict --pipeline image_classification --input a.jpg --device gpu:0 --save_path out/",
         ),
         (
             "--input 'my cat.jpg' --pipeline=image_classification",
