@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 import typer
 
+from worker.cli.narration import Narration, narrates, terminal_log
 from worker.cli.options import EXIT_FAILED, Config, Overrides
 from worker.errors import WorkerError
 from worker.failpoints import Failpoints
 from worker.logs import configure, flush, log_uncaught
 from worker.runtime.signals import StopSignals
 from worker.settings import Settings
-from worker.settings.sources import load
+from worker.settings.sources import Loaded, load
 
 __all__ = ["run", "serve"]
 
@@ -29,7 +30,7 @@ def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) 
 
     Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
     """
-    _work(load(config, overrides or ()).settings, ctx.obj, kafka=True)
+    _work(load(config, overrides or ()), ctx.obj, kafka=True)
 
 
 def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
@@ -37,14 +38,18 @@ def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None
 
     Example: classify-worker serve --set model=models/PP-LCNet_x1_0 --set http.port=8080
     """
-    _work(load(config, overrides or ()).settings, ctx.obj, kafka=False)
+    _work(load(config, overrides or ()), ctx.obj, kafka=False)
 
 
-def _work(settings: Settings, signals: StopSignals | None, *, kafka: bool) -> None:
+def _work(loaded: Loaded, signals: StopSignals | None, *, kafka: bool) -> None:
+    settings = loaded.settings.model_copy(update={"log": terminal_log(loaded)})
     configure(settings.log)
     log_uncaught()
+    narration = Narration(settings, kafka=kafka) if narrates(settings.log) else None
     try:
-        _run_loop(_live(settings, Failpoints.from_environ(os.environ), signals, kafka=kafka))
+        _run_loop(_live(settings, signals, narration, kafka=kafka))
+        if narration is not None:
+            narration.stopped()
     except (WorkerError, typer.Exit):
         raise
     except Exception as error:
@@ -56,12 +61,13 @@ def _work(settings: Settings, signals: StopSignals | None, *, kafka: bool) -> No
 
 
 async def _live(
-    settings: Settings, failpoints: Failpoints, signals: StopSignals | None, *, kafka: bool
+    settings: Settings, signals: StopSignals | None, narration: Narration | None, *, kafka: bool
 ) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
 
-    await App(settings, failpoints, kafka=kafka, signals=signals).run()
+    failpoints = Failpoints.from_environ(os.environ)
+    await App(settings, failpoints, kafka=kafka, signals=signals, notices=narration).run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -148,5 +148,7 @@ class LogSettings(Group):
         "info", description="Least severe level logged; debug has a line a job."
     )
     format: Literal["console", "json"] = Field(
-        "json", description="Lines for people, or JSON for collectors."
+        "json",
+        description="Lines for people, or JSON for collectors. Where it is not set, `run` and "
+        "`serve` write lines for people if standard error is a terminal.",
     )
