@@ -11,6 +11,7 @@ import typer
 
 from worker import __version__
 from worker.cli.config import config
+from worker.cli.doctor import doctor
 from worker.cli.health import health
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, serve, submit, predict, config, health):
+for command in (run, serve, submit, predict, config, doctor, health):
     app.command()(command)
 app.add_typer(models)
 
