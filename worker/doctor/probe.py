@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import version
 
 from worker.errors import UnfitSystemError
 
@@ -33,6 +34,6 @@ def _look_at_paddle(kind: str, report: dict[str, object]) -> None:
 
 
 def _look_at_codecs(report: dict[str, object]) -> None:
-    from worker.images.codecs import Image, cv2  # noqa: PLC0415
+    from worker.images.codecs import cv2  # noqa: PLC0415 - with all others
 
-    report["codecs"] = f"OpenCV {cv2.__version__}, Pillow {Image.__version__}"
+    report["codecs"] = f"OpenCV {cv2.__version__}, Pillow {version('pillow')}"

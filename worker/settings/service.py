@@ -149,6 +149,5 @@ class LogSettings(Group):
     )
     format: Literal["console", "json"] = Field(
         "json",
-        description="Lines for people, or JSON for collectors. Where it is not set, `run` and "
-        "`serve` write lines for people if standard error is a terminal.",
+        description="Lines for people (on a terminal, unless set), or JSON for collectors.",
     )
