@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -148,12 +150,17 @@ def flush(timeout: float = LAST_LINES) -> None:
             handler.writer.flush(timeout)
 
 
-def say(text: str) -> None:
-    """Write a line for people where the log goes, after what is logged so far; never waits long."""
+def say(text: str, *, wait: bool = True) -> None:
+    """Write a line for people where the log goes, after what is logged so far.
+
+    Args:
+        wait: until it is written, though never long; an event loop must not.
+    """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _QueueHandler):
             handler.writer.put(f"{text}\n")
-            handler.writer.flush(LAST_LINES)
+            if wait:
+                handler.writer.flush(LAST_LINES)
             return
     sys.stderr.write(f"{text}\n")
 
@@ -287,9 +294,22 @@ def _name_library_events(_logger: WrappedLogger, _method: str, event: EventDict)
 
 
 def _renderers(settings: LogSettings, stream: TextIO) -> list[Processor]:
+    if settings.format == "console" and stream.isatty():
+        colors = not os.environ.get("NO_COLOR")
+        renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False)
+        return [_short_head, renderer]
     if settings.format == "console":
-        return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        return [structlog.dev.ConsoleRenderer(colors=False)]
     return [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
+
+
+def _short_head(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The time of day on the wall, and no module of ours: a terminal is narrow."""
+    time = datetime.fromisoformat(event["timestamp"]).astimezone()
+    event["timestamp"] = f"{time:%H:%M:%S}"
+    if str(event.get("logger", "")).partition(".")[0] == _OURS:
+        del event["logger"]
+    return event
 
 
 def _head_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

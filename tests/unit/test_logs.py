@@ -234,6 +234,19 @@ def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert "\x1b" not in captured.err
 
 
+def test_lines_on_a_terminal_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    configure(LogSettings(format="console"), terminal)
+    structlog.get_logger("worker.tests").info("worker_started", password="hunter2", slots=2)
+    logging.getLogger("other").warning("careful")
+    first, second = terminal.getvalue().splitlines()
+    head = r"\d\d:\d\d:\d\d \[%s\] "
+    assert re.fullmatch(rf"{head % 'info'}worker_started +password=\S+ slots=2", first)
+    assert re.fullmatch(rf"{head % 'warning'}other_message +\[other\] message=careful", second)
+
+
 def test_configuring_again_replaces_rather_than_adds() -> None:
     as_json()
     lines = as_json()

@@ -11,6 +11,7 @@ import structlog
 
 from worker import __version__, logs
 from worker.app.model import resolve_spec
+from worker.app.notices import Notices, Silence
 from worker.app.stopping import Stopper
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
@@ -36,6 +37,7 @@ class App:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
         signals: what stops it: in order the first time, at once the second.
+        notices: called at each step, for those who watch a start.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class App:
         *,
         kafka: bool = True,
         signals: StopSignals | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self._settings = settings
+        self._notices: Notices = notices or Silence()
         self._failpoints = failpoints
         self._with_kafka = kafka
         self._signals = signals
@@ -64,6 +68,7 @@ class App:
         # A poll is due every half second, but lasts for as long as a rebalance does.
         limit = max(settings.kafka.max_poll_interval / 2, 2 * settings.kafka.rebalance_timeout)
         self._health = Health(limit, self.metrics, kafka=kafka)
+        self._health.on_change = self._notices.changed
         self._classify: Classify | None = None
         if settings.http.infer or not kafka:
             self._classify = Classify(settings.http, settings.decode.max_bytes, self.metrics)
@@ -106,6 +111,7 @@ class App:
         stack.push_async_callback(server.stop)
         wanted = settings.model_source
         log.info("starting", version=__version__, model=wanted, http_port=server.port)
+        self._notices.listening(server.port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
@@ -119,7 +125,9 @@ class App:
             )
             kafka = KafkaService(settings, processor, health, metrics)
             stack.push_async_callback(kafka.disconnect)
+            self._notices.connecting()
             await kafka.connect()
+        self._notices.loading(spec.name)
         await engine.start(stack)
         model = engine.identity
         self._describe_model(model.name, model.digest, model.backend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,14 @@ import typer
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
 from worker.cli.sizes import size_in_bytes, size_in_words
 from worker.errors import ModelError
-from worker.zoo.catalogue import ZooModel, addresses, catalogue, is_local, nearest_names
+from worker.zoo.catalogue import (
+    ZooModel,
+    addresses,
+    catalogue,
+    describe_family,
+    is_local,
+    nearest_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +40,9 @@ FILE_WIDTH = 120
 
 NARROWEST = 50
 """Columns below which names would vanish: the terminal may break lines then."""
+
+KEY_WIDTH = 15
+"""Columns for the names of facts."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
@@ -99,9 +110,16 @@ def show(
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
+    from rich.console import Console  # noqa: PLC0415 - JSON needs no console
+
+    console = Console()
     for key, value in facts.items():
         shown = size_in_words(value) if key == "size" else value
-        typer.echo(f"{key:<14} {'-' if shown is None else shown}")
+        text = "-" if shown is None else str(shown)
+        if key == "description" and console.is_terminal:
+            width = max(NARROWEST, console.width) - KEY_WIDTH
+            text = textwrap.fill(text, width, subsequent_indent=" " * KEY_WIDTH)
+        typer.echo(f"{key:<{KEY_WIDTH}}{text}")
 
 
 @models.command("pull")
@@ -227,6 +245,7 @@ def _plain(model: ZooModel, cache: Path) -> dict[str, Any]:
     return {
         "name": model.name,
         "family": model.family,
+        "description": describe_family(model.family),
         "top1": model.top1,
         "gpu_ms": model.gpu_ms,
         "cpu_ms": model.cpu_ms,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-    from worker.failpoints import Failpoints
+    from worker.cli.narration import Narration
     from worker.runtime.signals import StopSignals
     from worker.settings import Settings
 
@@ -44,15 +44,19 @@ def _work(
     # Here, so that `--help` and other commands do not pay for loading them.
     import structlog  # noqa: PLC0415
 
-    from worker.failpoints import Failpoints  # noqa: PLC0415
+    from worker.cli.narration import Narration, narrates, terminal_log  # noqa: PLC0415
     from worker.logs import configure, flush, log_uncaught  # noqa: PLC0415
     from worker.settings.sources import load  # noqa: PLC0415
 
-    settings = load(config, overrides or ()).settings
+    loaded = load(config, overrides or ())
+    settings = loaded.settings.model_copy(update={"log": terminal_log(loaded)})
     configure(settings.log)
     log_uncaught()
+    narration = Narration(settings, kafka=kafka) if narrates(settings.log) else None
     try:
-        _run_loop(_live(settings, Failpoints.from_environ(os.environ), signals, kafka=kafka))
+        _run_loop(_live(settings, signals, narration, kafka=kafka))
+        if narration is not None:
+            narration.stopped()
     except (WorkerError, typer.Exit):
         raise
     except Exception as error:
@@ -64,12 +68,14 @@ def _work(
 
 
 async def _live(
-    settings: Settings, failpoints: Failpoints, signals: StopSignals | None, *, kafka: bool
+    settings: Settings, signals: StopSignals | None, narration: Narration | None, *, kafka: bool
 ) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
+    from worker.failpoints import Failpoints  # noqa: PLC0415
 
-    await App(settings, failpoints, kafka=kafka, signals=signals).run()
+    failpoints = Failpoints.from_environ(os.environ)
+    await App(settings, failpoints, kafka=kafka, signals=signals, notices=narration).run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:

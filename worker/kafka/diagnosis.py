@@ -19,7 +19,7 @@ from worker.kafka.client import connection_options
 from worker.kafka.oauth import TokenError
 from worker.settings import KafkaSettings
 
-__all__ = ["find_cause"]
+__all__ = ["find_cause", "find_fault"]
 
 TIMEOUT = 10.0
 """Seconds for connecting to each broker."""
@@ -51,6 +51,12 @@ async def find_cause(settings: KafkaSettings) -> str | None:
     if len(reasons) == 1:
         return next(iter(reasons))
     return "; ".join(f"{', '.join(servers)}: {reason}" for reason, servers in reasons.items())
+
+
+async def find_fault(settings: KafkaSettings, host: str, port: int) -> str | None:
+    """Connect to one broker; a sentence on what is wrong, None if it can be used."""
+    error = await _attempt(settings, host, port)
+    return None if error is None else _explain(settings, error)
 
 
 async def _attempt(settings: KafkaSettings, host: str, port: int) -> Exception | None:

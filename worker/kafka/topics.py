@@ -16,7 +16,7 @@ from worker.kafka.client import make_admin, stop_bounded
 from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings
 
-__all__ = ["ensure_topics"]
+__all__ = ["describe_configs", "ensure_topics"]
 
 POLL_SECONDS = 0.05
 """Seconds between two checks whether the brokers know a new topic."""
@@ -129,7 +129,7 @@ def _refuse_compaction(described: Mapping[str, Mapping[str, str]], topics: Seque
         )
 
 
-async def _described(
+async def describe_configs(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """Read the configuration of each topic; it is empty where it may not be read."""
@@ -137,6 +137,14 @@ async def _described(
     described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
     with contextlib.suppress(KafkaError):
         described |= await _describe(admin, resources)
+    return described
+
+
+async def _described(
+    admin: AIOKafkaAdminClient, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """The configuration of each topic; empty, and told, where it may not be read."""
+    described = await describe_configs(admin, topics)
     if unknown := sorted(topic for topic, values in described.items() if not values):
         # Reading a topic's configuration needs a separate right. Without it
         # publish.max_request_bytes is the only limit, and compaction is noticed when a message is

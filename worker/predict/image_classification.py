@@ -16,7 +16,7 @@ from worker.errors import JobError
 from worker.inference.placement import available_cores
 from worker.model import ModelSpec, load_model_spec
 from worker.predict.image_call import ImageCall
-from worker.predict.inputs import Page, Source, find_sources
+from worker.predict.inputs import MISSING, Page, Source, find_sources, given_input
 from worker.predict.local_engine import CAPACITY, choose_placements, start_engine
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
@@ -84,8 +84,9 @@ class ImageClassificationPipeline:
     @overload
     def predict(
         self,
-        input: object,
+        input: object = ...,
         *,
+        x: object = ...,
         batch_size: int | None = None,
         topk: int | None = None,
         on_error: Literal["raise"] = "raise",
@@ -94,8 +95,9 @@ class ImageClassificationPipeline:
     @overload
     def predict(
         self,
-        input: object,
+        input: object = ...,
         *,
+        x: object = ...,
         batch_size: int | None = None,
         topk: int | None = None,
         on_error: Literal["yield"],
@@ -103,8 +105,9 @@ class ImageClassificationPipeline:
 
     def predict(
         self,
-        input: object,  # noqa: A002 - PaddleX's name
+        input: object = MISSING,  # noqa: A002 - PaddleX's name
         *,
+        x: object = MISSING,
         batch_size: int | None = None,
         topk: int | None = None,
         on_error: Literal["raise", "yield"] = "raise",
@@ -117,6 +120,7 @@ class ImageClassificationPipeline:
                 iterable of these. Each page of a TIFF or PDF file is an image. Of an iterator,
                 `batch_size` images per device are taken, and no more before their results have
                 been; of other inputs the next ones are read and computed meanwhile.
+            x: another name for `input`, from PaddleX's documentation.
             batch_size: images that the network computes at once, per device, at most 1024; the
                 pipeline's own when None.
             topk: categories per result; None or 0 is the pipeline's own, and more than there are
@@ -127,12 +131,13 @@ class ImageClassificationPipeline:
         Raises:
             ValueError: `batch_size`, `topk` or `on_error` is out of range.
             RuntimeError: it is closed, or this is a fork of the process that made it.
-            TypeError: `batch_size` or `topk` is no whole number; when iterated, an input is no
-                image at all.
+            TypeError: there is no input, or `batch_size` or `topk` is no whole number; when
+                iterated, an input is no image at all.
             JobError: when iterated, an image cannot be used, or breaks the network even alone.
             PredictorError: when iterated, the network's processes cannot be started again.
         """
         self._portal.check()
+        given = given_input(input, x)
         size = self.config.batch_size if batch_size is None else operator.index(batch_size)
         count = operator.index(topk or 0) or self.config.topk or self.spec.top_k
         if size < 1:
@@ -141,7 +146,7 @@ class ImageClassificationPipeline:
             raise ValueError(f"topk is {count}; it must be 1 or more, or 0 for the model's own")
         if on_error not in ("raise", "yield"):
             raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'yield'")
-        results = self._predict(input, size, count)
+        results = self._predict(given, size, count)
         return results if on_error == "yield" else _raising(results)
 
     def close(self) -> None:

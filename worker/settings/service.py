@@ -148,5 +148,6 @@ class LogSettings(Group):
         "info", description="Least severe level logged; debug has a line a job."
     )
     format: Literal["console", "json"] = Field(
-        "json", description="Lines for people, or JSON for collectors."
+        "json",
+        description="Lines for people (on a terminal, unless set), or JSON for collectors.",
     )

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from worker.model import Crop, Resize
 
-__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "is_local", "nearest_names"]
+__all__ = [
+    "Addresses",
+    "ZooModel",
+    "addresses",
+    "catalogue",
+    "describe_family",
+    "is_local",
+    "nearest_names",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,16 @@ def is_local(name: str, cache: Path) -> bool:
         Whether its directory is there.
     """
     return (cache / name).is_dir()
+
+
+def describe_family(family: str) -> str:
+    """Describe a family of models, by its name in the catalogue.
+
+    Returns:
+        A sentence or two.
+    """
+    text: str = _document()["families"][family]
+    return text
 
 
 def nearest_names(name: str, count: int = 3) -> list[str]:

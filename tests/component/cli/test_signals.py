@@ -41,6 +41,7 @@ COMMANDS = {
     "submit": ["submit", "any.jpg"],
     "models list": ["models", "list"],
     "config": ["config"],
+    "doctor": ["doctor", "--no-kafka"],
     "--version": ["--version"],
     "--help": ["--help"],
 }

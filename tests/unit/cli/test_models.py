@@ -120,6 +120,18 @@ def test_one_model_shown() -> None:
     text = run("show", "FasterNet-L").stdout
     assert [line.split()[0] for line in text.splitlines()] == list(shown)
     assert shown["archive"] in text
+    assert shown["description"].startswith("Partial convolutions")
+    assert shown["description"] in text
+
+
+def test_a_description_is_wrapped_on_a_terminal() -> None:
+    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm"}
+    text = CliRunner().invoke(models, ["show", "PP-LCNet_x1_0"], env=terminal).stdout
+    lines = text.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("description"))
+    wrapped = [lines[start], *(line for line in lines[start + 1 :] if line.startswith(" "))]
+    assert len(wrapped) > 1
+    assert max(map(len, wrapped)) <= 80
 
 
 @pytest.mark.parametrize(

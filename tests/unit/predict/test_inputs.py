@@ -18,7 +18,7 @@ from PIL import Image, ImageSequence
 from tests.support.make import noise
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
-from worker.predict.inputs import Source, find_sources
+from worker.predict.inputs import MISSING, Source, find_sources, given_input
 from worker.settings import DecodeSettings
 
 
@@ -281,3 +281,11 @@ def test_what_is_no_image_is_refused(given: object) -> None:
         TypeError, match=r"is no image: pass a uint8 array, a Pillow image, a path, a URL"
     ):
         list(find_sources(given))
+
+
+def test_an_input_may_be_called_x_and_none_is_not_the_same_as_missing() -> None:
+    assert given_input("a.jpg", MISSING) == given_input(MISSING, "a.jpg") == "a.jpg"
+    assert given_input(None, MISSING) is None
+    for pair in ((MISSING, MISSING), ("a.jpg", "a.jpg")):
+        with pytest.raises(TypeError, match=r"predict\(\) needs (an|one) input"):
+            given_input(*pair)
