@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.device import CPU, Device
 from worker.doctor import system
 from worker.doctor.findings import Status
 
@@ -49,7 +50,7 @@ def test_a_processor_that_says_nothing_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_paddle_and_the_codecs_load_and_the_cpu_can_be_used() -> None:
-    found = system.look_at_libraries("cpu", BOUND)
+    found = system.look_at_libraries(CPU, BOUND)
     assert [(each.subject, each.status) for each in found] == [
         ("Paddle", Status.OK),
         ("Devices", Status.OK),
@@ -59,7 +60,7 @@ def test_paddle_and_the_codecs_load_and_the_cpu_can_be_used() -> None:
 
 
 def test_a_device_that_paddle_cannot_use_is_a_failure() -> None:
-    devices = system.look_at_libraries("mlu:0", BOUND)[1]
+    devices = system.look_at_libraries(Device.parse("mlu:0"), BOUND)[1]
     assert devices.status is Status.FAIL
     assert "paddle-custom-mlu" in devices.remedy
 
@@ -69,7 +70,7 @@ def test_libraries_that_end_the_process_are_found_out(
 ) -> None:
     (tmp_path / "paddle.py").write_text("import os\nos.abort()\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (found,) = system.look_at_libraries("cpu", BOUND)
+    (found,) = system.look_at_libraries(CPU, BOUND)
     assert found.status is Status.FAIL
     assert "exit status -6" in found.found
 
@@ -79,7 +80,7 @@ def test_libraries_that_hang_are_not_waited_for(
 ) -> None:
     (tmp_path / "paddle.py").write_text("import time\ntime.sleep(3600)\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (found,) = system.look_at_libraries("cpu", 1.0)
+    (found,) = system.look_at_libraries(CPU, 1.0)
     assert (found.status, found.found) == (Status.WARN, "it did not load within 1 s")
 
 
