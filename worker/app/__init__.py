@@ -18,6 +18,7 @@ from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.inference.placement import available_cores, place
+from worker.inference.selection import check_choice
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
@@ -36,6 +37,10 @@ class App:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
         signals: what stops it: in order the first time, at once the second.
+
+    Raises:
+        SettingsError: `predictor.backend` does not go with the device.
+        UnfitSystemError: it is not installed.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class App:
         self._signals = signals
         self._stop = asyncio.Event()
         self._stopped = False
+        # Here too, since pulling a model takes minutes.
+        check_choice(settings.predictor.backend, settings.device)
         self._placements = place(
             settings.device,
             settings.predictor.slots,
