@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from worker.device import CPU
 from worker.model import load_model_spec
 from worker.predictor.backends.paddle import PaddleBackend
 
@@ -76,7 +77,7 @@ def _trials(model: Path, layouts: Iterable[tuple[int, int]]) -> Iterable[Bare]:
 
 
 def _run(model: Path, batch: int, threads: int, seconds: float) -> dict[str, float]:
-    backend = PaddleBackend(load_model_spec(model), "cpu", threads)
+    backend = PaddleBackend(load_model_spec(model), CPU, threads)
     height, width = load_model_spec(model).input_size
     tensors = np.random.default_rng(0).random((batch, 3, height, width), np.float32)
     backend.run(tensors)

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import psutil
-import pybase64
 from prometheus_client.parser import text_string_to_metric_families
 
 from demo.worker_process import WorkerProcess
+from worker.contract.job_messages import JobEnvelope
 from worker.kafka.client import make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
 from worker.settings import Settings
@@ -105,13 +104,13 @@ async def _produce(
     producer = make_producer(kafka, settings.publish)
     await producer.start()
     try:
-        values = [
-            orjson.dumps({"image": pybase64.b64encode_as_string(image), "visualize": pictures})
-            for image in images
-        ]
+        envelope = JobEnvelope("bench", "bench", visualize=pictures)
+        messages = [envelope.with_base64(image) for image in images]
         sent = [
-            await producer.send(kafka.jobs_topic, value)
-            for value in itertools.islice(itertools.cycle(values), jobs)
+            await producer.send(
+                kafka.jobs_topic, message.value, message.key, headers=list(message.headers)
+            )
+            for message in itertools.islice(itertools.cycle(messages), jobs)
         ]
         await asyncio.gather(*sent)
     finally:

@@ -59,6 +59,11 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
 "${pip[@]}" install --quiet --no-compile --require-hashes --only-binary :all: -r requirements/dev.txt
 "${pip[@]}" install --quiet --no-compile --require-hashes --only-binary :all: --no-deps -r requirements/zoo.txt
 
+# But for what every command loads (2 s): where PYTHONDONTWRITEBYTECODE is set, as in many containers,
+# each start would compile it again, and `--help` would take twice as long.
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+"$venv/bin/python" -m compileall -q "$site"/{typer,rich,pydantic,pydantic_core,typing_extensions.py,annotated_types,markdown_it,yaml}
+
 # The wheels of Paddle and OpenCV expect a few system libraries that a minimal machine may lack.
 check='import cv2, paddle, simplejpeg'
 if ! problem=$("$venv/bin/python" -W ignore -c "$check" 2>&1); then

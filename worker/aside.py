@@ -1,4 +1,4 @@
-"""Work on large values, beside the event loop: probes and other jobs do not wait for it."""
+"""Runs work on large values in a thread, so that the event loop goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from worker.budget import Reservation
 __all__ = ["Aside"]
 
 LARGE = 1 << 20
-"""Bytes from which a value is worth a change of threads."""
+"""Size of a value, in bytes, from which a thread is worth its cost."""
 
 T = TypeVar("T")
 
 
 class Aside:
-    """One thread, for one event loop: what is made of values is there but once at a time.
+    """One thread for one event loop. It makes one value at a time, which bounds the memory.
 
-    Not the event loop's own threads, which may all wait for a name server.
+    The event loop's own threads are not used: all of them may be waiting for a name server.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,13 @@ class Aside:
         self._turn = asyncio.Lock()
 
     async def run(self, call: Callable[[], T], nbytes: int, held: Reservation) -> T:
-        """What `call` makes of a value of `nbytes`; called here and now if that is little.
+        """Call a function that works on a value of `nbytes` bytes; at once if the value is small.
 
         Args:
-            held: accounts for as many bytes again while `call` makes them.
+            held: accounts for as many bytes again while `call` runs in the thread.
+
+        Returns:
+            What `call` returns.
         """
         if nbytes < LARGE:
             return call()

@@ -38,7 +38,10 @@ class TooLargeError(yaml.YAMLError):
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """Read a file.
+
+    Returns:
+        Its text.
 
     Raises:
         OSError: it cannot be read.
@@ -65,7 +68,11 @@ class BoundedLoader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """The next node; an alias is the very node that it names."""
+        """Compose the next node.
+
+        Returns:
+            The node; for an alias the very node that it names.
+        """
         if self._depth == MAX_DEPTH:
             raise TooLargeError("is nested too deeply")
         self._depth += 1
@@ -76,7 +83,10 @@ class BoundedLoader(yaml.SafeLoader):
         return node
 
     def value(self, node: yaml.Node) -> object:
-        """What a node means: text, number, truth value, list and the like.
+        """Construct what a node means.
+
+        Returns:
+            Text, a number, a truth value, a list and the like.
 
         Raises:
             ValueError: it is not of the type that it is marked as.

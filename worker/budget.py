@@ -1,9 +1,9 @@
-"""How much work may be in the worker at a time: one count of jobs and one of bytes.
+"""How much work the worker takes in at a time: one count of jobs and one of bytes.
 
-Intake asks before it polls, so work is bounded before it is fetched. Bytes that grow later (a
-download, pixels as soon as their decoding begins) are added without waiting: a job that waited for
-bytes which only other waiting jobs could free would deadlock the worker. They overshoot by what is
-already in flight, and no new job is taken in until they are freed.
+Intake asks before it polls, so work is bounded before it is fetched. Bytes that are needed later (a
+download, pixels when their decoding begins) are added without waiting. If a job waited for bytes
+that only other waiting jobs could free, the worker would deadlock. So the limit can be exceeded by
+what is already in flight, and no new job is taken in until enough is freed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Budget:
 
     @property
     def free_jobs(self) -> int:
-        """How many more jobs may be taken in now; 0 while the bytes are used up."""
+        """How many more jobs may be taken in now; 0 while the limit of bytes is reached."""
         if self._bytes >= self.max_bytes:
             return 0
         return max(0, self.max_jobs - self._jobs)
@@ -52,12 +52,12 @@ class Budget:
         return max(0, self.max_bytes - self._bytes)
 
     def reserve(self, nbytes: int) -> Reservation:
-        """Account for one job; never waits, so that what is already polled is never dropped."""
+        """Account for one job. Never waits: a record that is already polled must not be dropped."""
         self._jobs += 1
         return Reservation(self._add, self._release, nbytes)
 
     async def wait_freed(self) -> None:
-        """Wait until something is given back."""
+        """Wait until a job or bytes are released."""
         self._freed.clear()
         await self._freed.wait()
 
@@ -72,7 +72,7 @@ class Budget:
 
 
 class Reservation:
-    """One job's share of a `Budget`; `release` gives all of it back, once."""
+    """One job's share of a `Budget`, until `release`."""
 
     __slots__ = ("_add", "_held", "_release")
 
@@ -81,18 +81,18 @@ class Reservation:
     ) -> None:
         self._add = add
         self._release = release
-        # Invariant: None once released, so that nothing is given back twice.
+        # Invariant: None once released, so that nothing is released twice.
         self._held: int | None = 0
         self.add(nbytes)
 
     def add(self, nbytes: int) -> None:
-        """Account for `nbytes` more (or fewer, if negative); nothing once released."""
+        """Account for `nbytes` more (fewer if negative). Does nothing once released."""
         if self._held is not None:
             self._held += nbytes
             self._add(nbytes)
 
     def release(self) -> None:
-        """Give everything back; further calls do nothing."""
+        """Release the job and all its bytes. Further calls do nothing."""
         if self._held is not None:
             self._add(-self._held)
             self._held = None

@@ -25,10 +25,12 @@ CACHE_VARIABLE = "CLASSIFY_WORKER_CACHE"
 
 
 def cache_directory() -> Path:
-    """The directory named by `CLASSIFY_WORKER_CACHE`, else the user's cache for this project.
+    """Find the cache: `CLASSIFY_WORKER_CACHE`, else the user's cache for this project.
 
-    The user's cache is the platform's own (`XDG_CACHE_HOME` or `~/.cache` on Linux). The directory
-    need not exist yet.
+    The user's cache is the platform's own (`XDG_CACHE_HOME` or `~/.cache` on Linux).
+
+    Returns:
+        The directory, which need not exist yet.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
@@ -37,12 +39,20 @@ def cache_directory() -> Path:
 
 
 def models_directory() -> Path:
-    """Where models are found by their names, unless `model_cache` names another directory."""
+    """Find the models' directory, unless the setting `model_cache` names another.
+
+    Returns:
+        The directory in which models are found by their names.
+    """
     return cache_directory() / "models"
 
 
 def sha256_of(path: Path) -> str:
-    """The file's SHA-256 as 64 hexadecimal digits."""
+    """Compute a file's SHA-256.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -51,8 +61,8 @@ def sha256_of(path: Path) -> str:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold a lock that only one thread of one process at a time can hold; waits for it.
 
-    The lock ends with its process, however that ends. The file stays: who removed it could let two
-    in, one on the old file and one on a new one.
+    The lock ends with its process, however that ends. The file stays: if it were removed, one
+    process could hold a lock on the old file and another one on a new file.
 
     Raises:
         OSError: the file cannot be made, or its file system has no locks.

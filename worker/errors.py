@@ -1,8 +1,8 @@
 """Every exception of the project, and the closed list of reasons for which one job can fail.
 
-Two kinds never mix. What is wrong with *one job* is a `JobError`: raised by the leaf that finds it,
-turned into a `Failure` value at the stage boundary, answered to the producer, dead-lettered. What
-is wrong with *the worker or its surroundings* is any other `WorkerError`: no job is blamed for it.
+There are two kinds. A fault of *one job* is a `JobError`: raised where it is found, turned into a
+`Failure` value at the stage boundary, published to the producer and dead-lettered. A fault of *the
+worker or its surroundings* is any other `WorkerError`: no job is blamed for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = [
     "JobError",
     "KafkaSetupError",
     "ModelError",
+    "ParityError",
     "PredictorCrashedError",
     "PredictorError",
     "PredictorTimeoutError",
@@ -27,7 +28,7 @@ __all__ = [
 
 
 class Stage(enum.StrEnum):
-    """The stages of the data path, in order; values are metric labels and dead-letter headers."""
+    """The stages of the data path, in order. The values are metric labels and header values."""
 
     PARSE = "parse"
     FETCH = "fetch"
@@ -38,7 +39,7 @@ class Stage(enum.StrEnum):
 
 
 class Reason(enum.Enum):
-    """Why a job failed: a bounded set, safe as a metric label.
+    """Why a job failed: a closed set, so that it can be a metric label.
 
     Each member is `(label, stage, HTTP status)`; the status is the result's `errorCode`.
     """
@@ -78,12 +79,11 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One job's failure as a value: what is answered, dead-lettered and counted.
+    """One job's failure as a value: it is published, dead-lettered and counted.
 
     Attributes:
-        reason: the bounded cause.
-        message: one sentence for the producer which says what to change.
-        stage: where it failed; the reason's usual stage unless another one found it.
+        message: one sentence for the producer that says what to change.
+        stage: where the job failed: the reason's usual stage, unless another one found it.
         attempts: how often the failing step was tried, at least 1.
     """
 
@@ -99,13 +99,14 @@ class Failure:
 
 
 class WorkerError(Exception):
-    """Base of all errors raised here.
+    """Base of all errors of this project.
 
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
+    │   └── ParityError           a backend does not answer it as plain Paddle does
     ├── PredictorError            the predictor raised an error for a batch
     │   ├── PredictorCrashedError its process died
     │   └── PredictorTimeoutError it did not answer in time and was killed
@@ -131,7 +132,11 @@ class JobError(WorkerError):
         return self.message
 
     def as_failure(self) -> Failure:
-        """The value that stands for this error outside the stage that raised it."""
+        """Turn the error into a value, for use outside the stage that raised it.
+
+        Returns:
+            The failure; its stage is that of the reason when the error names none.
+        """
         return Failure(self.reason, self.message, self.stage or self.reason.stage, self.attempts)
 
 
@@ -145,6 +150,10 @@ class KafkaSetupError(WorkerError):
 
 class ModelError(WorkerError):
     """A model cannot be loaded; the message names the file and what is wrong with it."""
+
+
+class ParityError(ModelError):
+    """A backend does not answer a model as plain Paddle does; the message says how it differs."""
 
 
 class PredictorError(WorkerError):

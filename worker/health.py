@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from worker.metrics import Metrics
@@ -50,6 +50,7 @@ class Health:
         poll: beats with every poll.
         predictor_stalled: asks whether a predictor holds a batch for too long.
         images_stalled: asks whether a thread holds an image for too long.
+        on_change: told why the worker is not ready, whenever that may have changed.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
     """
 
@@ -57,6 +58,7 @@ class Health:
         self.poll = Heartbeat(poll_limit)
         self.predictor_stalled: Callable[[], bool] = lambda: False
         self.images_stalled: Callable[[], bool] = lambda: False
+        self.on_change: Callable[[Sequence[str]], None] = lambda _: None
         self.pulling = False
         self._metrics = metrics
         self._kafka = kafka
@@ -86,13 +88,21 @@ class Health:
         self._update()
 
     def not_ready(self) -> list[str]:
-        """Why the worker is not ready; empty when it is."""
+        """Tell why the worker is not ready.
+
+        Returns:
+            The reasons; none when it is ready.
+        """
         reasons = ["pulling the model"] if self.pulling else []
         reasons += [f"not {name}" for name, missing in self._missing.items() if missing]
         return reasons + (["draining"] if self._draining else [])
 
     def not_live(self) -> list[str]:
-        """Why the worker is stuck; empty when it moves. A frozen event loop answers no probe."""
+        """Tell why the worker is stuck. A frozen event loop answers no probe.
+
+        Returns:
+            The reasons; none when it makes progress.
+        """
         reasons = []
         if self._kafka and not self.poll.alive and not self._missing["warm"]:
             reasons.append(f"no poll for {self.poll.limit:g} s")
@@ -103,7 +113,9 @@ class Health:
         return reasons
 
     def _update(self) -> None:
-        self._metrics.ready.set(not self.not_ready())
+        reasons = self.not_ready()
+        self._metrics.ready.set(not reasons)
+        self.on_change(reasons)
 
 
 async def watch_event_loop(metrics: Metrics) -> None:

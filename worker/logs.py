@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from worker.settings import LogSettings
 
-__all__ = ["configure", "count_dropped", "flush", "log_uncaught", "say"]
+__all__ = ["configure", "count_dropped", "flush", "get_logger", "log_uncaught", "say"]
 
 MAX_VALUE = 500
 """Longest value logged, in characters; a stack trace may have MAX_TRACE, its end counts."""
@@ -54,6 +56,34 @@ _BASE64 = re.compile(
 # What a level means for libraries that log more than an operator of this worker wants to read.
 _LIBRARIES = {"aiokafka": logging.WARNING, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
 _OURS = "worker"
+
+
+class Logger:
+    """Logs as structlog is configured; until it is, through the standard library.
+
+    For code that also runs inside other people's programs: structlog's own default would write on
+    their standard output.
+
+    Args:
+        name: of the logger.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._structlog = structlog.get_logger(name)
+        self._stdlib = structlog.wrap_logger(
+            logging.getLogger(name),
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            context_class=dict,
+        )
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of a logger, such as `info`
+        return getattr(self._structlog if structlog.is_configured() else self._stdlib, name)
+
+
+def get_logger(name: str) -> Logger:
+    """The logger of a module that may be used without `configure`."""
+    return Logger(name)
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -120,18 +150,23 @@ def flush(timeout: float = LAST_LINES) -> None:
             handler.writer.flush(timeout)
 
 
-def say(text: str) -> None:
-    """Write a line for people where the log goes, after what is logged so far; never waits long."""
+def say(text: str, *, wait: bool = True) -> None:
+    """Write a line for people where the log goes, after what is logged so far.
+
+    Args:
+        wait: until it is written, though never long; an event loop must not.
+    """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _QueueHandler):
             handler.writer.put(f"{text}\n")
-            handler.writer.flush(LAST_LINES)
+            if wait:
+                handler.writer.flush(LAST_LINES)
             return
     sys.stderr.write(f"{text}\n")
 
 
 def log_uncaught() -> None:
-    """From now on, log exceptions that end a thread, or that nobody could be told of."""
+    """From now on, log exceptions that end a thread, or that cannot be raised anywhere."""
 
     def in_thread(args: threading.ExceptHookArgs) -> None:
         if args.exc_type is not SystemExit:
@@ -192,7 +227,7 @@ def _handler(formatter: logging.Formatter, stream: TextIO | None) -> logging.Han
 
 
 def _notice(formatter: logging.Formatter) -> Callable[[int], str]:
-    """What stands in the place of lines that were dropped."""
+    """Make the line that replaces lines that were dropped."""
 
     def make(lines: int) -> str:
         record = logging.LogRecord(
@@ -259,9 +294,22 @@ def _name_library_events(_logger: WrappedLogger, _method: str, event: EventDict)
 
 
 def _renderers(settings: LogSettings, stream: TextIO) -> list[Processor]:
+    if settings.format == "console" and stream.isatty():
+        colors = not os.environ.get("NO_COLOR")
+        renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False)
+        return [_short_head, renderer]
     if settings.format == "console":
-        return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        return [structlog.dev.ConsoleRenderer(colors=False)]
     return [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
+
+
+def _short_head(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The time of day on the wall, and no module of ours: a terminal is narrow."""
+    time = datetime.fromisoformat(event["timestamp"]).astimezone()
+    event["timestamp"] = f"{time:%H:%M:%S}"
+    if str(event.get("logger", "")).partition(".")[0] == _OURS:
+        del event["logger"]
+    return event
 
 
 def _head_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,7 +1,7 @@
-"""Every metric: its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
+"""Every metric with its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
 
-Buckets are classic ones (prometheus-client has no native histograms yet), close together around the
-latencies that people set objectives for.
+Histograms have classic buckets, since prometheus-client has no native histograms yet. They are
+close together around common latency objectives.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["BATCH_WAIT", "Metrics", "PartitionState"]
+__all__ = ["BATCH_WAIT", "Metrics", "PartitionProgress"]
 
 BATCH_WAIT = "batch_wait"
-"""The `stage` label of the time that a decoded image waits for its batch."""
+"""The `stage` label for the time that a decoded image waits for its batch."""
 
 LATENCY_BUCKETS = (
     0.005,
@@ -49,8 +49,8 @@ BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionState:
-    """One assigned partition at the time of a scrape.
+class PartitionProgress:
+    """How far one assigned partition is, at the time of a scrape.
 
     Attributes:
         lag: records between the settled prefix and the partition's end; None before the first
@@ -67,7 +67,7 @@ class PartitionState:
 
 
 class Metrics:
-    """All metrics of one worker, in a registry of their own."""
+    """All metrics of one worker, in their own registry."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -235,13 +235,13 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
-    def watch_partitions(self, states: Callable[[], Iterable[PartitionState]]) -> None:
-        """Ask `states` at every scrape: a revoked partition then leaves no stale series."""
-        self._partitions.states = states
+    def watch_partitions(self, progress: Callable[[], Iterable[PartitionProgress]]) -> None:
+        """Call `progress` at every scrape, so that a revoked partition leaves no stale series."""
+        self._partitions.progress = progress
 
     @contextmanager
     def time_stage(self, stage: str) -> Iterator[None]:
-        """Measure one job's time in a stage, however it ends."""
+        """Measure one job's time in a stage, whether the stage succeeds or fails."""
         began = time.perf_counter()
         try:
             yield
@@ -249,15 +249,15 @@ class Metrics:
             self.stages.labels(stage).observe(time.perf_counter() - began)
 
     def render(self) -> bytes:
-        """The text exposition of all metrics."""
+        """Write all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class _PartitionCollector:
-    """Lag, oldest unprocessed age and readability, read when scraped."""
+    """Lag, oldest unprocessed age and readability of the partitions, read at each scrape."""
 
     def __init__(self) -> None:
-        self.states: Callable[[], Iterable[PartitionState]] = tuple
+        self.progress: Callable[[], Iterable[PartitionProgress]] = tuple
 
     def collect(self) -> Iterable[Metric]:
         lag = GaugeMetricFamily(
@@ -275,10 +275,10 @@ class _PartitionCollector:
             "1 while the partition cannot be read any further, because of damage at the broker.",
             labels=["topic", "partition"],
         )
-        for state in self.states():
-            labels = [state.topic, str(state.partition)]
-            if state.lag is not None:
-                lag.add_metric(labels, state.lag)
-            age.add_metric(labels, state.oldest_age)
-            unreadable.add_metric(labels, float(state.unreadable))
+        for partition in self.progress():
+            labels = [partition.topic, str(partition.partition)]
+            if partition.lag is not None:
+                lag.add_metric(labels, partition.lag)
+            age.add_metric(labels, partition.oldest_age)
+            unreadable.add_metric(labels, float(partition.unreadable))
         return [lag, age, unreadable]

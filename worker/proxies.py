@@ -1,7 +1,7 @@
 """The proxy that the environment names for a URL: `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`.
 
 In place of aiohttp's `trust_env`, which reads more than proxies: with it every request to a host
-that the user's `.netrc` knows carries that host's password, whoever chose the URL.
+that the user's `.netrc` knows carries that host's password, even where a job chose the URL.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ class UnusableProxyError(ValueError):
 
 
 def proxy_for(url: URL) -> URL | None:
-    """The proxy through which `url` is to be reached; None when it is to be reached directly.
+    """Find the proxy through which `url` is to be reached.
 
     A user name and password in the proxy's address are for the proxy, and stay in the result.
+
+    Returns:
+        The proxy's URL; None when it is to be reached directly.
 
     Raises:
         UnusableProxyError: the proxy's address is not that of an http or https proxy.

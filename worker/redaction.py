@@ -14,6 +14,10 @@ _QUERY = re.compile(r"(https?://[^\s?#\"'<>]+)\?[^\s#\"'<>]*", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """`text` whose addresses have neither user names and passwords nor queries."""
+    """Take user names, passwords and queries out of the addresses in a text.
+
+    Returns:
+        The text without them.
+    """
     text = _USER_INFO.sub(rf"\1{REDACTED}@", text)
     return _QUERY.sub(rf"\1?{REDACTED}", text)

@@ -187,6 +187,15 @@ def test_wrong_arguments_are_refused_by_the_call_itself(
         pipeline.predict("a.jpg", **arguments)  # type: ignore[call-overload]
 
 
+def test_the_input_may_be_called_x(pipeline: ImageClassificationPipeline, photo: Path) -> None:
+    ((by_name,), (first,)) = pipeline.predict(x=photo), pipeline.predict(photo)
+    assert by_name.to_dict() == first.to_dict()
+    with pytest.raises(TypeError, match="needs an input"):
+        pipeline.predict()
+    with pytest.raises(TypeError, match="needs one input"):
+        pipeline.predict(photo, x=photo)
+
+
 def test_a_bad_image_raises_in_its_turn(
     pipeline: ImageClassificationPipeline, photo: Path, tmp_path: Path
 ) -> None:
@@ -240,6 +249,9 @@ def test_an_endless_stream_is_read_frame_by_frame(
     assert taken == 2
     assert first["class_ids"][0] == TIGER_CAT
     assert first["input_img"].any()
+    together = pipeline.predict(camera(), batch_size=3)
+    shown = [(next(together)["input_img"].any(), taken) for _ in range(6)]
+    assert shown == [(True, 5), *[(False, 5)] * 2, *[(False, 8)] * 3]
 
 
 def test_threads_may_share_a_pipeline(

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from worker.device import CPU
 from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 from worker.settings import BatchingSettings, PredictorSettings
 
 TICK = 0.001
@@ -77,7 +79,7 @@ async def watched_loop() -> AsyncIterator[Ticker]:
 
 @pytest.fixture(scope="module")
 def predictor(spec: ModelSpec) -> Predictor:
-    return load_predictor(spec, "cpu", 1)
+    return load_predictor(spec, CPU, 1)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ async def test_the_loop_never_stalls_while_a_batch_of_a_second_runs(
     metrics = Metrics()
     pool = PredictorPool(
         spec,
-        [Placement("cpu", 1)],
+        [Placement(CPU, 1)],
         PredictorSettings(),
         BatchingSettings(max_batch=len(crops)),
         metrics,

@@ -27,6 +27,7 @@ from tests.support.images import colour_png, job
 from tests.support.networks import COLOURS, Ending, export_colours
 from tests.support.workers import MakeWorker
 from worker import create_pipeline
+from worker.device import CPU
 from worker.errors import ModelError
 from worker.failpoints import Failpoints
 from worker.inference.slot import Slot
@@ -144,7 +145,7 @@ def test_a_network_of_another_kind_is_refused(
     # The process of a predictor does not know labels and thresholds; its owner does.
     slot = Slot(
         load_model_spec(model),
-        "cpu",
+        CPU,
         threads=1,
         capacity=1,
         timeout=30.0,

@@ -15,10 +15,10 @@ from PIL import Image
 from tests.support.make import encode, encode_cv2, noise, oriented
 from worker.errors import JobError
 from worker.images.addresses import AddressPolicy, parse_url
-from worker.images.backoff import parse_retry_after
 from worker.images.base64 import decode_image_text
 from worker.images.decode import decode
 from worker.images.draw import draw
+from worker.images.retry_after import parse_retry_after
 from worker.settings import DecodeSettings
 
 # A header may be changed to announce more: large enough to be decoded, small enough to be quick.

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from tests.support.paths import ROOT
 from worker.cli.commands import app
-from worker.metrics import Metrics, PartitionState
+from worker.metrics import Metrics, PartitionProgress
 from worker.settings.sources import describe, load
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -40,7 +40,7 @@ def rows(text: str, columns: int) -> dict[str, list[str]]:
 def families() -> dict[str, tuple[Metric, tuple[str, ...]]]:
     """Every metric of the worker by its name in queries, with its labels."""
     metrics = Metrics()
-    metrics.watch_partitions(lambda: [PartitionState("t", 0, 1, 0.0)])
+    metrics.watch_partitions(lambda: [PartitionProgress("t", 0, 1, 0.0)])
     metrics.model.info(dict.fromkeys(("name", "digest", "device", "backend"), ""))
     metrics.build.info({"version": ""})
     own = {

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.health import Heartbeat
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, stop_bounded

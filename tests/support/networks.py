@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from worker.device import CPU
 from worker.predictor.backends.devices import import_paddle
 
-__all__ = ["COLOURS", "Ending", "export_colours"]
+__all__ = ["COLOURS", "SIDE", "Ending", "export_colours"]
 
 COLOURS = ("red", "green", "blue")
 SIDE = 16
@@ -28,7 +29,7 @@ def export_colours(directory: Path, ending: Ending, **post: Any) -> Path:
             `one` is the sigmoid of red alone.
         post: the section `PostProcess`.
     """
-    paddle = import_paddle("cpu")
+    paddle = import_paddle(CPU)
 
     class Network(paddle.nn.Layer):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

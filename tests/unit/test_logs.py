@@ -14,7 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from worker.logs import MAX_TRACE, configure
+from worker.logs import MAX_TRACE, configure, get_logger
 from worker.settings import LogSettings
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -234,9 +234,43 @@ def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert "\x1b" not in captured.err
 
 
+def test_lines_on_a_terminal_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    configure(LogSettings(format="console"), terminal)
+    structlog.get_logger("worker.tests").info("worker_started", password="hunter2", slots=2)
+    logging.getLogger("other").warning("careful")
+    first, second = terminal.getvalue().splitlines()
+    head = r"\d\d:\d\d:\d\d \[%s\] "
+    assert re.fullmatch(rf"{head % 'info'}worker_started +password=\S+ slots=2", first)
+    assert re.fullmatch(rf"{head % 'warning'}other_message +\[other\] message=careful", second)
+
+
 def test_configuring_again_replaces_rather_than_adds() -> None:
     as_json()
     lines = as_json()
     structlog.get_logger("worker.tests").info("once")
     assert len(lines()) == 1
     assert len(logging.getLogger().handlers) == 1
+
+
+def test_within_another_program_events_are_records_of_the_standard_library(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structlog.reset_defaults()
+    log = get_logger("worker.tests")
+    log.info("nobody_asked")
+    log.warning("something_happened", slot=3)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("worker.tests", "WARNING")
+    assert (record.getMessage(), record.__dict__["slot"]) == ("something_happened", 3)
+    assert capsys.readouterr() == ("", "")
+    lines = as_json()
+    log.info("something_happened", slot=4)
+    (line,) = lines()
+    assert (line["event"], line["slot"], line["logger"]) == (
+        "something_happened",
+        4,
+        "worker.tests",
+    )

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import worker
 from worker.errors import Failure, Reason, Stage
-from worker.metrics import BATCH_WAIT, Metrics, PartitionState
+from worker.metrics import BATCH_WAIT, Metrics, PartitionProgress
 
 UNITS = ("_seconds", "_bytes", "_images", "_records")
 BOUNDED = {
@@ -59,7 +59,7 @@ def used() -> Metrics:
     metrics.predictor_restarts.labels("crash").inc()
     metrics.model.info({"name": "m", "digest": "sha256:0", "device": "cpu"})
     metrics.build.info({"version": "1"})
-    metrics.watch_partitions(lambda: [PartitionState("jobs", 0, 3, 1.5)])
+    metrics.watch_partitions(lambda: [PartitionProgress("jobs", 0, 3, 1.5)])
     return metrics
 
 
@@ -129,14 +129,14 @@ def test_a_stage_is_measured_however_it_ends() -> None:
 
 def test_partitions_are_read_at_each_scrape_and_leave_no_series_behind() -> None:
     metrics = Metrics()
-    states: list[PartitionState] = []
+    progress: list[PartitionProgress] = []
 
-    def watch() -> Iterable[PartitionState]:
-        return iter(states)
+    def watch() -> Iterable[PartitionProgress]:
+        return iter(progress)
 
     metrics.watch_partitions(watch)
     assert families(metrics)["classify_partition_lag_records"].samples == []
-    states += [PartitionState("jobs", 0, 7, 2.5), PartitionState("jobs", 1, None, 0.0)]
+    progress += [PartitionProgress("jobs", 0, 7, 2.5), PartitionProgress("jobs", 1, None, 0.0)]
 
     def values(name: str) -> dict[str, float]:
         return {
@@ -145,7 +145,7 @@ def test_partitions_are_read_at_each_scrape_and_leave_no_series_behind() -> None
 
     assert values("classify_partition_lag_records") == {"0": 7}
     assert values("classify_partition_oldest_unprocessed_age_seconds") == {"0": 2.5, "1": 0}
-    del states[0]
+    del progress[0]
     assert values("classify_partition_oldest_unprocessed_age_seconds") == {"1": 0}
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from worker import __version__, logs
 from worker.app.model import resolve_spec
+from worker.app.notices import Notices, Silence
 from worker.app.stopping import Stopper
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
@@ -36,9 +37,7 @@ class App:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
         signals: what stops it: in order the first time, at once the second.
-
-    Raises:
-        SettingsError: the device string is malformed.
+        notices: called at each step, for those who watch a start.
     """
 
     def __init__(
@@ -48,8 +47,10 @@ class App:
         *,
         kafka: bool = True,
         signals: StopSignals | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self._settings = settings
+        self._notices: Notices = notices or Silence()
         self._failpoints = failpoints
         self._with_kafka = kafka
         self._signals = signals
@@ -67,11 +68,12 @@ class App:
         # A poll is due every half second, but lasts for as long as a rebalance does.
         limit = max(settings.kafka.max_poll_interval / 2, 2 * settings.kafka.rebalance_timeout)
         self._health = Health(limit, self.metrics, kafka=kafka)
+        self._health.on_change = self._notices.changed
         self._classify: Classify | None = None
         if settings.http.infer or not kafka:
             self._classify = Classify(settings.http, settings.decode.max_bytes, self.metrics)
         self._predictors: Callable[[], Sequence[int]] = tuple
-        self._describe_model(str(settings.model_dir or settings.model))
+        self._describe_model(settings.model_source)
 
     async def run(self) -> None:
         """Start, work until a signal, stop.
@@ -96,16 +98,20 @@ class App:
         self._stopped = True
 
     async def _startup(self, stack: AsyncExitStack) -> KafkaService | None:
-        """Bring everything up; `stack` takes it down in reverse. The door to Kafka, if it has one.
+        """Bring everything up; `stack` takes it down in reverse.
 
         What probes need comes first, then what fails quickest.
+
+        Returns:
+            The Kafka service, if this worker has one.
         """
         settings, metrics, health = self._settings, self.metrics, self._health
         server = HttpServer(settings.http, health, metrics, self._classify)
         await server.start()
         stack.push_async_callback(server.stop)
-        model = str(settings.model_dir or settings.model)
-        log.info("starting", version=__version__, model=model, http_port=server.port)
+        wanted = settings.model_source
+        log.info("starting", version=__version__, model=wanted, http_port=server.port)
+        self._notices.listening(server.port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
@@ -114,21 +120,26 @@ class App:
         self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
-            answering = RecordProcessor(spec, engine.process, settings.kafka, metrics)
-            kafka = KafkaService(settings, answering, health, metrics)
+            processor = RecordProcessor(
+                lambda: engine.identity, engine.process, settings.kafka, metrics
+            )
+            kafka = KafkaService(settings, processor, health, metrics)
             stack.push_async_callback(kafka.disconnect)
+            self._notices.connecting()
             await kafka.connect()
+        self._notices.loading(spec.name)
         await engine.start(stack)
-        self._describe_model(spec.name, spec.digest, engine.pool.backend)
+        model = engine.identity
+        self._describe_model(model.name, model.digest, model.backend)
         health.set_warm()
         if self._classify is not None:
-            self._classify.open(engine.process)
-        log.info("warm", model=spec.name, predictors=engine.pool.pids)
+            self._classify.open(engine.process, model)
+        log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
         """What the metrics say of the model: its digest once it is here, its backend once up."""
-        device = self._settings.device
+        device = str(self._settings.device)
         self.metrics.model.info(
             {"name": name, "digest": digest, "device": device, "backend": backend}
         )
@@ -159,7 +170,7 @@ class App:
             try:
                 await kafka.run(self._stop)
             finally:
-                # A defect here ends the other door too.
+                # A defect here ends HTTP too.
                 self._stop.set()
 
     async def _work_for_http(self) -> None:

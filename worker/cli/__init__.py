@@ -23,6 +23,12 @@ def main() -> NoReturn:
         from worker.cli.interrupts import end_at_once  # noqa: PLC0415
 
         end_at_once()
+    if sys.argv[1:2] == ["health"]:
+        from worker.cli.probe import answer_at_once  # noqa: PLC0415
+
+        status = answer_at_once(sys.argv[2:])
+        if status is not None:
+            sys.exit(status)
     from worker.runtime.descriptors import OwnStreams, open_missing  # noqa: PLC0415
     from worker.runtime.signals import StopSignals  # noqa: PLC0415
 

@@ -11,8 +11,11 @@ import typer
 
 from worker import __version__
 from worker.cli.config import config
+from worker.cli.doctor import doctor
+from worker.cli.health import health
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
+from worker.cli.paddlex import command_instead
 from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
@@ -24,7 +27,6 @@ from worker.errors import (
     UnfitSystemError,
     WorkerError,
 )
-from worker.logs import say
 
 if TYPE_CHECKING:
     from worker.runtime.signals import StopSignals
@@ -43,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, serve, submit, predict, config):
+for command in (run, serve, submit, predict, config, doctor, health):
     app.command()(command)
 app.add_typer(models)
 
@@ -54,6 +56,8 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
     Args:
         signals: what stops a worker; for the commands that are one.
     """
+    if instead := command_instead(sys.argv[1:]):
+        _die(instead, EXIT_USAGE)
     try:
         try:
             app(obj=signals)
@@ -96,5 +100,7 @@ def _give_up_stdout() -> None:
 
 
 def _die(error: Exception | str, status: int) -> NoReturn:
+    from worker.logs import say  # noqa: PLC0415 - most commands log nothing
+
     say(f"classify-worker: {error}")
     sys.exit(status)

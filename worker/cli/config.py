@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from worker.cli.options import Config, Overrides
-from worker.settings.show import print_settings
-from worker.settings.sources import load
 
 __all__ = ["config"]
 
@@ -52,11 +49,16 @@ def config(
         return
     if save_path is not None:
         raise typer.BadParameter("name a pipeline to save: config image_classification --save_path")
+    # Here, so that `--help` and other commands do not pay for loading them.
+    from rich.console import Console  # noqa: PLC0415
+
+    from worker.settings.show import print_settings  # noqa: PLC0415
+    from worker.settings.sources import load  # noqa: PLC0415
+
     print_settings(load(config, overrides or ()), as_json=as_json, console=Console())
 
 
 def _give_template(pipeline: str, save_path: Path | None) -> None:
-    # Here, so that other commands do not pay for loading codecs.
     from worker.predict.template import TEMPLATE, check_name, write_template  # noqa: PLC0415
 
     if save_path is None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import enum
 import json
+import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from worker.cache import models_directory
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
-from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
+from worker.cli.sizes import size_in_bytes, size_in_words
 from worker.errors import ModelError
-from worker.settings import Settings
-from worker.settings.sources import load
-from worker.zoo.catalogue import ZooModel, addresses, catalogue, nearest_names
-from worker.zoo.pull import is_local, pull
+from worker.zoo.catalogue import (
+    ZooModel,
+    addresses,
+    catalogue,
+    describe_family,
+    is_local,
+    nearest_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from worker.settings import Settings
 
 __all__ = ["models"]
 
@@ -32,6 +40,9 @@ FILE_WIDTH = 120
 
 NARROWEST = 50
 """Columns below which names would vanish: the terminal may break lines then."""
+
+KEY_WIDTH = 15
+"""Columns for the names of facts."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
@@ -68,13 +79,15 @@ def list_models(
 
     Example: classify-worker models list --max-size 60M --sort accuracy
     """
-    cache = _cache(load(config, overrides or ()).settings)
+    cache = _cache(_settings(config, overrides or ()))
     chosen = _chosen(family, max_size, sort)
     if local:
         chosen = [model for model in chosen if is_local(model.name, cache)]
     if as_json:
         typer.echo(json.dumps([_plain(model, cache) for model in chosen], indent=2))
     else:
+        from rich.console import Console  # noqa: PLC0415 - JSON needs no tables
+
         console = Console()
         # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
         console.width = max(NARROWEST, console.width) if console.is_terminal else FILE_WIDTH
@@ -92,14 +105,21 @@ def show(
 
     Example: classify-worker models show PP-LCNet_x1_0
     """
-    settings = load(config, overrides or ()).settings
+    settings = _settings(config, overrides or ())
     facts = _plain(_find(name), _cache(settings))
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
+    from rich.console import Console  # noqa: PLC0415 - JSON needs no console
+
+    console = Console()
     for key, value in facts.items():
         shown = size_in_words(value) if key == "size" else value
-        typer.echo(f"{key:<14} {'-' if shown is None else shown}")
+        text = "-" if shown is None else str(shown)
+        if key == "description" and console.is_terminal:
+            width = max(NARROWEST, console.width) - KEY_WIDTH
+            text = textwrap.fill(text, width, subsequent_indent=" " * KEY_WIDTH)
+        typer.echo(f"{key:<{KEY_WIDTH}}{text}")
 
 
 @models.command("pull")
@@ -126,13 +146,17 @@ def pull_models(
 
     Example: classify-worker models pull PP-LCNet_x1_0 ResNet50
     """
+    # Here, so that `--help` and other commands do not pay for loading them.
+    from worker.cli.transfer import Transfer  # noqa: PLC0415
+    from worker.zoo.pull import pull  # noqa: PLC0415
+
     if every == bool(names):
         raise typer.BadParameter("name the models to pull, or say --all")
     wanted = [_find(name) for name in dict.fromkeys(names or catalogue())]
     given = list(overrides or ())
     if base_url is not None:
         given.append(f"zoo.base_url={base_url}")
-    settings = load(config, given).settings
+    settings = _settings(config, given)
     failed = 0
     with Transfer(len(wanted)) as transfer:
         for model in wanted:
@@ -147,7 +171,15 @@ def pull_models(
         raise typer.Exit(EXIT_UNAVAILABLE)
 
 
+def _settings(config: Path | None, overrides: Sequence[str]) -> Settings:
+    from worker.settings.sources import load  # noqa: PLC0415 - `--help` needs no settings
+
+    return load(config, overrides).settings
+
+
 def _cache(settings: Settings) -> Path:
+    from worker.cache import models_directory  # noqa: PLC0415 - as above
+
     return settings.model_cache or models_directory()
 
 
@@ -184,6 +216,9 @@ def _chosen(family: str | None, max_size: str | None, sort: Order | None) -> lis
 
 
 def _table(chosen: list[ZooModel], cache: Path) -> Table:
+    from rich import box  # noqa: PLC0415 - JSON needs no tables
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     # Never none at all: a narrow terminal leaves numbers out, not names.
     table.add_column("Model", overflow="fold", min_width=16)
@@ -210,6 +245,7 @@ def _plain(model: ZooModel, cache: Path) -> dict[str, Any]:
     return {
         "name": model.name,
         "family": model.family,
+        "description": describe_family(model.family),
         "top1": model.top1,
         "gpu_ms": model.gpu_ms,
         "cpu_ms": model.cpu_ms,

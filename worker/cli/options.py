@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ __all__ = [
     "EXIT_UNAVAILABLE",
     "EXIT_USAGE",
     "Config",
+    "Format",
     "Overrides",
 ]
 
@@ -27,6 +29,15 @@ EXIT_UNAVAILABLE = 3
 
 EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C: 128 and the signal's number, as shells have it."""
+
+
+class Format(enum.StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    TEXT = "text"
+
 
 Config = Annotated[
     Path | None,

@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import EXIT_FAILED
-from worker.cli.predict_report import Format, Report
-from worker.cli.transfer import Transfer
-from worker.logs import configure
-from worker.settings import LogSettings
+from worker.cli.options import EXIT_FAILED, Format
+from worker.device import DEVICE_FORMS
 
 __all__ = ["predict"]
 
@@ -39,7 +36,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0."),
+        typer.Option(help=f"{DEVICE_FORMS}."),
     ] = None,
     topk: Annotated[
         int | None,
@@ -82,9 +79,14 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
 
     Example: classify-worker predict --input photos/ --topk 3 --save_path output
     """
+    # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
+    from worker.cli.predict_report import Report  # noqa: PLC0415
+    from worker.cli.transfer import Transfer  # noqa: PLC0415
+    from worker.logs import configure  # noqa: PLC0415
+    from worker.settings import LogSettings  # noqa: PLC0415
+
     # Native code's complaints, in one form; its chatter is no news.
     configure(LogSettings(level="warning", format="console"))
-    # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
     from worker.predict import FailedInput, ImageClassificationPipeline  # noqa: PLC0415
     from worker.predict.inputs import find_sources  # noqa: PLC0415
     from worker.predict.pipeline_config import load_config  # noqa: PLC0415

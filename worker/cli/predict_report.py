@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import json
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -13,18 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from worker.cli.options import Format
+
 if TYPE_CHECKING:
     from worker.predict import ClassificationResult, FailedInput
 
-__all__ = ["Format", "Report", "printable"]
-
-
-class Format(enum.StrEnum):
-    """How results are written."""
-
-    TABLE = "table"
-    JSON = "json"
-    TEXT = "text"
+__all__ = ["Report", "printable"]
 
 
 class Report:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 import typer
 
 from worker.cli.options import EXIT_FAILED, Config, Overrides
 from worker.errors import WorkerError
-from worker.failpoints import Failpoints
-from worker.logs import configure, flush, log_uncaught
-from worker.runtime.signals import StopSignals
-from worker.settings import Settings
-from worker.settings.sources import load
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from worker.cli.narration import Narration
+    from worker.runtime.signals import StopSignals
+    from worker.settings import Settings
 
 __all__ = ["run", "serve"]
-
-log = structlog.get_logger(__name__)
 
 
 def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
@@ -29,7 +27,7 @@ def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) 
 
     Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
     """
-    _work(load(config, overrides or ()).settings, ctx.obj, kafka=True)
+    _work(config, overrides, ctx.obj, kafka=True)
 
 
 def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
@@ -37,34 +35,52 @@ def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None
 
     Example: classify-worker serve --set model=models/PP-LCNet_x1_0 --set http.port=8080
     """
-    _work(load(config, overrides or ()).settings, ctx.obj, kafka=False)
+    _work(config, overrides, ctx.obj, kafka=False)
 
 
-def _work(settings: Settings, signals: StopSignals | None, *, kafka: bool) -> None:
+def _work(
+    config: Path | None, overrides: list[str] | None, signals: StopSignals | None, *, kafka: bool
+) -> None:
+    # Here, so that `--help` and other commands do not pay for loading them.
+    import structlog  # noqa: PLC0415
+
+    from worker.cli.narration import Narration, narrates, terminal_log  # noqa: PLC0415
+    from worker.logs import configure, flush, log_uncaught  # noqa: PLC0415
+    from worker.settings.sources import load  # noqa: PLC0415
+
+    loaded = load(config, overrides or ())
+    settings = loaded.settings.model_copy(update={"log": terminal_log(loaded)})
     configure(settings.log)
     log_uncaught()
+    narration = Narration(settings, kafka=kafka) if narrates(settings.log) else None
     try:
-        _run_loop(_live(settings, Failpoints.from_environ(os.environ), signals, kafka=kafka))
+        _run_loop(_live(settings, signals, narration, kafka=kafka))
+        if narration is not None:
+            narration.stopped()
     except (WorkerError, typer.Exit):
         raise
     except Exception as error:
         # A defect: its trace belongs into the log, in the log's form.
-        log.exception("failed")
+        structlog.get_logger(__name__).exception("failed")
         raise typer.Exit(EXIT_FAILED) from error
     finally:
         flush()
 
 
 async def _live(
-    settings: Settings, failpoints: Failpoints, signals: StopSignals | None, *, kafka: bool
+    settings: Settings, signals: StopSignals | None, narration: Narration | None, *, kafka: bool
 ) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
+    from worker.failpoints import Failpoints  # noqa: PLC0415
 
-    await App(settings, failpoints, kafka=kafka, signals=signals).run()
+    failpoints = Failpoints.from_environ(os.environ)
+    await App(settings, failpoints, kafka=kafka, signals=signals, notices=narration).run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    import asyncio  # noqa: PLC0415
+
     if sys.platform == "win32":
         asyncio.run(coroutine)
         return

@@ -9,10 +9,6 @@ import typer
 
 from worker.cli.interrupts import run_until_interrupted
 from worker.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, Config, Overrides
-from worker.cli.submit_report import AnswerFormat, AnswerReport
-from worker.logs import configure
-from worker.settings import LogSettings
-from worker.settings.sources import load
 
 __all__ = ["submit"]
 
@@ -74,6 +70,12 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
 
     Example: classify-worker submit --bootstrap-servers localhost:9092 --save-dir out photos/
     """
+    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
+    from worker.cli.submit_report import AnswerFormat, AnswerReport  # noqa: PLC0415
+    from worker.logs import configure  # noqa: PLC0415
+    from worker.settings import LogSettings  # noqa: PLC0415
+    from worker.settings.sources import load  # noqa: PLC0415
+
     given = {
         "kafka.jobs_topic": topic,
         "kafka.results_topic": results_topic,
@@ -83,7 +85,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     settings = load(config, [*(overrides or ()), *options_given]).settings
     # Only what concerns the one at the terminal: a client that connects is no news.
     configure(LogSettings(level="warning", format="console"))
-    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
+    # Now that the settings are right.
     from worker.submit import Encoding, Options, Submission, find_items  # noqa: PLC0415
 
     options = Options(

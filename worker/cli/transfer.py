@@ -1,12 +1,10 @@
-"""What `models pull` shows while models come, and sizes as people write them."""
+"""What `models pull` shows while models come."""
 
 from __future__ import annotations
 
-import re
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,10 +21,7 @@ if TYPE_CHECKING:
     from worker.errors import ModelError
     from worker.zoo.pull import Pulled
 
-__all__ = ["Transfer", "size_in_bytes", "size_in_words"]
-
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
+__all__ = ["Transfer"]
 
 
 class Transfer:
@@ -95,20 +90,3 @@ class Transfer:
 
     def _say(self, line: str) -> None:
         self._console.out(line, highlight=False)
-
-
-def size_in_bytes(text: str) -> int:
-    """`60M`, `1.5 GB` or `1000000` in bytes; K, M and G are powers of 1024.
-
-    Raises:
-        typer.BadParameter: it is no size.
-    """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is not a size; write 60M or 1.5G")
-    return round(float(found[1]) * _UNITS[found[2].upper()])
-
-
-def size_in_words(size: int) -> str:
-    """A size in MiB."""
-    return f"{size / 2**20:.1f} MiB"

@@ -1,8 +1,8 @@
-"""JSON documents that cost little but their size to read, whoever wrote them.
+"""JSON documents from anybody, read without using much more memory than their own size.
 
-A parser makes ten million objects of thirty megabytes of brackets, and one character beyond ASCII
-makes four bytes of each of the text's others. So all of a document but the text of its image is
-bounded, and of that text's length nothing is made but one string of as many bytes.
+Thirty megabytes of brackets become ten million objects, and one character beyond ASCII makes a text
+take up to four bytes for each of its characters. So everything in a document is bounded except the
+text of its image, and that text becomes one string of one byte a character, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from worker.errors import JobError, Reason, Stage
 __all__ = ["MAX_BESIDES", "read_document"]
 
 MAX_BESIDES = 128 * 1024
-"""Most bytes of a document besides its image's text. A document of twice as many may be anything:
-in a longer one, the text of the image alone can reach beyond its first so many bytes."""
+"""Most bytes of a document besides its image's text."""
 
+# A document up to this size is parsed as it is, whatever is in it.
 _WHOLE = 2 * MAX_BESIDES
 _BLANK = b" \t\r\n"
-# Nobody can know it who writes a document.
-_STAND_IN = f"image {secrets.token_hex(16)}".encode()
-# So near its end a document that was cut there may stop making sense: in a literal, an escape.
-_TORN = 16
+# Stands for the image's text while the rest is parsed. Random, so that no document contains it.
+_PLACEHOLDER = f"image {secrets.token_hex(16)}".encode()
+# So close to the cut, a document that was cut off may have a syntax error: an incomplete literal or
+# escape.
+_CUT_MARGIN = 16
 
 Data = bytes | bytearray
 
 
 def read_document(value: Data, name: str, remedy: str) -> object:
-    """The JSON document in `value`, in which of equal keys the last counts.
+    """Parse the JSON document in `value`. Of equal keys the last one counts.
 
     Args:
         name: what messages call the document.
-        remedy: what they end on if it is no text.
+        remedy: how the message for a document that is no text ends.
 
     Raises:
         JobError: it is not UTF-8, or not JSON, or has more than `MAX_BESIDES` bytes besides the
@@ -43,34 +44,35 @@ def read_document(value: Data, name: str, remedy: str) -> object:
     """
     if len(value) <= _WHOLE:
         return _Part(value, name, remedy).read()
-    # White space around it is free: some clients pad.
+    # White space around it does not count: some clients pad.
     begin = len(value) - len(value.lstrip(_BLANK)) if value[:1].isspace() else 0
     end = len(value.rstrip(_BLANK)) if value[-1:].isspace() else len(value)
     if end - begin <= _WHOLE:
         return _Part(value[begin:end], name, remedy, begin).read()
-    # The text's opening quote is the last one among the first bytes, or it does not begin there.
+    # The image's text is longer than `MAX_BESIDES`, so the last quote among the first `MAX_BESIDES`
+    # bytes opens it. Otherwise there is too much before it.
     opening = value.rfind(b'"', begin, begin + MAX_BESIDES)
     closing = value.find(b'"', opening + 1) if opening >= 0 else -1
     if closing < 0 or (end - begin) - (closing - opening - 1) > MAX_BESIDES:
-        _Part(value[begin : begin + _WHOLE], name, remedy, begin, torn=True).read()
+        _Part(value[begin : begin + _WHOLE], name, remedy, begin, cut_off=True).read()
         raise _too_large(name)
-    rest = value[begin : opening + 1] + _STAND_IN + value[closing:end]
-    cut = (opening + 1 - begin, closing - opening - 1 - len(_STAND_IN))
+    rest = value[begin : opening + 1] + _PLACEHOLDER + value[closing:end]
+    cut = (opening + 1 - begin, closing - opening - 1 - len(_PLACEHOLDER))
     document = _Part(rest, name, remedy, begin, cut).read()
     if isinstance(document, dict):
-        if document.get("image") != _STAND_IN.decode():
+        if document.get("image") != _PLACEHOLDER.decode():
             raise _too_large(name)
         document["image"] = _text(value, opening, closing, name)
     return document
 
 
 class _Part:
-    """All or the bounded part of a document, which is parsed in one go.
+    """A document, or the bounded part of one that is parsed instead.
 
     Args:
-        begin: where in the document it begins.
-        cut: where in it bytes were left out, and how many.
-        torn: whether it stops before the document does.
+        begin: offset of the part in the document.
+        cut: offset in the part at which bytes were left out, and how many.
+        cut_off: whether the document goes on after the part.
     """
 
     def __init__(
@@ -81,17 +83,20 @@ class _Part:
         begin: int = 0,
         cut: tuple[int, int] = (0, 0),
         *,
-        torn: bool = False,
+        cut_off: bool = False,
     ) -> None:
         self._data = data
         self._name = name
         self._remedy = remedy
         self._begin = begin
         self._cut = cut
-        self._torn = torn
+        self._cut_off = cut_off
 
     def read(self) -> object:
-        """Parse it; None for one that is torn, and right as far as it goes.
+        """Parse the part.
+
+        Returns:
+            The document; None if it is cut off and correct up to there.
 
         Raises:
             JobError: it is not UTF-8, or not JSON; or what was left out of it is not one text.
@@ -99,14 +104,14 @@ class _Part:
         try:
             return orjson.loads(self._data)
         except orjson.JSONDecodeError as error:
-            # orjson reports all faults as one error; only a failed job pays for telling them
-            # apart.
+            # orjson has one error for all faults. Only failed jobs pay for telling them apart.
             _check_memory(error, self._name)
             self._check_utf8()
-            if self._cut[1] and error.doc.startswith(_STAND_IN.decode(), error.pos):
-                # The quote before the cut ends a text; in so many bytes behind it none begins.
+            if self._cut[1] and error.doc.startswith(_PLACEHOLDER.decode(), error.pos):
+                # The quote before the cut closes a text instead of opening one: there is too much
+                # besides the image's text.
                 raise _too_large(self._name) from error
-            if self._torn and error.pos >= len(self._data) - _TORN:
+            if self._cut_off and error.pos >= len(self._data) - _CUT_MARGIN:
                 return None
             raise JobError(
                 Reason.NOT_JSON, f"the {self._name} is not JSON: {self._located(error)}"
@@ -115,7 +120,7 @@ class _Part:
     def _check_utf8(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
-            decoder.decode(self._data, final=not self._torn)
+            decoder.decode(self._data, final=not self._cut_off)
         except UnicodeDecodeError as fault:
             raise JobError(
                 Reason.NOT_UTF8,
@@ -132,14 +137,14 @@ class _Part:
 
 
 def _text(value: Data, opening: int, closing: int, name: str) -> str:
-    """The string between two quotes of `value`, which is too long for anything but ASCII.
+    """Parse the string between two quotes of `value`: at its length only ASCII is accepted.
 
     Raises:
         JobError: it is no string, or has other characters.
     """
     ascii_only = value.isascii() or value[opening:closing].isascii()
     if ascii_only and value.find(b"\\", opening, closing) >= 0:
-        # Escapes are fine; those of what takes more than a byte are not.
+        # Escapes are accepted, except those of characters that take more than one byte.
         ascii_only = value.count(b"\\u", opening, closing) == value.count(
             b"\\u00", opening, closing
         )
@@ -160,10 +165,10 @@ def _text(value: Data, opening: int, closing: int, name: str) -> str:
 
 
 def _check_memory(error: orjson.JSONDecodeError, name: str) -> None:
-    """Tell a shortage of memory from a fault of the document.
+    """Raise if the parser ran out of memory: then the document is not at fault.
 
     Raises:
-        JobError: `UNAVAILABLE`; the worker is at fault.
+        JobError: `UNAVAILABLE`.
     """
     if "Not enough memory" in str(error):
         raise JobError(

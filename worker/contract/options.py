@@ -1,6 +1,6 @@
-"""The options of a job, wherever producers put them: fields, headers, a query, a form.
+"""The options of a job, from wherever producers give them: fields, headers, a query, a form.
 
-Each may be said in several places; what is said twice must be the same.
+An option may be given in several places if it has the same value in all of them.
 """
 
 from __future__ import annotations
@@ -10,103 +10,100 @@ from typing import Any, TypeGuard, TypeVar
 
 import orjson
 
+from worker.contract.headers import JOB_ID, JOB_OPTIONS, fold_name
 from worker.errors import JobError, Reason
 
 __all__ = [
     "MAX_DEADLINE_MS",
     "MAX_JOB_ID",
-    "OPTIONS",
     "Given",
-    "deadline",
-    "header_name",
-    "job_id",
-    "kind_of",
-    "spelled",
-    "top_k",
-    "visualize",
-    "wrong",
+    "given_options",
+    "json_type",
+    "read_deadline",
+    "read_job_id",
+    "read_top_k",
+    "read_visualize",
+    "wrong_type",
 ]
 
 MAX_JOB_ID = 512
 """Longest job id accepted, in characters; it is copied into every message about the job."""
 
 MAX_DEADLINE_MS = 253_402_300_799_999
-"""The end of the year 9999: beyond it somebody sent micro- or nanoseconds."""
+"""The end of the year 9999. A larger number is in micro- or nanoseconds by mistake."""
 
 MAX_TOP_K = 2**31 - 1
-"""More categories than any network has; a larger number means the same, which is all of them."""
-
-OPTIONS = frozenset({"jobid", "topk", "visualize", "deadlinems"})
-"""Options outside of JSON, as `header_name` spells them."""
+"""More categories than any network has. Every larger number means the same: all of them."""
 
 MAX_SHOWN = 80
 
 Given = Mapping[str, Sequence[tuple[str, object]]]
-"""What was said, by option: pairs of where, for messages, and of the value. None says nothing."""
+"""Values by option (`JOB_ID`, `TOP_K`, ...), each with the place where it was given, for messages.
+The value None counts as not given."""
+
+_OPTIONS = {fold_name(name): name for name in JOB_OPTIONS}
 
 T = TypeVar("T")
 
 
-def header_name(name: str) -> str:
-    """A header's name in lower case without `-` and `_`.
+def given_options(pairs: Iterable[tuple[str, str]], kind: str) -> Given:
+    """Find the options among pairs of name and text: headers, query parameters, a form's fields.
 
-    `top-k`, `topK` and `TOP_K` are one option: spelling differs between client libraries.
-    """
-    return name.lower().replace("-", "").replace("_", "")
+    Texts are read as JSON values where they are any, so that the same checks serve all of them.
 
-
-def spelled(pairs: Iterable[tuple[str, str]], kind: str) -> Given:
-    """The options among `pairs` of name and text; messages call each a `kind`.
-
-    Texts are read as the JSON values they spell, so that one set of checks serves all ways in.
+    Args:
+        kind: what messages call a pair, such as `header`.
     """
     given: dict[str, list[tuple[str, object]]] = {}
     for name, text in pairs:
-        option = header_name(name)
-        if option in OPTIONS:
-            value = text if option == "jobid" else _spelled_value(text)
+        option = _OPTIONS.get(fold_name(name))
+        if option is not None:
+            value = text if option == JOB_ID else _json_or_text(text)
             given.setdefault(option, []).append((f"{kind} {name[:MAX_SHOWN]!r}", value))
     return given
 
 
-def job_id(given: Iterable[tuple[str, object]]) -> str | None:
-    """The job's name.
+def read_job_id(given: Iterable[tuple[str, object]]) -> str | None:
+    """Read the job's own name.
 
     Raises:
-        JobError: it is no string, or too long, or two are given.
+        JobError: it is no string, or too long, or two different ones are given.
     """
-    return _agreed(given, _checked_job_id)
+    return _read_same(given, _check_job_id)
 
 
-def top_k(given: Iterable[tuple[str, object]]) -> int | None:
-    """How many categories are wanted.
+def read_top_k(given: Iterable[tuple[str, object]]) -> int | None:
+    """Read how many categories are wanted.
 
     Raises:
-        JobError: it is no whole number from 1 up, or two are given.
+        JobError: it is no whole number from 1 up, or two different ones are given.
     """
-    return _agreed(given, _checked_top_k)
+    return _read_same(given, _check_top_k)
 
 
-def visualize(given: Iterable[tuple[str, object]]) -> bool | None:
-    """Whether a picture is wanted.
+def read_visualize(given: Iterable[tuple[str, object]]) -> bool | None:
+    """Read whether a picture is wanted.
 
     Raises:
-        JobError: it is neither true nor false, or both.
+        JobError: it is neither true nor false, or both are given.
     """
-    return _agreed(given, _checked_visualize)
+    return _read_same(given, _check_visualize)
 
 
-def deadline(given: Iterable[tuple[str, object]]) -> float | None:
-    """The deadline, in seconds since the epoch.
+def read_deadline(given: Iterable[tuple[str, object]]) -> float | None:
+    """Read the deadline, which is given in milliseconds since the epoch.
+
+    Returns:
+        Seconds since the epoch.
 
     Raises:
-        JobError: it is no time in milliseconds, or two are given.
+        JobError: it is no time in milliseconds, or two different ones are given.
     """
-    milliseconds = _agreed(given, _checked_deadline)
+    milliseconds = _read_same(given, _check_deadline)
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _agreed(given: Iterable[tuple[str, object]], check: Callable[[str, Any], T]) -> T | None:
+def _read_same(given: Iterable[tuple[str, object]], check: Callable[[str, Any], T]) -> T | None:
     first: tuple[str, T] | None = None
     for where, value in given:
         if value is None:
@@ -123,9 +120,9 @@ def _agreed(given: Iterable[tuple[str, object]], check: Callable[[str, Any], T])
     return None if first is None else first[1]
 
 
-def _checked_job_id(where: str, value: object) -> str:
+def _check_job_id(where: str, value: object) -> str:
     if not isinstance(value, str):
-        raise wrong(where, "a string", value)
+        raise wrong_type(where, "a string", value)
     if len(value) > MAX_JOB_ID:
         raise JobError(
             Reason.WRONG_FIELD,
@@ -134,22 +131,22 @@ def _checked_job_id(where: str, value: object) -> str:
     return value
 
 
-def _checked_top_k(where: str, value: object) -> int:
-    # JSON knows one kind of number: 5 and 5.0 are the same to it and to the schema.
+def _check_top_k(where: str, value: object) -> int:
+    # JSON has one type of number: 5 and 5.0 are the same to the schema.
     if not _is_number(value) or value < 1 or value % 1 != 0:
-        raise wrong(where, "a whole number from 1 up", value)
+        raise wrong_type(where, "a whole number from 1 up", value)
     return int(min(value, MAX_TOP_K))
 
 
-def _checked_visualize(where: str, value: object) -> bool:
+def _check_visualize(where: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise wrong(where, "true or false", value)
+        raise wrong_type(where, "true or false", value)
     return value
 
 
-def _checked_deadline(where: str, value: object) -> float:
+def _check_deadline(where: str, value: object) -> float:
     if not _is_number(value) or not 0 <= value <= MAX_DEADLINE_MS:
-        raise wrong(where, "milliseconds since 1970-01-01 UTC", value)
+        raise wrong_type(where, "milliseconds since 1970-01-01 UTC", value)
     return value
 
 
@@ -157,22 +154,22 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _spelled_value(text: str) -> object:
+def _json_or_text(text: str) -> object:
     try:
         return orjson.loads(text.lower())
     except orjson.JSONDecodeError:
         return text
 
 
-def wrong(where: str, expected: str, got: object) -> JobError:
-    """A value of the wrong kind."""
-    # Scalars are shown as they came, long and nested values only by kind: messages stay one line.
-    shown = kind_of(got) if isinstance(got, list | dict) else _shown(got)
+def wrong_type(where: str, expected: str, got: object) -> JobError:
+    """Make the error for a value of the wrong type."""
+    # Nested values are named by their type only, so that messages stay on one line.
+    shown = json_type(got) if isinstance(got, list | dict) else _shown(got)
     return JobError(Reason.WRONG_FIELD, f"{where} must be {expected}, not {shown}")
 
 
-def kind_of(value: object) -> str:
-    """What JSON calls a value of this kind."""
+def json_type(value: object) -> str:
+    """Name the JSON type of a value, with its article."""
     names = {
         list: "an array",
         dict: "an object",
@@ -184,7 +181,7 @@ def kind_of(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    # Not all that headers and queries can hold is text to JSON.
+    # Headers and queries can hold lone surrogates, which JSON has no text for.
     if isinstance(value, str):
         value = value.encode(errors="replace").decode()
     text = orjson.dumps(value).decode()

@@ -1,54 +1,64 @@
 """From a record to a job: the one place that reads what producers send.
 
-Follows `schemas/job.schema.json`. Unknown fields are ignored, null stands for absent, of a repeated
-field the last one counts; a wrong field is refused with a sentence that says what to send instead,
-and so are two spellings of one option that contradict each other.
+Follows `schemas/job.schema.json`. Unknown fields are ignored, null means absent, and of a repeated
+field the last one counts. A wrong field is refused with a sentence that says what to send instead,
+and so are two spellings of one option with different values.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.contract import options
 from worker.contract.documents import read_document
-from worker.contract.jobs import EncodedImage, Headers, ImageSource, Job, RawImage, Record, UrlImage
-from worker.contract.options import MAX_JOB_ID, Given, header_name
+from worker.contract.headers import (
+    CE_DATA_CONTENT_TYPE,
+    CE_ID,
+    CONTENT_TYPE,
+    DEADLINE_MS,
+    JOB_ID,
+    TOP_K,
+    VISUALIZE,
+    fold_name,
+    text_headers,
+    text_pairs,
+)
+from worker.contract.jobs import EncodedImage, ImageSource, Job, RawImage, UrlImage
+from worker.contract.options import (
+    MAX_JOB_ID,
+    Given,
+    given_options,
+    json_type,
+    read_deadline,
+    read_job_id,
+    read_top_k,
+    read_visualize,
+    wrong_type,
+)
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "MAX_URL",
-    "job_from_object",
-    "parse_job",
-    "raw_job",
-    "recover_job_id",
-    "text_headers",
-]
+    from worker.contract.records import Record
+
+__all__ = ["MAX_URL", "job_from_object", "parse_job", "raw_job", "recover_job_id"]
 
 MAX_URL = 8192
 """Longest URL accepted, in characters: more than browsers and proxies pass on."""
 
 _MAX_SHOWN = 80
-_ACCEPTED = "use application/json, or image/jpeg|png|webp|bmp for a raw image"
+_SUBTYPES = "|".join(media_type.removeprefix("image/") for media_type in MEDIA_TYPES)
+_ACCEPTED = f"use application/json, or image/{_SUBTYPES} for a raw image"
 _FRAMING = 5  # Confluent's serializers put a zero byte and a schema's id of four bytes in front
 _SEND_UTF8 = "send JSON in UTF-8, or set the header content-type: image/jpeg if this is a raw image"
 
 
-def text_headers(headers: Headers) -> dict[str, str]:
-    """Headers as text under their `header_name`; the last of a name wins.
-
-    Bytes that are not UTF-8 are replaced, so that no header can fail a job by itself.
-    """
-    return {header_name(name): text for name, text in _texts(headers)}
-
-
 def parse_job(record: Record) -> Job:
-    """The job that `record` carries: a JSON document, or a raw image announced by its content type.
+    """Parse a record: its value is a JSON document, or an image if the content type says so.
 
-    CloudEvents binary mode is either of these with `ce_*` headers: the content type is in
-    `content-type` (or, from some producers, `ce_datacontenttype`), and `ce_id` names the job when
+    In CloudEvents' binary mode a record has `ce_*` headers as well: the content type is in
+    `content-type` (or, from some producers, in `ce_datacontenttype`), and `ce_id` names the job if
     nothing else does.
 
     Raises:
@@ -66,8 +76,8 @@ def parse_job(record: Record) -> Job:
     if content_type.startswith("image/"):
         return raw_job(
             record.value,
-            options.spelled(_texts(record.headers), "header"),
-            options.job_id([("header id", _header_id(headers))]),
+            given_options(text_pairs(record.headers), "header"),
+            read_job_id([("header id", _header_id(headers))]),
         )
     if content_type.startswith("application/cloudevents"):
         raise JobError(
@@ -87,10 +97,10 @@ def parse_job(record: Record) -> Job:
 def job_from_object(
     body: object, *, default_id: str | None = None, beside: Given | None = None
 ) -> Job:
-    """The job in a decoded JSON document.
+    """Read the job in a decoded JSON document.
 
     Args:
-        default_id: names it when it has no `jobId`.
+        default_id: the job's name if the document has no `jobId`.
         beside: options that were given outside of the document.
 
     Raises:
@@ -100,39 +110,42 @@ def job_from_object(
     if not isinstance(body, dict):
         raise JobError(
             Reason.NOT_OBJECT,
-            f"the job is {options.kind_of(body)}; send a JSON object with an 'image' field",
+            f"the job is {json_type(body)}; send a JSON object with an 'image' field",
         )
     params = body.get("inferenceParams")
     if params is not None and not isinstance(params, dict):
-        raise options.wrong("field 'inferenceParams'", "an object", params)
+        raise wrong_type("field 'inferenceParams'", "an object", params)
     params, beside = params or {}, beside or {}
     return Job(
         image=_image(body),
-        job_id=options.job_id([("field 'jobId'", body.get("jobId")), *beside.get("jobid", ())])
-        or options.job_id([("header id", default_id)]),
-        top_k=options.top_k(
+        job_id=read_job_id([("field 'jobId'", body.get("jobId")), *beside.get(JOB_ID, ())])
+        or read_job_id([("header id", default_id)]),
+        top_k=read_top_k(
             [
                 ("field 'inferenceParams.topK'", params.get("topK")),
                 ("field 'inferenceParams.topk'", params.get("topk")),
                 ("field 'topK'", body.get("topK")),
                 ("field 'topk'", body.get("topk")),
-                *beside.get("topk", ()),
+                *beside.get(TOP_K, ()),
             ]
         ),
-        visualize=options.visualize(
-            [("field 'visualize'", body.get("visualize")), *beside.get("visualize", ())]
+        visualize=read_visualize(
+            [("field 'visualize'", body.get("visualize")), *beside.get(VISUALIZE, ())]
         ),
-        deadline=options.deadline(
-            [("field 'deadlineMs'", body.get("deadlineMs")), *beside.get("deadlinems", ())]
+        deadline=read_deadline(
+            [("field 'deadlineMs'", body.get("deadlineMs")), *beside.get(DEADLINE_MS, ())]
         ),
     )
 
 
 def recover_job_id(record: Record) -> str | None:
-    """The job id in a record that `parse_job` refused, or None: failures are answered by name too.
+    """Find the job id in a record that `parse_job` refused, so that its failure has it too.
 
-    Reads the JSON value's `jobId`, then the `job-id` and `ce_id` headers, and takes only an id that
-    `parse_job` would have taken. Raises nothing.
+    Raises nothing.
+
+    Returns:
+        The JSON value's `jobId`, or else the header `job-id` or `ce_id`; None if there is none that
+        `parse_job` would have accepted.
     """
     headers = text_headers(record.headers)
     candidates: list[object] = [_header_id(headers)]
@@ -149,27 +162,23 @@ def recover_job_id(record: Record) -> str | None:
     return None
 
 
-def _texts(headers: Headers) -> list[tuple[str, str]]:
-    return [(name, (value or b"").decode("utf-8", "replace").strip()) for name, value in headers]
-
-
 def _content_type(headers: Mapping[str, str]) -> str:
-    declared = headers.get("contenttype") or headers.get("cedatacontenttype") or ""
-    return declared.partition(";")[0].strip().lower()
+    declared = headers.get(fold_name(CONTENT_TYPE)) or headers.get(fold_name(CE_DATA_CONTENT_TYPE))
+    return (declared or "").partition(";")[0].strip().lower()
 
 
 def _header_id(headers: Mapping[str, str]) -> str | None:
-    return headers.get("jobid") or headers.get("ceid") or None
+    return headers.get(fold_name(JOB_ID)) or headers.get(fold_name(CE_ID)) or None
 
 
-def _framed(value: bytes) -> bool:
-    """Whether a value begins as Confluent's serializers make it; no JSON begins with zero."""
+def _is_framed(value: bytes) -> bool:
+    """Whether a value begins like those of Confluent's serializers; JSON never begins with zero."""
     return len(value) > _FRAMING and value[0] == 0
 
 
 def _read_value(value: bytes) -> object:
-    """The JSON document in a record's value, be it framed by a schema's id or not."""
-    if not _framed(value):
+    """Read the JSON document in a record's value, with a schema id in front of it or without."""
+    if not _is_framed(value):
         return read_document(value, "value", _SEND_UTF8)
     if not value[_FRAMING : 2 * _FRAMING].lstrip(b" \t\r\n").startswith(b"{"):
         schema = int.from_bytes(value[1:_FRAMING], "big")
@@ -183,17 +192,17 @@ def _read_value(value: bytes) -> object:
 
 
 def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:
-    """The job of a raw image with options that were given beside it.
+    """Make the job of an encoded image with the options that were given beside it.
 
     Raises:
-        JobError: an option is wrong, or contradicts itself.
+        JobError: an option is wrong, or has two different values.
     """
     return Job(
         image=RawImage(data),
         job_id=job_id,
-        top_k=options.top_k(given.get("topk", ())),
-        visualize=options.visualize(given.get("visualize", ())),
-        deadline=options.deadline(given.get("deadlinems", ())),
+        top_k=read_top_k(given.get(TOP_K, ())),
+        visualize=read_visualize(given.get(VISUALIZE, ())),
+        deadline=read_deadline(given.get(DEADLINE_MS, ())),
     )
 
 
@@ -204,10 +213,10 @@ def _image(body: Mapping[str, Any]) -> ImageSource:
         state = "null" if "image" in body else "missing"
         raise JobError(Reason.MISSING_FIELD, f"field 'image' is {state}: {give}")
     if not isinstance(image, str):
-        raise options.wrong("field 'image'", "a string (URL, Base64 or data: URI)", image)
-    # A colon is in neither Base64 alphabet, and a scheme is short: no need to search megabytes.
+        raise wrong_type("field 'image'", "a string (URL, Base64 or data: URI)", image)
+    # Base64 has no colon and a scheme is short: the first characters are enough to tell.
     head = image[:32]
-    # A data: URI may hold an address, as a parameter or as its text.
+    # A data: URI may contain `://`, in a parameter or in its text.
     if "://" in head and head.lstrip()[:5].lower() != "data:":
         if len(image) > MAX_URL:
             raise JobError(

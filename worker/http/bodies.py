@@ -1,7 +1,7 @@
-"""A request's body as it was before its client compressed it.
+"""Decompresses request bodies.
 
-Not left to aiohttp: it takes what is installed for supported, and breaks the connection over the
-rest.
+aiohttp is not asked to do it: it accepts every encoding for which a library is installed, and
+closes the connection when a body has any other encoding.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 __all__ = ["CODINGS", "DamagedBodyError", "Decoder"]
 
 CODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""Values of Content-Encoding that a `Decoder` takes, in lower case."""
+"""Values of Content-Encoding that a `Decoder` accepts, in lower case."""
 
 PIECE = 1 << 16
 """Most bytes that are inflated at a time: the caller can stop before a bomb fills the memory."""
 
 SLICE = 1 << 14
-"""Bytes that zlib is given at a time: it copies what it leaves, once for every piece."""
+"""Most bytes that zlib gets at a time: it copies its unread input once for every piece."""
 
 
 class DamagedBodyError(Exception):
-    """The body is not what its Content-Encoding says, or it ends too early."""
+    """The body does not have the encoding that Content-Encoding names, or it ends too early."""
 
 
 class Decoder:
@@ -34,10 +34,13 @@ class Decoder:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What `data` stands for, in pieces.
+        """Decompress the next bytes of the body.
+
+        Returns:
+            The decompressed bytes, in pieces of at most `PIECE` bytes.
 
         Raises:
-            DamagedBodyError: it is not of this coding.
+            DamagedBodyError: `data` does not have this encoding.
         """
         if self._coding in ("", "identity"):
             yield data
@@ -52,10 +55,10 @@ class Decoder:
             ) from error
 
     def end(self) -> None:
-        """No more comes.
+        """Check that the body is complete; nothing follows.
 
         Raises:
-            DamagedBodyError: there should be more.
+            DamagedBodyError: the compressed data has not ended.
         """
         if self._stream is not None:
             raise DamagedBodyError(f"ends before its {self._coding} data does")
@@ -83,5 +86,6 @@ class Decoder:
         if self._begun:
             raise zlib.error("data after the end")
         self._begun = True
-        # "deflate" is the zlib format, whose first byte names method 8; many send it without.
+        # "deflate" is the zlib format, whose first byte names method 8. Many clients send raw
+        # deflate data, without zlib's header.
         return zlib.decompressobj(zlib.MAX_WBITS if first & 0x0F == 8 else -zlib.MAX_WBITS)

@@ -1,4 +1,4 @@
-"""`POST /image-classification`: the reference service's contract over the common pipeline."""
+"""`POST /image-classification`: the contract of PaddleX's service, on the engine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aiohttp import HttpVersion11, web
 
 from worker.aside import Aside
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Job, Outcome
+from worker.contract.jobs import Job, ModelIdentity, Outcome
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.reading import Reading
-from worker.http.responses import answer, new_log_id
+from worker.http.responses import new_log_id, outcome_response
 from worker.http.upload import Upload
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 
 
 class Classify:
-    """Answers requests within a bound; for one event loop. Turns all away until it is opened.
+    """Answers a bounded number of requests at a time; for one event loop.
+
+    It refuses all requests until `open` is called.
 
     Args:
         max_image_bytes: largest encoded image that the pipeline accepts.
@@ -43,14 +45,20 @@ class Classify:
         metrics.requests_in_flight.set_function(lambda: budget.jobs)
         metrics.requests_buffered.set_function(lambda: budget.bytes)
         self._process: Process | None = None
+        self._model: ModelIdentity | None = None
         self._draining = False
 
-    def open(self, process: Process) -> None:
-        """Take requests from now on, and have the pipeline's `process` answer them."""
-        self._process = process
+    def open(self, process: Process, model: ModelIdentity) -> None:
+        """Accept requests from now on.
+
+        Args:
+            process: answers them.
+            model: what it computes with, which responses name in their headers.
+        """
+        self._process, self._model = process, model
 
     async def drain(self, timeout: float) -> None:
-        """Turn new requests away, and wait at most `timeout` seconds for those under way."""
+        """Refuse new requests, and wait at most `timeout` seconds for those under way."""
         self._draining = True
         try:
             async with asyncio.timeout(timeout):
@@ -60,36 +68,39 @@ class Classify:
             return
 
     async def expect(self, request: web.Request) -> web.Response | None:
-        """Answer `Expect: 100-continue`: ask for the body, or refuse it before it is sent.
+        """Handle `Expect: 100-continue`: ask for the body, or refuse it before it is sent.
+
+        Returns:
+            The refusal, or None when the body was asked for.
 
         Raises:
             web.HTTPExpectationFailed: something else is expected.
         """
         if request.version < HttpVersion11:
-            # Its clients know of no answer before the answer.
+            # HTTP/1.0 has no interim responses.
             return None
         if request.headers["Expect"].lower() != "100-continue":
             raise web.HTTPExpectationFailed
         failure = self._refusal(request)
         if failure is not None:
-            return answer(new_log_id(), self._counted(failure))
+            return outcome_response(new_log_id(), self._counted(failure))
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # What is counted is the answer proper, which has not begun.
+        # aiohttp counts the bytes of the final response, and that has not begun.
         request.writer.output_size = 0
         return None
 
     async def infer(self, request: web.Request) -> web.Response:
-        """Answer one request; a client that disconnects withdraws it."""
+        """Answer one request. It is cancelled when the client disconnects."""
         log_id = new_log_id()
         failure = self._refusal(request)
         if failure is not None:
-            return answer(log_id, self._counted(failure))
+            return outcome_response(log_id, self._counted(failure))
         held = self._budget.reserve(0)
         try:
             with self._metrics.request_duration.time():
                 outcome = self._counted(await self._outcome(request, held))
                 _log_outcome(log_id, outcome)
-                return answer(log_id, outcome)
+                return outcome_response(log_id, outcome, self._model)
         except asyncio.CancelledError:
             self._metrics.requests.labels("failure", "disconnected").inc()
             raise
@@ -97,7 +108,7 @@ class Classify:
             held.release()
 
     def _refusal(self, request: web.Request) -> Failure | None:
-        """Why a request is not even read, or None."""
+        """Return why a request is refused before its body is read, or None."""
         if self._draining:
             return _unavailable("the service is stopping")
         if self._process is None:
@@ -113,14 +124,16 @@ class Classify:
             job = await self._job(request, held)
         except JobError as error:
             return error.as_failure()
-        assert self._process is not None, "closed doors let nobody in"
+        assert self._process is not None, "_refusal refuses requests before open()"
         return await self._process(job, held)
 
     async def _job(self, request: web.Request, held: Reservation) -> Job:
-        """The request's job. Nothing else is left of the body when it runs, nor accounted for.
+        """Read the request's job.
+
+        The body is dropped afterwards: only the job's image is kept, and counted in `held`.
 
         Raises:
-            JobError: there is none.
+            JobError: the request has no valid job.
         """
         reading = Reading(request)
         body = await self._upload.read(request, held)
@@ -141,7 +154,7 @@ def _unavailable(why: str) -> Failure:
 
 
 def _log_outcome(log_id: str, outcome: Outcome) -> None:
-    """The one line, at debug level, of a request."""
+    """Write the request's one log line, at debug level."""
     if isinstance(outcome, Failure):
         log.debug(
             "request_failed",

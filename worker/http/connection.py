@@ -1,8 +1,8 @@
-"""A client's connection: what aiohttp's parser refuses is answered in the service's shape.
+"""A client's connection, which answers malformed requests in the service's shape.
 
-The seam is `web.RequestHandler.handle_error`, which aiohttp calls with what its parser raised. All
-of it is public, and nothing but the listening socket needs to know of the class. Lines that the
-parser would refuse for nothing never get to it (`heads.py`).
+aiohttp calls `web.RequestHandler.handle_error` with what its parser raised. The method is public,
+and only the listening socket needs to know this class. Harmless duplicate headers, which the parser
+would refuse, are removed before it sees them (`heads.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ MAX_LINE = 8190
 """Longest request line read, in bytes."""
 
 MAX_HEADER = 8192
-"""Longest header read, in bytes. Not `MAX_LINE`: by its limit alone an error says which it is."""
+"""Longest header read, in bytes. It differs from `MAX_LINE`, since only the limit in aiohttp's
+error tells whether the request line or a header was too long."""
 
 MAX_SHOWN = 200
-"""Characters of the parser's words in a message; some quote what the client sent."""
+"""Most characters of the parser's message that an answer repeats; some quote the client's bytes."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +36,8 @@ log = structlog.get_logger(__name__)
 class Connection(web.RequestHandler):
     """One connection.
 
-    Bodies come as they were sent: an encoding that aiohttp cannot undo would break the connection
-    in the middle of the body, where the client, still sending, may never see the answer.
+    aiohttp does not decompress bodies: on an encoding that it does not know it would close the
+    connection while the client is still sending, and the client might never see the answer.
 
     Args:
         head_timeout: seconds for a request's head to be complete, from the connection's beginning
@@ -49,24 +50,25 @@ class Connection(web.RequestHandler):
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
-            # aiohttp begins to count with the connection, and no part of a head stops the clock.
+            # aiohttp starts this timer with the connection, and an incomplete head does not stop
+            # it.
             keepalive_timeout=head_timeout,
-            # Probes every few seconds would drown what matters.
+            # Frequent probes would hide the lines that matter.
             access_log=None,  # type: ignore[arg-type] # documented; the annotation forgets it
             max_line_size=MAX_LINE,
             max_field_size=MAX_HEADER,
             auto_decompress=False,
         )
-        # The head that arrives or is due; None within a body, of which so many bytes are left, or
-        # None if only the parser can tell.
+        # `_head` is the head that arrives or is expected, or None within a body. `_left` is the
+        # number of bytes that are left of that body, or None if only the parser knows.
         self._head: Head | None = Head()
         self._left: int | None = None
         self._body: StreamReader | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a body that they break ends with an error at once."""
+        """Take bytes. A body that they break fails at once."""
         if not data:
-            # aiohttp's own call, to go on with what its parser has.
+            # aiohttp calls itself like this to go on with bytes that its parser already has.
             super().data_received(data)
         while data:
             head = self._head
@@ -74,15 +76,18 @@ class Connection(web.RequestHandler):
         self.end_broken_body()
 
     def _take_head(self, head: Head, data: bytes) -> bytes:
-        """Hand a head on to the parser; what follows it, unless only the parser can tell."""
+        """Pass bytes of a head to the parser; return those that follow the head.
+
+        Nothing is returned when only the parser knows where the body ends.
+        """
         passed, rest = head.feed(data)
         if head.ended and head.in_chunks:
-            # In one go: a body that is broken at once is told as a malformed request.
+            # In one call: if the body's first bytes are broken, the request is malformed.
             passed, rest = passed + rest, b""
         made = self._parse(passed) if passed else []
         if head.ended:
             self._head, self._left = None, None
-            # Anything else than one request, and where the next one begins is not known.
+            # Unless exactly one request was parsed, it is not known where the next one begins.
             if len(made) == 1 and isinstance(made[0], RawRequestMessage):
                 if made[0].chunked:
                     self._end_in_chunks(passed)
@@ -92,7 +97,7 @@ class Connection(web.RequestHandler):
         return rest
 
     def _take_body(self, data: bytes) -> bytes:
-        """Hand a body on to the parser; what follows it, unless only the parser can tell."""
+        """Pass bytes of a body to the parser; return those that follow the body."""
         if self._left is None:
             if not self._parse(data):
                 self._end_in_chunks(data)
@@ -110,8 +115,9 @@ class Connection(web.RequestHandler):
             self._head = Head()
 
     def _parse(self, data: bytes) -> list[object]:
-        """Hand bytes on to the parser; what it made of them: requests, and errors."""
-        # No public way leads to it. Without the attribute later heads are handed on as they are.
+        """Pass bytes to the parser; return the requests and errors that it made of them."""
+        # aiohttp has no public access to them. Without the attribute, duplicate headers of later
+        # requests are not removed.
         queue: Sequence[tuple[object, StreamReader]] = getattr(self, "_messages", ())
         before = len(queue)
         super().data_received(data)
@@ -121,9 +127,10 @@ class Connection(web.RequestHandler):
         return [message for message, _ in made]
 
     def end_broken_body(self) -> None:
-        """Tell the request under way when what follows its head cannot be its body.
+        """Fail the request under way if the bytes after its head cannot be its body.
 
-        To be called with each request, too: the error may be there before its handler is.
+        Call it at the start of each request as well: the error may arrive before the handler
+        starts.
         """
         # aiohttp's compiled parser queues an error behind the request whose body it could not
         # read, and leaves that request waiting for more. Nothing else can follow an unfinished

@@ -1,4 +1,4 @@
-"""Files of the package, served as they are."""
+"""Serves files of the package."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["file_handler"]
 
 
 def file_handler(path: Path, headers: Mapping[str, str]) -> Handler:
-    """Serves the file at `path`, whole or in a range of its bytes.
+    """Make a handler that serves the file at `path`, whole or a range of its bytes.
 
-    The handler raises:
-        web.HTTPRequestRangeNotSatisfiable: the file has no such range; aiohttp's own answer to
-            that has no body.
+    Returns:
+        A handler that raises `web.HTTPRequestRangeNotSatisfiable` if the file has no such range.
+        (aiohttp's own answer to that has no body.)
     """
     size = path.stat().st_size
 

@@ -14,18 +14,19 @@ MAX_PARTS = 32
 """Most parts of a form: one file, and far more fields than there are options."""
 
 MAX_FIELD = 1024
-"""Most bytes of a field that is no file."""
+"""Most bytes of a field that is not a file."""
 
 UNKNOWN_TYPE = "application/octet-stream"
-"""The type of bytes that are just that."""
+"""The media type of bytes of unknown type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a form holds; of the file nothing but its bytes.
+    """The content of a form.
 
     Attributes:
-        fields: name and text of each part that is no file, in order.
+        file: the bytes of the file; its name and type are not kept.
+        fields: name and text of each part that is not a file, in order.
     """
 
     file: bytes
@@ -33,17 +34,20 @@ class Form:
 
 
 def read_form(body: bytes | bytearray, content_type: str) -> Form:
-    """The form in `body`, whose Content-Type names the boundary of its parts.
+    """Parse the form in `body`; `content_type` names the boundary of its parts.
+
+    Returns:
+        The form.
 
     Raises:
-        JobError: it is no such form or ends too early, has too many or too long fields, or not
-            exactly one file.
+        JobError: the body is not such a form or ends too early, has too many or too long fields, or
+            does not have exactly one file.
     """
     files: list[bytes] = []
     fields: list[tuple[str, str]] = []
     try:
         boundary = parse_options_header(content_type)[1].get("boundary", "")
-        # Whatever a name is written in, nobody reads it: no byte of it may fail a form.
+        # File names are not used, so no byte in one may make the form fail: latin-1 decodes all.
         with PushMultipartParser(
             boundary, max_segment_count=MAX_PARTS, header_charset="latin-1", strict=True
         ) as parser:
@@ -59,7 +63,8 @@ def read_form(body: bytes | bytearray, content_type: str) -> Form:
                 elif not _is_file(part):
                     fields.append((part.name or "", b"".join(data).decode("utf-8", "replace")))
                 elif part.filename != "" or data:
-                    # A browser sends the field of a file that nobody chose with an empty name.
+                    # For a file field without a chosen file, browsers send an empty name and no
+                    # data.
                     files.append(b"".join(data))
                     if len(files) > 1:
                         raise _not_one("has more than one file; send one request for each")
@@ -73,7 +78,7 @@ def read_form(body: bytes | bytearray, content_type: str) -> Form:
 
 
 def _is_file(part: MultipartSegment) -> bool:
-    """By its name; or by its type, as from clients that send bytes of memory."""
+    """Whether a part has a file name, or the type of a file: some clients send no name."""
     kind = part.content_type or ""
     return part.filename is not None or kind.startswith("image/") or kind == UNKNOWN_TYPE
 

@@ -1,11 +1,11 @@
-"""Lines of a request's head that say nothing new: a single-valued header sent twice alike.
+"""Removes duplicate lines from a request's head: a single-valued header sent twice with one value.
 
-cpp-httplib sends Content-Type twice when its caller names it twice, as the reference's documented
-client does. aiohttp refuses that, whatever the values. So the second line is taken out before
-aiohttp's parser sees it; two values that differ go on to be refused.
+cpp-httplib sends Content-Type twice when its caller sets it twice, as PaddleX's documented C++
+client does. aiohttp refuses that even if both values are the same. So the second line is removed
+before aiohttp's parser sees it. Two different values are passed on and refused.
 
-Nothing that tells where a body ends is touched: of two readers of such a head, one might believe
-the other line.
+Headers that define where the body ends are never removed: a proxy in front may have used the other
+line, and would then see another end of the request (request smuggling).
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ FOLDED = (
     b"max-forwards",
     b"server",
 )
-"""Of which aiohttp accepts but one, save for `Content-Length` and `Transfer-Encoding`."""
+"""Headers that aiohttp accepts only once, except `Content-Length` and `Transfer-Encoding`."""
 
 MAX_KEPT = 8192
-"""Bytes of a line that is kept back for its end; the parser refuses longer ones."""
+"""Most bytes of an incomplete line that are kept until it ends; the parser refuses longer lines."""
 
 
 class Head:
     """One request's head, as it arrives.
 
     Attributes:
-        ended: whether its last line was there.
-        in_chunks: whether the body that follows tells its own end, if that line came in one piece.
+        ended: whether its last line has arrived.
+        in_chunks: whether a `Transfer-Encoding` header was seen, so that the body marks its own
+            end. Only headers whose line arrived in one piece are seen.
     """
 
     __slots__ = ("_begun", "_dropped", "_kept", "_seen", "_within_line", "ended", "in_chunks")
@@ -48,7 +49,11 @@ class Head:
         self.in_chunks = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of `data` is for the parser, and what follows the head's end."""
+        """Take the next bytes of the connection.
+
+        Returns:
+            The bytes that the parser gets, and those that follow the head's end.
+        """
         data = self._kept + data
         self._kept = b""
         passed: list[bytes] = []
@@ -68,7 +73,7 @@ class Head:
         return b"".join(passed), b""
 
     def _passed(self, line: bytes) -> bytes:
-        """A line that has ended, or nothing in its place."""
+        """Return what the parser gets for a complete line: the line, or nothing."""
         if self._within_line:
             self._within_line = False
             return line
@@ -91,12 +96,12 @@ class Head:
         return put_back + line
 
     def _put_back(self, line: bytes) -> bytes:
-        """The line left out last, if `line` goes on with it: the parser shall see and refuse it."""
+        """Return the line that was removed last if `line` continues it, so that it is refused."""
         dropped, self._dropped = self._dropped, b""
         return dropped if line[:1] in (b" ", b"\t") else b""
 
     def _waits(self, rest: bytes) -> bool:
-        """Whether a line must have ended before it is passed on: it may be the head's last one."""
+        """Whether an incomplete line is kept: it may be a duplicate, or the end of the head."""
         if self._within_line or len(rest) > MAX_KEPT:
             return False
         if rest == b"\r":

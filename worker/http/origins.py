@@ -1,13 +1,14 @@
-"""Which web pages may use the worker: its own, and those that the settings name.
+"""Decides which web pages may use the worker: its own, and those that the settings name.
 
-A browser sends a page's request anywhere, without asking, as long as an HTML form could have sent
-it. But it says whose page it is (`Origin`, `Sec-Fetch-Site`), and pages cannot make it say anything
-else. Clients that are no browsers say neither and are not held up.
+A browser sends a page's request to any server, without asking, if an HTML form could have sent it.
+But the browser names the page's origin (`Origin`, `Sec-Fetch-Site`), and pages cannot change that.
+Clients other than browsers send neither header and are always answered.
 
-By DNS rebinding a page's own name comes to mean the worker's address; to the browser the worker
-then is the page's own server. So the worker's own page is one under a name that nobody outside can
-have: an address, `localhost`, a name without a public domain. Or under https, for which somebody
-put a proxy with a certificate in front. Other names are for `http.allowed_hosts` to say.
+With DNS rebinding, an attacker's domain name resolves to the worker's address, and the browser
+takes the worker for the page's own server. So a page counts as the worker's own only under a name
+that nobody outside can register: an IP address, `localhost`, a name without a public domain. It
+also counts under https, since then somebody put a proxy with a certificate in front. Other names
+must be listed in `http.allowed_hosts`.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from aiohttp import web
 __all__ = ["Origins"]
 
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-"""Answered under every name: they have no effect, and monitoring has its own names for a worker."""
+"""Answered for every host: they change nothing, and monitoring has its own names for a worker."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Without effect; and what they answer, a browser keeps from pages of another origin."""
+"""They change nothing, and browsers hide their answers from pages of another origin."""
 
 PRIVATE_DOMAINS = (
     *(".localhost", ".local", ".internal", ".home.arpa", ".test"),
-    # RFC 6762, appendix G: much used inside, and therefore given to nobody.
+    # RFC 6762, appendix G: common in private networks, and never delegated for that reason.
     *(".lan", ".home", ".corp", ".intranet", ".private"),
     ".svc",
 )
-"""Domains in which nobody can register a name. `.svc` is Kubernetes' own."""
+"""Domains in which nobody can register a public name. `.svc` is used by Kubernetes."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_AGE = "600"
@@ -44,10 +45,10 @@ class Origins:
     """The policy of one server.
 
     Args:
-        allow_origins: origins whose pages may use the worker; `*` is all.
-        allowed_hosts: names under which the worker may be reached besides those that nobody outside
-            can have: `.example.org` and `*.example.org` stand for all names below, `*` for all.
-            Without any, no name is refused in itself.
+        allow_origins: origins whose pages may use the worker; `*` means all.
+        allowed_hosts: more names of the worker, besides those that nobody outside can register.
+            `.example.org` and `*.example.org` mean all names below, `*` means all names. If there
+            are none, no request is refused because of its `Host` alone.
     """
 
     def __init__(self, allow_origins: Sequence[str], allowed_hosts: Sequence[str]) -> None:
@@ -58,7 +59,11 @@ class Origins:
         self._all_hosts = "*" in allowed_hosts
 
     def refusal(self, request: web.BaseRequest) -> str | None:
-        """Why the request is not answered, or None. The sentence says what to change."""
+        """Decide whether a request is refused.
+
+        Returns:
+            A sentence that says what to change, or None if nothing speaks against the request.
+        """
         if request.path in PROBES:
             return None
         host = request.headers.get("Host", "")
@@ -71,12 +76,16 @@ class Origins:
         return self._refused_page(request)
 
     def headers(self, request: web.BaseRequest) -> Mapping[str, str]:
-        """What an answer says to browsers."""
+        """Make the headers of CORS.
+
+        Returns:
+            The headers that the answer to `request` must have.
+        """
         if not self._origins or request.path in PROBES:
             return {}
         if self._all_origins:
             return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
-        # Also without an Origin: a cache must not hand that answer to a page that has one.
+        # Without an Origin too: a cache must not give that answer to a page that sends one.
         vary = {"Vary": "Origin"}
         origin = request.headers.get("Origin")
         if origin is None or origin not in self._origins:
@@ -87,9 +96,12 @@ class Origins:
         }
 
     def preflight(self, request: web.BaseRequest) -> web.Response | None:
-        """The answer to a browser that asks whether a page may send a request; None if none asks.
+        """Answer a browser that asks whether a page may send a request.
 
-        To be called once nothing speaks against the request.
+        Call it only after `refusal` returned None.
+
+        Returns:
+            The answer, or None if the request is not such a question.
         """
         if not _is_preflight(request):
             return None
@@ -130,7 +142,7 @@ class Origins:
             self._all_hosts
             or name in self._hosts
             or name.endswith(self._below)
-            or _nobody_elses(name)
+            or _is_unregistrable(name)
         )
 
 
@@ -147,10 +159,11 @@ def _is_preflight(request: web.BaseRequest) -> bool:
 
 
 def _is_asked_for(own: tuple[str, int], origin: str, request: web.BaseRequest) -> bool:
-    """Whether a page was loaded from here, by a browser that does not say it.
+    """Whether a page was loaded from this worker, for browsers without `Sec-Fetch-Site`.
 
-    It asked for the same host and port then, perhaps of a proxy. No page of another origin can make
-    a browser send the headers of proxies without asking first.
+    Its origin then has the host and port that the request was sent to, perhaps through a proxy. The
+    headers of proxies can be trusted here: no page of another origin can make a browser send them
+    without a preflight request.
     """
     scheme = origin.partition(":")[0]
     told = [
@@ -163,7 +176,7 @@ def _is_asked_for(own: tuple[str, int], origin: str, request: web.BaseRequest) -
 
 
 def _forwarded(request: web.BaseRequest) -> list[str]:
-    """The `name=value` pairs of RFC 7239's header."""
+    """Return the `name=value` pairs of the `Forwarded` header (RFC 7239)."""
     return [
         pair.strip()
         for header in request.headers.getall("Forwarded", [])
@@ -173,7 +186,7 @@ def _forwarded(request: web.BaseRequest) -> list[str]:
 
 
 def _authority(origin: str) -> tuple[str, int] | None:
-    """Host and port of an origin, None if it has none (`null`, say)."""
+    """Return host and port of an origin, or None if it has none (for example `null`)."""
     try:
         parts = urlsplit(origin)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme)
@@ -183,15 +196,15 @@ def _authority(origin: str) -> tuple[str, int] | None:
 
 
 def _name(host: str) -> str:
-    """The host of `host:port`, in lower case; empty if it is malformed."""
+    """Return the host of `host:port` in lower case, or an empty string if it is malformed."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return ""
 
 
-def _nobody_elses(name: str) -> bool:
-    """Whether no page of somebody else's can be under this name."""
+def _is_unregistrable(name: str) -> bool:
+    """Whether nobody else can have a page under this host name."""
     if not name:
         return False
     try:

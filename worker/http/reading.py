@@ -1,12 +1,13 @@
-"""From a request to a job: JSON, a raw image or a form, with options in the query for each."""
+"""Makes a job of a request: JSON, a raw image or a form, each with options in the query."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from worker.contract.documents import read_document
+from worker.contract.headers import JOB_ID
 from worker.contract.jobs import Job
-from worker.contract.options import Given, job_id, spelled
+from worker.contract.options import Given, given_options, read_job_id
 from worker.contract.parsing import job_from_object, raw_job
 from worker.errors import JobError, Reason
 from worker.http.form import UNKNOWN_TYPE, read_form
@@ -14,9 +15,9 @@ from worker.http.form import UNKNOWN_TYPE, read_form
 __all__ = ["Reading"]
 
 JSON_TYPES = frozenset({"application/json", "text/json"})
-UNSAID_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
-"""What arrives from clients that name no type: nothing, or their library's default for a string.
-The reference's documented Go and Node.js clients are such."""
+DEFAULT_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
+"""Types of clients that set none: no header, or their library's default for a string body.
+PaddleX's documented Go and Node.js clients are such clients."""
 
 FORM_TYPE = "multipart/form-data"
 
@@ -24,17 +25,17 @@ SEND_JSON = "send JSON in UTF-8, or an image file with Content-Type: image/jpeg"
 
 
 class Reading:
-    """How the body of one request is to be read, by its head.
+    """Knows from a request's headers how to read its body.
 
     Raises:
-        JobError: it is announced as something that is not accepted.
+        JobError: the content type is not accepted.
     """
 
     def __init__(self, request: web.Request) -> None:
-        # aiohttp takes a missing type for the unknown one.
+        # Not `request.content_type` alone: aiohttp reports a missing type as octet-stream.
         self._header = request.headers.get("Content-Type", "").strip()
         self._kind = request.content_type.lower() if self._header else ""
-        self._query = spelled(request.query.items(), "query parameter")
+        self._query = given_options(request.query.items(), "query parameter")
         if not (self._is_json or self._is_image or self._kind == FORM_TYPE):
             raise JobError(
                 Reason.CONTENT_TYPE,
@@ -44,22 +45,25 @@ class Reading:
 
     @property
     def _is_json(self) -> bool:
-        return self._kind in JSON_TYPES | UNSAID_TYPES or self._kind.endswith("+json")
+        return self._kind in JSON_TYPES | DEFAULT_TYPES or self._kind.endswith("+json")
 
     @property
     def _is_image(self) -> bool:
         return self._kind == UNKNOWN_TYPE or self._kind.startswith("image/")
 
     def job(self, body: bytearray) -> Job:
-        """The job in the request's body.
+        """Read the job in the request's body.
+
+        Returns:
+            The job, with the options of body and query.
 
         Raises:
-            JobError: the body is not what was announced, or an option is wrong.
+            JobError: the body does not match its content type, or an option is wrong.
         """
         if self._kind == FORM_TYPE:
             form = read_form(body, self._header)
-            return _raw(form.file, _joined(spelled(form.fields, "field"), self._query))
-        # No image file begins like a JSON object, and clients call that of unknown type as well.
+            return _raw(form.file, _joined(given_options(form.fields, "field"), self._query))
+        # Some clients send JSON as octet-stream, and no image file begins like a JSON object.
         if self._is_json or (self._kind == UNKNOWN_TYPE and body[:32].lstrip()[:1] == b"{"):
             document = read_document(body, "request body", SEND_JSON)
             return job_from_object(document, beside=self._query)
@@ -69,7 +73,7 @@ class Reading:
 def _raw(data: bytes, given: Given) -> Job:
     if not data:
         raise JobError(Reason.EMPTY_VALUE, "the image file is empty; send the whole file")
-    return raw_job(data, given, job_id(given.get("jobid", ())))
+    return raw_job(data, given, read_job_id(given.get(JOB_ID, ())))
 
 
 def _joined(*several: Given) -> Given:

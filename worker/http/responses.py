@@ -1,48 +1,83 @@
-"""Every answer's shape: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
+"""The JSON body of every response: `logId`, `errorCode`, `errorMsg` and, on success, `result`."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
 
-from worker.contract.jobs import Outcome
-from worker.contract.messages import outcome_fields
+from worker.contract.jobs import ModelIdentity, Outcome
+from worker.contract.results import error_fields, outcome_fields
 from worker.errors import Failure, Reason
 
-__all__ = ["SERVER", "answer", "healthy", "new_log_id", "refuse"]
+__all__ = ["SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
 
 SERVER = "classify-worker"
-"""The `Server` header: aiohttp's own would tell the versions of Python and of itself."""
+"""The `Server` header. aiohttp's default would reveal its version and Python's."""
 
 RETRY_AFTER = "1"
 """Seconds after which a client that was turned away may try again."""
 
 
 def new_log_id() -> str:
-    """A name for one request, by which its line in the log can be found."""
+    """Make an id for one request, by which its log line can be found.
+
+    Returns:
+        A random UUID.
+    """
     return str(uuid.uuid4())
 
 
-def answer(log_id: str, outcome: Outcome) -> web.Response:
-    """What became of a job, as the reference answers."""
+def outcome_response(
+    log_id: str, outcome: Outcome, model: ModelIdentity | None = None
+) -> web.Response:
+    """Make the response that says what became of a job, in the shape of PaddleX's service.
+
+    Its body has no field for the model, and clients may refuse one that they do not know. So a
+    result names its model in headers.
+
+    Args:
+        model: what computed a result.
+
+    Returns:
+        Status 200 with the result, or the status of the failure.
+    """
     status = outcome.status if isinstance(outcome, Failure) else 200
-    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None
+    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
+    if model is not None and not isinstance(outcome, Failure):
+        headers |= {
+            # A model may be called anything; a header is ASCII.
+            "Model-Name": quote(model.name, safe=" ()[]+,:;=@", errors="replace"),
+            "Model-Digest": model.digest,
+            "Model-Backend": model.backend,
+        }
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
 
 
 def refuse(
     log_id: str, status: int, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """What the server itself refuses; `message` says what to change."""
-    return _in_shape(status, {"logId": log_id, "errorCode": status, "errorMsg": message}, headers)
+    """Make the response to a request that the server itself refuses.
+
+    Args:
+        message: what to change about the request.
+
+    Returns:
+        A failure with `status`.
+    """
+    return _in_shape(status, {"logId": log_id, **error_fields(status, message)}, headers)
 
 
 def healthy(log_id: str) -> web.Response:
-    """The reference's answer to its own probe."""
-    return _in_shape(200, {"logId": log_id, "errorCode": 0, "errorMsg": "Healthy"}, None)
+    """Make the response that PaddleX's service gives to its probe `/health`.
+
+    Returns:
+        Status 200 with the message `Healthy`.
+    """
+    return _in_shape(200, {"logId": log_id, **error_fields(0, "Healthy")}, None)
 
 
 def _in_shape(

@@ -18,7 +18,7 @@ from worker.http.classify import PATH, Classify
 from worker.http.connection import Connection
 from worker.http.files import file_handler
 from worker.http.origins import Origins
-from worker.http.responses import SERVER, answer, healthy, new_log_id, refuse
+from worker.http.responses import SERVER, healthy, new_log_id, outcome_response, refuse
 from worker.metrics import Metrics
 from worker.settings import HttpSettings
 
@@ -36,10 +36,10 @@ log = structlog.get_logger(__name__)
 
 
 class HttpServer:
-    """Serves `/metrics`, `/livez`, `/readyz` and, with `classify`, the reference's service.
+    """Serves `/metrics`, `/livez`, `/readyz` and, with `classify`, PaddleX's service and the pages.
 
     Args:
-        classify: the handler of `POST /image-classification`, or None to serve none.
+        classify: the handler of `POST /image-classification`, or None to serve only the probes.
     """
 
     def __init__(
@@ -69,12 +69,13 @@ class HttpServer:
         self._runner = web.AppRunner(
             app,
             handle_signals=False,
-            # A client that is gone needs no answer: what is not yet batched is withdrawn.
+            # A client that disconnects needs no answer: its image is dropped if no batch has it
+            # yet.
             handler_cancellation=True,
             shutdown_timeout=1.0,
         )
         self._nothing_here = "there is nothing here; " + (
-            f"classification is at {PATH}"
+            f"classification is at {PATH}, its documentation at /docs"
             if classify is not None
             else "this worker classifies for Kafka alone, since http.infer is off"
         )
@@ -82,7 +83,7 @@ class HttpServer:
         self.port = settings.port
 
     async def start(self) -> None:
-        """Listen; `port` then is the port in use.
+        """Listen. `port` is then the port in use.
 
         Raises:
             SettingsError: the address cannot be listened on.
@@ -90,9 +91,9 @@ class HttpServer:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None, "a runner that is set up has one"
-        # Around all of the application: a refused `Expect` never gets to a middleware.
+        # Around the whole application: a refused `Expect` never reaches a middleware.
         server.request_handler = partial(self._answer, server.request_handler)
-        # In place of a web.TCPSite, whose connections are aiohttp's own.
+        # Not a web.TCPSite, which makes connections of aiohttp's class.
         connect = partial(Connection, server, head_timeout=self._settings.head_timeout)
         loop = asyncio.get_running_loop()
         host, port = self._settings.host, self._settings.port
@@ -112,7 +113,7 @@ class HttpServer:
         await self._runner.cleanup()
 
     async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
-        """What the server itself refuses, and what nobody foresaw, in the service's shape."""
+        """Answer a request; refusals and unexpected errors get the service's shape."""
         headers = dict(self._origins.headers(request))
         connection = request.protocol
         assert isinstance(connection, Connection), "the listener makes no others"
@@ -157,10 +158,11 @@ async def _readyz(request: web.Request) -> web.Response:
 
 
 async def _health(request: web.Request) -> web.Response:
-    """The reference's own probe."""
+    """Answer the probe of PaddleX's service."""
     reasons = request.app[HEALTH].not_ready()
     if reasons:
-        return answer(new_log_id(), Failure(Reason.UNAVAILABLE, ", ".join(reasons), Stage.PARSE))
+        failure = Failure(Reason.UNAVAILABLE, ", ".join(reasons), Stage.PARSE)
+        return outcome_response(new_log_id(), failure)
     return healthy(new_log_id())
 
 

@@ -1,4 +1,4 @@
-"""A request's body, taken in within bounds of size, of time, and of what all bodies may hold."""
+"""Reads request bodies within limits: of size, of time, and of the memory of all bodies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.http.bodies import CODINGS, PIECE, DamagedBodyError, Decoder
 __all__ = ["Upload"]
 
 OVERHEAD = 64 * 1024
-"""Bytes of a body besides its image."""
+"""Bytes that a body may have besides its image."""
 
 
 class Upload:
@@ -22,24 +22,27 @@ class Upload:
     Args:
         max_image_bytes: largest encoded image that the pipeline accepts.
         timeout: seconds that a body may take.
-        budget: what all bodies and images may hold.
+        budget: limits the bytes of all bodies and images.
 
     Attributes:
-        max_bytes: the largest body, as it is once it is decompressed.
+        max_bytes: size of the largest accepted body, after decompression.
     """
 
     def __init__(self, max_image_bytes: int, timeout: float, budget: Budget) -> None:
-        # Base64 makes four bytes of three, and may come in lines.
+        # Base64 turns three bytes into four, and may have line breaks.
         self.max_bytes = max_image_bytes * 3 // 2 + OVERHEAD
         self._timeout = timeout
         self._budget = budget
 
     async def read(self, request: web.Request, held: Reservation) -> bytearray:
-        """The request's body as it was before its client compressed it.
+        """Read and decompress the body of a request.
+
+        Returns:
+            The decompressed body; its bytes are counted in `held`.
 
         Raises:
-            JobError: it is too large, too slow, empty, damaged on its way, or compressed in a way
-                that is not known here.
+            JobError: the body is too large, too slow, empty or damaged, or its encoding is not
+                accepted.
         """
         decoder = Decoder(_coding(request))
         body, arrived = bytearray(), 0
@@ -52,7 +55,7 @@ class Upload:
                     for piece in decoder.feed(chunk):
                         self._take(piece, body, held)
                         if len(piece) == PIECE:
-                            # There may be a thousand more of them in a chunk.
+                            # A chunk may inflate to a thousand pieces: let others run.
                             await asyncio.sleep(0)
             decoder.end()
         except TimeoutError as error:
@@ -76,14 +79,18 @@ class Upload:
         return body
 
     def too_large(self) -> JobError:
-        """What a body is answered that is larger than `max_bytes`."""
+        """Make the error for a body larger than `max_bytes`.
+
+        Returns:
+            The error, not raised.
+        """
         return JobError(
             Reason.TOO_LARGE,
             f"the request body exceeds {self.max_bytes} bytes; send a smaller image",
         )
 
     def _take(self, piece: bytes, body: bytearray, held: Reservation) -> None:
-        # By what arrives, not by what is announced: nobody can take room with a header alone.
+        # Counted as bytes arrive: announcing a large body in a header reserves nothing.
         held.add(len(piece))
         if self._budget.bytes > self._budget.max_bytes:
             raise JobError(

@@ -126,7 +126,10 @@ class AddressPolicy:
 
 
 def parse_url(text: str) -> URL:
-    """The URL in `text`, if it is one that can be fetched at all.
+    """Parse a URL, and refuse what cannot be fetched at all.
+
+    Returns:
+        The URL.
 
     Raises:
         JobError: `BAD_URL` when it is malformed, is not http(s), has no host, or carries
@@ -165,7 +168,10 @@ def _parse(text: str) -> URL:
 
 
 def parse_redirect(url: URL, location: str | None) -> URL:
-    """Where `url` redirects to, from an answer's `Location`.
+    """Resolve an answer's `Location`.
+
+    Returns:
+        Where `url` redirects to.
 
     Raises:
         JobError: `FETCH_REFUSED` when that is nowhere, cannot be fetched, or leaves https for http.
@@ -195,7 +201,11 @@ def _unreadable() -> JobError:
 
 
 def literal_address(host: str) -> Address | None:
-    """The address that `host` stands for without name resolution, or None."""
+    """Read a host that is an address.
+
+    Returns:
+        The address; None when it is a name that has to be resolved.
+    """
     try:
         return ip_address(host)
     except ValueError:

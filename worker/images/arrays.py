@@ -15,11 +15,14 @@ __all__ = ["as_bgr"]
 
 
 def as_bgr(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """A copy of `array` as `[H, W, 3] uint8` BGR: the caller may fill its own with the next frame.
+    """Copy an array, since the caller may fill its own with the next frame.
 
     Args:
         array: `[H, W, 3]` BGR, as OpenCV reads it; `[H, W, 4]` BGRA, whose alpha is dropped;
             `[H, W]` or `[H, W, 1]` grey, which is replicated. All `uint8`.
+
+    Returns:
+        `[H, W, 3] uint8` BGR.
 
     Raises:
         JobError: `NOT_AN_IMAGE`, saying which shape and type would do.

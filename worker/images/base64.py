@@ -30,11 +30,14 @@ _ESCAPES = {f"%{ord(sign):02{case}}": sign for sign in "+/=\r\n" for case in "Xx
 
 
 def decode_image_text(text: str, max_bytes: int) -> bytes:
-    """The image that `text` holds.
+    """Decode the text of an image.
 
     Accepted are Base64 in the standard and the URL-safe alphabet, padded or not, in one line or
     with the line breaks (LF or CRLF) that `base64 FILE` makes, with white space around it; and
     `data:` URIs, Base64 or percent-encoded, with any media type and parameters (the bytes decide).
+
+    Returns:
+        The image's bytes.
 
     Raises:
         JobError: `TOO_LARGE` when more than `max_bytes` would come out, found before decoding;

@@ -85,9 +85,12 @@ def read_bmp_header(data: bytes) -> BmpHeader:
 
 
 def unpack_fields(data: bytes, header: BmpHeader) -> npt.NDArray[np.uint8]:
-    """The pixels of a file whose header has masks, as `[H, W, 3] uint8` BGR.
+    """Unpack the pixels of a file whose header has masks.
 
     A field of n bits is spread over the whole range, rounded down, as Pillow does.
+
+    Returns:
+        `[H, W, 3] uint8` BGR.
 
     Raises:
         ValueError: it ends before its pixels do.
@@ -118,7 +121,11 @@ def unpack_fields(data: bytes, header: BmpHeader) -> npt.NDArray[np.uint8]:
 
 
 def with_usual_header(data: bytes, header: BmpHeader) -> bytes:
-    """`data` with a header of 40 bytes in place of one of OS/2 that OpenCV does not know."""
+    """Replace a header of OS/2 that OpenCV does not know.
+
+    Returns:
+        `data` with a header of 40 bytes; `data` itself where its header is known.
+    """
     if header.size in (_CORE, _OS2) or header.size >= _USUAL:
         return data
     info = data[_FILE : _FILE + header.size].ljust(_USUAL, b"\0")

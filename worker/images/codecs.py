@@ -1,27 +1,21 @@
-"""The one door to the image codecs: what must be set before and after they load is set here."""
+"""The image codecs. All modules import them from here, where what they need is set up first."""
 
 from __future__ import annotations
 
 import os
 
+from worker.images.limits import CODEC_MAX_PIXELS
 from worker.runtime.libraries import OPENCV_REMEDY, importing
 
-__all__ = ["CODEC_MAX_PIXELS", "Image", "cv2", "imagecodecs", "simplejpeg"]
-
-CODEC_MAX_PIXELS = 2**28
-"""Most pixels that OpenCV decodes, whatever the settings say.
-
-The header is read and checked before any decoder runs; this is the net below that check, for a file
-whose header and content disagree. OpenCV reads it once, when it loads, and defaults to 2**30.
-"""
+__all__ = ["Image", "cv2", "imagecodecs", "simplejpeg"]
 
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(CODEC_MAX_PIXELS))
 
 with importing("OpenCV (cv2)", OPENCV_REMEDY):
     import cv2
-import imagecodecs  # noqa: E402 - loads each codec when it is first used
-import simplejpeg  # noqa: E402 - after the limit above
-from PIL import Image  # noqa: E402 - resizes only; it never opens a file here
+import imagecodecs  # loads each codec when it is first used
+import simplejpeg
+from PIL import Image  # resizes only; it never opens a file here
 
 # The pool of decode threads is the parallelism: threads inside one call would fight it for cores.
 cv2.setNumThreads(1)

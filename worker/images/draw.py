@@ -1,8 +1,9 @@
 """The picture that goes back: the image with its best label and score, legible whatever it shows.
 
-As in the reference, white text on a red box in the upper left corner, 5 % of the width high or down
-to 2 % until it fits. Where that cannot be read, something gives: small images are enlarged, flat
-ones get the text above them, long labels end in dots. The score always stays.
+As in PaddleX, white text on a red box in the upper left corner, 5 % of the width high or down
+to 2 % until it fits. Where that cannot be read, small images are enlarged, flat ones get the text
+above them, and long labels end in dots. The score always stays. Where the picture has to keep the
+image's size, the text gets smaller instead, and is left out where it has no room.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ MIN_SIDE = 256
 
 MIN_TEXT = 13
 """Smallest font size in pixels that can be read."""
+
+TINY_TEXT = 8
+"""Smallest font size in pixels where the picture must keep the image's size."""
 
 MAX_LABEL = 256
 """Characters of a label that are looked at; a longer one fits no picture."""
@@ -71,7 +75,11 @@ class _Text:
 
 
 def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
-    """`bgr` scaled so that no side exceeds `max_side` pixels; the same array when none does."""
+    """Scale an image down so that no side exceeds `max_side` pixels.
+
+    Returns:
+        The scaled image; `bgr` itself when no side does.
+    """
     height, width = bgr.shape[:2]
     longest = max(height, width)
     if longest <= max_side:
@@ -88,19 +96,22 @@ def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
 
 
 def draw(picture: npt.NDArray[np.uint8], label: str | None, score: float, quality: int) -> bytes:
-    """The visualisation of `annotate` as JPEG bytes.
+    """Draw the visualisation of `annotate` and encode it.
 
     Args:
         quality: JPEG quality, 1 to 100.
+
+    Returns:
+        The bytes of a JPEG file.
     """
     encoded: bytes = simplejpeg.encode_jpeg(annotate(picture, label, score), quality, "BGR", "420")
     return encoded
 
 
 def annotate(
-    picture: npt.NDArray[np.uint8], label: str | None, score: float
+    picture: npt.NDArray[np.uint8], label: str | None, score: float, *, keep_size: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """The visualisation as `[h, w, 3] uint8` BGR, contiguous.
+    """Draw the visualisation.
 
     Args:
         picture: `[H, W, 3] uint8` BGR of any size; left as it is.
@@ -108,21 +119,35 @@ def annotate(
             Greek, Cyrillic, Chinese, Japanese, Korean; characters it lacks become question marks);
             None if there is no category, and nothing is drawn.
         score: its score, 0 to 1, written with two digits.
+        keep_size: `[h, w]` is `[H, W]`, and nothing is drawn where the text has no room.
+
+    Returns:
+        `[h, w, 3] uint8` BGR, contiguous.
     """
     if label is None:
         return picture.copy()
-    canvas = _legible(picture)
+    canvas = picture.copy() if keep_size else _legible(picture)
     height, width = canvas.shape[:2]
     smallest = max(MIN_TEXT, round(width * _SMALLEST))
     largest = max(smallest, round(min(width * _LARGEST, height * _TALLEST)))
-    text = _fit(_clean(label), f"{score:.2f}", width - 4 * _MARGIN, largest, smallest)
+    line = _clean(label), f"{score:.2f}", width - 4 * _MARGIN
+    text = _fit(*line, largest, smallest)
+    if keep_size and not _has_room(text, width, height):
+        text = _fit(*line, TINY_TEXT, TINY_TEXT)
+        if not _has_room(text, width, height):
+            return canvas
     right, bottom = text.width + 3 * _MARGIN, text.height + 3 * _MARGIN
-    if bottom > height * _OVERLAY:
+    if bottom > height * _OVERLAY and not keep_size:
         canvas = _bordered(canvas, top=bottom + _MARGIN)
     cv2.rectangle(canvas, (_MARGIN, _MARGIN), (right, bottom), _RED, cv2.FILLED)
     origin = (2 * _MARGIN - text.left, 2 * _MARGIN + text.ascent)
     cv2.putText(canvas, text.line, origin, _WHITE, _fonts.face, text.size)
     return canvas
+
+
+def _has_room(text: _Text, width: int, height: int) -> bool:
+    """Whether the text's box, with its margin, lies within an image."""
+    return text.width + 4 * _MARGIN <= width and text.height + 4 * _MARGIN <= height
 
 
 def _legible(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -7,57 +7,53 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from worker.image_formats import WRITABLE_SUFFIXES, ImageFormat
 from worker.images.codecs import Image, cv2, simplejpeg
 from worker.images.memory import check_free, raising_memory_errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["WRITABLE_SUFFIXES", "PillowImage", "as_pillow", "encode"]
+__all__ = ["PillowImage", "as_pillow", "encode"]
 
 PillowImage = Image.Image
 
-_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
-_OTHERS: Mapping[str, tuple[int, ...]] = {
-    ".png": (),
-    ".bmp": (),
-    ".tif": (),
-    ".tiff": (),
+_OPTIONS: Mapping[str, tuple[int, ...]] = {
     # Above 100 is lossless.
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),
 }
 _PEAK, _WEBP_PEAK = 3, 14
 """Times the pixels' own bytes that writing them takes, in most formats and in lossless WebP."""
 
-WRITABLE_SUFFIXES = _JPEG_SUFFIXES | _OTHERS.keys()
-"""Suffixes, lower case with their dot, of the formats that `encode` writes."""
-
 
 def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
-    """An image file's bytes.
+    """Encode an image.
 
     Args:
         bgr: `[H, W, 3] uint8` BGR.
         suffix: one of `WRITABLE_SUFFIXES`.
         quality: of JPEG, 1 to 100; the other formats are written without loss.
 
+    Returns:
+        The file's bytes.
+
     Raises:
         ValueError: the format is not written, or cannot hold an image of this size.
         MemoryError: there is no memory left.
     """
-    if suffix in _JPEG_SUFFIXES:
+    if suffix in ImageFormat.JPEG.suffixes:
         with raising_memory_errors():
             encoded: bytes = simplejpeg.encode_jpeg(
                 np.ascontiguousarray(bgr), quality, "BGR", "420"
             )
         return encoded
-    if suffix not in _OTHERS:
+    if suffix not in WRITABLE_SUFFIXES:
         raise ValueError(
             f"pictures are not written as {suffix!r}: use {', '.join(sorted(WRITABLE_SUFFIXES))}"
         )
     # OpenCV ends the process when some of these get no memory half-way.
     check_free((_WEBP_PEAK if suffix == ".webp" else _PEAK) * bgr.nbytes)
-    done, data = cv2.imencode(suffix, np.ascontiguousarray(bgr), _OTHERS[suffix])
+    done, data = cv2.imencode(suffix, np.ascontiguousarray(bgr), _OPTIONS.get(suffix, ()))
     if not done:
         raise ValueError(
             f"a {suffix} file cannot hold {bgr.shape[1]}x{bgr.shape[0]} pixels: use .png"
@@ -66,5 +62,9 @@ def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
 
 
 def as_pillow(bgr: npt.NDArray[np.uint8]) -> PillowImage:
-    """The same pixels as a Pillow image in mode RGB."""
+    """Turn pixels into a Pillow image.
+
+    Returns:
+        The image, in mode RGB.
+    """
     return Image.fromarray(cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2RGB))

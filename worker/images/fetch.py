@@ -1,4 +1,4 @@
-"""Fetches images over http and https from servers that nobody here trusts.
+"""Fetches images over http and https from servers that are not trusted.
 
 Bounded in everything: time (connect, silence, speed, attempt, all attempts, the job's own
 deadline), bytes, redirects, attempts, connections per host and in all. Places are shared fairly
@@ -9,32 +9,27 @@ deadline. Every socket is judged before it connects.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
-import time
 from contextlib import asynccontextmanager
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 from worker.images.addresses import AddressPolicy, literal_address, parse_redirect, parse_url
 from worker.images.allowance import Allowance
-from worker.images.backoff import backoff_delay, parse_retry_after
-from worker.images.fetch_errors import (
-    ForbiddenAddressError,
-    StatusError,
-    TooSlowError,
-    UnresolvedError,
-    explain,
-)
+from worker.images.fetch_body import read_image
+from worker.images.fetch_errors import ForbiddenAddressError, StatusError, UnresolvedError, explain
+from worker.images.machines import machine_of
 from worker.images.names import Names, SystemResolver, addresses
 from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
 from worker.proxies import proxy_for
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractResolver, ResolveResult
@@ -49,16 +44,8 @@ _HEADERS = {
     # A compressed answer would have to be bounded twice, and images do not shrink.
     "Accept-Encoding": "identity",
     # Servers that choose a format by this header must not choose one that is not decoded (AVIF).
-    "Accept": "image/jpeg,image/png,image/webp,image/bmp,image/gif,image/tiff,*/*;q=0.1",
+    "Accept": ",".join((*MEDIA_TYPES, "*/*;q=0.1")),
 }
-_PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
-"""Values of `Content-Encoding` that leave the body as it is; S3 sends the last one on by
-mistake."""
-
-_KNOWN_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
-"""What an answer names; anything else in that header is the server's own, and nobody's business."""
-
-_SUCCESS = frozenset({200, 203})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -67,8 +54,7 @@ class ImageFetcher:
 
     Args:
         settings: limits, time-outs, and the networks that may be reached although not public.
-        clock: seconds since the epoch, in which deadlines are given.
-        sleep: waits between attempts.
+        clock: what deadlines and pauses go by.
         resolver: name resolution, the system's when None.
         on_failed_attempt: told of each attempt that failed and is followed by another.
     """
@@ -77,8 +63,7 @@ class ImageFetcher:
         self,
         settings: FetchSettings,
         *,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = SYSTEM_CLOCK,
         resolver: AbstractResolver | None = None,
         on_failed_attempt: Callable[[], None] = lambda: None,
     ) -> None:
@@ -86,7 +71,12 @@ class ImageFetcher:
         self._on_failed_attempt = on_failed_attempt
         self._policy = AddressPolicy(settings.allow_networks)
         self._clock = clock
-        self._sleep = sleep
+        self._retry = Retry(
+            settings.backoff_initial,
+            settings.backoff_max,
+            jitter=True,
+            attempts=settings.attempts,
+        )
         self._resolver = resolver
         self._hosts = HostPlaces(settings.per_host)
         self._places = FairPlaces(
@@ -131,11 +121,14 @@ class ImageFetcher:
             self._session = None
 
     async def fetch(self, url: str, deadline: float | None = None) -> bytes:
-        """The bytes at `url`.
+        """Fetch an image.
 
         Args:
             url: an http or https URL.
             deadline: seconds since the epoch after which the image is of no use; None means never.
+
+        Returns:
+            The bytes at `url`.
 
         Raises:
             JobError: `BAD_URL`, `FORBIDDEN_URL`, `NOT_FOUND`, `FETCH_REFUSED` or `TOO_LARGE` at
@@ -148,7 +141,7 @@ class ImageFetcher:
         allowance = Allowance(
             self._settings.deadline,
             self._settings.total_timeout,
-            None if deadline is None else now + deadline - self._clock(),
+            None if deadline is None else now + deadline - self._clock.wall(),
         )
         if allowance.expired:
             raise _expired(0)
@@ -158,8 +151,8 @@ class ImageFetcher:
             return await self._try(target, allowance, seat)
 
     async def _try(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
-        """Attempts until one succeeds, one fails for good, or there is no time for another."""
-        attempt = 0
+        """Make attempts until one succeeds or fails for good, or no time is left for another."""
+        pauses, attempt = self._retry.pauses(self._clock), 0
         while True:
             attempt += 1
             wait: float | None = None
@@ -172,27 +165,20 @@ class ImageFetcher:
                 failure, wait = explain(error), error.retry_after
             if allowance.expired:
                 raise _expired(attempt) from failure
-            delay = max(wait or 0.0, self._backoff(attempt))
-            if (
-                not failure.transient
-                or attempt >= self._settings.attempts
-                or delay >= allowance.left
-            ):
+            pause = max(wait or 0.0, next(pauses, math.inf))
+            if not failure.transient or pause >= allowance.left:
                 failure.attempts = attempt
                 raise failure
             self._on_failed_attempt()
             seat.give_way()
-            await self._sleep(delay)
-
-    def _backoff(self, attempt: int) -> float:
-        return backoff_delay(attempt, self._settings.backoff_initial, self._settings.backoff_max)
+            await self._clock.sleep(pause)
 
     async def _follow(self, url: URL, allowance: Allowance, seat: Seat) -> bytes:
         """One attempt: the image at `url`, or at where it redirects to."""
         for _ in range(self._settings.max_redirects + 1):
             proxy = proxy_for(url) if self._settings.trust_env else None
             found = None if proxy else await self._find(url, allowance)
-            host = _host(url.raw_host or "", found)
+            host = machine_of(url.raw_host or "", found)
             async with self._place(host, url, allowance, seat), allowance.running():
                 with addresses(found):
                     answer = await self._request(url, proxy)
@@ -244,44 +230,15 @@ class ImageFetcher:
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
         limits = self._settings
-        # A head that comes in drips is never silent. A proxy has a head of its own before it.
+        # `sock_read` bounds silence alone, and a head may come byte by byte. A proxy answers with a
+        # head of its own before it.
         longest = None if proxy else limits.connect_timeout + limits.read_timeout
         async with asyncio.timeout(longest):
             response = await self._session.get(url, allow_redirects=False, proxy=proxy)
         async with response:
             if response.status in _REDIRECTS:
                 return parse_redirect(url, response.headers.get("Location"))
-            return await self._read(response)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        if response.status not in _SUCCESS:
-            retry_after = parse_retry_after(response.headers.get("Retry-After"), self._clock())
-            raise StatusError(response.status, retry_after)
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in _PLAIN_ENCODINGS:
-            raise JobError(
-                Reason.FETCH_REFUSED,
-                f"the image's server compresses its answer{_named(encoding)} although asked not "
-                "to; turn that off for images",
-            )
-        most = self._settings.max_bytes
-        if (response.content_length or 0) > most:
-            raise _too_large(most)
-        loop, window = asyncio.get_running_loop(), self._settings.read_timeout
-        least = self._settings.min_speed * window
-        window_end, window_start = loop.time() + window, 0
-        # One buffer, not a list of chunks: a server may send single bytes, a list entry each.
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > most:
-                raise _too_large(most)
-            # No timer: a server that sends nothing at all meets `sock_read`.
-            if loop.time() >= window_end:
-                if len(body) - window_start < least:
-                    raise TooSlowError
-                window_end, window_start = loop.time() + window, len(body)
-        return bytes(body)
+            return await read_image(response, limits, self._clock.wall())
 
     def _judged_socket(self, info: AddrInfoType) -> socket.socket:
         """A socket for one resolved address, unless it may not be reached.
@@ -296,35 +253,6 @@ class ImageFetcher:
         except JobError as verdict:
             raise ForbiddenAddressError(verdict) from verdict
         return socket.socket(family, kind, protocol)
-
-
-def _host(name: str, found: list[ResolveResult] | None) -> str:
-    """What stands for the machine behind a name: its address, or network in IPv6.
-
-    Whoever has one machine, or one network, can have any number of names for it.
-    """
-    # Any of the addresses, but always the same: name servers change the order.
-    return min((_machine(each["host"]) for each in found or ()), default=_machine(name))
-
-
-@lru_cache(maxsize=4096)
-def _machine(address: str) -> str:
-    parsed = literal_address(address)
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((int(parsed), 64), strict=False))
-    return address if parsed is None else str(parsed)
-
-
-def _named(encoding: str) -> str:
-    """The encoding in brackets, as far as it is one: no text of a server gets into an answer."""
-    known = [part for part in encoding.replace(" ", "").split(",") if part in _KNOWN_ENCODINGS]
-    return f" ({', '.join(known)})" if known else ""
-
-
-def _too_large(most: int) -> JobError:
-    return JobError(
-        Reason.TOO_LARGE, f"the image has more than the {most} bytes accepted; send a smaller one"
-    )
 
 
 def _expired(attempts: int) -> JobError:

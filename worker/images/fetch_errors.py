@@ -111,7 +111,11 @@ _ANSWERS: tuple[tuple[type[Exception], Reason, str, bool], ...] = (
 
 
 def explain(error: Exception) -> JobError:
-    """The error for the job behind an exception of a fetch; transient if another try may help."""
+    """Translate an exception of a fetch.
+
+    Returns:
+        The error for the job; transient if another try may help.
+    """
     if isinstance(error, JobError):
         return error
     if isinstance(error, StatusError):

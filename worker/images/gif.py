@@ -43,7 +43,10 @@ class _Frame:
 
 
 def read_gif_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels: of the screen, or as much more as the first frame needs.
+    """Read the size of the screen, or as much more as the first frame needs.
+
+    Returns:
+        Width and height in pixels.
 
     Raises:
         ValueError: the file ends within its header.
@@ -52,12 +55,15 @@ def read_gif_size(data: bytes) -> tuple[int, int]:
     try:
         frame = _walk(data, to_the_end=False)
     except ValueError:
-        return width, height  # whoever decodes it finds the same
+        return width, height  # decoding will find the same fault
     return max(width, frame.right), max(height, frame.bottom)
 
 
 def first_frame(data: bytes) -> bytes:
-    """`data` without what is behind the first frame, and with a screen that the frame fits on.
+    """Cut a file off behind its first frame, and make its screen as large as the frame.
+
+    Returns:
+        The shortened file.
 
     Raises:
         ValueError: the file ends within a block (the last byte, which says that there is no more,

@@ -1,21 +1,31 @@
-"""How many pixels a file announces, read from its header without decoding one."""
+"""How many pixels a file announces, read from its header without decoding one.
+
+The readers raise ValueError for a header that is cut off or makes no sense, and `UnsupportedError`
+for a kind of image that is not decoded here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from worker.image_formats import ImageFormat
 from worker.images.bmp import read_bmp_header
-from worker.images.formats import ImageFormat, sniff
 from worker.images.gif import read_gif_size
 from worker.images.jpeg import read_jpeg_header
 from worker.images.png import read_png_size
-from worker.images.refusals import UnsupportedError, damaged, unsupported
 from worker.images.tiff_cost import decoded_bytes
 from worker.images.tiff_layout import Layout, read_layout
 from worker.images.tiff_support import check_supported
 
-__all__ = ["Header", "damaged", "read_header"]
+__all__ = [
+    "Header",
+    "read_bmp",
+    "read_gif",
+    "read_jpeg",
+    "read_png",
+    "read_tiff",
+    "read_webp",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +54,11 @@ class Header:
         return self.tiff.coded_pixels if self.tiff else self.width * self.height
 
 
-def read_header(data: bytes) -> Header:
-    """Format and dimensions of `data`.
-
-    Raises:
-        JobError: `NOT_AN_IMAGE`, also for a kind of image that is not decoded here, or
-            `CORRUPT_IMAGE` when the header is cut off or makes no sense.
-    """
-    found = sniff(data)
-    try:
-        header = _READERS[found](data)
-    except UnsupportedError as error:
-        raise unsupported(found, str(error)) from error
-    except ValueError as error:
-        raise damaged(found, str(error)) from error
-    if header.width < 1 or header.height < 1:
-        raise damaged(found, f"its header says {header.width}x{header.height} pixels")
-    return header
-
-
 # Bytes per pixel were measured at the decoders' peak: OpenCV keeps the pixels twice for a while.
 
 
-def _jpeg(data: bytes) -> Header:
+def read_jpeg(data: bytes) -> Header:
+    """Read the header of a JPEG file."""
     header = read_jpeg_header(data)
     peak = 3 + (4 if header.components == 4 else 0) + 2 * header.coefficients
     if header.orientation > 1:
@@ -74,11 +66,13 @@ def _jpeg(data: bytes) -> Header:
     return _header(ImageFormat.JPEG, header.width, header.height, peak, header.orientation)
 
 
-def _png(data: bytes) -> Header:
+def read_png(data: bytes) -> Header:
+    """Read the header of a PNG file."""
     return _header(ImageFormat.PNG, *read_png_size(data), 6)
 
 
-def _webp(data: bytes) -> Header:
+def read_webp(data: bytes) -> Header:
+    """Read the header of a WebP file."""
     match data[12:16]:
         case b"VP8X":
             width, height = _number(data, 24, 3) + 1, _number(data, 27, 3) + 1
@@ -93,17 +87,20 @@ def _webp(data: bytes) -> Header:
     return _header(ImageFormat.WEBP, width, height, 12 if data[12:16] == b"VP8X" else 8)
 
 
-def _bmp(data: bytes) -> Header:
+def read_bmp(data: bytes) -> Header:
+    """Read the header of a BMP file."""
     header = read_bmp_header(data)
     peak = 6 if header.masks is None else 4
     return _header(ImageFormat.BMP, header.width, header.height, peak)
 
 
-def _gif(data: bytes) -> Header:
+def read_gif(data: bytes) -> Header:
+    """Read the header of a GIF file."""
     return _header(ImageFormat.GIF, *read_gif_size(data), 9)
 
 
-def _tiff(data: bytes) -> Header:
+def read_tiff(data: bytes) -> Header:
+    """Read the header of a TIFF file, that is its first page's directory."""
     layout = read_layout(data)
     check_supported(layout)
     held = decoded_bytes(layout)
@@ -113,16 +110,6 @@ def _tiff(data: bytes) -> Header:
 def _header(found: ImageFormat, width: int, height: int, peak: int, orientation: int = 1) -> Header:
     """A header of an image whose decoding takes `peak` bytes per pixel."""
     return Header(found, width, height, width * height * peak, orientation)
-
-
-_READERS: Mapping[ImageFormat, Callable[[bytes], Header]] = {
-    ImageFormat.JPEG: _jpeg,
-    ImageFormat.PNG: _png,
-    ImageFormat.WEBP: _webp,
-    ImageFormat.BMP: _bmp,
-    ImageFormat.GIF: _gif,
-    ImageFormat.TIFF: _tiff,
-}
 
 
 def _number(data: bytes, at: int, size: int, *, signed: bool = False) -> int:

@@ -138,7 +138,7 @@ def _header(content: bytes, orientation: int) -> JpegHeader:
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Each marker segment up to the end of the image, which is one too.
+    """Walk the marker segments up to the end of the image, which is one too.
 
     Bytes between segments that are no marker are stepped over: pixels behind a scan's header, and
     what should not be there. So does libjpeg.

@@ -1,8 +1,8 @@
 """A JPEG file without the oddities that decide no pixel, so that it can be decoded strictly.
 
-libjpeg warns of an odd header as it warns of lost pixels, and tells only the first of its warnings:
-whoever bears with the one bears with the other. So the oddities are taken out, and then no warning
-is borne with.
+libjpeg warns of an odd header as it warns of lost pixels, and reports only its first warning. To
+ignore the one would be to ignore the other. So the oddities are taken out first, and then every
+warning is an error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _RESTART = re.compile(rb"((?<!\xff)\xff++[\xd0-\xd7])")
 
 
 def without_oddities(data: bytes, *, padding: bool = True) -> bytes:
-    """`data` with the segments that decide about pixels alone, and nothing between them.
+    """Take out what libjpeg may warn of and no pixel depends on.
 
     Left out are comments, thumbnails, profiles and the like, stray bytes, and what follows the
     image; its end is missing if it was. Which colours the components are stays what it was to
@@ -49,6 +49,9 @@ def without_oddities(data: bytes, *, padding: bool = True) -> bytes:
         padding: whether zeros between the pixels of a scan and the next marker stay. Those of a
             file that lost its pixels to zeros look the same, but then pixels are missing without
             them.
+
+    Returns:
+        The segments that decide about pixels, and nothing between them.
     """
     kept: list[bytes] = []
     colours = _Colours()

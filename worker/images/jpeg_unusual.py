@@ -25,10 +25,13 @@ _LESS = 8
 
 
 def decode_unusual(plain: bytes) -> npt.NDArray[np.uint8]:
-    """The pixels as `[H, W, 3] uint8` BGR.
+    """Decode a file with unusual sampling.
 
     Args:
         plain: a JPEG file without oddities or metadata.
+
+    Returns:
+        `[H, W, 3] uint8` BGR.
 
     Raises:
         ValueError: it is cut off or damaged.

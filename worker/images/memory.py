@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from worker.images.codecs import cv2
+from worker.retry import Retry
 
-__all__ = ["check_free", "is_shortage", "raising_memory_errors"]
+__all__ = ["SHORTAGES", "check_free", "is_shortage", "raising_memory_errors"]
+
+SHORTAGES = Retry(first=0.1, longest=3.0, factor=10**0.5, attempts=5)
+"""When work that got no memory is tried again: after 0.1, 0.3, 1 and 3 seconds. Whatever holds the
+memory mostly frees it in less than a second."""
 
 _NO_MEMORY = (
     "Insufficient memory",  # OpenCV, and libjpeg within simplejpeg
@@ -20,6 +25,9 @@ _NO_MEMORY = (
     "Can't allocate",
 )
 
+_OPENCV_NO_MEMORY = -4
+"""`cv2.Error.StsNoMem`."""
+
 _MARGIN = 16 * 1024 * 1024
 """Bytes that decoders take besides pixels: tables, threads' heaps, rows."""
 
@@ -29,8 +37,8 @@ def raising_memory_errors() -> Iterator[None]:
     """Raises MemoryError for whatever a codec raises when it gets no memory."""
     try:
         yield
-    except (cv2.error, ValueError, RuntimeError) as error:
-        if is_shortage(error):
+    except Exception as error:
+        if isinstance(error, (ValueError, RuntimeError, *_opencv_errors())) and is_shortage(error):
             raise MemoryError(str(error)) from None
         raise
 
@@ -48,8 +56,18 @@ def check_free(nbytes: int) -> None:
 
 
 def is_shortage(error: Exception) -> bool:
-    """Whether a codec raised `error` because it got no memory."""
-    if isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem:
+    """Tell a shortage of memory from a damaged image.
+
+    Returns:
+        Whether a codec raised `error` because it got no memory.
+    """
+    if isinstance(error, _opencv_errors()) and getattr(error, "code", None) == _OPENCV_NO_MEMORY:
         return True
     text = str(error)
     return any(sign in text for sign in _NO_MEMORY)
+
+
+def _opencv_errors() -> tuple[type[Exception], ...]:
+    """What OpenCV raises; nothing unless it is loaded, so that Pillow can be used without it."""
+    opencv = sys.modules.get("cv2")
+    return () if opencv is None else (opencv.error,)

@@ -48,10 +48,12 @@ _chosen: ContextVar[list[ResolveResult] | None] = ContextVar("chosen", default=N
 
 @contextmanager
 def addresses(found: list[ResolveResult] | None) -> Iterator[None]:
-    """A block whose connection leads to these addresses, however long ago they were found.
+    """Have connections within the block lead to these addresses, however old they are.
 
     A fetch may wait long for its place. To ask again then would use up its time and its place.
-    None asks.
+
+    Args:
+        found: the addresses; None asks for them.
     """
     token = _chosen.set(found)
     try:
@@ -87,12 +89,16 @@ class Names(AbstractResolver):
         self._kept: OrderedDict[tuple[str, int], tuple[float, list[ResolveResult]]] = OrderedDict()
 
     def known(self, host: str, port: int) -> list[ResolveResult] | None:
-        """The answer that is kept, None when the name has to be asked for."""
+        """Look up a kept answer.
+
+        Returns:
+            The addresses; None when the name has to be asked for.
+        """
         until, kept = self._kept.get((host, port), (0.0, None))
         return kept if asyncio.get_running_loop().time() < until else None
 
     def look_up(self, host: str, port: int) -> Lookup:
-        """Begin to ask for a name, or join who does.
+        """Begin to ask for a name, or join a question that is under way.
 
         The answer raises OSError, or ValueError for a name that cannot be asked for. Wait for it
         under `asyncio.shield`: others may wait too.
@@ -111,7 +117,7 @@ class Names(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp asks for all
     ) -> list[ResolveResult]:
-        """The addresses of a name; for aiohttp, which asks just before it connects."""
+        """Resolve a name for aiohttp, which asks just before it connects."""
         known = _chosen.get() or self.known(host, port)
         return await asyncio.shield(self.look_up(host, port).answer) if known is None else known
 
@@ -139,13 +145,13 @@ class Names(AbstractResolver):
     def _ended(self, key: tuple[str, int], task: asyncio.Task[list[ResolveResult]]) -> None:
         self._open.pop(key).begun.cancel()
         if not task.cancelled():
-            task.exception()  # seen, in case that nobody waits any more
+            task.exception()  # seen, in case that no task waits any more
 
 
 class SystemResolver(AbstractResolver):
-    """The system's own resolver, in a thread for each name that nobody has to wait for.
+    """The system's own resolver, in a thread for each name.
 
-    Neither cancelling nor the end of the process waits for a name server. Who calls bounds the
+    Neither cancelling nor the end of the process waits for a name server. The caller bounds the
     number of threads: a cancelled call leaves its thread behind until the system gives up.
 
     Args:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from worker.errors import JobError, Reason
-from worker.images.decode import check_size
-from worker.images.formats import sniff
+from worker.images.limits import check_size
+from worker.images.sniffing import sniff
 from worker.runtime.environment import child_environment
 from worker.runtime.processes import anonymous_file, end_process, start_module
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HEAD", "PdfFile", "is_pdf"]
 
 HEAD = 1024
-"""Bytes within which a PDF has its mark: viewers bear with others before it."""
+"""Bytes within which a PDF has its mark: viewers accept others before it."""
 
 MEMORY_BYTES = 2 * 1024**3
 """Address space of a rendering process. A page of 64 million pixels, with an image as large on it,
@@ -45,9 +45,12 @@ MAX_DEATHS = 3
 
 
 def is_pdf(head: bytes) -> bool:
-    """Whether the file whose first `HEAD` bytes, or all, are `head` is a PDF.
+    """Look for a PDF's mark.
 
     An image that only mentions PDF, in its metadata, is none.
+
+    Returns:
+        Whether the file is a PDF whose first `HEAD` bytes, or all, are `head`.
     """
     if b"%PDF-" not in head[:HEAD]:
         return False

@@ -23,22 +23,29 @@ _WIDE = frozenset({"I", "F"})
 
 
 def is_pillow_image(given: object) -> TypeGuard[Image]:
-    """Whether it is one; Pillow is not loaded for this."""
+    """Look whether an object is a Pillow image, without loading Pillow.
+
+    Returns:
+        Whether it is one.
+    """
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(given, module.Image)
 
 
 def from_pillow(image: Image) -> npt.NDArray[np.uint8]:
-    """The image as `[H, W, 3] uint8` BGR, upright; its file's pixels are read now, if not before.
+    """Read the pixels of a Pillow image; its file is read now, if not before.
 
     As with files, grey is replicated, alpha dropped, 16 bits are shifted right by 8, and the EXIF
     orientation is applied.
+
+    Returns:
+        `[H, W, 3] uint8` BGR, upright.
 
     Raises:
         JobError: `NOT_AN_IMAGE` for a mode without a known range, `CORRUPT_IMAGE` when the image's
             file is cut off, damaged or closed.
     """
-    from PIL import ImageOps  # noqa: PLC0415 - whoever has an image has loaded Pillow
+    from PIL import ImageOps  # noqa: PLC0415 - there is an image, so Pillow is loaded
 
     if image.mode in _WIDE:
         raise JobError(

@@ -1,7 +1,7 @@
-"""A limited number of places, shared fairly: nobody who takes long can keep the others out.
+"""A limited number of places, shared fairly: holders that take long cannot keep the others out.
 
-Pure scheduling, without I/O. A place cannot be taken back before its holder gives it up, so what
-bounds a wait is that every holder is bounded in time, and who comes next.
+Pure scheduling, without I/O. A place cannot be taken back before its holder gives it up. A wait is
+bounded since every holder is bounded in time, and by the choice of who comes next.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SLOW", "FairPlaces", "HostPlaces", "Place", "Seat"]
 
 SLOW = 2.0
-"""Seconds; who holds places for longer than this on average is slow, unless told otherwise."""
+"""Seconds; a key that holds places for longer than this on average is slow."""
 
 UNKNOWN = 1.0
 """Seconds for which a key that has not been seen yet is expected to hold a place."""
@@ -35,7 +35,12 @@ MAX_REMEMBERED = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiter:
-    """Who waits: for how long, in clock time, and for what it is charged."""
+    """One that waits for a place.
+
+    Attributes:
+        since: when it began to wait, in clock time.
+        charged: seconds put on its key's account, once it has the place.
+    """
 
     since: float
     charged: asyncio.Future[float]
@@ -62,9 +67,10 @@ class FairPlaces:
     """`most` places, whose time is shared evenly between the keys that want any.
 
     Weighted fair queueing: a free place goes to the key that will have had the least time with it,
-    and of one key to who came first. So a key with a thousand waiters delays another key by one
-    turn, not by a thousand, and one that takes seconds gets fewer turns than one that takes
-    milliseconds. Nobody waits for ever: who comes later begins where the others are by then.
+    and within one key to the one that came first. So a key with a thousand waiters delays another
+    key by one turn, not by a thousand, and one that takes seconds gets fewer turns than one that
+    takes milliseconds. None waits for ever: a key that comes later begins where the others are by
+    then.
 
     Args:
         most: places in all.
@@ -99,7 +105,7 @@ class FairPlaces:
         return len(self._keys)
 
     def is_contested(self, key: Hashable) -> bool:
-        """Whether another key waits."""
+        """Tell whether another key waits."""
         return any(each.waiters for other, each in self._keys.items() if other != key)
 
     async def acquire(self, key: Hashable, since: float | None = None) -> Place:
@@ -167,7 +173,7 @@ class FairPlaces:
                 charged.set_result(self._serve(key, entry))
 
     def _serve(self, key: Hashable, entry: _Key) -> float:
-        """Give a free place to a key; what is charged for it."""
+        """Give a free place to a key, and return the seconds charged for it."""
         self._turn += 1
         entry.served = self._turn
         entry.held += 1
@@ -177,7 +183,7 @@ class FairPlaces:
         return charge
 
     def _choose(self) -> tuple[Hashable, _Key] | None:
-        """Whose turn it is, of those that wait."""
+        """Choose the waiting key whose turn it is."""
         waiting = [(key, entry) for key, entry in self._keys.items() if entry.waiters]
         if any(self._is_slow(key) for key, _ in waiting):
             held = sum(entry.held for key, entry in self._keys.items() if self._is_slow(key))
@@ -220,7 +226,7 @@ class HostPlaces:
     def __init__(self, most: int, *, clock: Callable[[], float] | None = None) -> None:
         self._most = most
         self._clock = clock
-        # Invariant: a host is here exactly while somebody holds a place at it or waits for one.
+        # Invariant: a host is here exactly while a place at it is held or waited for.
         self._hosts: dict[Hashable, FairPlaces] = {}
 
     def __len__(self) -> int:
@@ -228,7 +234,7 @@ class HostPlaces:
         return len(self._hosts)
 
     def seat(self) -> Seat:
-        """A place at one host at a time, for a context."""
+        """Make a context that holds a place at one host at a time."""
         return Seat(self)
 
     async def _acquire(self, host: Hashable, name: Hashable, since: float | None) -> Place:

@@ -1,4 +1,4 @@
-"""The little of PNG that is done without decoding: dimensions, and leaving out what nobody needs.
+"""What is done to PNG files without decoding: dimensions, and leaving out what no pixel needs.
 
 OpenCV 5.0's reader of PNG crashes on some animations (found by fuzzing), and sets aside as much
 memory as a chunk claims to need, up to 4 GB. So every chunk is checked to lie within the file, and
@@ -32,7 +32,10 @@ one that only this worker can read."""
 
 
 def read_png_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels.
+    """Read a file's size.
+
+    Returns:
+        Width and height in pixels.
 
     Raises:
         UnsupportedError: it was changed for iPhones, which other decoders do not understand.
@@ -46,7 +49,10 @@ def read_png_size(data: bytes) -> tuple[int, int]:
 
 
 def still_png(data: bytes) -> bytes:
-    """`data` without animation, text, profiles and what follows.
+    """Take out animation, text, profiles and what follows the image.
+
+    Returns:
+        The shortened file.
 
     Raises:
         ValueError: the file ends before its last chunk, or has absurdly many.

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.contract.jobs import Prepared
 from worker.images.decode import decode_pixels, inspect
 from worker.images.draw import shrink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    import numpy.typing as npt
+
     from worker.images.transform import Transform
     from worker.settings import DecodeSettings
 
-__all__ = ["prepare"]
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A decoded image on its way to the predictor.
+
+    Attributes:
+        crop: `[H, W, 3] uint8`, resized and cropped as the model wants it, its channels in the
+            model's order, not yet normalised.
+        picture: `[h, w, 3] uint8` BGR, scaled for drawing, or None when no picture was asked for.
+    """
+
+    crop: npt.NDArray[np.uint8]
+    picture: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixels held."""
+        return self.crop.nbytes + (self.picture.nbytes if self.picture is not None else 0)
 
 
 def prepare(

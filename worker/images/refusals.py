@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from worker.errors import JobError, Reason
 
 if TYPE_CHECKING:
-    from worker.images.formats import ImageFormat
+    from worker.image_formats import ImageFormat
 
 __all__ = ["UnsupportedError", "damaged", "unsupported"]
 
@@ -17,7 +17,7 @@ class UnsupportedError(ValueError):
 
 
 def damaged(found: ImageFormat, why: str) -> JobError:
-    """The error for a file that is an image, but not a whole one."""
+    """Make the error for a file that is an image, but not a whole one."""
     return JobError(
         Reason.CORRUPT_IMAGE,
         f"the {found} file is cut off or damaged ({why}): send the whole file, or save it as JPEG "
@@ -26,7 +26,7 @@ def damaged(found: ImageFormat, why: str) -> JobError:
 
 
 def unsupported(found: ImageFormat, what: str) -> JobError:
-    """The error for a whole file of a rare kind.
+    """Make the error for a whole file of a rare kind.
 
     Args:
         what: names the kind, such as `12-bit`.

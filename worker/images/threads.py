@@ -2,7 +2,7 @@
 
 A thread cannot be killed. One that hangs in a codec is lost until the process ends. Its call is
 given up, so that its job is answered and not delivered again; another thread takes its place, so
-that other jobs go on; and liveness fails, so that whoever watches over the process starts it anew.
+that other jobs go on; and liveness fails, so that the orchestrator starts the process anew.
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from worker.errors import JobError, Reason, Stage
-from worker.images.memory import raising_memory_errors
+from worker.images.memory import SHORTAGES, raising_memory_errors
 from worker.metrics import Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
-__all__ = ["PAUSES", "ImageThreads"]
+__all__ = ["ImageThreads"]
 
 T = TypeVar("T")
-
-PAUSES = (0.1, 0.3, 1.0, 3.0)
-"""Seconds before each further attempt of a call that got no memory. Who has it gives it back in
-less than a second, mostly."""
 
 
 class ImageThreads:
@@ -34,8 +30,8 @@ class ImageThreads:
     Args:
         count: threads; as many again may take the places of lost ones.
         timeout: seconds after which a call counts as hung, from when a thread began it.
-        pauses: seconds before each further attempt of a call that got no memory.
-        clock: monotonic seconds; read by the threads, too.
+        retry: of a call that got no memory.
+        clock: what pauses and time-outs go by; read by the threads, too.
     """
 
     def __init__(
@@ -44,12 +40,12 @@ class ImageThreads:
         timeout: float,
         metrics: Metrics,
         *,
-        pauses: tuple[float, ...] = PAUSES,
-        clock: Callable[[], float] = time.monotonic,
+        retry: Retry = SHORTAGES,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.timeout = timeout
         self._metrics = metrics
-        self._pauses = pauses
+        self._retry = retry
         self._clock = clock
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._threads = 0
@@ -69,31 +65,33 @@ class ImageThreads:
         return any(self._is_overdue(call) for call in self._calls)
 
     async def run(self, stage: Stage, work: Callable[[], T]) -> T:
-        """What `work` returns, called in a thread; cancelling withdraws it while it waits for one.
+        """Call `work` in a thread; cancelling withdraws it while it waits for one.
 
         Args:
             stage: whose work it is, for metrics and messages.
+
+        Returns:
+            What `work` returns.
 
         Raises:
             JobError: `UNAVAILABLE` when there was no memory for it, several times; `POISON` when it
                 did not end. Besides, whatever `work` raises.
         """
-        for pause in self._pauses:
+        pauses, attempt = self._retry.pauses(self._clock), 0
+        while True:
+            attempt += 1
             with contextlib.suppress(MemoryError):
                 return await self._attempt(stage, work)
             self._metrics.memory_shortages.labels(stage).inc()
-            await asyncio.sleep(pause)
-        with contextlib.suppress(MemoryError):
-            return await self._attempt(stage, work)
-        self._metrics.memory_shortages.labels(stage).inc()
-        attempts = len(self._pauses) + 1
-        raise JobError(
-            Reason.UNAVAILABLE,
-            "the worker has no memory left for this image; try again later",
-            transient=True,
-            attempts=attempts,
-            stage=stage,
-        )
+            if (pause := next(pauses, None)) is None:
+                raise JobError(
+                    Reason.UNAVAILABLE,
+                    "the worker has no memory left for this image; try again later",
+                    transient=True,
+                    attempts=attempt,
+                    stage=stage,
+                )
+            await self._clock.sleep(pause)
 
     def shutdown(self) -> None:
         """Take no more calls and drop those that wait; who is in one is not waited for."""
@@ -135,7 +133,7 @@ class ImageThreads:
             del call  # nothing is held while there is nothing to do
 
     def _do(self, call: _Call) -> None:
-        call.began = self._clock()
+        call.began = self._clock.monotonic()
         result: object = None
         error: BaseException | None = None
         try:
@@ -173,7 +171,7 @@ class ImageThreads:
         for call in self._calls:
             if self._is_overdue(call) and not call.given_up:
                 self._give_up(call)
-        now = self._clock()
+        now = self._clock.monotonic()
         watched = [call for call in self._calls if not call.given_up]
         if watched:
             begun = [call.began for call in watched if call.began is not None]
@@ -199,7 +197,7 @@ class ImageThreads:
             self._start_thread()
 
     def _is_overdue(self, call: _Call) -> bool:
-        return call.began is not None and self._clock() - call.began >= self.timeout
+        return call.began is not None and self._clock.monotonic() - call.began >= self.timeout
 
 
 class _Call:

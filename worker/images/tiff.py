@@ -79,9 +79,12 @@ class Field:
 
 
 def first_directory(data: bytes, tags: Collection[int]) -> Mapping[int, int]:
-    """The unsigned numbers filed under `tags` in the first directory of TIFF or BigTIFF `data`.
+    """Read numbers in the first directory of a TIFF or BigTIFF file.
 
     Tags that are absent, or hold anything but one number, are missing from the answer.
+
+    Returns:
+        The unsigned numbers by their tags, of those in `tags` that are there.
 
     Raises:
         ValueError: `data` is no TIFF, or ends before the directory does.
@@ -95,7 +98,10 @@ def first_directory(data: bytes, tags: Collection[int]) -> Mapping[int, int]:
 
 
 def first_fields(data: bytes, tags: Collection[int]) -> Mapping[int, Field]:
-    """The fields with one of `tags` in the first directory of TIFF or BigTIFF `data`.
+    """Read the first directory of a TIFF or BigTIFF file.
+
+    Returns:
+        The fields by their tags, of those in `tags` that are there.
 
     Raises:
         ValueError: `data` is no TIFF, or ends before the directory does.
@@ -107,14 +113,21 @@ def first_fields(data: bytes, tags: Collection[int]) -> Mapping[int, Field]:
 
 
 def is_big_endian(data: bytes) -> bool:
-    """Whether the numbers of TIFF `data` have their highest byte first."""
+    """Read the byte order of a TIFF file.
+
+    Returns:
+        Whether its numbers have their highest byte first.
+    """
     return data[:2] == b"MM"
 
 
 def page_offsets(data: bytes) -> list[int]:
-    """Where the directories of the pages of TIFF or BigTIFF `data` are, the first `MAX_PAGES`.
+    """Find the pages of a TIFF or BigTIFF file.
 
     A directory beyond the end is one too, of a page that is cut off. What is no TIFF has none.
+
+    Returns:
+        Offsets of their directories, of the first `MAX_PAGES`.
     """
     try:
         return list(islice(_chain(data, _kind(data)), MAX_PAGES))
@@ -123,7 +136,10 @@ def page_offsets(data: bytes) -> list[int]:
 
 
 def with_first_page(data: bytes, offset: int) -> bytes:
-    """A copy of TIFF `data` whose first page is the one with its directory at `offset`.
+    """Make another page the first one.
+
+    Returns:
+        A copy of the file whose first page is the one with its directory at `offset`.
 
     Raises:
         ValueError: `data` is no TIFF.

@@ -27,7 +27,11 @@ _BYTES_PER_RUN, _BYTES_PER_FAX_BYTE = 32, 9
 
 
 def decoded_bytes(layout: Layout) -> int:
-    """Most bytes that decoding holds at a time, the image included, the file not."""
+    """Compute what decoding takes.
+
+    Returns:
+        Most bytes held at a time, the image included, the file not.
+    """
     image = layout.width * layout.height * 3
     block = min(layout.width * layout.height, BLOCK_PIXELS) * _BYTES_PER_BLOCK_PIXEL
     turned = image if layout.orientation != 1 else 0

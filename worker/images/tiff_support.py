@@ -77,7 +77,7 @@ def check_supported(layout: Layout) -> None:
 
 
 def unsupported(found: str) -> JobError:
-    """The error for a TIFF that may be whole, but is not decoded.
+    """Make the error for a TIFF that may be whole, but is not decoded.
 
     Args:
         found: a sentence about it, without its end.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from worker.settings import BatchingSettings
 
-__all__ = ["Calibration", "Measurement", "calibrate"]
+__all__ = ["Calibration", "Measurement", "calibrate", "count_runs", "noise"]
 
 TIME_LIMIT = 3.0
 """Seconds of predictor time after which no larger batch is tried."""
@@ -51,21 +51,21 @@ def calibrate(
     A fixed `batching.max_batch` is only warmed and measured.
 
     Args:
-        run: runs the predictor on crops `[H, W, 3] uint8`.
+        run: runs the predictor on images `[H, W, 3] uint8`.
         input_size: `(H, W)` in pixels.
 
     Raises:
         PredictorError: from `run`.
     """
     limit = batching.max_batch or batching.calibration_limit
-    noise = np.random.default_rng(0).integers(0, 256, (limit, *input_size, 3), np.uint8)
+    images = noise(limit, input_size)
     sizes = [size for size in (1 << power for power in range(11)) if size < limit] + [limit]
     if batching.max_batch:
         sizes = sorted({1, limit})
     rows: list[Measurement] = []
     spent = 0.0
     for size in sizes:
-        seconds = [_time(run, list(noise[:size]), clock) for _ in range(1 + RUNS)]
+        seconds = [_time(run, images[:size], clock) for _ in range(1 + RUNS)]
         spent += sum(seconds)
         rows.append(Measurement(size, min(seconds[1:])))
         if spent > TIME_LIMIT and not batching.max_batch:
@@ -76,6 +76,39 @@ def calibrate(
     return Calibration(
         tuple(rows), next(row.size for row in rows if row.size / row.seconds >= NEARLY * fastest)
     )
+
+
+def noise(count: int, input_size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
+    """Make images to measure with.
+
+    Args:
+        input_size: `(H, W)` in pixels.
+
+    Returns:
+        `count` images `[H, W, 3] uint8`.
+    """
+    return list(np.random.default_rng(0).integers(0, 256, (count, *input_size, 3), np.uint8))
+
+
+def count_runs(
+    run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
+    images: Sequence[npt.NDArray[np.uint8]],
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Run one batch again and again, at least once, until `seconds` are over.
+
+    Returns:
+        Images per second.
+    """
+    began = clock()
+    count = 0
+    while True:
+        run(images)
+        count += len(images)
+        elapsed = clock() - began
+        if elapsed >= seconds:
+            return count / elapsed
 
 
 def _time(

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
-from worker.errors import JobError, Reason
+from worker.cache import cache_directory
+from worker.errors import JobError, ModelError, PredictorError, Reason
 from worker.failpoints import Failpoints
+from worker.hpip import installed_backends
 from worker.inference.batcher import Batcher
 from worker.inference.isolation import Poisoned
-from worker.inference.placement import Placement
+from worker.inference.placement import Placement, available_cores
+from worker.inference.protocol import BackendName
+from worker.inference.selection import Trial, check_choice, fastest, try_backends
+from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
-from worker.inference.supervisor import Crop, Scores, SlotSupervisor
+from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
+from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import BatchingSettings, PredictorSettings
 
 __all__ = ["PredictorPool"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class PredictorPool:
@@ -28,7 +32,14 @@ class PredictorPool:
 
     Args:
         spec: the model to load in every slot.
-        placements: device and threads of each slot.
+        placements: device and threads of each slot; at least one.
+        capacity: most images of one batch, where each image says how large its batch may be
+            (`classify`'s `most`) and nothing is measured at the start; None leaves both to
+            `batching`.
+
+    Raises:
+        SettingsError: `predictor.backend` does not go with the device.
+        UnfitSystemError: it is not installed.
     """
 
     def __init__(
@@ -39,13 +50,19 @@ class PredictorPool:
         batching: BatchingSettings,
         metrics: Metrics,
         failpoints: Failpoints,
+        *,
+        capacity: int | None = None,
     ) -> None:
+        check_choice(predictor.backend, placements[0].device)
+        self._spec = spec
+        self._placements = placements
+        self._choice = predictor.backend
         self._metrics = metrics
         self._batching = batching
-        capacity = batching.max_batch or batching.calibration_limit
-        self._batcher: Batcher[Crop, Scores | Poisoned] = Batcher(capacity, batching.linger)
+        self._calibrates = capacity is None
+        capacity = capacity or batching.max_batch or batching.calibration_limit
+        self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
         metrics.ready_images.set_function(lambda: len(self._batcher))
-        self._input_size = spec.input_size
         self._supervisors = [
             SlotSupervisor(
                 Slot(
@@ -66,21 +83,32 @@ class PredictorPool:
         ]
 
     async def start(self) -> None:
-        """Start all slots, warm them, and choose the largest batch.
+        """Choose the backend and start all slots.
+
+        Unless batches are bounded by `capacity`, warm the slots and choose the largest batch too.
 
         Raises:
-            ModelError: a predictor process cannot load the model.
+            ModelError: a predictor process cannot load the model, or not with the backend that
+                `predictor.backend` names.
             PredictorError: a predictor process died or hung while it started.
             OSError: the system has no room for another process.
         """
+        backend = await self._select() if self._choice == "auto" else self._choice
+        await asyncio.gather(*(supervisor.load(backend) for supervisor in self._supervisors))
         await asyncio.gather(*(supervisor.start() for supervisor in self._supervisors))
+        if self._calibrates:
+            await self._calibrate()
+        for supervisor in self._supervisors:
+            supervisor.serve()
+
+    async def _calibrate(self) -> None:
         calibrations = await asyncio.gather(
             *(
-                supervisor.calibrate(self._input_size, self._batching)
+                supervisor.calibrate(self._spec.input_size, self._batching)
                 for supervisor in self._supervisors
             )
         )
-        # The slots measured side by side, as they will work; the slowest choice serves all.
+        # The slots measured side by side, as they will work; the smallest choice serves all.
         chosen = min(calibrations, key=lambda calibration: calibration.max_batch)
         self._batcher.max_batch = chosen.max_batch
         for row in chosen.rows:
@@ -91,24 +119,27 @@ class PredictorPool:
                 images_per_second=round(row.size / row.seconds * len(self._supervisors), 1),
                 chosen=row.size == chosen.max_batch,
             )
-        for supervisor in self._supervisors:
-            supervisor.serve()
 
     @property
     def backend(self) -> str:
-        """What computes: `paddle+onednn`, `paddle`; empty before the start."""
+        """What computes, such as `paddle+onednn` or `onnxruntime`; empty before the start."""
         return ",".join(sorted({supervisor.backend for supervisor in self._supervisors}))
 
-    async def classify(self, crop: Crop, urgency: float) -> Scores:
-        """Scores `[C] float32` of a crop `[H, W, 3] uint8`; cancelling withdraws it while it waits.
+    async def classify(self, crop: Pixels, urgency: float, most: int | None = None) -> Scores:
+        """Compute the scores of one image; cancelling withdraws it while it waits.
 
         Args:
+            crop: `[H, W, 3] uint8`.
             urgency: seconds on any clock common to all callers; the smallest is served first.
+            most: images of the largest batch that it may be in; None leaves it to the pool.
+
+        Returns:
+            `[C] float32`, 0 to 1.
 
         Raises:
             JobError: the image breaks the predictor even alone.
         """
-        answer = await self._batcher.submit(crop, urgency).result
+        answer = await self._batcher.submit(crop, urgency, most).result
         if isinstance(answer, Poisoned):
             raise JobError(
                 Reason.POISON,
@@ -127,9 +158,63 @@ class PredictorPool:
         return [supervisor.pid for supervisor in self._supervisors if supervisor.pid is not None]
 
     async def stop(self) -> None:
-        """Kill the predictor processes, which hold no state; who still waits gets no answer."""
+        """Kill the predictor processes, which hold no state; callers that wait get no answer."""
         # All at once, and before any is waited for: a busy slot's thread waits for its process.
         for supervisor in self._supervisors:
             supervisor.interrupt()
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
         self._metrics.predictor_slots.set(0)
+
+    async def _select(self) -> BackendName:
+        """Choose the fastest backend that answers rightly; measures unless that was done before."""
+        installed = installed_backends()
+        if self._placements[0].device.kind != "cpu" or not installed:
+            return "paddle"
+        # Paddle first, since without it nothing can be judged; what usually wins comes last and
+        # need not be loaded again.
+        backends: tuple[BackendName, ...] = ("paddle", *reversed(installed))
+        max_batch = self._batching.max_batch
+        # In a thread: finding the versions of packages reads many files.
+        cache = await asyncio.to_thread(
+            SelectionCache,
+            cache_directory() / "selection",
+            self._spec.digest,
+            self._placements,
+            available_cores(),
+            max_batch,
+            backends,
+        )
+        trials = cache.read()
+        if trials is not None and await self._loads(fastest(trials)):
+            _log_trials(trials, measured=False)
+            return fastest(trials)
+        log.info("measuring_backends", backends=list(backends), slots=len(self._supervisors))
+        trials = await try_backends(self._supervisors, backends, self._spec.input_size, max_batch)
+        cache.write(trials)
+        _log_trials(trials, measured=True)
+        return fastest(trials)
+
+    async def _loads(self, backend: BackendName) -> bool:
+        """Load a backend that was chosen before; False when that fails now."""
+        try:
+            await asyncio.gather(*(supervisor.load(backend) for supervisor in self._supervisors))
+        except (ModelError, PredictorError) as error:
+            log.warning("backend_failed", backend=backend, error=str(error))
+            return False
+        return True
+
+
+def _log_trials(trials: Sequence[Trial], *, measured: bool) -> None:
+    """Log a table: a row per backend, the chosen one marked."""
+    chosen = fastest(trials)
+    for trial in trials:
+        if trial.problem:
+            log.info("backend_unusable", backend=trial.backend, problem=trial.problem)
+        else:
+            log.info(
+                "backend_measured",
+                backend=trial.backend,
+                images_per_second=round(trial.images_per_second, 1),
+                chosen=trial.backend == chosen,
+                from_cache=not measured,
+            )

@@ -1,8 +1,8 @@
 """What a predictor process and its owner say to each other, and the memory that they share.
 
 Messages are small tuples of plain values over a socket pair. Images and scores cross in an
-anonymous file that both
-map: no name in the file system, so nothing is left behind however either side ends.
+anonymous file that both map: it has no name in the file system, so nothing is left behind however
+either side ends.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from __future__ import annotations
 import mmap
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.device import Device
 from worker.failpoints import Failpoints
 from worker.model import ModelSpec
 
-__all__ = ["Loaded", "Ran", "Run", "SharedBatch", "Start"]
+__all__ = ["BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
+
+BackendName = Literal["paddle", "onnxruntime", "openvino"]
+"""What a predictor process can be told to compute with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,11 @@ class Start:
     """Owner to process, first: what to load. Answered by `Loaded`, or by an error as text."""
 
     spec: ModelSpec
-    device: str
+    device: Device
     threads: int
     capacity: int
     failpoints: Failpoints
+    backend: BackendName
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Loaded:
 
     Attributes:
         classes: that it tells apart.
-        backend: what computes: `paddle+onednn`, `paddle`.
+        backend: what computes: `paddle+onednn`, `paddle`, `onnxruntime` or `openvino`.
     """
 
     classes: int

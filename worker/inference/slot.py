@@ -17,9 +17,16 @@ from multiprocessing.connection import Connection
 import numpy as np
 import numpy.typing as npt
 
-from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
+from worker.device import Device
+from worker.errors import (
+    ModelError,
+    PredictorCrashedError,
+    PredictorError,
+    PredictorTimeoutError,
+    UnfitSystemError,
+)
 from worker.failpoints import Failpoints
-from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
+from worker.inference.protocol import BackendName, Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
 from worker.runtime.environment import child_environment
 from worker.runtime.native_output import NativeOutput
@@ -36,7 +43,7 @@ class Slot:
 
     Args:
         spec: the model that it loads.
-        device: `cpu`, or `gpu:N` and the like with one index.
+        device: a single one.
         threads: CPU threads of its predictor.
         capacity: most images of one batch.
         timeout: seconds for one batch.
@@ -44,13 +51,14 @@ class Slot:
         failpoints: faults to inject, for tests.
 
     Attributes:
-        backend: what computes in its process, or did in the last one; empty before the first.
+        backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
+            empty before the first.
     """
 
     def __init__(
         self,
         spec: ModelSpec,
-        device: str,
+        device: Device,
         *,
         threads: int,
         capacity: int,
@@ -61,7 +69,7 @@ class Slot:
         self._spec = spec
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
-        self._start = Start(bare, device, threads, capacity, failpoints)
+        self._start = Start(bare, device, threads, capacity, failpoints, "paddle")
         self.backend = ""
         self._timeout = timeout
         self._start_timeout = start_timeout
@@ -80,14 +88,18 @@ class Slot:
         return None if self._process is None else self._process.pid
 
     @property
-    def device(self) -> str:
-        """The device that its process uses."""
-        return self._start.device
-
-    @property
     def running(self) -> bool:
         """Whether a process is up, as far as is known."""
         return self._shared is not None
+
+    def choose(self, backend: BackendName) -> None:
+        """Have the next processes compute with `backend`; one that computes with another is ended.
+
+        Paddle computes unless told otherwise.
+        """
+        if backend != self._start.backend:
+            self.kill()
+            self._start = replace(self._start, backend=backend)
 
     def start(self) -> None:
         """Start the process and load the model; nothing if it is up.
@@ -95,8 +107,9 @@ class Slot:
         The process ends with the thread that calls this, as the kernel takes that for its parent.
 
         Raises:
-            ModelError: the process says why it cannot load the model, or the network has other
-                classes than the model's description.
+            ModelError: the process says why it cannot load the model, or why not with this
+                backend, or the network has other classes than the model's description.
+            UnfitSystemError: it says which library the system lacks.
             PredictorError: it died or took too long.
             OSError: the system has no room for another process.
         """
@@ -132,7 +145,7 @@ class Slot:
             answer = self._ask(self._start, self._start_timeout)
             if not isinstance(answer, Loaded):
                 self.kill()
-                raise ModelError(str(answer))
+                raise answer if isinstance(answer, UnfitSystemError) else ModelError(str(answer))
             self._spec.check_classes(answer.classes)
             self.backend = answer.backend
             self._shared = SharedBatch(
@@ -144,7 +157,13 @@ class Slot:
             os.close(memory)
 
     def run(self, crops: Sequence[npt.NDArray[np.uint8]]) -> tuple[npt.NDArray[np.float32], float]:
-        """Scores `[N, C] float32` of crops `[H, W, 3] uint8`, and the predictor's seconds.
+        """Run one batch.
+
+        Args:
+            crops: `[H, W, 3] uint8` each, at most `capacity`.
+
+        Returns:
+            Scores `[N, C] float32`, and the seconds that the predictor took.
 
         Raises:
             PredictorError: the predictor raised an error; its process is still up.

@@ -1,9 +1,8 @@
-"""What attends one slot: it starts its process, feeds it batches, and isolates poison images."""
+"""Supervises one slot: starts its process, feeds it batches, and isolates poison images."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from worker.errors import (
     ModelError,
@@ -19,25 +17,32 @@ from worker.errors import (
     PredictorError,
     PredictorTimeoutError,
     Stage,
+    UnfitSystemError,
 )
 from worker.inference.batcher import Batch, Batcher
-from worker.inference.calibration import Calibration, calibrate
+from worker.inference.calibration import Calibration, calibrate, count_runs
 from worker.inference.isolation import Poisoned, run_isolated
+from worker.inference.protocol import BackendName
 from worker.inference.slot import Slot
+from worker.logs import get_logger
 from worker.metrics import BATCH_WAIT, Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 from worker.settings import BatchingSettings
 
-__all__ = ["Crop", "Scores", "SlotSupervisor"]
+__all__ = ["Pixels", "Scores", "SlotSupervisor"]
 
 T = TypeVar("T")
 
-Crop = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
+"""An image as the network takes it, before normalisation: `[H, W, 3]`."""
+
 Scores = npt.NDArray[np.float32]
+"""An image's scores: `[C]`, 0 to 1."""
 
-RESTART_BACKOFF = (0.5, 30.0)
-"""Seconds before a predictor that cannot start is tried again: first, and at most (it doubles)."""
+RESTARTS = Retry(first=0.5, longest=30.0)
+"""When a predictor that cannot start is tried again."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _SlotDownError(Exception):
@@ -51,23 +56,23 @@ class SlotSupervisor:
         slot: blocks; only ever called in the thread.
         index: names it in logs.
         patience: seconds that one run may take, the start of a process before it included.
-        clock: monotonic seconds.
+        clock: what pauses and the watch over progress go by.
     """
 
     def __init__(
         self,
         slot: Slot,
         index: int,
-        batcher: Batcher[Crop, Scores | Poisoned],
+        batcher: Batcher[Pixels, Scores | Poisoned],
         patience: float,
         metrics: Metrics,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._slot = slot
         self._index = index
         self._batcher = batcher
-        self._patience = patience + RESTART_BACKOFF[1]
+        self._patience = patience + RESTARTS.longest
         self._metrics = metrics
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, f"slot-{index}")
@@ -76,8 +81,34 @@ class SlotSupervisor:
         # Invariant: while the slot is busy or down, when it must have made progress; else None.
         self._due: float | None = None
 
+    async def load(self, backend: BackendName) -> None:
+        """Start the process with a backend, which may be a trial; see `start`.
+
+        Raises:
+            ModelError: it cannot load the model.
+            PredictorError: it died or hung.
+            OSError: the system has no room for another process.
+        """
+
+        def load() -> None:
+            self._slot.choose(backend)
+            self._slot.start()
+
+        await self._in_thread(load)
+
+    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> float:
+        """Run a batch again and again, at least once, until `seconds` are over.
+
+        Returns:
+            Images per second.
+
+        Raises:
+            PredictorError: a run failed.
+        """
+        return await self._in_thread(partial(count_runs, self._slot.run, pixels, seconds))
+
     async def start(self) -> None:
-        """Start the process.
+        """Have the process up, with the backend that was loaded last, and count it as up.
 
         Raises:
             ModelError: it cannot load the model.
@@ -90,7 +121,7 @@ class SlotSupervisor:
 
     @property
     def backend(self) -> str:
-        """What computes: `paddle+onednn`, `paddle`."""
+        """What computes: `paddle+onednn`, `paddle`, `onnxruntime` or `openvino`."""
         return self._slot.backend
 
     async def calibrate(
@@ -135,7 +166,7 @@ class SlotSupervisor:
     @property
     def stalled(self) -> bool:
         """Whether the slot is busy or down for longer than a time-out and a restart can take."""
-        return self._due is not None and self._due < self._clock()
+        return self._due is not None and self._due < self._clock.monotonic()
 
     async def _serve(self) -> None:
         while True:
@@ -151,7 +182,7 @@ class SlotSupervisor:
                     [ticket for ticket in batch.tickets if not ticket.result.done()]
                 )
             except Exception as error:
-                # A defect must neither end this loop nor leave anybody waiting for ever.
+                # A defect must neither end this loop nor leave a caller waiting for ever.
                 log.exception("slot_raised", slot=self._index)
                 for ticket in batch.tickets:
                     if not ticket.result.done():
@@ -161,24 +192,24 @@ class SlotSupervisor:
 
     async def _bring_up(self) -> None:
         """Start the process if it is down, however many attempts that takes."""
-        backoff, limit = RESTART_BACKOFF
+        pauses = RESTARTS.pauses(self._clock)
         # Set once: a process that never comes up makes no progress, however often it is tried.
-        self._due = self._clock() + self._patience
+        self._due = self._clock.monotonic() + self._patience
         while not self._slot.running:
             try:
                 await self._start_again()
             except _SlotDownError as error:
+                pause = next(pauses)
                 log.error(
                     "predictor_down",
                     slot=self._index,
                     error=str(error),
-                    retry_in_seconds=backoff,
+                    retry_in_seconds=pause,
                 )
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, limit)
+                await self._clock.sleep(pause)
         self._due = None
 
-    async def _answer(self, batch: Batch[Crop, Scores | Poisoned]) -> None:
+    async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
         now = asyncio.get_running_loop().time()
         for ticket in batch.tickets:
             self._metrics.stages.labels(BATCH_WAIT).observe(max(0.0, now - ticket.ready_at))
@@ -188,14 +219,14 @@ class SlotSupervisor:
             if not ticket.result.done():
                 ticket.result.set_result(answer)
 
-    async def _run(self, crops: Sequence[Crop]) -> list[Scores]:
+    async def _run(self, crops: Sequence[Pixels]) -> list[Scores]:
         """One run, the process brought up first.
 
         Raises:
             PredictorError: the run failed.
             _SlotDownError: the process cannot be started.
         """
-        self._due = self._clock() + self._patience
+        self._due = self._clock.monotonic() + self._patience
         if not self._slot.running:
             await self._start_again()
         try:
@@ -212,7 +243,7 @@ class SlotSupervisor:
     async def _start_again(self) -> None:
         try:
             await self.start()
-        except (PredictorError, ModelError, OSError) as error:
+        except (PredictorError, ModelError, UnfitSystemError, OSError) as error:
             raise _SlotDownError(str(error)) from error
 
     def _note_failure(self, error: PredictorError, images: int) -> None:

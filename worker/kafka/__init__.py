@@ -1,1 +1,1 @@
-"""The Kafka door: intake, ledgers, commits, publishing. Nothing else imports aiokafka."""
+"""Kafka: consuming jobs, ledgers and commits, publishing. Nothing else imports aiokafka."""

@@ -1,4 +1,4 @@
-"""The partitions that this worker holds now, each with its ledger and its running jobs."""
+"""The partitions that are assigned to this worker, each with its ledger and its running jobs."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker.kafka.ledger import Ledger
-from worker.metrics import PartitionState
+from worker.metrics import PartitionProgress
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from worker.contract.messages import Message
+    from worker.contract.records import Message
 
-__all__ = ["AssignedPartition", "Assignment"]
+__all__ = ["Assignment", "PartitionState"]
 
 
 @dataclass(slots=True, eq=False)
-class AssignedPartition:
-    """One partition for the time of one assignment.
+class PartitionState:
+    """The state of one partition during one assignment.
 
     Attributes:
-        start: where reading began, or None while that is not known.
-        committed: the position last committed from here, or None.
-        lost_to: what came before this offset and was not read is known to be lost.
-        tasks: the jobs of this partition that run.
+        start: the offset at which reading began; None while that is not known.
+        committed: the position that was last committed during this assignment, or None.
+        lost_to: records before this offset that were not read have been counted as lost.
+        tasks: the partition's running jobs.
     """
 
     partition: TopicPartition
@@ -39,83 +39,95 @@ class AssignedPartition:
 
 
 class Assignment:
-    """Holdings by partition; for one event loop.
+    """The states of all assigned partitions; for one event loop.
 
-    Rebalances are eager with aiokafka: all partitions are given up together, then a new set is
-    assigned.
+    aiokafka rebalances eagerly: all partitions are revoked together, then a new set is assigned.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._holdings: dict[TopicPartition, AssignedPartition] = {}
+        self._states: dict[TopicPartition, PartitionState] = {}
         self._clock = clock
-        # Invariant: False from the moment that partitions are being given up until new ones are
+        # Invariant: False from the moment at which partitions are revoked until new ones are
         # assigned.
         self.accepting = False
 
-    def __iter__(self) -> Iterator[AssignedPartition]:
-        return iter(self._holdings.values())
+    def __iter__(self) -> Iterator[PartitionState]:
+        return iter(self._states.values())
 
     def __len__(self) -> int:
-        return len(self._holdings)
+        return len(self._states)
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
-        """Begin an assignment with new ledgers: aiokafka reads on from the committed offsets."""
-        self._holdings = {partition: AssignedPartition(partition) for partition in partitions}
+        """Begin an assignment with empty ledgers; aiokafka reads on from the committed offsets."""
+        self._states = {partition: PartitionState(partition) for partition in partitions}
         self.accepting = True
 
-    def get(self, partition: TopicPartition) -> AssignedPartition | None:
-        """The holding that takes records of `partition`, or None when they are to be dropped.
+    def get(self, partition: TopicPartition) -> PartitionState | None:
+        """Get the state of a partition of which records are to be taken in.
 
-        A poll can return records of a partition that is being given up; its new owner gets them
-        too.
+        Returns:
+            None if its records are to be dropped: a poll can return records of a partition that is
+            being revoked, and its next owner gets them too.
         """
-        return self._holdings.get(partition) if self.accepting else None
+        return self._states.get(partition) if self.accepting else None
 
-    def begin_anew(self, holding: AssignedPartition) -> AssignedPartition:
-        """A new ledger for a partition whose offsets begin again; what still runs settles nothing.
+    def restart(self, state: PartitionState) -> PartitionState:
+        """Give a partition whose offsets begin again a new ledger.
 
-        Its jobs are answered all the same: nobody else has them.
+        Its running jobs settle nothing in that, but their results are published: nobody else has
+        these jobs.
+
+        Returns:
+            The state that takes the place of `state`.
         """
-        holding.ledger.close()
-        fresh = AssignedPartition(holding.partition, tasks=holding.tasks)
-        self._holdings[holding.partition] = fresh
+        state.ledger.close()
+        fresh = PartitionState(state.partition, tasks=state.tasks)
+        self._states[state.partition] = fresh
         return fresh
 
     async def drain(self, timeout: float) -> int:
-        """Wait until no job runs or `timeout` seconds passed; how many still run."""
+        """Wait until no job runs, at most `timeout` seconds.
+
+        Returns:
+            How many jobs still run.
+        """
         tasks = self._tasks()
         if tasks:
             await asyncio.wait(tasks, timeout=timeout)
         return len(self._tasks())
 
     async def abandon(self) -> int:
-        """End the assignment: close ledgers, cancel what still runs; how many jobs that were."""
+        """End the assignment: close the ledgers and cancel the jobs that still run.
+
+        Returns:
+            How many jobs were cancelled.
+        """
         tasks = self._tasks()
-        for holding in self:
-            holding.ledger.close()
+        for state in self:
+            state.ledger.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._holdings = {}
+        self._states = {}
         return len(tasks)
 
-    def states(
+    def progress(
         self,
         highwater: Callable[[TopicPartition], int | None],
         damaged: Container[TopicPartition] = (),
-    ) -> Iterable[PartitionState]:
-        """Lag and age of every partition, for metrics.
+    ) -> Iterable[PartitionProgress]:
+        """Measure lag and age of every partition, for metrics.
 
         Args:
-            highwater: the end offset of a partition as of its last fetch.
+            highwater: returns the end offset of a partition as of its last fetch.
             damaged: the partitions that cannot be read any further.
         """
         now = self._clock()
-        for partition, holding in self._holdings.items():
+        for partition, state in self._states.items():
             end = highwater(partition)
-            position = holding.start if holding.ledger.position is None else holding.ledger.position
-            oldest = holding.ledger.oldest_timestamp_ms
-            yield PartitionState(
+            position = state.start if state.ledger.position is None else state.ledger.position
+            oldest = state.ledger.oldest_timestamp_ms
+            yield PartitionProgress(
                 partition.topic,
                 partition.partition,
                 None if end is None or position is None else max(0, end - position),
@@ -124,4 +136,4 @@ class Assignment:
             )
 
     def _tasks(self) -> set[asyncio.Task[None]]:
-        return {task for holding in self for task in holding.tasks}
+        return {task for state in self for task in state.tasks}

@@ -1,7 +1,7 @@
-"""Record batches as brokers store them, read leniently and within bounds.
+"""Record batches as brokers store them, read record by record and within bounds.
 
-aiokafka's own reader refuses a whole batch for one header name that is not UTF-8, and inflates a
-batch at once, whatever its size. The format is documented at
+aiokafka's own reader refuses a whole batch because of one header name that is not UTF-8, and
+inflates a batch all at once, whatever its size. The format is documented at
 https://kafka.apache.org/documentation/#recordbatch.
 """
 
@@ -12,25 +12,25 @@ from collections.abc import Iterator
 
 from aiokafka.record.util import calc_crc32c
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
+from worker.kafka.byte_readers import Bytes, InflatingReader, PlainReader, read_varint
 from worker.kafka.damage import ContentError, DamageError
 from worker.kafka.inflate import inflate
-from worker.kafka.legacy import LegacyBatch
-from worker.kafka.sources import Bytes, Inflating, Plain, varint
+from worker.kafka.legacy_batches import LegacyBatch
 
 __all__ = ["SKIPPED", "Batch", "LegacyBatch", "next_offset", "open_batch", "split"]
 
 MAX_HEADERS = 1000
-"""Most headers of a record: an empty one has two bytes on the wire and a hundred in memory."""
+"""Most headers of a record. An empty header has 2 bytes on the wire and about 100 in memory."""
 
 SKIPPED = 5000
-"""Records that are skipped at a time. A batch of 1 MB can hold a million of them, and to step over
-those takes seconds, in which the event loop could do nothing else."""
+"""Records that are skipped at a time. A batch of 1 MB can hold a million records. Skipping all of
+them at once would hold up the event loop for seconds."""
 
 _FRAME = struct.Struct(">qiib")  # base offset, length of what follows, leader epoch, magic
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _LENGTH_END = 12
-_CHECKED = 21  # the CRC covers everything from here on
+_CHECKED = 21  # the checksum covers everything from this offset on
 
 _CODEC = 0x07
 _LOG_APPEND_TIME = 0x08
@@ -40,9 +40,9 @@ _ABORT = bytes(4)  # the key of an abort marker: version 0, type 0
 
 
 def split(data: memoryview) -> Iterator[memoryview]:
-    """The batches in what a fetch returned.
+    """Split what a fetch returned into batches.
 
-    A broker cuts its answer off where it gets too long, but never in the first batch.
+    A broker cuts its answer off at the size that was asked for, but never within the first batch.
 
     Raises:
         DamageError: the first batch is not whole, or no batch begins where one should.
@@ -62,7 +62,7 @@ def split(data: memoryview) -> Iterator[memoryview]:
 
 
 def open_batch(data: memoryview) -> Batch | LegacyBatch:
-    """The batch in one of `split`'s pieces, once its checksum is right.
+    """Open one of the batches that `split` found, after verifying its checksum.
 
     Raises:
         DamageError: its checksum is wrong, or it is no batch.
@@ -76,7 +76,11 @@ def open_batch(data: memoryview) -> Batch | LegacyBatch:
 
 
 def next_offset(data: memoryview) -> int | None:
-    """The offset after a batch as its header has it, damaged or not; None if it has none."""
+    """Read from a batch's header the offset after the batch, whether it is damaged or not.
+
+    Returns:
+        None if the batch has no such header.
+    """
     if len(data) < _HEADER.size or data[_FRAME.size - 1] != 2:
         return None
     base, _, _, _, _, _, last, *_ = _HEADER.unpack_from(data)
@@ -116,7 +120,7 @@ class Batch:
         """Whether it is the marker that ends a transaction as aborted.
 
         Raises:
-            DamageError: it is a marker that cannot be read; brokers write them, no producer does.
+            DamageError: the marker cannot be read. It is damage, since brokers write the markers.
         """
         if not self.is_control:
             return False
@@ -129,21 +133,21 @@ class Batch:
     def records(
         self, topic: str, partition: int, start: int, limit: int
     ) -> Iterator[Record | None]:
-        """Its records from offset `start` on, read one at a time.
+        """Read its records from offset `start` on, one at a time.
 
-        After each `SKIPPED` records before `start` comes a None, for the caller to do something
-        else.
+        After each `SKIPPED` records before `start` it yields None, so that the caller can let
+        others run.
 
         Args:
-            limit: bytes that it may inflate to.
+            limit: most bytes to which it may be inflated.
 
         Raises:
             ContentError: the rest of it cannot be read.
         """
-        source = self._source(limit)
+        reader = self._reader(limit)
         expected = self.base
         for number in range(1, self._count + 1):
-            body = source.take(source.number())
+            body = reader.read(reader.read_number())
             try:
                 delta, timestamp, at = _begin(body)
             except IndexError:
@@ -162,27 +166,40 @@ class Batch:
                 yield None
 
     def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:
-        """Stand-ins for its records from offset `start` on, of which nothing but that is known."""
+        """Make unreadable records for its offsets from `start` on.
+
+        Args:
+            why: why they cannot be read.
+        """
         for offset in range(start, self.last + 1):
             yield Record(
                 topic, partition, offset, self._max_timestamp, None, None, (), unreadable=why
             )
 
-    def _source(self, limit: int) -> Plain | Inflating:
+    def _reader(self, limit: int) -> PlainReader | InflatingReader:
         body = self._data[_HEADER.size :]
         codec = self._attributes & _CODEC
-        return Inflating(inflate(codec, body, limit), limit) if codec else Plain(body)
+        if not codec:
+            return PlainReader(body)
+        return InflatingReader(inflate(codec, body, limit), limit)
 
 
 def _begin(body: Bytes) -> tuple[int, int, int]:
-    """A record's offset and timestamp, relative to the batch's, and where its contents begin."""
-    timestamp, at = varint(body, 1)  # after the attributes, of which none is in use
-    offset, at = varint(body, at)
+    """Read the beginning of a record.
+
+    Returns:
+        Its offset and its timestamp, relative to the batch's, and the index of its key.
+    """
+    timestamp, at = read_varint(body, 1)  # after the attributes, which are unused
+    offset, at = read_varint(body, at)
     return offset, timestamp, at
 
 
 def _record(place: tuple[str, int, int, int], body: Bytes, at: int) -> Record:
-    """The record in `body`, whose key begins at `at`; one that is damaged costs only itself."""
+    """Read the record in `body`, whose key begins at index `at`.
+
+    A record with damaged contents is returned as unreadable, so that the others can be read.
+    """
     key = value = None
     try:
         key, at = _field(body, at)
@@ -196,15 +213,15 @@ def _record(place: tuple[str, int, int, int], body: Bytes, at: int) -> Record:
 
 
 def _headers(body: Bytes, at: int) -> tuple[tuple[str, bytes], ...]:
-    count, at = varint(body, at)
+    count, at = read_varint(body, at)
     if count > MAX_HEADERS:
         raise ContentError(f"the record has {count} headers; send at most {MAX_HEADERS}")
     headers = []
     for _ in range(count):
         name, at = _field(body, at)
         content, at = _field(body, at)
-        # To Kafka a name is bytes. What is not UTF-8 in it is spelled out, for it cannot be sent on
-        # as it came: aiokafka's producer takes text.
+        # Kafka's header names are bytes, but aiokafka's producer accepts only text. So bytes that
+        # are not UTF-8 are escaped: the name could not be published as it came.
         headers.append(((name or b"").decode("utf-8", "backslashreplace"), content))
     if at != len(body):
         raise ContentError("the record is longer than its contents")
@@ -212,7 +229,7 @@ def _headers(body: Bytes, at: int) -> tuple[tuple[str, bytes], ...]:
 
 
 def _field(body: Bytes, at: int) -> tuple[bytes | None, int]:
-    length, at = varint(body, at)
+    length, at = read_varint(body, at)
     if length < 0:
         return None, at
     end = at + length

@@ -1,4 +1,4 @@
-"""aiokafka clients made from the settings, and stopped within a bound."""
+"""Makes aiokafka clients from the settings, and stops them within a bound."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ ASSIGNORS = {
 }
 
 STOP_TIMEOUT = 5.0
-"""Seconds that a client gets to stop: while its broker is down, its own `stop` can hang."""
+"""Seconds for a client to stop: its own `stop` can hang while its broker is down."""
 
 BATCH_BYTES = 512 * 1024
-"""Most bytes that wait per partition: several pictures share a request."""
+"""Most bytes of a batch: several results with pictures share one."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,14 +47,14 @@ name_all_codes()
 
 
 class Client(Protocol):
-    """What all aiokafka clients can do to end."""
+    """Any aiokafka client, as far as stopping it is concerned."""
 
     async def stop(self) -> None:
         """Stop."""
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Where the brokers are and who this client is: aiokafka's options for each kind of client.
+    """Make the options that all aiokafka clients share: addresses, identity and security.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
@@ -80,7 +80,10 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def make_consumer(settings: KafkaSettings, **options: object) -> Consumer:
-    """A consumer of the group, without subscription; `options` are aiokafka's and win.
+    """Make a consumer of the group, without a subscription.
+
+    Args:
+        options: aiokafka's own; they replace those of the settings.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
@@ -98,13 +101,13 @@ def make_consumer(settings: KafkaSettings, **options: object) -> Consumer:
             "partition_assignment_strategy": [ASSIGNORS[settings.assignor]],
             "session_timeout_ms": _milliseconds(settings.session_timeout),
             "heartbeat_interval_ms": _milliseconds(settings.heartbeat_interval),
-            # aiokafka takes the session time-out otherwise, which is too short to drain.
+            # aiokafka's default is the session time-out, which is too short to drain.
             "rebalance_timeout_ms": _milliseconds(settings.rebalance_timeout),
             "max_poll_interval_ms": _milliseconds(settings.max_poll_interval),
             "metadata_max_age_ms": _milliseconds(settings.metadata_max_age),
             "max_partition_fetch_bytes": settings.partition_fetch_bytes,
-            # A JoinGroup is answered when the slowest member has drained: a shorter limit would
-            # give up and join anew, again and again.
+            # JoinGroup is answered when the slowest member has drained. With a shorter limit the
+            # consumer would give up and join again, over and over.
             "request_timeout_ms": _milliseconds(
                 max(settings.request_timeout, settings.rebalance_timeout + 10)
             ),
@@ -116,7 +119,10 @@ def make_consumer(settings: KafkaSettings, **options: object) -> Consumer:
 def make_producer(
     settings: KafkaSettings, publish: PublishSettings, **options: object
 ) -> AIOKafkaProducer:
-    """An idempotent producer with `acks=all`; `options` are aiokafka's and win.
+    """Make an idempotent producer with `acks=all`.
+
+    Args:
+        options: aiokafka's own; they replace those of the settings.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
@@ -137,7 +143,7 @@ def make_producer(
 
 
 def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
-    """An administration client.
+    """Make an administration client.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
@@ -148,12 +154,16 @@ def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
 
 
 async def stop_bounded(client: Client, name: str, timeout: float = STOP_TIMEOUT) -> bool:
-    """Stop a client, or leave it behind after `timeout` seconds; whether it stopped."""
+    """Stop a client, or abandon it after `timeout` seconds.
+
+    Returns:
+        Whether it stopped.
+    """
     try:
         async with asyncio.timeout(timeout):
             await client.stop()
     except (KafkaError, TimeoutError) as error:
-        # aiokafka raises here what a background task of the client died of, long reported.
+        # aiokafka raises here what ended a background task of the client, which was reported then.
         log.warning("kafka_client_not_stopped", client=name, seconds=timeout, error=repr(error))
         return False
     return True
@@ -163,7 +173,7 @@ def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
         if tls.cert_file is not None:
-            # An empty one, lest OpenSSL ask for it at the terminal.
+            # Without any password OpenSSL would ask for one at the terminal.
             password = tls.key_password.get_secret_value() if tls.key_password else ""
             context.load_cert_chain(tls.cert_file, tls.key_file, password)
     except (OSError, ssl.SSLError) as error:

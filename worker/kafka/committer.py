@@ -1,4 +1,4 @@
-"""Commits the settled prefix of every held partition, and nothing beyond it."""
+"""Commits the settled prefix of every assigned partition, and nothing beyond it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["Committer"]
 
 PATIENCE = 5.0
-"""Seconds for brokers to answer a commit, as a rule."""
+"""Seconds in which brokers usually answer a commit."""
 
 SILENCE = 15.0
-"""Seconds after which a connection that brings no answer to a commit is closed: half the default
-session time-out, so that heartbeats on a new one can still save the membership."""
+"""Seconds without an answer to a commit after which the connection is closed. Half the default
+session time-out, so that heartbeats on a new connection still keep the membership."""
 
 log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """Commits on a timer, and on demand before partitions are given up.
+    """Commits on a timer, and on demand before partitions are released.
 
     Args:
         interval: seconds between commits.
-        patience: seconds after which a commit on demand is given up, and one of the timer counts as
-            failing.
-        silence: seconds without an answer to the timer's commit after which it is sent anew, on a
-            new connection.
+        patience: seconds after which a commit on demand is given up, and a commit of the timer
+            counts as failed.
+        silence: seconds without an answer after which a commit of the timer is sent again, on a new
+            connection.
     """
 
     def __init__(
@@ -65,15 +65,17 @@ class Committer:
             await self._commit_patiently()
 
     async def commit(self, timeout: float | None = None) -> bool:
-        """Commit what has settled since the last time; whether nothing is left to commit.
+        """Commit what has settled since the last commit.
 
-        A failure is no loss: the jobs are delivered again, here or to the next owner.
+        If it fails, nothing is lost: the jobs are delivered again, here or to the next owner.
 
         Args:
-            timeout: seconds; by default the interval or 5 s, so that an unreachable broker holds
-                nothing up for longer.
+            timeout: seconds; by default the interval or 5 s, whichever is longer.
+
+        Returns:
+            Whether nothing is left to commit.
         """
-        # The timer's may have to wait for long yet, and has older positions.
+        # The timer's commit may take long, and has older positions.
         await self._end_attempt()
         seconds = timeout or self._patience
         try:
@@ -84,12 +86,12 @@ class Committer:
             return False
 
     async def _commit_patiently(self) -> None:
-        """One attempt for as long as it takes.
+        """Make one attempt and wait for as long as it takes.
 
-        If it were cancelled and made again, the search for the group's coordinator would begin
-        again too; and since a request that was sent cannot be recalled, the new one would queue up
-        behind it. Brokers that take longer than an attempt may last would never see one succeed.
-        Only a connection that seems dead is given up.
+        An attempt that is cancelled and made again has to find the group's coordinator again, and
+        queues up behind the first request, which cannot be recalled. If brokers always took longer
+        than an attempt may take, no commit would ever succeed. So only a connection that seems dead
+        is given up.
         """
         attempt = self._attempt = asyncio.create_task(self._commit(), name="commit")
         waited = 0.0
@@ -118,16 +120,14 @@ class Committer:
     async def _commit(self) -> bool:
         async with self._lock:
             due = {
-                holding: holding.ledger.position
-                for holding in self._assignment
-                if holding.ledger.position is not None
-                and holding.ledger.position != holding.committed
+                state: state.ledger.position
+                for state in self._assignment
+                if state.ledger.position is not None and state.ledger.position != state.committed
             }
             if not due:
                 return True
             offsets = {
-                holding.partition: OffsetAndMetadata(position, "")
-                for holding, position in due.items()
+                state.partition: OffsetAndMetadata(position, "") for state, position in due.items()
             }
             try:
                 await self._consumer.commit(offsets)
@@ -137,8 +137,8 @@ class Committer:
                     "commit_failed", error=f"{type(error).__name__}: {error}", partitions=len(due)
                 )
                 return False
-            for holding, position in due.items():
-                holding.committed = position
+            for state, position in due.items():
+                state.committed = position
             self._metrics.commits.labels("success").inc()
             return True
 
@@ -147,15 +147,15 @@ class Committer:
         log.warning("commit_failed", error=f"no answer within {seconds:g} s")
 
     async def _note_starts(self) -> None:
-        """Learn where reading began, so that lag is known before the first job settles."""
-        for holding in list(self._assignment):
-            if holding.start is not None:
+        """Find out where reading began, so that lag is known before the first job settles."""
+        for state in list(self._assignment):
+            if state.start is not None:
                 continue
             try:
                 async with asyncio.timeout(self._interval):
-                    position = await self._consumer.position(holding.partition)
+                    position = await self._consumer.position(state.partition)
             except (KafkaError, TimeoutError):
-                # Revoked meanwhile, or the broker is slow: the next round asks again.
+                # Revoked meanwhile, or the broker is slow. The next round asks again.
                 return
-            first = holding.ledger.first
-            holding.start = position if first is None else min(position, first)
+            first = state.ledger.first
+            state.start = position if first is None else min(position, first)

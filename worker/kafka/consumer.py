@@ -1,4 +1,4 @@
-"""aiokafka's consumer with a fetcher of our own."""
+"""aiokafka's consumer with a bounded fetcher."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from worker.kafka.fetcher import BoundedFetcher
 if TYPE_CHECKING:
     from aiokafka.consumer.fetcher import Fetcher
 
-    from worker.contract.jobs import Record
+    from worker.contract.records import Record
     from worker.kafka.damage import Damage
 
 __all__ = ["Consumer"]
 
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
-    """Polls records within bounds; what cannot be read holds up its own partition alone.
+    """Polls records within bounds. A partition that cannot be read holds up no other.
 
     Args:
-        ahead_bytes: bytes fetched and not yet taken at which no more are fetched, over all
+        ahead_bytes: bytes fetched and not yet polled at which no more are fetched, over all
             partitions.
-        batch_bytes: what a compressed batch may inflate to.
+        batch_bytes: most bytes to which a compressed batch may be inflated.
         options: aiokafka's.
     """
 
@@ -36,7 +36,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         self._own_fetcher: BoundedFetcher | None = None
         super().__init__(**options)
 
-    # aiokafka makes its fetcher in `start` and lets nobody choose: it is exchanged on assignment.
+    # aiokafka makes its own fetcher in `start`. This property replaces it when it is assigned.
     @property
     def _fetcher(self) -> BoundedFetcher | None:
         return self._own_fetcher
@@ -57,14 +57,14 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
 
     @property
     def fetched_bytes(self) -> int:
-        """Bytes that are fetched and not yet taken."""
+        """Bytes fetched and not yet polled."""
         return 0 if self._own_fetcher is None else self._own_fetcher.held
 
     def drop_coordinator(self) -> None:
-        """Close the connections to the group's coordinator; what waits there is sent anew.
+        """Close the connections to the group's coordinator; pending requests are sent again.
 
-        A connection can fall silent without being closed: a firewall forgot it, a machine is gone.
-        aiokafka waits for its request time-out then, which has to be longer than a rebalance.
+        A connection can go silent without being closed: a firewall dropped it, a machine is gone.
+        aiokafka then waits for its request time-out, which has to be longer than a rebalance.
         """
         node = getattr(self._coordinator, "coordinator_id", None)
         for (each, _), connection in list(self._client._conns.items()):  # noqa: SLF001 - no other way
@@ -78,10 +78,10 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         max_records: int | None = None,
         max_bytes: int | None = None,
     ) -> dict[TopicPartition, list[Record]]:
-        """Records of `partitions` (of all, if none is named), waiting for the first one.
+        """Poll records of `partitions` (of all, if none is named).
 
         Args:
-            timeout_ms: longest wait.
+            timeout_ms: longest wait for the first record, in milliseconds.
             max_records: most records.
             max_bytes: bytes of records after which no more are returned.
 

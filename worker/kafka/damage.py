@@ -1,9 +1,9 @@
-"""What can be wrong with what a broker stores, and what an operator does about it.
+"""What can be wrong with stored records, and what an operator can do about it.
 
-Two kinds. *Damage* is the broker's: a wrong checksum, a batch that is not whole. Another replica or
-a later answer may be right, so nothing is stepped over; the partition waits. *Unreadable content*
-is the producer's: it is stored as it was sent and stays as it is, so each of its records is
-answered with an error and others go on.
+There are two kinds. *Damage* is the broker's: a wrong checksum, an incomplete batch. Another
+replica or a later answer may be right, so nothing is skipped and the partition waits. *Unreadable
+content* is the producer's: it was stored as it was sent and will not change. So each of its records
+gets an error as its result, and the partition goes on.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-__all__ = ["BeyondError", "ContentError", "Damage", "DamageError", "TooLargeError"]
+__all__ = ["BeyondEndError", "ContentError", "Damage", "DamageError", "TooLargeError"]
 
 
 class ContentError(Exception):
-    """What a batch contains cannot be read, now or later; the message says why."""
+    """The contents of a batch cannot be read, now or later; the message says why."""
 
 
 class TooLargeError(ContentError):
-    """It inflates beyond the limit."""
+    """A batch inflates to more than the limit."""
 
 
 class DamageError(Exception):
     """A partition cannot be read any further for now; the message says why."""
 
 
-class BeyondError(DamageError):
-    """A batch lies beyond the partition's end, as the broker told it with that batch.
+class BeyondEndError(DamageError):
+    """A batch is beyond the partition's end that came in the same answer.
 
-    No damage as a rule: a broker looks where the end is before it reads, and appends go on.
+    Usually this is no damage: a broker determines the end before it reads, and records may be
+    appended in between.
     """
 
 
@@ -41,9 +42,9 @@ class Damage:
 
     Attributes:
         offset: the first offset that cannot be read.
-        follows: the offset where reading can go on, if the damage left that legible.
+        follows: the offset at which reading can go on; None if the damage hides it.
         why: what is wrong.
-        doubtful: whether the next answer may well be right.
+        doubtful: whether it may be none: the next answer may be right.
     """
 
     partition: TopicPartition
@@ -54,7 +55,7 @@ class Damage:
 
     @property
     def remedy(self) -> str:
-        """What an operator does about it."""
+        """What an operator can do about it."""
         topic, number = self.partition
         beyond = self.offset + 1 if self.follows is None else self.follows
         records = {

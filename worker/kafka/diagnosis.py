@@ -1,4 +1,4 @@
-"""Why no broker can be used: aiokafka logs the causes one by one and raises only that it failed."""
+"""Why no broker can be used: aiokafka logs the causes, and raises only that it failed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from worker.kafka.client import connection_options
 from worker.kafka.oauth import TokenError
 from worker.settings import KafkaSettings
 
-__all__ = ["find_cause"]
+__all__ = ["find_cause", "find_fault"]
 
 TIMEOUT = 10.0
-"""Seconds for each broker to show what is wrong."""
+"""Seconds for connecting to each broker."""
 
 # X509_V_ERR_... of OpenSSL's x509_vfy.h.
 _WRONG_TIME = frozenset({9, 10})
@@ -31,14 +31,15 @@ _WRONG_HOST = frozenset({62, 64})
 
 
 class _RefusedTokenError(Exception):
-    """The broker goes on, as it must (RFC 7628, section 3.2.3), but serves nothing."""
+    """The broker goes on, as RFC 7628 (section 3.2.3) says it must, but serves nothing."""
 
 
 async def find_cause(settings: KafkaSettings) -> str | None:
-    """Connect to each bootstrap server once more; a sentence on what is wrong and what to change.
+    """Connect to each bootstrap server once more, to find out what is wrong.
 
     Returns:
-        None if one of them can be used: then something else was wrong.
+        A sentence that says what is wrong and what to change; None if one of the servers can be
+        used: then something else is wrong.
     """
     addresses = [(host, port) for host, port, _ in collect_hosts(settings.bootstrap_servers, False)]
     errors = await asyncio.gather(*(_attempt(settings, *address) for address in addresses))
@@ -50,6 +51,12 @@ async def find_cause(settings: KafkaSettings) -> str | None:
     if len(reasons) == 1:
         return next(iter(reasons))
     return "; ".join(f"{', '.join(servers)}: {reason}" for reason, servers in reasons.items())
+
+
+async def find_fault(settings: KafkaSettings, host: str, port: int) -> str | None:
+    """Connect to one broker; a sentence on what is wrong, None if it can be used."""
+    error = await _attempt(settings, host, port)
+    return None if error is None else _explain(settings, error)
 
 
 async def _attempt(settings: KafkaSettings, host: str, port: int) -> Exception | None:
@@ -76,7 +83,7 @@ async def _is_served(settings: KafkaSettings, host: str, port: int) -> bool:
             connection.close()
         return bool(metadata.brokers)
     finally:
-        # aiokafka closes a connection that fails, but does not wait for its end.
+        # aiokafka closes a failed connection, but does not wait until it is closed.
         for connection in closed:
             await connection.close()
 

@@ -1,8 +1,11 @@
-"""aiokafka's fetcher with three promises of ours.
+"""aiokafka's fetcher, changed in three respects.
 
-Its own one lets a batch that it cannot read fail the polls of all partitions, again and again. It
-inflates batches without a limit. And it fetches ahead for each partition by itself, so that all of
-them together have no limit either. Requests, positions and resets are left to it.
+1. A batch that cannot be read fails only its own partition. aiokafka's fetcher would fail the polls
+   of all partitions with it, again and again.
+2. Batches are decompressed up to a limit.
+3. What is fetched ahead has one limit for all partitions together. aiokafka has one for each.
+
+Requests, positions and resets are left to aiokafka.
 """
 
 from __future__ import annotations
@@ -10,12 +13,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import Fetcher, FetchError, OffsetResetStrategy
+from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.errors import (
     KafkaError,
     NoError,
@@ -25,69 +27,36 @@ from aiokafka.errors import (
 )
 
 from worker.kafka.damage import Damage
-from worker.kafka.fetched import Fetched
+from worker.kafka.fetch_buffer import FetchBuffer
+from worker.kafka.fetch_response import PartitionResponse, read_partition_response
+from worker.kafka.fetched_batches import FetchedBatches
 from worker.kafka.refusals import Verdict, judge
-from worker.kafka.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
     from aiokafka.protocol.fetch import FetchRequest
 
-    from worker.contract.jobs import Record
+    from worker.contract.records import Record
+    from worker.kafka.unreadable_partitions import UnreadablePartitions
 
 __all__ = ["BoundedFetcher"]
 
-RETRY = 5.0
-"""Seconds until a partition that could not be read is tried again: another replica may have become
-its leader, or an operator may have removed what is damaged."""
-
 REFUSED_PAUSE = 0.5
-"""Seconds until a partition is asked for again that its broker cannot serve: it may have moved."""
-
-POLL_BYTES = 8 * 1024 * 1024
-"""Bytes of records after which a poll ends: inflating them holds up the event loop."""
+"""Seconds until a partition is fetched again that its broker could not serve: it may have moved."""
 
 SMALLEST_SHARE = 64 * 1024
-"""Bytes that a fetch asks for of one partition, however many partitions there are."""
+"""Bytes that a fetch asks for of one partition at least, however many partitions there are."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _SetAside:
-    """Stands among the fetched records for a partition that is not fetched for a while."""
-
-    until: float
-
-    def calculate_backoff(self) -> float:
-        """None: aiokafka would let all partitions of the same broker wait."""
-        return 0.0
-
-
-@dataclass(slots=True)
-class _Entry:
-    """Stands among the fetched records as aiokafka expects it of its own kind of result."""
-
-    fetched: Fetched
-    assignment: Assignment
-    created: float
-    backoff: float
-
-    def calculate_backoff(self) -> float:
-        """Seconds that the broker's other partitions wait for these records to be taken."""
-        return max(0.0, self.created + self.backoff - time.monotonic())
-
-
 class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
-    """Takes the place of `made`, which has not begun yet.
+    """Takes over from aiokafka's own fetcher `made`, which has not fetched anything yet.
 
     Args:
-        ahead_bytes: bytes fetched and not yet taken at which no more are fetched, over all
+        ahead_bytes: bytes fetched and not yet polled at which no more are fetched, over all
             partitions. A batch that is larger than what is left comes whole.
-        batch_bytes: what a compressed batch may inflate to.
-
-    Attributes:
-        damaged: partitions that cannot be read any further for now.
+        batch_bytes: most bytes to which a compressed batch may be decompressed.
     """
 
     def __init__(
@@ -98,27 +67,30 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         batch_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        made._fetch_task.cancel()  # noqa: SLF001 - the one place that takes it over
+        made._fetch_task.cancel()  # noqa: SLF001 - this class takes its place
         self.__dict__.update(vars(made))
         self._ahead_bytes = ahead_bytes
         self._batch_bytes = batch_bytes
         self._partition_bytes: int = made._max_partition_fetch_bytes  # noqa: SLF001 - likewise
         self._clock = clock
         self._served: Assignment | None = None
-        # Bytes asked for by node; what counts is those of nodes in `_in_flight`.
+        # Bytes asked for by node. Only those of nodes in `_in_flight` count.
         self._asked: dict[int, int] = {}
-        # Whether the last look at what is fetched ended amid records that are stepped over.
-        self._skipping = False
-        self.damaged = Unreadable(RETRY)
+        self._buffer = FetchBuffer(
+            self._prefetch_backoff, lambda: self._notify(self._wait_consume_future), clock
+        )
+        self._records = self._buffer.entries  # aiokafka's name
         self._fetch_task = asyncio.create_task(self._fetch_requests_routine())
 
     @property
     def held(self) -> int:
-        """Bytes fetched and not yet taken."""
-        return sum(entry.fetched.held for entry in self._entries().values())
+        """Bytes fetched and not yet polled."""
+        return self._buffer.held
 
-    def _entries(self) -> dict[TopicPartition, _Entry]:
-        return {tp: entry for tp, entry in self._records.items() if isinstance(entry, _Entry)}
+    @property
+    def damaged(self) -> UnreadablePartitions:
+        """Partitions that cannot be read any further for now."""
+        return self._buffer.unreadable
 
     def _get_actions_per_node(self, assignment: Assignment) -> tuple[Any, ...]:
         if assignment is not self._served:
@@ -137,28 +109,26 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         return requests, *others
 
     def _make_room(self, assignment: Assignment) -> int:
-        """Bytes that may be fetched now.
+        """Compute how many bytes may be fetched now.
 
-        Partitions that are paused must not use up what others could be fetched with: if there is
-        no room otherwise, theirs are dropped, and fetched again later.
+        Batches of paused partitions must not keep others from being fetched: if there is no room
+        otherwise, they are dropped, and fetched again later.
         """
         asked = sum(self._asked.get(node, 0) for node in self._in_flight)
         room: int = self._ahead_bytes - asked - self.held
         paused = {tp for tp in assignment.tps if assignment.state_value(tp).paused}
         if assignment.tps - self._records.keys() - paused:
-            for partition, entry in self._entries().items():
-                if room > 0:
-                    break
-                if partition in paused:
-                    room += entry.fetched.held
-                    entry.fetched.close()
-                    del self._records[partition]
+            room += self._buffer.drop_until(1 - room, paused)
         return room
 
     async def _proc_fetch_request(
         self, assignment: Assignment, node_id: int, request: FetchRequest
     ) -> bool:
-        """Ask one broker; whether there is something to poll now."""
+        """Send one broker a request and keep what it answers.
+
+        Returns:
+            Whether there is something to poll now.
+        """
         try:
             response = await self._client.send(node_id, request)
         except KafkaError as error:
@@ -167,7 +137,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:
-            return False  # closed, or the assignment ended
+            return False  # the consumer was closed, or the assignment ended
         if not assignment.active:
             return False
         asked = {
@@ -176,67 +146,66 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             for number, offset, _ in partitions
         }
         news = False
-        # A client above its quota gets an answer without records, at first.
-        filled = getattr(response, "throttle_time_ms", 0) > 0
+        # A broker answers a client that exceeds its quota without records first.
+        full = getattr(response, "throttle_time_ms", 0) > 0
         for topic, partitions in response.topics:
-            for number, code, end, *more in partitions:
-                partition = TopicPartition(topic, number)
+            for fields in partitions:
+                found = read_partition_response(fields)
+                partition = TopicPartition(topic, found.number)
                 state = assignment.state_value(partition)
-                # Otherwise it was sought elsewhere meanwhile.
+                # Otherwise the position was changed meanwhile.
                 if state.has_valid_position and state.position == asked[partition]:
-                    if code == NoError.errno:
-                        news |= self._keep(assignment, partition, end, more, full=filled)
+                    if found.code == NoError.errno:
+                        news |= self._keep(assignment, partition, found, full=full)
                     else:
-                        news |= self._refused(state, partition, for_code(code))
-                filled |= bool(more[-1])
+                        news |= self._handle_error(state, partition, for_code(found.code))
+                full |= bool(found.data)
         return news
 
     def _keep(
         self,
         assignment: Assignment,
         partition: TopicPartition,
-        end: int,
-        more: list[Any],
+        found: PartitionResponse,
         *,
         full: bool,
     ) -> bool:
-        """Keep what was fetched until it is polled; whether there is anything.
+        """Keep what was fetched until it is polled.
 
         Args:
-            end: the partition's end.
-            more: the fields after it; the last one holds the batches.
-            full: whether the broker had a reason to send nothing: a quota, or that it fills its
-                answer in the order of the request, and sends the first batch whatever its size.
+            full: whether the broker had a reason to send nothing for this partition: a quota, or
+                batches of partitions earlier in the request. The first batch comes whatever its
+                size.
+
+        Returns:
+            Whether there is anything to poll.
         """
-        state, data = assignment.state_value(partition), more[-1]
-        self.damaged.heal(partition, state.position)
-        state.highwater, state.lso = end, more[0] if len(more) > 1 else None
+        state = assignment.state_value(partition)
+        self.damaged.clear_passed(partition, state.position)
+        state.highwater, state.lso = found.end, found.stable_end
         state.timestamp = int(1000 * time.time())
-        # An answer that is full says nothing of what it lacks.
-        missing = not data and state.position < self._readable_end(end, more)
+        committed = bool(self._isolation_level)
+        missing = not found.data and state.position < found.readable_end(committed=committed)
         if not (missing and full) and self.damaged.is_withheld(partition, missing, self._clock()):
             why = "the broker has records there and does not send them"
-            self._note_damage(Damage(partition, state.position, None, why))
-        if not data:
+            self._buffer.note_damage(Damage(partition, state.position, None, why))
+        if not found.data:
             return False
-        # The field before the batches, or before the preferred replica that stands between them.
-        aborted = more[2 if len(more) > 3 else 1] if len(more) > 1 else None
-        skipped = (aborted or ()) if self._isolation_level else ()
-        fetched = Fetched(partition, data, state.position, end, skipped, self._batch_bytes)
-        self._records[partition] = _Entry(
-            fetched, assignment, time.monotonic(), self._prefetch_backoff
+        aborted = found.aborted if committed else ()
+        batches = FetchedBatches(
+            partition, found.data, state.position, found.end, aborted, self._batch_bytes
         )
+        self._buffer.keep(partition, batches, assignment)
         return True
 
-    def _readable_end(self, end: int, more: list[Any]) -> int:
-        """Where the records end that the broker can send: at the first open transaction."""
-        stable = more[0] if len(more) > 1 and self._isolation_level else -1
-        return end if stable < 0 else stable
-
-    def _refused(
+    def _handle_error(
         self, state: TopicPartitionState, partition: TopicPartition, error: type[KafkaError]
     ) -> bool:
-        """A broker's error for one partition; whether polls have to raise it."""
+        """Handle a broker's error for one partition.
+
+        Returns:
+            Whether the next poll has to raise it.
+        """
         self._preferred_read_replica.pop(partition, None)
         if error is OffsetOutOfRangeError:
             if self._default_reset_strategy == OffsetResetStrategy.NONE:
@@ -249,10 +218,10 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         elif error.invalid_metadata or judge(error()) is Verdict.RETRY:
             log.info("fetch_refused", partition=partition.partition, error=error.__name__)
             self._client.force_metadata_update()
-            self._set_aside(partition, REFUSED_PAUSE)
+            self._buffer.suspend(partition, REFUSED_PAUSE)
         else:
             why = f"the broker answers {error.__name__} ({error.description})"
-            self._note_damage(Damage(partition, state.position, None, why))
+            self._buffer.note_damage(Damage(partition, state.position, None, why))
         return False
 
     async def poll(
@@ -262,21 +231,24 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         max_records: int | None,
         max_bytes: int | None,
     ) -> dict[TopicPartition, list[Record]]:
-        """Fetched records of `partitions` (of all, if empty), waiting `wait` seconds for some.
+        """Take fetched records of `partitions` (of all, if empty).
+
+        Args:
+            wait: seconds to wait for the first record.
 
         Raises:
             KafkaError: the group or a topic cannot be used.
         """
         deadline = self._clock() + wait
         while True:
-            # What is fetched until a rebalance is over may belong to somebody else after it.
+            # What is fetched during a rebalance may belong to another member after it.
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
-            polled = self._take(partitions, max_records, max_bytes)
+            polled = self._buffer.take(partitions, max_records, max_bytes)
             left = deadline - self._clock()
             if polled or left <= 0 or self._closed:
                 return polled
-            if self._skipping:
+            if self._buffer.skipping:
                 await asyncio.sleep(0)
                 continue
             waiter = self._create_fetch_waiter()
@@ -284,70 +256,4 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             if not waiter.done():
                 waiter.cancel()
                 return {}
-            waiter.result()  # an error of the group
-
-    def _take(
-        self,
-        partitions: Collection[TopicPartition],
-        max_records: int | None,
-        max_bytes: int | None,
-    ) -> dict[TopicPartition, list[Record]]:
-        self._skipping = False
-        polled: dict[TopicPartition, list[Record]] = {}
-        room = POLL_BYTES if max_bytes is None else min(max_bytes, POLL_BYTES)
-        for partition in list(self._records):
-            entry = self._records[partition]
-            if isinstance(entry, _SetAside):
-                if self._clock() >= entry.until:
-                    self._drop(partition)
-                continue
-            if partitions and partition not in partitions:
-                continue
-            if isinstance(entry, FetchError):
-                if polled:
-                    break
-                self._drop(partition)
-                entry.check_raise()
-            records = self._read(partition, entry, max_records, room)
-            if not records:
-                continue
-            polled[partition] = records
-            room -= sum(record.size for record in records)
-            if max_records is not None:
-                max_records -= len(records)
-            if room <= 0 or max_records == 0:
-                break
-        return polled
-
-    def _read(
-        self, partition: TopicPartition, entry: _Entry, most: int | None, nbytes: int
-    ) -> list[Record]:
-        state, fetched = entry.assignment.state_value(partition), entry.fetched
-        if not entry.assignment.active or state.position != fetched.position:
-            self._drop(partition)  # it was sought elsewhere, or has another owner
-            return []
-        if state.paused:
-            return []
-        records = fetched.take(most, nbytes)
-        self._skipping |= fetched.skipping
-        state.consumed_to(fetched.position)
-        self.damaged.heal(partition, fetched.position)
-        if fetched.finished:
-            self._drop(partition)
-        if fetched.damage is not None:
-            self._note_damage(fetched.damage)
-        return records
-
-    def _drop(self, partition: TopicPartition) -> None:
-        """Let go of what is kept for a partition, so that it is fetched again."""
-        del self._records[partition]
-        self._notify(self._wait_consume_future)
-
-    def _set_aside(self, partition: TopicPartition, seconds: float) -> None:
-        self._records[partition] = _SetAside(self._clock() + seconds)
-
-    def _note_damage(self, damage: Damage) -> None:
-        if damage.doubtful and self.damaged.doubt(damage):
-            return  # it is fetched again at once
-        self._set_aside(damage.partition, RETRY)
-        self.damaged.note(damage)
+            waiter.result()  # raises an error of the group

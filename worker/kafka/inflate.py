@@ -1,6 +1,6 @@
-"""Compressed record batches, inflated a piece at a time and no further than a limit.
+"""Compressed record batches, inflated piece by piece and up to a limit.
 
-A batch of 1 MiB can inflate to 32 GiB (zstd): whoever inflates it at once has no memory limit.
+A batch of 1 MiB can inflate to 32 GiB (zstd), so it must never be inflated all at once.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """The codecs of Kafka's protocol, by their number in a batch's attributes."""
 
 INPUT = 16 * 1024
-"""Compressed bytes handed to a codec at a time: it may copy what it has not used yet."""
+"""Compressed bytes given to a codec at a time: it may copy those that it has not used yet."""
 
 OUTPUT = 256 * 1024
-"""Most bytes that a codec hands out at a time, but for snappy, whose blocks are not divisible."""
+"""Most bytes that a codec returns at a time. Snappy's blocks cannot be divided."""
 
 MAX_WINDOW = 128 * 1024 * 1024
-"""Largest window of a zstd frame: that of its highest level. Only what is inflated is touched."""
+"""Largest window of a zstd frame: that of its highest level. Only the part in use takes memory."""
 
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31  # zlib's `wbits` for a gzip header and the largest window
@@ -45,14 +45,14 @@ _CODEC_ERRORS = (
 
 
 def inflate(codec: int, data: memoryview, limit: int) -> Iterator[bytes]:
-    """The pieces of what `data` inflates to.
+    """Inflate `data` piece by piece.
 
     Args:
         codec: its number in the batch's attributes.
-        limit: bytes that all pieces may have together.
+        limit: most bytes of all pieces together.
 
     Raises:
-        TooLargeError: there are more; no more than `limit` and one piece were ever held.
+        TooLargeError: there are more than `limit` bytes. At most one piece more was inflated.
         ContentError: the codec is unknown or cannot read the data.
     """
     if codec not in CODECS:
@@ -107,7 +107,7 @@ def _lz4(data: memoryview) -> Iterator[bytes]:
 
 
 def _zstd(data: memoryview) -> Iterator[bytes]:
-    # A frame that is cut off ends early; records will be missing then.
+    # The decoder reports no error for a frame that is cut off. Then records are missing.
     decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
     with decoder.stream_reader(data, read_size=INPUT, read_across_frames=True) as reader:
         while piece := reader.read(OUTPUT):
@@ -115,9 +115,9 @@ def _zstd(data: memoryview) -> Iterator[bytes]:
 
 
 def _snappy(data: memoryview, limit: int) -> Iterator[bytes]:
-    """One block, or Java's sequence of blocks with their lengths.
+    """Inflate one block, or a sequence of blocks with their lengths as Java writes it.
 
-    A block says first how large it gets, and the codec holds it to that.
+    A block begins with its inflated size, and the codec refuses a block that exceeds it.
     """
     if data[: len(_XERIAL)] != _XERIAL:
         yield _block(data, limit)

@@ -1,4 +1,4 @@
-"""The producer's side: sends jobs and reads the results that are published from then on."""
+"""The submitting side: sends jobs, and reads the results that are published from then on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from worker.contract.records import record_id
 from worker.errors import JobError, KafkaSetupError, Reason, Stage
 from worker.kafka.client import BATCH_BYTES, make_consumer, make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
@@ -17,19 +18,18 @@ from worker.settings import KafkaSettings, PublishSettings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-    from worker.contract.jobs import Record
-    from worker.contract.messages import Message
+    from worker.contract.records import Message, Record
     from worker.kafka.consumer import Consumer
 
 __all__ = ["JobClient"]
 
 
 class JobClient:
-    """A producer for the jobs topic and a reader of the results topic; a context manager.
+    """A producer for the jobs topic and a consumer of the results topic; a context manager.
 
-    The reader belongs to no group: it sees every result, moves nobody's offsets and leaves nothing
-    behind. It stands at the topic's end before the first job can be sent, so that no result of
-    these jobs is missed and none of earlier ones is read.
+    The consumer belongs to no group: it reads every result, and commits no offsets. It is
+    positioned at the topic's end before the first job can be sent. So it misses no result of these
+    jobs, and reads none of earlier ones.
 
     Attributes:
         max_bytes: largest message that the jobs topic takes.
@@ -54,8 +54,8 @@ class JobClient:
         self._producer = make_producer(
             self._settings,
             self._publish,
-            # A job that the broker refuses would leave a gap in an idempotent producer's numbers,
-            # for which it refuses all later ones; a job sent twice has one result too many.
+            # A refused job would leave a gap in an idempotent producer's numbers, and the broker
+            # would refuse all later ones. A job that is sent twice only has a second result.
             enable_idempotence=False,
             max_batch_size=min(BATCH_BYTES, self.max_bytes),
         )
@@ -87,7 +87,10 @@ class JobClient:
         await self._stop()
 
     async def send(self, message: Message) -> str:
-        """Send one job; its record's id once all replicas in sync have it.
+        """Send one job, and wait until all in-sync replicas have it.
+
+        Returns:
+            The id of its record.
 
         Raises:
             JobError: it is too large for the topic.
@@ -107,10 +110,10 @@ class JobClient:
             ) from error
         except KafkaError as error:
             raise self._unusable(error) from error
-        return f"{sent.topic}-{sent.partition}-{sent.offset}"
+        return record_id(sent.topic, sent.partition, sent.offset)
 
     async def poll(self, wait: float) -> list[Record]:
-        """The results that have come, or none after `wait` seconds.
+        """Read the results that have arrived, waiting at most `wait` seconds for the first.
 
         Raises:
             KafkaSetupError: the results topic cannot be read.
@@ -120,7 +123,7 @@ class JobClient:
             polled = await self._consumer.getmany(timeout_ms=round(wait * 1000))
         except KafkaError as error:
             raise self._unusable(error) from error
-        if polled:  # first what came before the damage, and in other partitions
+        if polled:  # damage is reported after all records before it, and those of other partitions
             return [record for records in polled.values() for record in records]
         for damage in self._consumer.damaged.values():
             raise KafkaSetupError(f"{damage}. Remedy: {damage.remedy}")

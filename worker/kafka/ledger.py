@@ -1,8 +1,8 @@
 """Which offset of one partition may be committed: pure bookkeeping, no I/O, no clock.
 
-One ledger lives for one assignment of one partition. Jobs finish in any order; the position that
-may be committed is the end of the settled prefix, so a crash can only ever repeat jobs, never skip
-one. The idea follows Jeffail/checkpoint's uncapped checkpointer.
+There is one ledger for each assignment of a partition. Jobs finish in any order. What may be
+committed is the end of the settled prefix, so a crash can only repeat jobs, never skip one. The
+idea follows Jeffail/checkpoint's uncapped checkpointer.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Ledger(Generic[T]):
     """Tracks the polled offsets of one partition, in offset order, until each is settled.
 
     Only polled offsets count: gaps from compaction or transaction markers need no settling, and
-    `advance_to` steps over those at the end. `T` is what a settled offset leaves behind for the
-    caller (nothing for at-least-once; the messages to publish together with the offset for a
-    transactional publisher).
+    `advance_to` skips those at the end. `T` is what the caller attaches to a settled offset:
+    nothing for at-least-once delivery; for a transactional publisher the messages to publish
+    together with the offset.
     """
 
     __slots__ = ("_closed", "_entries", "_first", "_last", "_position", "_settled")
@@ -37,7 +37,7 @@ class Ledger(Generic[T]):
     def __init__(self) -> None:
         # Invariant: keys ascend, and the first entry, if any, is not settled: it ends the prefix.
         self._entries: OrderedDict[int, _Entry[T]] = OrderedDict()
-        # Invariant: None until an offset settles or is passed over; afterwards it never decreases.
+        # Invariant: None until an offset settles or is skipped; afterwards it never decreases.
         self._position: int | None = None
         self._first: int | None = None
         self._last: int | None = None
@@ -51,11 +51,11 @@ class Ledger(Generic[T]):
             timestamp_ms: the record's timestamp, for `oldest_timestamp_ms`.
 
         Raises:
-            ValueError: the offset is not above the last one tracked, or the ledger is closed:
-                either would let a commit skip a job.
+            ValueError: the offset is not above the last one tracked, or the ledger is closed. In
+                both cases a commit could skip a job.
         """
         if self._closed:
-            raise ValueError("the ledger is closed: its partition was given up")
+            raise ValueError("the ledger is closed: its partition was released")
         if self._last is not None and offset <= self._last:
             raise ValueError(f"offset {offset} does not follow {self._last}")
         self._last = offset
@@ -64,12 +64,16 @@ class Ledger(Generic[T]):
         self._entries[offset] = _Entry(timestamp_ms)
 
     def settle(self, offset: int, payload: T | None = None) -> list[tuple[int, T | None]]:
-        """Mark a tracked offset as done; return what thereby joined the settled prefix, in order.
+        """Mark a tracked offset as done.
 
-        After `close` this does nothing: what finishes late will be delivered again elsewhere.
+        After `close` this does nothing: a job that finishes late is delivered again to the next
+        owner.
+
+        Returns:
+            The offsets that joined the settled prefix, in order, each with its payload.
 
         Raises:
-            KeyError: the offset is not outstanding: never tracked, or settled before.
+            KeyError: the offset is not outstanding: it was never tracked, or is settled already.
         """
         if self._closed:
             return []
@@ -90,22 +94,22 @@ class Ledger(Generic[T]):
         return released
 
     def advance_to(self, offset: int) -> None:
-        """Move the position on to `offset`, up to which everything was polled and no job is left.
+        """Move the position forward to `offset`, before which no job is left.
 
-        For what ends a partition without being a job: transaction markers, records of aborted
-        transactions, those that compaction or retention removed. Nothing happens while a tracked
-        offset is not released, or after `close`.
+        For offsets at the end of a partition that are no jobs: transaction markers, records of
+        aborted transactions, and those that compaction or retention removed. Nothing happens while
+        a tracked offset is not in the settled prefix, or after `close`.
         """
         if not self._closed and not self._entries:
             self._position = max(offset, self._position or 0)
 
     def close(self) -> None:
-        """End the assignment: later `settle` calls are ignored, `position` stays readable."""
+        """End the assignment. Later calls of `settle` do nothing; `position` can still be read."""
         self._closed = True
 
     @property
     def closed(self) -> bool:
-        """Whether the partition was given up."""
+        """Whether the partition was released."""
         return self._closed
 
     @property

@@ -1,4 +1,4 @@
-"""Tokens for OAUTHBEARER: from a file that something else renews, or a token endpoint."""
+"""Tokens for OAUTHBEARER, from a file that something else renews or from a token endpoint."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _FAILED = "no token from kafka.sasl.token_endpoint: "
 
 
 class TokenError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is untyped
-    """No token can be had now.
+    """No token is available now.
 
-    For aiokafka this is a connection that fails, which it tries again. Any other error would end
-    the tasks behind a running consumer for good.
+    To aiokafka this is a failed connection, which it tries again. Any other error would end the
+    background tasks of a running consumer for good.
     """
 
 
 def token_provider(sasl: SaslSettings) -> AbstractTokenProvider:
-    """The provider that the settings describe; it is asked at every (re)connection."""
+    """Make the provider that the settings describe. aiokafka calls it for every connection."""
     if sasl.token_file is not None:
         return _FileTokens(sasl.token_file)
     return _EndpointTokens(sasl)
@@ -82,8 +82,8 @@ class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka 
         secret = quote_plus(sasl.client_secret.get_secret_value())
         credentials = base64.b64encode(f"{quote_plus(sasl.client_id)}:{secret}".encode()).decode()
         try:
-            # The client's id and secret are what is sent, and where the settings say alone: not on
-            # to where a redirect leads, and no other password, of the address or out of .netrc.
+            # Only the client's id and secret are sent, and only to the address in the settings: no
+            # redirect is followed, and no password of the address or of .netrc is used.
             endpoint = URL(sasl.token_endpoint).with_user(None)
             async with (
                 aiohttp.ClientSession(
@@ -108,7 +108,7 @@ class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka 
 
 
 def _why(error: Exception) -> str:
-    """What went wrong, without the address, which may hold a key, and without what was answered."""
+    """Describe an error without the address, which may contain a key, and without the answer."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{type(error).__name__}: cannot connect to {error.host}:{error.port}"
     if isinstance(error, aiohttp.ContentTypeError):

@@ -1,8 +1,8 @@
-"""Where reading begins, and where it goes on when the brokers no longer have what is due.
+"""Where reading begins, and where it goes on if the brokers no longer have the next offset.
 
-aiokafka has one setting for two cases that are not alike: a group without a committed offset is new
-and may choose, a group whose offset is out of range has missed something. It is told to choose
-nothing (`auto_offset_reset: none`), and what it then raises is settled here.
+aiokafka has one setting for two different cases: a group without a committed offset is new and may
+start anywhere, a group whose offset is out of range has missed records. So aiokafka is told not to
+choose (`auto_offset_reset: none`), and the errors that it then raises are handled here.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     from worker.kafka.assignment import Assignment
 
-__all__ = ["UNSETTLED", "Positions"]
+__all__ = ["POSITION_ERRORS", "Positions"]
 
-UNSETTLED = (NoOffsetForPartitionError, OffsetOutOfRangeError)
-"""What a poll raises for a partition that has no position, or one that the brokers lack."""
+POSITION_ERRORS = (NoOffsetForPartitionError, OffsetOutOfRangeError)
+"""Errors of a poll for a partition that has no position, or one that the brokers do not have."""
 
 TIMEOUT = 5.0
-"""Seconds for the brokers to tell where a partition begins or ends; nothing is polled meanwhile."""
+"""Seconds for the brokers to say where a partition begins or ends. No poll runs meanwhile."""
 
 log = structlog.get_logger(__name__)
 
 
 class Positions:
-    """Seeks, and starts ledgers accordingly.
+    """Sets the consumer's positions, and starts ledgers there.
 
     Args:
-        topic: that jobs come from.
+        topic: the jobs topic.
         reset: where a new group starts.
     """
 
@@ -52,23 +52,24 @@ class Positions:
         self._assignment = assignment
         self._reset = reset
         self._metrics = metrics
-        # Partitions that were there when this worker came and that it has not read: to others the
-        # group is not new, though it has no offset there (they were added, or made anew).
-        self._fresh: set[int] | None = None
+        # Partitions that existed when this worker started and that it has not read yet. For all
+        # others the group is not new, even if it has no offset there: they were added later, or
+        # the topic was deleted and created again.
+        self._unread: set[int] | None = None
 
     def note(self) -> None:
-        """Take note of the partitions that are there, and of those that are read."""
-        if self._fresh is None:
-            self._fresh = set(self._consumer.partitions_for_topic(self._topic) or ())
-        if self._fresh:
+        """Take note of which partitions exist, and which are being read."""
+        if self._unread is None:
+            self._unread = set(self._consumer.partitions_for_topic(self._topic) or ())
+        if self._unread:
             known = (each for each in self._assignment if each.start is not None)
-            self._fresh -= {holding.partition.partition for holding in known}
+            self._unread -= {state.partition.partition for state in known}
 
-    async def settle(self, error: NoOffsetForPartitionError | OffsetOutOfRangeError) -> None:
-        """Give the partitions that `error` names a position.
+    async def resolve(self, error: NoOffsetForPartitionError | OffsetOutOfRangeError) -> None:
+        """Set the positions of the partitions that `error` names.
 
         Raises:
-            KafkaError: the brokers do not tell where they begin or end.
+            KafkaError: the brokers do not say where these partitions begin or end.
         """
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -76,39 +77,39 @@ class Positions:
                     await self._begin(error.args[0])
                 else:
                     for partition, offset in error.args[0].items():
-                        await self._go_on(partition, offset)
+                        await self._resume(partition, offset)
         except TimeoutError:
             raise KafkaTimeoutError("no answer where partitions begin or end") from error
 
     async def _begin(self, partition: TopicPartition) -> None:
-        """Begin a partition for which the group has committed nothing, and have that committed.
+        """Begin a partition for which the group has no committed offset, and let that be committed.
 
-        Otherwise a partition without jobs would have no offset: a restart would choose anew, and
-        `latest` skip what came in between.
+        Otherwise a partition without jobs would have no offset, and after a restart `latest` would
+        skip the jobs that were sent in between.
         """
-        holding = self._assignment.get(partition)
-        if holding is None:
+        state = self._assignment.get(partition)
+        if state is None:
             return
-        latest = self._reset == "latest" and partition.partition in (self._fresh or ())
+        latest = self._reset == "latest" and partition.partition in (self._unread or ())
         ask = self._consumer.end_offsets if latest else self._consumer.beginning_offsets
         offset = (await ask([partition]))[partition]
-        if self._assignment.get(partition) is holding:
+        if self._assignment.get(partition) is state:
             self._consumer.seek(partition, offset)
-            holding.start = offset
-            holding.ledger.advance_to(offset)
+            state.start = offset
+            state.ledger.advance_to(offset)
 
-    async def _go_on(self, partition: TopicPartition, offset: int) -> None:
-        """Go on at the earliest record in place of `offset`, which the brokers do not have."""
-        holding = self._assignment.get(partition)
-        if holding is None:
+    async def _resume(self, partition: TopicPartition, offset: int) -> None:
+        """Go on at the earliest record instead of `offset`, which the brokers do not have."""
+        state = self._assignment.get(partition)
+        if state is None:
             return
         earliest = (await self._consumer.beginning_offsets([partition]))[partition]
-        if self._assignment.get(partition) is not holding:
+        if self._assignment.get(partition) is not state:
             return
         place = {"topic": partition.topic, "partition": partition.partition}
         if offset < earliest:
-            lost = max(0, earliest - max(offset, holding.lost_to))
-            holding.lost_to = earliest
+            lost = max(0, earliest - max(offset, state.lost_to))
+            state.lost_to = earliest
             self._metrics.lost.inc(lost)
             log.warning(
                 "records_lost",
@@ -124,10 +125,10 @@ class Positions:
                 **place,
                 due=offset,
                 earliest=earliest,
-                reason="it ends before the offset that is due: the topic was made anew, or cut off",
+                reason="it ends before the offset that is due: the topic was recreated or cut off",
             )
-            holding = self._assignment.begin_anew(holding)
+            state = self._assignment.restart(state)
         self._consumer.seek(partition, earliest)
-        if holding.start is None:
-            holding.start = earliest
-        holding.ledger.advance_to(earliest)
+        if state.start is None:
+            state.start = earliest
+        state.ledger.advance_to(earliest)

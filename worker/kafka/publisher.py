@@ -1,9 +1,8 @@
-"""Publishes results and dead letters until the brokers take them, or refuse them for good."""
+"""Publishes results and dead letters until brokers acknowledge them or refuse them for good."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 
-from worker.contract.messages import Message
+from worker.contract.records import Message
 from worker.kafka.client import BATCH_BYTES
-from worker.kafka.lane import Lane, TooLargeError
+from worker.kafka.producer import MessageTooLargeError, ReplaceableProducer
 from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of
-from worker.kafka.standing import Standing
+from worker.kafka.topic_history import TopicHistory
 from worker.metrics import Metrics
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing", "Publisher"]
 
 RECORD_OVERHEAD = 512
-"""Bytes allowed for what the protocol adds to a message: batch header, lengths, deltas."""
+"""Bytes that the protocol may add to a message: batch header, lengths, deltas."""
 
 BACKOFF_INITIAL = 0.1
+"""Seconds before the second attempt at most."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,12 @@ class MakeProducer(Protocol):
     """Makes a producer that is not started."""
 
     def __call__(self, *, max_batch_size: int, enable_idempotence: bool) -> AIOKafkaProducer:
-        """Make one whose batches have `max_batch_size` bytes at most; a larger message is alone."""
+        """Make a producer.
+
+        Args:
+            max_batch_size: most bytes of a batch; a larger message is a batch of its own.
+            enable_idempotence: whether the producer numbers its batches.
+        """
         ...
 
 
@@ -47,8 +53,8 @@ class Outgoing:
     """A message for a topic.
 
     Attributes:
-        reductions: each makes the message smaller, at a loss; applied in order while the topic does
-            not take it.
+        reductions: functions that each make the message smaller by something less important. They
+            are applied in order for as long as the message is too large for the topic.
     """
 
     topic: str
@@ -57,18 +63,19 @@ class Outgoing:
 
 
 class Publisher:
-    """Two lanes: messages share batches in the one, and go alone in the other.
+    """Publishes with two producers: one puts messages into batches, one sends each by itself.
 
-    A broker judges batches, so a single message that it refuses fails all that share its batch, and
-    with aiokafka the producer too. A topic that has refused something is therefore suspect for a
-    while: its messages go through the other lane, where each is judged by itself, a refusal costs
-    nobody anything, and retries hold nobody up.
+    A broker accepts or refuses whole batches. So one message that it refuses fails all messages of
+    its batch, and with aiokafka the producer too. For a while after a refusal, all messages of that
+    topic therefore go through the second producer. There a refusal affects one message only, and
+    its retries delay no other.
 
     Args:
-        limits: largest message of a topic in bytes, for those that are known.
-        default_limit: the same for all others.
-        backoff_max: seconds between attempts at most.
-        standing: what topics took and refused; by default there is nobody to tell of it.
+        limits: largest message in bytes by topic, where it is known.
+        default_limit: largest message in bytes of all other topics.
+        backoff_max: longest pause between attempts, in seconds.
+        history: what topics accepted and refused; by default nothing is called about it.
+        clock: measures the pauses.
     """
 
     def __init__(
@@ -78,19 +85,21 @@ class Publisher:
         default_limit: int,
         backoff_max: float,
         metrics: Metrics,
-        standing: Standing | None = None,
+        history: TopicHistory | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._limits = limits
         self._default_limit = default_limit
-        self._backoff_max = backoff_max
+        self._retry = Retry(BACKOFF_INITIAL, backoff_max, jitter=True)
+        self._clock = clock
         self._metrics = metrics
-        self._standing = standing or Standing(lambda _: None)
-        # A topic's limit holds for a whole batch.
+        self._history = history or TopicHistory(lambda _: None)
+        # A topic's limit applies to whole batches.
         batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
-        shared = partial(make, max_batch_size=batch_bytes, enable_idempotence=True)
-        self._shared = Lane(shared, backoff_max, numbered=True)
-        alone = partial(make, max_batch_size=1, enable_idempotence=False)
-        self._alone = Lane(alone, backoff_max, numbered=False)
+        batching = partial(make, max_batch_size=batch_bytes, enable_idempotence=True)
+        self._batching = ReplaceableProducer(batching, backoff_max, idempotent=True, clock=clock)
+        isolating = partial(make, max_batch_size=1, enable_idempotence=False)
+        self._isolating = ReplaceableProducer(isolating, backoff_max, idempotent=False, clock=clock)
 
     async def start(self) -> None:
         """Connect.
@@ -98,15 +107,15 @@ class Publisher:
         Raises:
             KafkaError: the brokers cannot be reached or refuse the client.
         """
-        await self._shared.start()
+        await self._batching.start()
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Refused]:
-        """Return when the brokers have acknowledged all but those that they refuse for good.
+        """Send messages until the brokers have acknowledged each or refused it for good.
 
         Until then only cancelling ends the attempts.
 
         Returns:
-            What was refused in every form; empty as a rule.
+            The messages that were refused in every form; empty as a rule.
         """
         if len(messages) == 1:
             refused = await self._publish_one(messages[0])
@@ -117,7 +126,7 @@ class Publisher:
 
     async def stop(self, timeout: float) -> None:
         """Send what is queued and disconnect, within `timeout` seconds."""
-        await asyncio.gather(self._shared.stop(timeout), self._alone.stop(timeout))
+        await asyncio.gather(self._batching.stop(timeout), self._isolating.stop(timeout))
 
     async def _publish_one(self, outgoing: Outgoing) -> Refused | None:
         topic, message, reductions = outgoing.topic, outgoing.message, iter(outgoing.reductions)
@@ -125,7 +134,7 @@ class Publisher:
         while message.size > limit and (smaller := self._reduce(topic, message, reductions)):
             message = smaller
         while (refused := await self._send(topic, message)) is not None and refused.too_large:
-            # The topic's limit could not be read, or was lowered since.
+            # The topic's limit is not known, or has been lowered.
             smaller = self._reduce(topic, message, reductions)
             if smaller is None:
                 break
@@ -133,38 +142,45 @@ class Publisher:
         return refused
 
     async def _send(self, topic: str, message: Message) -> Refused | None:
-        """Try until the message is taken, or refused for good when it was alone."""
-        standing, backoff = self._standing, BACKOFF_INITIAL
+        """Send a message until it is acknowledged, or refused for good while sent by itself.
+
+        Returns:
+            Why it was refused, or None.
+        """
+        history, pauses = self._history, self._retry.pauses(self._clock)
         doubted: float | None = None
         while True:
-            alone = standing.goes_alone(topic)
+            isolated = history.is_isolated(topic)
             try:
-                await (self._alone if alone else self._shared).send(topic, message)
-            except TooLargeError:
+                await (self._isolating if isolated else self._batching).send(topic, message)
+            except MessageTooLargeError:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
             except KafkaError as failed:
                 error, verdict = failed, judge(failed)
             else:
-                standing.took(topic)
+                history.accepted(topic)
                 return None
             self._metrics.publish_retries.inc()
             log.warning("publish_failed", topic=topic, error=str(error))
-            standing.refused(topic, verdict, error)
-            if not alone and verdict is not Verdict.RETRY:
-                continue  # its batch was judged, not yet the message
+            history.refused(topic, verdict, error)
+            if not isolated and verdict is not Verdict.RETRY:
+                continue  # its batch was refused, which says nothing about the message yet
             if verdict is Verdict.DOUBTFUL:
-                doubted = standing.clock() if doubted is None else doubted
-                if standing.is_to_blame(topic, doubted):
+                doubted = history.clock() if doubted is None else doubted
+                if history.is_message_at_fault(topic, doubted):
                     verdict = Verdict.FINAL
             if verdict is Verdict.TOO_LARGE:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
             if verdict is Verdict.FINAL:
                 return Refused(topic, code_of(error), name_of(error))
-            await asyncio.sleep(random.uniform(0, backoff))  # noqa: S311 - jitter is no secret
-            backoff = min(backoff * 2, self._backoff_max)
+            await self._clock.sleep(next(pauses))
 
     def _reduce(self, topic: str, message: Message, reductions: Iterator[Reduce]) -> Message | None:
-        """A smaller message, or None when there is none."""
+        """Apply the next reduction that makes the message smaller.
+
+        Returns:
+            The smaller message, or None if there is none.
+        """
         for reduce in reductions:
             smaller = reduce(message)
             if smaller.size < message.size:

@@ -1,4 +1,4 @@
-"""What happens when the group moves partitions: stop, drain, commit, let go; then begin anew."""
+"""What happens in a rebalance: drain, commit and release partitions, then start the new ones."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from worker.kafka.assignment import Assignment
     from worker.kafka.committer import Committer
 
-__all__ = ["RebalanceListener"]
+__all__ = ["RebalanceListener", "release_partitions"]
 
 log = structlog.get_logger(__name__)
 
 
 class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Gives up partitions without losing a job and without committing beyond an unsettled one.
+    """Releases partitions without losing a job and without committing beyond an unsettled one.
 
-    aiokafka awaits these calls while its heartbeats go on, and swallows what they raise.
+    aiokafka awaits these calls while its heartbeats go on, and ignores what they raise.
 
     Args:
-        drain_timeout: seconds for running jobs to end, well inside the group's rebalance time-out.
-        on_change: told whether partitions are assigned (the set may be empty) or being given up.
+        drain_timeout: seconds for running jobs to end, well below the group's rebalance time-out.
+        on_change: called with True when partitions are assigned (the set may be empty), and with
+            False when they are revoked.
     """
 
     def __init__(
@@ -46,14 +47,14 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._on_change = on_change
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Drain, commit, and abandon what is left: its next owner starts with it."""
+        """Drain and commit, and abandon the remaining jobs: the next owner begins with them."""
         self._on_change(False)
         self._metrics.assigned.set(0)
-        abandoned = await give_up(self._assignment, self._committer, self._drain_timeout)
+        abandoned = await release_partitions(self._assignment, self._committer, self._drain_timeout)
         log.info("partitions_revoked", partitions=len(revoked), abandoned_jobs=abandoned)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Begin with empty ledgers at the committed offsets."""
+        """Start at the committed offsets, with empty ledgers."""
         self._assignment.assign(assigned)
         self._metrics.rebalances.inc()
         self._metrics.assigned.set(len(assigned))
@@ -63,21 +64,28 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         )
 
 
-async def give_up(
+async def release_partitions(
     assignment: Assignment,
     committer: Committer,
     drain_timeout: float,
     commit_timeout: float | None = None,
 ) -> int:
-    """Drain what runs, commit what settled, abandon the rest; how many jobs were abandoned.
+    """Drain running jobs, commit what has settled, and abandon the rest.
 
-    Also how a shutdown ends, for which aiokafka calls no listener.
+    A shutdown calls this as well, since aiokafka calls no listener then.
+
+    Args:
+        drain_timeout: seconds for running jobs to end.
+        commit_timeout: seconds for the commit; None for the committer's own limit.
+
+    Returns:
+        How many jobs were abandoned.
     """
     assignment.accepting = False
     try:
         await assignment.drain(drain_timeout)
         await committer.commit(commit_timeout)
     finally:
-        # Whatever else fails, what settles from now on belongs to the next owner.
+        # Even if something fails: what settles from now on belongs to the next owner.
         abandoned = await assignment.abandon()
     return abandoned

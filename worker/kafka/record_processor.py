@@ -1,4 +1,4 @@
-"""Records and their answers: what is published about each, and what is counted once it is."""
+"""From a record to the messages about it, and what is counted once they are delivered."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ import structlog
 
 from worker.aside import Aside
 from worker.budget import Reservation
-from worker.contract.jobs import Job, Outcome, RawImage, Record
-from worker.contract.messages import (
-    dead_letter_message,
-    result_message,
-    without_copies,
-    without_origin,
-    without_picture,
-    without_value,
-)
+from worker.contract.dead_letters import dead_letter_message, without_origin, without_value
+from worker.contract.jobs import Job, ModelIdentity, Outcome, RawImage
 from worker.contract.parsing import parse_job, recover_job_id
+from worker.contract.records import Record
+from worker.contract.results import result_message, without_copies, without_picture
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.publisher import Outgoing
 from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
-from worker.model import ModelSpec
 from worker.settings import KafkaSettings
 
 __all__ = ["RecordProcessor"]
 
-NO_ROOM = Failure(
+RESULT_TOO_LARGE = Failure(
     Reason.TOO_LARGE,
     "the answer is too large for the results topic, even without its picture and the record's key "
     "and headers: ask for a smaller topK, or raise the topic's max.message.bytes",
@@ -40,38 +34,43 @@ log = structlog.get_logger(__name__)
 
 
 class RecordProcessor:
-    """Takes records through the pipeline and makes the messages that tell of them.
+    """Runs the jobs of records and makes results and dead letters of their outcomes.
 
     Args:
-        spec: the model that results name.
-        process: the pipeline.
-        settings: with the topics that the messages go to.
+        identify: says which model computes, as results name it.
+        run_job: computes the outcome of a job; raises nothing that a job is to blame for.
+        settings: name the topics that the messages go to.
     """
 
     def __init__(
         self,
-        spec: ModelSpec,
-        process: Callable[[Job, Reservation], Awaitable[Outcome]],
+        identify: Callable[[], ModelIdentity],
+        run_job: Callable[[Job, Reservation], Awaitable[Outcome]],
         settings: KafkaSettings,
         metrics: Metrics,
     ) -> None:
-        self._spec = spec
-        self._process = process
+        self._identify = identify
+        self._run_job = run_job
         self._settings = settings
         self._metrics = metrics
         self._aside = Aside()
 
-    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
-        """What became of a record, and its messages: the result, after a failure a dead letter too.
+    async def process(
+        self, record: Record, held: Reservation
+    ) -> tuple[Outcome, Sequence[Outgoing]]:
+        """Parse a record and run its job.
 
         Args:
-            held: accounts for the bytes that the job holds on its way.
+            held: accounts for the bytes that the job holds meanwhile.
+
+        Returns:
+            The outcome, and the messages to publish: a result, and for a failure a dead letter too.
         """
         outcome: Outcome
         try:
             job = await self._aside.run(partial(parse_job, record), record.size, held)
         except JobError as error:
-            # A second look at the whole value, which only what is refused pays for, and but once.
+            # Parses the whole value again: only refused records pay for that, and only once.
             recover = partial(recover_job_id, record)
             job_id = await self._aside.run(recover, record.size, held)
             outcome = error.as_failure()
@@ -80,41 +79,36 @@ class RecordProcessor:
             if not isinstance(job.image, RawImage):
                 # A copy: the record itself is kept for its dead letter.
                 held.add(job.image.nbytes)
-            outcome = await self._process(job, held)
+            outcome = await self._run_job(job, held)
         return outcome, self._messages(record, job_id, outcome)
 
-    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
-        """What to say instead of an answer that its topic does not take."""
+    def reject(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
+        """Fail a record because the results topic refuses its result in every form.
+
+        Args:
+            refused: why the topic refuses it.
+
+        Returns:
+            The failure, and the messages to publish instead: a dead letter, and a small result if
+            the size of the first one was the cause.
+        """
         job_id = recover_job_id(record)
         if refused.too_large:
-            return NO_ROOM, self._messages(record, job_id, NO_ROOM)
-        # The topic would refuse a result that says so, too.
+            return RESULT_TOO_LARGE, self._messages(record, job_id, RESULT_TOO_LARGE)
+        # The topic would refuse a result that says so as well.
         failure = Failure(
             Reason.RESULT_REFUSED,
             f"the results topic refuses the job's result for good ({refused.name}, code "
             f"{refused.code}): a compacted topic wants a key, others may enforce a schema",
             Stage.PUBLISH,
         )
-        return failure, [self._letter(record, job_id, failure)]
+        return failure, [self._dead_letter(record, job_id, failure)]
 
-    def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
-        spec, topics = self._spec, self._settings
-        result = result_message(record, job_id, outcome, spec.name, spec.digest)
-        messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
-        if isinstance(outcome, Failure):
-            messages.append(self._letter(record, job_id, outcome))
-        return messages
-
-    def _letter(self, record: Record, job_id: str | None, failure: Failure) -> Outgoing:
-        letter = dead_letter_message(record, job_id, failure)
-        topic = self._settings.dead_letters_topic
-        return Outgoing(topic, letter, (without_value, without_origin))
-
-    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
-        """Metrics and, at debug level, the one log line of a record that is done with.
+    def finish(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
+        """Count a record whose messages are delivered, and log it at debug level.
 
         Args:
-            refused: those of its messages that are lost.
+            refused: those of its messages that their topics refused in every form.
         """
         metrics = self._metrics
         if record.timestamp_ms >= 0:
@@ -139,3 +133,16 @@ class RecordProcessor:
                 label=None if best is None else best.name,
                 score=None if best is None else best.score,
             )
+
+    def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
+        topics = self._settings
+        result = result_message(record, job_id, outcome, self._identify())
+        messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
+        if isinstance(outcome, Failure):
+            messages.append(self._dead_letter(record, job_id, outcome))
+        return messages
+
+    def _dead_letter(self, record: Record, job_id: str | None, failure: Failure) -> Outgoing:
+        letter = dead_letter_message(record, job_id, failure)
+        topic = self._settings.dead_letters_topic
+        return Outgoing(topic, letter, (without_value, without_origin))

@@ -1,7 +1,7 @@
-"""What an error of the brokers means for a message: the codes of Kafka's protocol, judged.
+"""What a broker's error means for a message: whether to send it again.
 
-aiokafka 0.14 knows but one code above 72 and takes the others for "unknown", which hides why a
-message was refused and whether a second attempt can help. `name_all_codes` gives it the rest.
+aiokafka 0.14 knows only one error code above 72 and calls the others "unknown", which hides why a
+message was refused and whether another attempt can help. `name_all_codes` adds the rest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiokafka.errors import (
 __all__ = ["TOO_LARGE", "Refused", "Verdict", "code_of", "judge", "name_all_codes", "name_of"]
 
 # As in org.apache.kafka.common.protocol.Errors (4.3): code, name, and whether the same request may
-# succeed later. Those that brokers answer a producer or a consumer with.
+# succeed later. Only codes that producers and consumers get.
 _LATER_CODES: tuple[tuple[int, str, bool], ...] = (
     (73, "TOPIC_DELETION_DISABLED", False),
     (74, "FENCED_LEADER_EPOCH", True),
@@ -39,23 +39,23 @@ _LATER_CODES: tuple[tuple[int, str, bool], ...] = (
     (103, "INCONSISTENT_TOPIC_ID", True),
 )
 _HIGHEST_CODE = 255
-"""Codes up to here get a class of their own, named or not; Kafka 4.3 has come to 133."""
+"""All codes up to this one get an error class, with a name or not. Kafka 4.3 has 133 at most."""
 
 TOO_LARGE = int(MessageSizeTooLargeError.errno)
 
 
 class Verdict(enum.Enum):
-    """What to do about a message that was not taken.
+    """What to do about a message that was not acknowledged.
 
     Attributes:
-        RETRY: the brokers are the cause (a leader moves, replicas are missing, a connection broke),
-            or the producer is (its numbers, its epoch): send it again until it is taken.
-        FORBIDDEN: the topic takes nothing from this worker as things are (rights, compression,
-            format). No message is to blame and an operator can change it: send it again, and tell.
-        TOO_LARGE: the topic takes only smaller ones, or smaller batches.
-        DOUBTFUL: the brokers say that something is wrong without saying with what, or that it is
-            what a fault on the way may have caused: send it again for a while.
-        FINAL: the topic never takes this message.
+        RETRY: the cause is the brokers (a leader moves, replicas are missing, a connection broke)
+            or the producer (its numbers, its epoch): send it again until it is acknowledged.
+        FORBIDDEN: the topic accepts nothing from this worker for now (rights, compression, format).
+            An operator can change that: report it, and send the message again.
+        TOO_LARGE: the topic accepts only smaller messages, or smaller batches.
+        DOUBTFUL: the brokers do not say what is wrong, or it may be a fault in transit: send the
+            message again for a while.
+        FINAL: the topic never accepts this message.
     """
 
     RETRY = enum.auto()
@@ -87,20 +87,20 @@ _VERDICTS = {
     49: Verdict.RETRY,  # INVALID_PRODUCER_ID_MAPPING
     59: Verdict.RETRY,  # UNKNOWN_PRODUCER_ID
     90: Verdict.RETRY,  # PRODUCER_FENCED
-    # All others by whether Kafka says that they may pass. What may not and is not listed is
-    # DOUBTFUL: UNKNOWN_SERVER_ERROR (-1), CORRUPT_MESSAGE (2, the checksum; before Kafka 2.4 also
-    # what is INVALID_RECORD now), INVALID_TIMESTAMP (32, each attempt has a new one),
-    # INVALID_REQUEST (42), and whatever later versions bring.
+    # All other codes are RETRY if Kafka calls them retriable, and DOUBTFUL if not. The latter are
+    # UNKNOWN_SERVER_ERROR (-1), CORRUPT_MESSAGE (2, the checksum; before Kafka 2.4 also what is
+    # INVALID_RECORD now), INVALID_TIMESTAMP (32, each attempt has a new one), INVALID_REQUEST (42),
+    # and those of later versions.
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message that its topic does not take in any form.
+    """Why a topic accepts a message in no form.
 
     Attributes:
-        code: of Kafka's protocol.
-        name: the code's, as Kafka writes it.
+        code: the error code of Kafka's protocol.
+        name: the code's name, as Kafka writes it.
     """
 
     topic: str
@@ -114,7 +114,7 @@ class Refused:
 
 
 def name_all_codes() -> None:
-    """Give aiokafka an error class for each code that it has none for; harmless to repeat."""
+    """Give aiokafka an error class for each code that it lacks. Calling it again does nothing."""
     named = {code: (name, retriable) for code, name, retriable in _LATER_CODES}
     for code in range(_HIGHEST_CODE + 1):
         if code not in kafka_errors:
@@ -127,7 +127,7 @@ def name_all_codes() -> None:
 
 
 def judge(error: KafkaError) -> Verdict:
-    """What to do about a message whose delivery failed with `error`."""
+    """Decide what to do about a message whose delivery failed with `error`."""
     if not isinstance(error, BrokerResponseError):
         return Verdict.RETRY  # a connection, a time-out, a client that stopped
     if error.retriable:
@@ -136,10 +136,10 @@ def judge(error: KafkaError) -> Verdict:
 
 
 def code_of(error: KafkaError) -> int:
-    """The code that the brokers answered with; 0 for what did not come from them."""
+    """Get the code that a broker answered; 0 for an error that did not come from one."""
     return int(error.errno) if isinstance(error, BrokerResponseError) else 0
 
 
 def name_of(error: KafkaError) -> str:
-    """The code's name as Kafka writes it, or the error's class."""
+    """Get the code's name as Kafka writes it, or the error's class if no broker answered it."""
     return str(error.message) if isinstance(error, BrokerResponseError) else type(error).__name__

@@ -1,27 +1,29 @@
-"""The Kafka door as one thing: consumer, ledgers, commits and publisher, wired and in order."""
+"""The worker's Kafka side as a whole: consumer, ledgers, commits and publisher, wired."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Outcome, Record, Success
+from worker.contract.jobs import Success
+from worker.contract.records import Record
 from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, make_producer, stop_bounded
 from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
-from worker.kafka.publisher import Outgoing, Publisher
-from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.publisher import Publisher
+from worker.kafka.rebalance import RebalanceListener, release_partitions
+from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.refusals import Refused
-from worker.kafka.standing import Standing
+from worker.kafka.topic_history import TopicHistory
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -34,38 +36,22 @@ __all__ = ["KafkaService"]
 log = structlog.get_logger(__name__)
 
 
-class Answers(Protocol):
-    """What becomes of records. Nothing here raises for what is wrong with a record."""
-
-    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
-        """A record's outcome, and the messages that tell of it."""
-        ...
-
-    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
-        """The same for a record whose result its topic takes in no form."""
-        ...
-
-    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
-        """Told of every record whose messages are acknowledged, or refused for good."""
-        ...
-
-
 class KafkaService:
-    """Takes jobs from the jobs topic and delivers what `answers` makes of them, at least once.
+    """Consumes the jobs topic and publishes results and dead letters, at least once.
 
     Args:
-        answers: makes them, and is told when they are delivered.
+        processor: makes the messages about each record.
     """
 
     def __init__(
         self,
         settings: Settings,
-        answers: Answers,
+        processor: RecordProcessor,
         health: Health,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._answers = answers
+        self._processor = processor
         self._health = health
         self._metrics = metrics
         self._assignment = Assignment()
@@ -89,7 +75,7 @@ class KafkaService:
             publish.max_request_bytes,
             publish.backoff_max,
             self._metrics,
-            Standing(lambda forbidden: self._health.set_publishing(not forbidden)),
+            TopicHistory(lambda forbidden: self._health.set_publishing(not forbidden)),
         )
         try:
             await self._publisher.start()
@@ -102,8 +88,8 @@ class KafkaService:
         """Join the group and work until `stop` is set; then drain, commit, flush and leave.
 
         Raises:
-            KafkaSetupError: the group cannot be joined, or the jobs topic no longer be read.
-            Exception: a defect that no job is to blame for; what is unsettled is delivered again.
+            KafkaSetupError: the group cannot be joined, or the jobs topic can no longer be read.
+            Exception: a defect that no job is to blame for. Unsettled jobs are delivered again.
         """
         kafka = self._settings.kafka
         consumer = make_consumer(kafka)
@@ -130,7 +116,7 @@ class KafkaService:
         )
         consumer.subscribe([kafka.jobs_topic], listener=listener)
         self._metrics.watch_partitions(
-            lambda: self._assignment.states(partial(_end, consumer), consumer.damaged)
+            lambda: self._assignment.progress(partial(_end, consumer), consumer.damaged)
         )
         self._metrics.fetched.set_function(lambda: consumer.fetched_bytes)
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -144,10 +130,10 @@ class KafkaService:
             watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             intake.stop()
-            # After a defect nothing is drained: its cause may be what draining would wait for.
+            # After a defect nothing is drained: draining might wait for what failed.
             limits = self._settings.shutdown
             drain = 0.0 if any(ending.exception() for ending in ended) else limits.drain
-            abandoned = await give_up(self._assignment, committer, drain, limits.flush)
+            abandoned = await release_partitions(self._assignment, committer, drain, limits.flush)
             log.info("drained", abandoned_jobs=abandoned)
         finally:
             for task in [*loops, stopped]:
@@ -156,18 +142,21 @@ class KafkaService:
             await asyncio.gather(
                 self.disconnect(), stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
             )
-        # One that draining brought about counts too.
+        # Draining can cause a defect as well.
         for ending in {*ended, self._defect}:
             if ending.done():
                 _raise_from(ending)
 
     async def _join(self, consumer: AIOKafkaConsumer, stopped: asyncio.Task[Any]) -> bool:
-        """Join the group; whether that came to pass before the worker was stopped.
+        """Join the group, unless the worker is stopped first.
+
+        Returns:
+            Whether it joined.
 
         Raises:
             KafkaSetupError: the group cannot be joined.
         """
-        # Joining waits for the group's slowest member to drain; a signal must not wait for that.
+        # Joining takes until the group's slowest member has drained. Stopping must not wait for it.
         joining = asyncio.create_task(consumer.start(), name="join")
         await asyncio.wait([joining, stopped], return_when=asyncio.FIRST_COMPLETED)
         if joining.done() and joining.exception() is None:
@@ -185,27 +174,27 @@ class KafkaService:
         return False
 
     async def disconnect(self) -> None:
-        """Flush and stop the producer, within a bound."""
+        """Flush and stop the producer, within `shutdown.flush` seconds."""
         if self._publisher is not None:
             await self._publisher.stop(self._settings.shutdown.flush)
             self._publisher = None
 
     async def _handle(self, record: Record, held: Reservation) -> None:
-        outcome, messages = await self._answers.answer(record, held)
+        outcome, messages = await self._processor.process(record, held)
         assert self._publisher is not None
         with self._metrics.time_stage(Stage.PUBLISH):
             refused = await self._publisher.publish(messages)
             if refused and isinstance(outcome, Success):
-                # Many categories, say. What became of the job is told as far as can be.
+                # The result has very many categories, say, or its topic wants a key.
                 if not refused[0].too_large:
                     self._set_aside(record, refused)
-                outcome, messages = self._answers.refuse(record, refused[0])
+                outcome, messages = self._processor.reject(record, refused[0])
                 refused = await self._publisher.publish(messages)
             self._set_aside(record, refused)
-        self._answers.delivered(record, outcome, refused)
+        self._processor.finish(record, outcome, refused)
 
     def _set_aside(self, record: Record, refused: Sequence[Refused]) -> None:
-        """Tell of messages that are lost. To wait for their topic to change would stop the rest."""
+        """Count and log messages that are lost: waiting for their topics would stop all others."""
         for one in refused:
             self._metrics.set_aside.labels(one.topic).inc()
             log.error(
@@ -231,7 +220,7 @@ def _raise_from(ending: asyncio.Future[Any]) -> None:
 
 
 def _end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
-    """The partition's end as of its last fetch; None while a rebalance has taken it away."""
+    """The partition's end as of its last fetch; None if the consumer does not have it now."""
     if partition not in consumer.assignment():
         return None
     end: int | None = consumer.highwater(partition)

@@ -1,4 +1,4 @@
-"""The three topics: they exist or are created, and how large their messages may be."""
+"""Checks or creates the topics, and reads how large their messages may be."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from worker.kafka.client import make_admin, stop_bounded
 from worker.kafka.diagnosis import find_cause
 from worker.settings import KafkaSettings
 
-__all__ = ["ensure_topics"]
+__all__ = ["describe_configs", "ensure_topics"]
 
 POLL_SECONDS = 0.05
-"""Between two looks whether the brokers know a new topic."""
+"""Seconds between two checks whether the brokers know a new topic."""
 
 _POLICY = "cleanup.policy"
 
@@ -29,11 +29,14 @@ log = structlog.get_logger(__name__)
 async def ensure_topics(
     settings: KafkaSettings, topics: Sequence[str], uncompacted: Sequence[str] = ()
 ) -> dict[str, int]:
-    """Check that topics exist, or create them; their largest messages in bytes, where readable.
+    """Check that topics exist, or create them.
 
     Args:
         uncompacted: those of `topics` in which every record must stay. A compacted topic refuses
-            records without a key and forgets all but the last one of a key.
+            records without a key, and keeps only the last record of each key.
+
+    Returns:
+        The largest message in bytes by topic, for those whose configuration may be read.
 
     Raises:
         KafkaSetupError: no broker answers, a topic is missing and `kafka.create_topics` is off, or
@@ -67,7 +70,7 @@ async def ensure_topics(
 
 
 class _Closing:
-    """aiokafka names the admin client's end `close`, that of all others `stop`."""
+    """An admin client with the method `stop` of all other clients; aiokafka calls it `close`."""
 
     def __init__(self, admin: AIOKafkaAdminClient) -> None:
         self._admin = admin
@@ -80,13 +83,13 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSetting
     replicas = settings.topics.replication_factor
     if replicas == -1:
         replicas = await _default_replication_factor(admin)
-    # Said explicitly: the brokers' default may be compaction.
+    # Explicit, since the brokers' default may be compaction.
     policy = {_POLICY: "delete"}
     new = NewTopic(topic, settings.topics.partitions, replicas, topic_configs=policy)
     response = await admin.create_topics([new])
     for name, code, *detail in response.topic_errors:
         error = for_code(code)
-        # Another replica may have been quicker.
+        # Another replica may have created it meanwhile.
         if code and error is not TopicAlreadyExistsError:
             raise KafkaSetupError(
                 f"cannot create topic {name}: {error.__name__} {detail[0] if detail else ''}"
@@ -95,10 +98,10 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSetting
 
 
 async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[str], timeout: float) -> None:
-    """A new topic is the controller's at once, and known to the brokers a moment later.
+    """Wait until the brokers know new topics, which takes a moment after they are created.
 
     Raises:
-        KafkaTimeoutError: it is not known `timeout` seconds later.
+        KafkaTimeoutError: a topic is still unknown after `timeout` seconds.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -109,7 +112,7 @@ async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[str], timeou
 
 
 async def _default_replication_factor(admin: AIOKafkaAdminClient) -> int:
-    """The brokers' own default, which aiokafka's version of the request cannot ask for."""
+    """Read the brokers' default. aiokafka's version of CreateTopics cannot ask for it."""
     cluster = await admin.describe_cluster()
     broker = ConfigResource(ConfigResourceType.BROKER, str(cluster["brokers"][0]["node_id"]))
     values = await _describe(admin, [broker])
@@ -126,17 +129,26 @@ def _refuse_compaction(described: Mapping[str, Mapping[str, str]], topics: Seque
         )
 
 
-async def _described(
+async def describe_configs(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """The configuration of each topic; empty where it may not be read."""
+    """Read the configuration of each topic; it is empty where it may not be read."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
     with contextlib.suppress(KafkaError):
         described |= await _describe(admin, resources)
+    return described
+
+
+async def _described(
+    admin: AIOKafkaAdminClient, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """The configuration of each topic; empty, and told, where it may not be read."""
+    described = await describe_configs(admin, topics)
     if unknown := sorted(topic for topic, values in described.items() if not values):
-        # Reading a topic's configuration needs a right of its own. Without it
-        # publish.max_request_bytes decides alone, and compaction shows when a message is refused.
+        # Reading a topic's configuration needs a separate right. Without it
+        # publish.max_request_bytes is the only limit, and compaction is noticed when a message is
+        # refused.
         log.warning(
             "topic_settings_unread",
             topics=unknown,
@@ -148,7 +160,7 @@ async def _described(
 async def _describe(
     admin: AIOKafkaAdminClient, resources: Sequence[ConfigResource]
 ) -> dict[str, dict[str, str]]:
-    """The configuration of each resource by its name; empty where it may not be read."""
+    """Read the configuration of each resource; it is empty where it may not be read."""
     return {
         name: {entry[0]: entry[1] for entry in entries}
         for response in await admin.describe_configs(list(resources))

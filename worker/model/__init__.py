@@ -15,6 +15,7 @@ from pathlib import Path
 from worker.errors import ModelError
 from worker.model.damage import is_cut_off, is_program
 from worker.model.inference_config import InferenceConfig, read_config
+from worker.model.locate import PROGRAM_FILES, advise, inference_directory
 from worker.model.rules import (
     BEST_ONES,
     EVERY,
@@ -44,7 +45,6 @@ __all__ = [
     "load_model_spec",
 ]
 
-PROGRAM_FILES = ("inference.json", "inference.pdmodel")
 PARAMS_FILE = "inference.pdiparams"
 CONFIG_FILE = "inference.yml"
 
@@ -141,25 +141,32 @@ def find_model(model: str, cache: Path) -> Path:
     # A name is one plain component: nothing that could leave the cache.
     if path.name == model and named.is_dir():
         return named
-    raise ModelError(f"model {model!r} is neither a directory nor in the model cache ({named})")
+    raise ModelError(
+        advise(model) or f"model {model!r} is neither a directory nor in the model cache ({named})"
+    )
 
 
 def load_model_spec(directory: Path) -> ModelSpec:
     """Read and check a model directory.
 
+    Args:
+        directory: with the model's files, or a training's output with them in `inference` or
+            `best_model/inference`.
+
     Raises:
         ModelError: a file is missing, unreadable or says something that is not supported; it is
             named.
     """
+    given, directory = directory, inference_directory(directory)
     if not directory.is_dir():
-        raise ModelError(f"model directory {directory} does not exist")
+        raise ModelError(advise(directory) or f"model directory {directory} does not exist")
     program = next(
         (directory / name for name in PROGRAM_FILES if (directory / name).is_file()), None
     )
     if program is None:
         raise ModelError(
             f"{directory} has neither {PROGRAM_FILES[0]} nor {PROGRAM_FILES[1]}: "
-            "is it an inference model?"
+            f"{advise(directory) or 'is it an inference model?'}"
         )
     params, config = directory / PARAMS_FILE, directory / CONFIG_FILE
     for path in (params, config):
@@ -170,7 +177,7 @@ def load_model_spec(directory: Path) -> ModelSpec:
     _check_whole(program, params)
     read = _read_config(config)
     return ModelSpec(
-        name=read.name or _name_of(directory),
+        name=read.name or _name_of(given),
         directory=directory,
         program=program,
         params=params,

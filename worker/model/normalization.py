@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from worker.model.fields import LONGEST_VALUE, Field, shown
 from worker.model.transforms import Normalize
 
@@ -60,6 +58,8 @@ def normalization(step: Field, options: Mapping[str, Field], *, chw: bool) -> No
 
 def _fits(number: float, *, zero: bool) -> bool:
     """Whether float32 can hold a number, other than as zero unless `zero` may be."""
+    import numpy as np  # noqa: PLC0415 - `models list` loads this package and reads no model
+
     with np.errstate(all="ignore"):
         held = np.float32(number)
     return bool(np.isfinite(held)) and (zero or held != 0)
@@ -67,6 +67,8 @@ def _fits(number: float, *, zero: bool) -> bool:
 
 def _keeps_levels_apart(normalize: Normalize) -> bool:
     """Whether images are still told apart after it: in float32 numbers overflow and coincide."""
+    import numpy as np  # noqa: PLC0415 - see above
+
     levels = np.arange(256, dtype=np.float32)[:, None]
     with np.errstate(all="ignore"):
         mean, std = (np.array(three, np.float32) for three in (normalize.mean, normalize.std))

@@ -20,19 +20,18 @@ import numpy.typing as npt
 
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
+from worker.image_formats import IMAGE_SUFFIXES
 from worker.images.pillow import PillowImage, from_pillow, is_pillow_image
 from worker.predict.patience import patiently
 from worker.settings import DecodeSettings
 
-__all__ = ["IMAGE_SUFFIXES", "Page", "Source", "find_sources", "short_name"]
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-)
-"""Which files of a directory are images. A file that is named itself may be called anything."""
+__all__ = ["MISSING", "Page", "Source", "find_sources", "given_input", "short_name"]
 
 MAX_MISSING = 255
 """Characters of a path that does not exist above which it is taken for something else."""
+
+MISSING: object = object()
+"""Stands for an input that was not given; None is one, and wrong."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -63,6 +62,18 @@ class Source:
     input_path: str | None
     content: Path | UrlImage | RawImage | npt.NDArray[Any] | JobError
     page: Page | None = None
+
+
+def given_input(given: object, x: object) -> object:
+    """The input, which PaddleX's documentation calls `x` in places.
+
+    Raises:
+        TypeError: neither was given, or both were.
+    """
+    if (given is MISSING) == (x is MISSING):
+        what = "an input" if x is MISSING else "one input: `x` is another name for `input`"
+        raise TypeError(f"predict() needs {what}")
+    return x if given is MISSING else given
 
 
 def find_sources(given: object) -> Iterator[Source]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
 
-from worker.images.encode import WRITABLE_SUFFIXES
+from worker.image_formats import WRITABLE_SUFFIXES
 from worker.predict.inputs import Page
 
 __all__ = ["OutputName", "output_name"]

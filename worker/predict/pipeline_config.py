@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from worker.bounded_yaml import BoundedLoader, TooLargeError, read_text
+from worker.device import Device
 from worker.errors import SettingsError
 from worker.predict.template import TEMPLATE, check_name
 from worker.settings import Group
@@ -27,14 +28,14 @@ class PipelineConfig(Group):
 
     Attributes:
         model: a model's name, or the directory of an inference model.
-        device: `cpu`, `gpu:0`, `gpu:0,1` and the like; None is the first GPU, else the CPU.
+        device: None is the first GPU, else the CPU.
         batch_size: images that the network computes at once, per device.
         topk: categories per result; None or 0 is the model's own default.
         use_hpip: take the fastest backend that agrees with Paddle.
     """
 
     model: str = Field(min_length=1)
-    device: str | None = None
+    device: Device | None = None
     batch_size: BatchSize = 1
     topk: TopK | None = None
     use_hpip: bool = False
@@ -68,7 +69,7 @@ class _Long(Group):
     """The shape since PaddleX 3.0: `pipeline_name` and `SubModules`."""
 
     pipeline_name: Literal["image_classification"]
-    device: str | None = None
+    device: Device | None = None
     use_hpip: bool = False
     hpi_config: object = None
     serving: object = Field(None, alias="Serving")  # of the reference's HTTP service

@@ -1,11 +1,12 @@
-"""Results as the reference's users know them: dicts that print and save themselves."""
+"""Results as PaddleX has them: dicts that print and save themselves, and show in notebooks."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy.typing as npt
 
 from worker.contract.jobs import Category
 from worker.errors import JobError
+from worker.image_formats import WRITABLE_SUFFIXES
 from worker.images.draw import annotate
-from worker.images.encode import WRITABLE_SUFFIXES, PillowImage, as_pillow, encode
+from worker.images.encode import PillowImage, as_pillow, encode
 from worker.predict.inputs import Page
 from worker.predict.naming import output_name
+from worker.predict.notebook import as_html, failure_as_html
 from worker.settings import PictureSettings
 
 __all__ = ["ClassificationResult", "FailedInput"]
@@ -35,6 +38,7 @@ class ClassificationResult(dict[str, Any]):
         label_names: K strings.
 
     Attributes:
+        top1: the best category; None if there is none.
         output_name: how its files are called; made once, so that an array's get the same name.
     """
 
@@ -56,33 +60,69 @@ class ClassificationResult(dict[str, Any]):
         self.output_name = output_name(input_path, page)
 
     @property
-    def json(self) -> dict[str, dict[str, Any]]:
-        """Everything but the image, in plain types that JSON has."""
-        return {
-            "res": self._without_image()
-            | {
-                "class_ids": self["class_ids"].tolist(),
-                # Five digits again: float32 has more, and they mean nothing.
-                "scores": [round(score, 5) for score in self["scores"].tolist()],
-            }
+    def top1(self) -> Category | None:
+        """The best category; None if no class reaches the model's threshold."""
+        return next(self._categories(), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the image, in plain types that JSON has: what `save_to_json` writes.
+
+        Returns:
+            `input_path`, `page_index`, and the lists `class_ids`, `scores` and `label_names`.
+        """
+        return self._without_image() | {
+            "class_ids": self["class_ids"].tolist(),
+            # Five digits again: float32 has more, and they mean nothing.
+            "scores": [round(score, 5) for score in self["scores"].tolist()],
+            "label_names": list(self["label_names"]),
         }
+
+    @property
+    def json(self) -> dict[str, dict[str, Any]]:
+        """`{"res": ...}` with what `to_dict` returns."""
+        return {"res": self.to_dict()}
 
     @property
     def img(self) -> dict[str, PillowImage]:
         """The picture with the best category's label and score, as a Pillow image (RGB)."""
         return {"res": as_pillow(self._picture())}
 
-    def print(self, json_format: bool = False, indent: int = 4, ensure_ascii: bool = False) -> None:
-        """Write the result to standard output, as a Python dict or as JSON."""
+    def print(
+        self,
+        json_format: bool = False,
+        indent: int = 4,
+        ensure_ascii: bool = False,
+        *,
+        format_json: bool | None = None,
+    ) -> None:
+        """Write the result to standard output, as a Python dict or as JSON.
+
+        Args:
+            json_format: whether it is JSON.
+            indent: spaces, of JSON.
+            ensure_ascii: whether JSON is ASCII, with escapes.
+            format_json: `json_format` as PaddleX's documentation calls it; wins over it.
+        """
         shown = (
             json.dumps(self.json, indent=indent, ensure_ascii=ensure_ascii)
-            if json_format
+            if (json_format if format_json is None else format_json)
             else str(self)
         )
         sys.stdout.write(f"{shown}\n")
 
     def __str__(self) -> str:
+        """The dict without its image, as PaddleX prints it."""
         return str({"res": self._without_image()})
+
+    def __repr__(self) -> str:
+        """One line with the best category: a list of results stays readable."""
+        best = "no category" if (top1 := self.top1) is None else f"{top1.name!r} {top1.score:.5f}"
+        page = "" if self["page_index"] is None else f" page {self['page_index']}"
+        return f"<{type(self).__name__} {self['input_path'] or 'image'!r}{page}: {best}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a small picture, and the categories as a table."""
+        return as_html(self["input_path"], self["input_img"][..., ::-1], list(self._categories()))
 
     def save_to_json(
         self, save_path: str | Path, indent: int = 4, ensure_ascii: bool = False
@@ -105,6 +145,8 @@ class ClassificationResult(dict[str, Any]):
 
     def save_to_img(self, save_path: str | Path) -> Path:
         """Write the picture with the best category's label and score, in the image's own size.
+
+        An image too small for a legible line of text is written as it is.
 
         Args:
             save_path: a file with the suffix of a format that is written, or the directory for
@@ -138,11 +180,16 @@ class ClassificationResult(dict[str, Any]):
     def _without_image(self) -> dict[str, Any]:
         return {key: value for key, value in self.items() if key != "input_img"}
 
+    def _categories(self) -> Iterator[Category]:
+        plain = self.to_dict()
+        rows = zip(plain["class_ids"], plain["label_names"], plain["scores"], strict=True)
+        return starmap(Category, rows)
+
     def _picture(self) -> npt.NDArray[np.uint8]:
-        bgr = self["input_img"][..., ::-1]
-        if not self["label_names"]:
+        bgr, best = self["input_img"][..., ::-1], self.top1
+        if best is None:
             return annotate(bgr, None, 0.0)
-        return annotate(bgr, self["label_names"][0], float(self["scores"][0]))
+        return annotate(bgr, best.name, best.score, keep_size=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +204,21 @@ class FailedInput:
     input_path: str | None
     error: JobError
 
+    def to_dict(self) -> dict[str, Any]:
+        """The failure in plain types that JSON has: `input_path` and `error`."""
+        return {
+            "input_path": self.input_path,
+            "error": {"reason": self.error.reason.label, "message": self.error.message},
+        }
+
     @property
     def json(self) -> dict[str, dict[str, Any]]:
-        """The failure in plain types that JSON has."""
-        return {
-            "res": {
-                "input_path": self.input_path,
-                "error": {"reason": self.error.reason.label, "message": self.error.message},
-            }
-        }
+        """`{"res": ...}` with what `to_dict` returns."""
+        return {"res": self.to_dict()}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the input, and what is wrong with it."""
+        return failure_as_html(self.input_path, self.error.message)
 
 
 def _write(target: Path, data: bytes) -> Path:

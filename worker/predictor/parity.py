@@ -1,8 +1,9 @@
-"""Whether a fast way to compute a model answers as plain Paddle does; found out once per model.
+"""The parity check: whether a backend answers a model as plain Paddle does.
 
-oneDNN, with which Paddle computes on CPU several times faster, answers some networks wrongly
-(Paddle 3.3.1, the ConvNeXt family: scores wrong by up to 0.99). So nothing is trusted before it has
-answered a few images like Paddle's own kernels. The verdict is kept in the cache directory.
+Paddle's own kernels are slow and right. oneDNN, with which Paddle computes on CPU several times
+faster, answers some networks wrongly (Paddle 3.3.1, the ConvNeXt family: scores wrong by up to
+0.99), and a converted network may be another one. So each backend first answers a few images that
+plain Paddle answers too. The result is kept in the cache directory.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from worker.predictor.parity_cache import Verdict, VerdictStore
+from worker.errors import ParityError
+from worker.predictor.backends import own_sentence
+from worker.predictor.parity_cache import Parity, ParityCache
 
-__all__ = ["TOLERANCE", "Scorer", "compare", "probe_crops", "trusted"]
+__all__ = ["TOLERANCE", "Scorer", "compare", "load_checked", "probe_crops"]
 
 TOLERANCE = 1e-3
 """Largest difference of a score; correct kernels differ by rounding, 5e-4 at most."""
@@ -30,48 +33,58 @@ class Scorer(Protocol):
     """What turns crops into scores."""
 
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32` for `[N, H, W, 3] uint8` crops."""
+        """Compute scores `[N, C] float32` for `[N, H, W, 3] uint8` crops."""
         ...
 
 
 S = TypeVar("S", bound=Scorer)
 
 
-def trusted(
-    fast: Callable[[], S],
-    plain: Callable[[], S],
+def load_checked(
+    candidate: Callable[[], S],
+    plain: Callable[[], Scorer],
     input_size: tuple[int, int],
-    verdicts: VerdictStore,
+    cache: ParityCache,
 ) -> S:
-    """The fast one if it answers like the plain one, else the plain one.
+    """Load a backend that answers as plain Paddle does.
 
     Args:
-        fast: loads the candidate; that it cannot is a disagreement.
-        plain: loads the reference.
-        input_size: `(height, width)` of the crops.
-        verdicts: where the verdict is looked up, or kept when there is none yet.
+        candidate: loads the backend.
+        plain: loads plain Paddle.
+        input_size: `(height, width)` of the crops in pixels.
+        cache: where the result is looked up, or kept when there is none yet.
+
+    Returns:
+        What `candidate` loads.
 
     Raises:
-        Exception: what `plain` raises; what `fast` raises, if it once agreed.
+        ParityError: it answers otherwise, or could not answer when it was checked.
+        Exception: what `plain` raises; what `candidate` raises, if it once passed.
     """
-    with verdicts.locked():
-        verdict = verdicts.read()
-        if verdict is None:
+    with cache.locked():
+        parity = cache.read()
+        if parity is None:
             crops = probe_crops(input_size)
             # Freed before the other one is loaded: two networks may not fit into memory.
             reference = plain().scores(crops)
-            candidate, verdict = _judge(fast, crops, reference)
-            verdicts.write(verdict)
-            if candidate is not None and verdict.agrees:
-                return candidate
-    return fast() if verdict.agrees else plain()
+            loaded, parity, lasting = _check(candidate, crops, reference)
+            if lasting:
+                cache.write(parity)
+            if loaded is not None and parity.agrees:
+                return loaded
+    if not parity.agrees:
+        raise ParityError(parity.problem)
+    return candidate()
 
 
 def probe_crops(input_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """`[4, H, W, 3] uint8`: the same each time, from smooth to rough, as photographs are.
+    """Make the images of the check: the same each time, from smooth to rough.
 
     Args:
         input_size: `(height, width)` in pixels.
+
+    Returns:
+        `[4, H, W, 3] uint8`.
     """
     height, width = input_size
     random = np.random.default_rng(20)
@@ -86,25 +99,35 @@ def probe_crops(input_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return crops
 
 
-def compare(candidate: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Verdict:
-    """Judge scores `[N, C]` by those of the reference for the same images."""
+def compare(candidate: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Parity:
+    """Compare scores `[N, C]` with plain Paddle's for the same images."""
     if candidate.shape != reference.shape:
-        return Verdict(agrees=False, deviation=1.0)
+        return Parity(False, 1.0, f"it answers with shape {candidate.shape}, not {reference.shape}")
     deviation = float(np.abs(candidate - reference).max())
+    if not deviation <= TOLERANCE:
+        return Parity(False, deviation, f"a score differs by {deviation:.2g}")
     chosen = np.take_along_axis(reference, candidate.argmax(axis=1)[:, None], axis=1)[:, 0]
-    same_best = bool((chosen >= reference.max(axis=1) * (1 - TIE)).all())
-    return Verdict(same_best and deviation <= TOLERANCE, deviation)
+    if (chosen < reference.max(axis=1) * (1 - TIE)).any():
+        return Parity(False, deviation, "another class is the best one")
+    return Parity(True, deviation)
 
 
-def _judge(
+def _check(
     load: Callable[[], S], crops: npt.NDArray[np.uint8], reference: npt.NDArray[np.float32]
-) -> tuple[S | None, Verdict]:
+) -> tuple[S | None, Parity, bool]:
+    """Check one backend.
+
+    Returns:
+        It, unless it could not answer; how well it agreed; and whether that will be so next time.
+    """
     try:
         candidate = load()
         scores = candidate.scores(crops)
-    except Exception:  # noqa: BLE001 - whichever error a library has for "not supported"
-        return None, Verdict(agrees=False, deviation=1.0)
-    return candidate, compare(scores, reference)
+    except Exception as error:  # noqa: BLE001 - each library has its own error for "not supported"
+        # A full disk, or too little memory, says nothing about the model.
+        passing = isinstance(error.__cause__ or error, OSError | MemoryError | ImportError)
+        return None, Parity(False, 1.0, own_sentence(error)), not passing
+    return candidate, compare(scores, reference), True
 
 
 def _blend(grid: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,9 +1,8 @@
-"""Verdicts on fast ways to compute a model, kept on disk so that only the first start pays."""
+"""Results of parity checks, kept on disk so that only a model's first start pays for them."""
 
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -11,70 +10,72 @@ from hashlib import sha256
 from pathlib import Path
 
 from worker.cache import exclusive, write_whole
+from worker.runtime.processor import processor
 
-__all__ = ["Verdict", "VerdictStore", "processor"]
+__all__ = ["Parity", "ParityCache"]
 
-JUDGEMENT = 2
-"""Version of what is judged. Raise it when scores come about, or are compared, in another way:
-verdicts that were kept before count no longer."""
+CHECK_VERSION = 3
+"""Raise it when scores are computed or compared in another way: results that were kept before then
+count no longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How well a candidate agreed with the reference.
+class Parity:
+    """How well a backend agreed with plain Paddle.
 
     Attributes:
-        agrees: it can be trusted.
-        deviation: largest difference of a score; 1 when the candidate could not answer.
+        agrees: its answers can be trusted.
+        deviation: largest difference of a score; 1 when it gave no answer.
+        problem: why it does not agree, in words; else empty.
     """
 
     agrees: bool
     deviation: float
+    problem: str = ""
 
 
-class VerdictStore:
-    """The verdict on one candidate for one model, on this kind of processor.
+class ParityCache:
+    """The result of one backend's check with one model, on this kind of processor.
 
     A directory that cannot be read or written costs the check at each start, and nothing else.
 
     Args:
         directory: made if need be.
         digest: of the model.
-        candidate: what is judged, with the version of its library.
+        backend: what is checked, with the versions of its libraries.
     """
 
-    def __init__(self, directory: Path, digest: str, candidate: str) -> None:
-        # Kernels are chosen by the processor's features, and a cache may be shared by machines.
-        key = sha256(f"{JUDGEMENT}\n{digest}\n{candidate}\n{processor()}".encode()).hexdigest()
+    def __init__(self, directory: Path, digest: str, backend: str) -> None:
+        # Kernels are chosen by the processor's features, and machines may share a cache.
+        key = sha256(f"{CHECK_VERSION}\n{digest}\n{backend}\n{processor()}".encode()).hexdigest()
         self._path = directory / f"{key[:32]}.json"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Predictors that start side by side check one after another: the first one for all."""
+        """Let one of the predictors that start side by side check, while the others wait."""
         with ExitStack() as stack:
             with suppress(OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(exclusive(self._path.with_suffix(".lock")))
             yield
 
-    def read(self) -> Verdict | None:
-        """The verdict, or None when there is none that can be read."""
+    def read(self) -> Parity | None:
+        """Read the result.
+
+        Returns:
+            It, or None when there is none that can be read.
+        """
         try:
             kept = json.loads(self._path.read_text("utf-8"))
-            return Verdict(agrees=bool(kept["agrees"]), deviation=float(kept["deviation"]))
+            return Parity(
+                agrees=bool(kept["agrees"]),
+                deviation=float(kept["deviation"]),
+                problem=str(kept["problem"]),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, verdict: Verdict) -> None:
-        """Keep a verdict."""
+    def write(self, parity: Parity) -> None:
+        """Keep a result."""
         with suppress(OSError):
-            write_whole(self._path, json.dumps(asdict(verdict)).encode())
-
-
-def processor() -> str:
-    """The processor's model and features, as far as the system tells."""
-    with suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("\n\n")[0]
-        wanted = ("model name", "flags", "Features")
-        return "\n".join(line for line in text.splitlines() if line.startswith(wanted))
-    return f"{platform.machine()} {platform.processor()}"
+            write_whole(self._path, json.dumps(asdict(parity)).encode())

@@ -7,16 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from worker.cache import cache_directory
 from worker.errors import ModelError
 from worker.model import ModelSpec
 from worker.predictor.activations import ACTIVATIONS
 from worker.predictor.backends import Backend, own_sentence
-from worker.predictor.backends.paddle import PaddleBackend, onednn_version
-from worker.predictor.parity import probe_crops, trusted
-from worker.predictor.parity_cache import VerdictStore
+from worker.predictor.parity import probe_crops
 
-__all__ = ["Predictor", "load_predictor"]
+__all__ = ["Predictor"]
 
 SUM_TOLERANCE = 1e-2
 """How far from 1 an image's scores may add up and still be a softmax's (float16 rounds)."""
@@ -58,18 +55,22 @@ class Predictor:
 
     @property
     def classes(self) -> int:
-        """Number of classes that the network tells apart."""
+        """How many classes the network tells apart."""
         return self._classes
 
     @property
     def backend(self) -> str:
-        """What computes: `paddle`, `paddle+onednn`."""
+        """What computes: `paddle`, `paddle+onednn`, `onnxruntime` or `openvino`."""
         return self._backend.name
 
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32`, 0 to 1, for crops `[N, H, W, 3] uint8`.
+        """Compute scores.
 
-        The crops' channels are in the order that the model wants.
+        Args:
+            crops: `[N, H, W, 3] uint8`, the channels in the order that the model wants.
+
+        Returns:
+            `[N, C] float32`, 0 to 1.
 
         Raises:
             ValueError: the network answered with another shape, or with numbers that are not finite
@@ -89,19 +90,19 @@ class Predictor:
         )
 
     def _run(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """What the backend answers, as it is."""
+        """Normalise crops, and hand on what the backend answers."""
         count = len(crops)
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)
         tensor = self._buffer[:count]
         for channel in range(3):
-            # The reference's arithmetic, `x * (scale / std) - mean / std` in float32.
+            # PaddleX's arithmetic, `x * (scale / std) - mean / std` in float32.
             np.multiply(crops[..., channel], self._alpha[channel], out=tensor[:, channel])
             tensor[:, channel] -= self._beta[channel]
         return self._backend.run(tensor)
 
     def _rows(self, answer: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-        """An answer as `[N, C] float32`, if it is one of a classifier."""
+        """Check that an answer is one of a classifier; returns it as `[N, C] float32`."""
         if answer.shape[:1] != (count,):
             raise ValueError(f"the network answered {count} images with shape {answer.shape}")
         if not np.issubdtype(answer.dtype, np.floating):
@@ -156,22 +157,6 @@ class Predictor:
             raise ModelError(f"{self.spec.program} cannot be used: {error}") from error
         self._classes = rows.shape[1]
         return rows
-
-
-def load_predictor(spec: ModelSpec, device: str, threads: int) -> Predictor:
-    """Load a model onto a device, on CPU with oneDNN if that answers this model rightly.
-
-    Raises:
-        ModelError: the backend cannot load it, or it is no classifier of the given size.
-    """
-    if device != "cpu":
-        return Predictor(spec, PaddleBackend(spec, device, threads))
-    return trusted(
-        lambda: Predictor(spec, PaddleBackend(spec, device, threads)),
-        lambda: Predictor(spec, PaddleBackend(spec, device, threads, onednn=False)),
-        spec.input_size,
-        VerdictStore(cache_directory() / "agreement", spec.digest, onednn_version()),
-    )
 
 
 def _are_scores(lowest: float, highest: float) -> bool:

@@ -18,7 +18,8 @@ from multiprocessing.connection import Connection
 from worker.errors import ModelError, UnfitSystemError
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.predictor.backends import own_sentence
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 
 __all__ = ["main", "serve"]
 
@@ -33,7 +34,7 @@ def main() -> None:
         try:
             serve(connection, memory)
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            # The owner is gone; without it there is nothing to do and nobody to tell.
+            # The owner is gone, and with it all work.
             return
 
 
@@ -45,8 +46,11 @@ def serve(connection: Connection, memory: int) -> None:
     """
     start: Start = connection.recv()
     try:
-        predictor = load_predictor(start.spec, start.device, start.threads)
-    except (UnfitSystemError, ModelError) as error:
+        predictor = load_predictor(start.spec, start.device, start.threads, start.backend)
+    except UnfitSystemError as error:
+        connection.send(error)
+        return
+    except ModelError as error:
         connection.send(str(error))
         return
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)

@@ -11,7 +11,7 @@ _START = Path(__file__).with_name("child.py")
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """The command line that calls `main()` of one of this package's modules.
+    """Make the command that calls `main()` of one of this package's modules.
 
     `python -m` would put the current directory first: a `worker.py` or `json.py` that happens to
     lie there would be run instead. The child finds this very package, however that was found, and

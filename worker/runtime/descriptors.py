@@ -160,7 +160,7 @@ def _enlarge(pipe: int) -> None:
 def _never_blocking(descriptor: int) -> int | None:
     """The same file or pipe, opened anew so that writing never waits; None where that is no way.
 
-    Not the flag of the descriptor itself, which whoever started this process shares.
+    Not the flag of the descriptor itself, which is shared with the parent process.
     """
     with contextlib.suppress(OSError):
         return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)

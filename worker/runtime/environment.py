@@ -28,7 +28,7 @@ _PASSWORD_IN_ADDRESS = re.compile(r"://[^/?#\s]*@")
 
 
 def child_environment(environ: Mapping[str, str] | None = None, **added: str) -> dict[str, str]:
-    """The environment for a child process.
+    """Make the environment for a child process.
 
     Left out are the worker's own settings (`WORKER_...`), what by its name is a secret, and values
     with a password inside an address.

@@ -1,4 +1,4 @@
-"""Log lines on their way out: nobody who logs waits for whoever reads the log."""
+"""Log lines on their way out: logging never waits for a slow reader of the log."""
 
 from __future__ import annotations
 
@@ -76,10 +76,13 @@ class LineWriter:
             self.on_drop(1)
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all lines are out, as long as there is progress; whether they are.
+        """Wait until all lines are out, as long as there is progress.
 
         Args:
             timeout: seconds, in all.
+
+        Returns:
+            Whether all are out.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -110,7 +113,7 @@ class LineWriter:
                 self.on_drop(lost)
 
     def _take(self) -> list[bytes]:
-        """The next lines to write, as soon as there are any."""
+        """Wait for the next lines to write."""
         with self._changed:
             while not self._lines and (self._failing or not self._untold):
                 self._changed.wait()
@@ -126,7 +129,11 @@ class LineWriter:
             return taken
 
     def _write(self, data: bytes) -> int:
-        """Write it all, however long that takes; how many bytes there was a taker for."""
+        """Write it all, however long that takes.
+
+        Returns:
+            How many bytes were written before the stream failed, if it did.
+        """
         if self._torn:
             data = b"\n" + data
         written = 0
@@ -134,12 +141,12 @@ class LineWriter:
             try:
                 written += os.write(self._descriptor, data[written:])
             except BlockingIOError:
-                # Whoever started this process shares the flag that makes it so.
+                # The parent process shares the flag, so that it cannot be cleared.
                 waiting = select.poll()
                 waiting.register(self._descriptor, select.POLLOUT)
                 waiting.poll()
             except OSError:
-                # Nobody reads any more, or the disk is full; the next line may fare better.
+                # The reader has gone, or the disk is full; the next line may get through.
                 break
             with self._changed:
                 self._move()

@@ -31,7 +31,11 @@ class LineSplitter:
         self._skipping = False
 
     def feed(self, chunk: bytes) -> list[str]:
-        """The lines that end in this chunk, or are too long to be waited for; none is empty."""
+        """Take in a chunk of output.
+
+        Returns:
+            The lines that end in it, or are too long to wait for; none is empty.
+        """
         *ended, rest = chunk.split(b"\n")
         lines = []
         for part in ended:
@@ -46,7 +50,11 @@ class LineSplitter:
         return [text for line in lines if (text := _text(line))]
 
     def end(self) -> list[str]:
-        """The last line, where it lacks its end."""
+        """Take the end of the output.
+
+        Returns:
+            The last line, when it lacks its line end; else nothing.
+        """
         return self.feed(b"\n")
 
 
@@ -58,7 +66,11 @@ class RateLimit:
         self._tokens, self._filled = float(BURST), clock()
 
     def admit(self) -> bool:
-        """Whether one more line may be logged now."""
+        """Count one more line.
+
+        Returns:
+            Whether it may be logged now.
+        """
         now = self._clock()
         self._tokens = min(BURST, self._tokens + RATE * (now - self._filled))
         self._filled = now

@@ -88,7 +88,10 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
 
 
 def anonymous_file() -> int:
-    """The descriptor of a file without a name; the caller closes it.
+    """Make a file without a name.
+
+    Returns:
+        Its descriptor, which the caller closes.
 
     Raises:
         UnfitSystemError: the system has no memory files, and no temporary directory either.

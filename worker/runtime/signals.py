@@ -64,8 +64,8 @@ class Watchdog:
 
     def arm(self, seconds: float) -> None:
         """End the process after so many seconds from now; once only."""
-        # Where a library holds the GIL, or the interpreter is being taken down, no thread comes to
-        # run any more: SIGALRM, which nobody handles, is the kernel's to carry out.
+        # Where a library holds the GIL, or the interpreter shuts down, no thread runs any more. The
+        # kernel's timer still does: SIGALRM, which has no handler, ends the process.
         signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)
         self._seconds = seconds
         self._armed.set()

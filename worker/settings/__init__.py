@@ -1,4 +1,4 @@
-"""Every setting: its type, default, unit and a sentence. Leaves its sources to `configuration`.
+"""Every setting: its type, default, unit and a sentence; `worker.settings.sources` reads them.
 
 Times are seconds, sizes are bytes, unless a name says otherwise. All models are frozen: settings do
 not change while the worker runs.
@@ -6,14 +6,14 @@ not change while the worker runs.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
-from worker.settings.inference import BatchingSettings, PredictorSettings
+from worker.settings.inference import BackendChoice, BatchingSettings, PredictorSettings
 from worker.settings.kafka import KafkaSettings, SaslSettings, TlsSettings, TopicSettings
 from worker.settings.service import (
     HttpSettings,
@@ -25,6 +25,7 @@ from worker.settings.service import (
 from worker.settings.zoo import ZooSettings
 
 __all__ = [
+    "BackendChoice",
     "BatchingSettings",
     "DecodeSettings",
     "FetchSettings",
@@ -44,8 +45,6 @@ __all__ = [
     "Unit",
     "ZooSettings",
 ]
-
-_DEVICE = re.compile(r"cpu|(gpu|npu|xpu|mlu)(:\d+(,\d+)*)?")
 
 
 class Settings(Group):
@@ -67,7 +66,7 @@ class Settings(Group):
     model_cache: Path | None = Field(
         None, description="Directory that holds models by name; the user's cache when unset."
     )
-    device: str = Field("cpu", description="cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0.")
+    device: Device = Field(CPU, description=f"{DEVICE_FORMS}.")
     zoo: ZooSettings = ZooSettings()
     kafka: KafkaSettings = KafkaSettings()
     intake: IntakeSettings = IntakeSettings()
@@ -81,10 +80,7 @@ class Settings(Group):
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
 
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, value: str) -> str:
-        device = value.lower()
-        if not _DEVICE.fullmatch(device):
-            raise ValueError("not a device; use cpu, gpu:0, gpu:0,1, npu:0, xpu:0 or mlu:0")
-        return device
+    @property
+    def model_source(self) -> str:
+        """What names the model: `model_dir` when it is set, else `model`."""
+        return str(self.model_dir or self.model)

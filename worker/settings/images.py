@@ -61,13 +61,13 @@ class FetchSettings(Group):
     @field_validator("allow_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        """Takes a list, a JSON array or `10.0.0.0/8,127.0.0.1/32`; nothing is the empty list."""
+        """Take a list, a JSON array or `10.0.0.0/8,127.0.0.1/32`; nothing is the empty list."""
         if value is None:
             return ()
         if isinstance(value, str):
             value = elements(value)
         if not isinstance(value, list | tuple):
-            return value  # which pydantic refuses in its own words
+            return value  # pydantic refuses it
         return tuple(ip_network(n.strip() if isinstance(n, str) else n) for n in value)
 
     @model_validator(mode="after")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from worker.settings.base import Group, Seconds, Wait
 
-__all__ = ["BatchingSettings", "PredictorSettings"]
+__all__ = ["BackendChoice", "BatchingSettings", "PredictorSettings"]
+
+BackendChoice = Literal["auto", "paddle", "onnxruntime", "openvino"]
 
 
 class BatchingSettings(Group):
@@ -36,6 +38,11 @@ class BatchingSettings(Group):
 class PredictorSettings(Group):
     """The predictor processes."""
 
+    backend: BackendChoice = Field(
+        "auto",
+        description="Library that computes the network. auto takes the fastest installed one that "
+        "answers as plain Paddle does; those besides paddle need the extra hpip.",
+    )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
         0,
         description="Predictor processes; 0 is one per listed GPU, or what suits the cores on CPU.",

@@ -8,7 +8,11 @@ __all__ = ["elements"]
 
 
 def elements(text: str) -> object:
-    """The elements of a JSON array, or of a list with commas; other JSON stays text."""
+    """Split a list that is written in one line.
+
+    Returns:
+        The elements of a JSON array, or of a list with commas; other JSON stays text.
+    """
     if not text.lstrip().startswith("["):
         return [element for element in text.split(",") if element.strip()]
     try:

@@ -52,7 +52,11 @@ whichever source, are errors that name the nearest known key; so are variables t
 
 
 def render_reference_yaml() -> str:
-    """A configuration file that shows every setting, its meaning, unit and default."""
+    """Write a configuration file that shows every setting, its meaning, unit and default.
+
+    Returns:
+        The YAML text.
+    """
     lines = [_YAML_HEAD.rstrip()]
     opened: set[str] = set()
     for setting in describe().values():
@@ -72,7 +76,11 @@ def render_reference_yaml() -> str:
 
 
 def render_settings_table() -> str:
-    """Markdown with a table of all settings for each group."""
+    """Write a table of all settings for each group.
+
+    Returns:
+        The Markdown text.
+    """
     lines = [_TABLE_HEAD.rstrip()]
     group: str | None = None
     for setting in describe().values():

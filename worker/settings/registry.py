@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import SecretStr
 
+from worker.device import Device
 from worker.settings import Group, Settings, Unit
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Setting:
         unit: `seconds`, `bytes`, or empty.
         sentence: what it does.
         secret: its value is never shown.
-        text: its values are text, so that `123` is taken as it stands.
+        text: its values are text, so that `123` is not read as a number.
         many: its value is a list.
     """
 
@@ -53,13 +54,21 @@ class Setting:
 
 @cache
 def describe() -> Mapping[str, Setting]:
-    """All settings by dotted key, in the order of the models."""
+    """Describe all settings.
+
+    Returns:
+        The settings by dotted key, in the order of the models.
+    """
     return MappingProxyType({setting.key: setting for setting in _settings(Settings, "")})
 
 
 @cache
 def group_docs() -> Mapping[str, str]:
-    """The first line of the documentation of each group of settings, by dotted key."""
+    """Describe the groups of settings.
+
+    Returns:
+        The first line of each group's documentation, by dotted key.
+    """
     return MappingProxyType(dict(_groups(Settings, "")))
 
 
@@ -99,11 +108,11 @@ def _setting(key: str, field: FieldInfo) -> Setting:
         key=key,
         env=ENV_PREFIX + key.upper().replace(".", "__"),
         expected=expected,
-        default=field.default,
+        default=str(field.default) if kind is Device else field.default,
         unit=unit,
         sentence=field.description or "",
         secret=kind is SecretStr,
-        text=kind in (str, SecretStr, Path) or get_origin(kind) is Literal,
+        text=kind in (str, Device, SecretStr, Path) or get_origin(kind) is Literal,
         many=get_origin(kind) is tuple,
     )
 

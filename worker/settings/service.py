@@ -98,14 +98,14 @@ class HttpSettings(Group):
     @field_validator("allow_origins", "allowed_hosts", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        """Takes a list, a JSON array or `a,b`; nothing is the empty list."""
+        """Take a list, a JSON array or `a,b`; nothing is the empty list."""
         if value is None:
             return ()
         return elements(value) if isinstance(value, str) else value
 
 
 def _as_origin(text: str) -> str:
-    """The origin as browsers write it."""
+    """Write an origin as browsers do."""
     origin = text.strip().lower().removesuffix("/")
     if origin != "*" and not _ORIGIN.fullmatch(origin):
         raise ValueError("not an origin; write https://example.org, with a port if it has one")
@@ -137,7 +137,7 @@ class ShutdownSettings(Group):
 
     @property
     def flush(self) -> float:
-        """Seconds for each of the last commit, and the goodbye to the brokers."""
+        """Seconds for the last commit, and as many for disconnecting from the brokers."""
         return 0.15 * self.deadline
 
 
@@ -148,5 +148,6 @@ class LogSettings(Group):
         "info", description="Least severe level logged; debug has a line a job."
     )
     format: Literal["console", "json"] = Field(
-        "json", description="Lines for people, or JSON for collectors."
+        "json",
+        description="Lines for people (on a terminal, unless set), or JSON for collectors.",
     )

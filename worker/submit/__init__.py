@@ -1,7 +1,31 @@
-"""Submits images as jobs and waits for their results: the producer's side of the contract."""
+"""Submits images as jobs and waits for their results.
 
-from worker.submit.items import Encoding, Item, find_items
-from worker.submit.results import Answer
-from worker.submit.submission import Options, Submission
+Names are loaded when they are first used: a client for Kafka takes a moment to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.submit.items import Encoding, Item, find_items
+    from worker.submit.results import Answer
+    from worker.submit.submission import Options, Submission
 
 __all__ = ["Answer", "Encoding", "Item", "Options", "Submission", "find_items"]
+
+_MODULES = {
+    "Answer": "results",
+    "Encoding": "items",
+    "Item": "items",
+    "Options": "submission",
+    "Submission": "submission",
+    "find_items": "items",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""From the sources that a user names to single items, lazily: nothing is read here but lines."""
+"""From the sources that a user names to single items, lazily. Of files only the names are read."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ class Encoding(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One job to be.
+    """What becomes one job.
 
     Attributes:
-        name: what tables and messages call it.
+        name: its name in tables and messages.
         content: a file, a URL, a job's JSON object, or why it cannot be submitted.
-        encoding: how it is sent. A URL is sent as it is; a file sent as `URL` is served from here.
+        encoding: how it is sent. A URL is sent as it is. A file sent as `URL` is served over HTTP
+            by this process.
     """
 
     name: str
@@ -48,9 +49,10 @@ class Item:
 
 
 async def find_items(sources: Iterable[str], encoding: Encoding) -> AsyncIterator[Item]:
-    """The items that `sources` name: paths, URLs, directories, patterns, `-` for standard input.
+    """Find the items that `sources` name.
 
     Args:
+        sources: paths, URLs, directories, patterns, or `-` for standard input.
         encoding: how files are sent.
 
     Raises:
@@ -74,7 +76,7 @@ async def find_items(sources: Iterable[str], encoding: Encoding) -> AsyncIterato
 
 async def _find(text: str, encoding: Encoding) -> AsyncIterator[Item]:
     found = find_sources(text)
-    # A walk through a large or remote directory takes its time; results are read meanwhile.
+    # In a thread, since walking a large or remote directory takes long: results are read meanwhile.
     while (source := await asyncio.to_thread(next, found, None)) is not None:
         yield _item(source, encoding)
 
@@ -83,7 +85,7 @@ def _item(source: Source, encoding: Encoding) -> Item:
     name = source.input_path or "''"
     match source.content:
         case UrlImage() as image:
-            # What follows may be a signature; the name goes into logs and results.
+            # Without the query, which may contain a signature: names are in logs and results.
             return Item(short_name(name.partition("?")[0]), image, Encoding.URL)
         case Path() | JobError() as content:
             return Item(name, content, encoding)

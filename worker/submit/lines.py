@@ -1,4 +1,4 @@
-"""Lines of a file descriptor, read as they come without holding up the event loop."""
+"""Lines of a file descriptor, read as they arrive without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from worker.errors import WorkerError
 __all__ = ["MAX_LINE", "read_lines"]
 
 MAX_LINE = 64 * 1024 * 1024
-"""Longest line in bytes: more than any topic takes as a job."""
+"""Longest line in bytes: more than any topic accepts as a job."""
 
 _CHUNK = 256 * 1024
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
-    """The lines, without the white space around them; the last one may lack its end.
+    """Read lines, without the white space around them. The last one need not end with a newline.
 
-    A byte-order mark in front of all, which Windows programs write, is no part of the first one.
+    A byte-order mark at the beginning, which Windows programs write, is removed.
 
-    No thread is used: one that waits at a terminal could not be called off, and Ctrl-C would have
-    to wait for Enter.
+    No thread is used: a thread that waits for a terminal cannot be cancelled, so Ctrl-C would have
+    no effect until Enter.
 
     Raises:
         WorkerError: a line is longer than `MAX_LINE`, or the text is UTF-16.
@@ -61,11 +61,11 @@ async def _readable(descriptor: int) -> None:
     try:
         loop.add_reader(descriptor, _resolve, ready)
     except (OSError, NotImplementedError):
-        return  # a regular file is always readable, and cannot be watched
+        return  # a regular file cannot be watched, and is always readable
     try:
         await ready
     finally:
-        # Watched only while waited for: a watcher of unread data would fire without end.
+        # Not watched any longer than this waits: unread data would call back over and over.
         loop.remove_reader(descriptor)
 
 

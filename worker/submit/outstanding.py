@@ -1,4 +1,4 @@
-"""Jobs that have been sent and not answered. Pure bookkeeping, no I/O."""
+"""Jobs that were sent and have no result yet. Pure bookkeeping, no I/O."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Outstanding", "PendingJob"]
 
 @dataclass(slots=True)
 class PendingJob:
-    """One job without an answer.
+    """One job without a result.
 
     Attributes:
-        number: its place in the submission, from 1.
-        correlation: unique to it.
+        number: its number in the submission, from 1.
+        correlation: its `correlation-id`, unique to it.
         began: when it was sent, in seconds of the caller's clock.
-        record_id: `topic-partition-offset` of its record, once acknowledged.
-        expires: when it has waited long enough; None before its record is acknowledged.
+        record_id: `topic-partition-offset` of its record; None until that is acknowledged.
+        expires: when waiting for its result ends; None until its record is acknowledged.
     """
 
     number: int
@@ -30,38 +30,43 @@ class PendingJob:
 
 
 class Outstanding:
-    """Finds the job to a result, and lets each job go exactly once.
+    """Finds the job that a result belongs to, and removes each job exactly once.
 
-    A result belongs to a job if it carries the job's correlation id or, where the worker had to
-    drop that, names the job's record. Any other result is somebody else's, or a second delivery.
+    A result belongs to a job if it has the job's correlation id or, where the worker had to leave
+    that out, the id of the job's record. Any other result belongs to another producer, or is a
+    second delivery.
     """
 
     def __init__(self) -> None:
         self._jobs: dict[str, PendingJob] = {}
-        # Invariant: only jobs in `_jobs`, in the order in which their records were acknowledged;
-        # since all wait equally long, that is also the order in which they expire.
+        # Invariant: only jobs in `_jobs`, in the order in which their records were acknowledged.
+        # All wait equally long, so they also expire in this order.
         self._located: dict[str, PendingJob] = {}
 
     def add(self, job: PendingJob) -> None:
-        """A job is about to be sent: its result may come before the acknowledgement."""
+        """Add a job before it is sent: its result may come before the acknowledgement."""
         self._jobs[job.correlation] = job
 
     def locate(self, correlation: str, record_id: str, expires: float) -> None:
-        """A job's record is acknowledged; no-op if its answer has come already."""
+        """Note that a job's record is acknowledged. Does nothing if its result is there already."""
         job = self._jobs.get(correlation)
         if job is not None:
             job.record_id, job.expires = record_id, expires
             self._located[record_id] = job
 
     def take(self, correlation: str | None, record_id: str | None) -> PendingJob | None:
-        """Let the job of a result go; None if the result is not for any job that waits."""
+        """Remove the job that a result belongs to.
+
+        Returns:
+            The job, or None if the result belongs to no outstanding job.
+        """
         job = self._jobs.get(correlation or "") or self._located.get(record_id or "")
         if job is not None:
             self._forget(job)
         return job
 
     def take_expired(self, now: float) -> list[PendingJob]:
-        """Let all jobs go that have waited long enough."""
+        """Remove and return all jobs that have expired."""
         expired: list[PendingJob] = []
         for job in self._located.values():
             if job.expires is None or job.expires > now:

@@ -11,7 +11,10 @@ __all__ = ["save_picture"]
 
 
 def save_picture(directory: Path, number: int, name: str, picture: bytes) -> Path:
-    """Write `NUMBER-STEM.jpg`; the number keeps `a/cat.jpg` and `b/cat.png` apart.
+    """Save a picture as `NUMBER-STEM.jpg`. The number distinguishes `a/cat.jpg` and `b/cat.png`.
+
+    Returns:
+        The file's path.
 
     Raises:
         WorkerError: the directory cannot be written; the message says why.

@@ -1,4 +1,4 @@
-"""Serves submitted files over HTTP to the worker, each under an address of its own."""
+"""Serves submitted files to the worker over HTTP, each at its own address."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["FileServer"]
 
 
 class FileServer:
-    """Offers exactly the files that it was told to, for as long as it was told to.
+    """Serves exactly the files that were offered, until they are withdrawn.
 
     It listens on a free port, from the first offer on.
 
     Args:
-        host: the address to listen on, under which the worker reaches this machine.
+        host: the address to listen on, at which the worker reaches this machine.
     """
 
     def __init__(self, host: str) -> None:
@@ -30,10 +30,13 @@ class FileServer:
         self._port = 0
 
     async def offer(self, key: str, path: Path) -> str:
-        """The URL at which the file can be had until `withdraw`.
+        """Serve a file until `withdraw`.
 
         Args:
-            key: not to be guessed: who knows it can read the file.
+            key: a secret: anybody who knows it can read the file.
+
+        Returns:
+            The file's URL.
 
         Raises:
             WorkerError: the server cannot listen.
@@ -47,7 +50,7 @@ class FileServer:
         return f"http://{host}:{self._port}/{key}/{name}"
 
     def withdraw(self, key: str) -> None:
-        """Offer a file no longer; no-op if it was not offered."""
+        """Stop serving a file. Does nothing if it was not offered."""
         self._offered.pop(key, None)
 
     async def close(self) -> None:

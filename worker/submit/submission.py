@@ -1,4 +1,4 @@
-"""Sends items as jobs and waits for their results, so many at a time, each to just one answer."""
+"""Sends items as jobs and waits for exactly their results, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.contract.jobs import Record, UrlImage
-from worker.contract.messages import Message
+from worker.contract.job_messages import JobEnvelope
+from worker.contract.jobs import UrlImage
+from worker.contract.records import Message, Record
+from worker.contract.results import read_result, result_source
 from worker.errors import JobError, Reason
+from worker.images.local_files import read_file
+from worker.images.sniffing import sniff
 from worker.kafka.job_client import JobClient
-from worker.predict.reader import read_file
 from worker.settings import Settings
-from worker.submit.encode import CORRELATION, Envelope
 from worker.submit.items import Encoding, Item
 from worker.submit.outstanding import Outstanding, PendingJob
 from worker.submit.pictures import save_picture
-from worker.submit.results import Answer, read_result
+from worker.submit.results import Answer
 from worker.submit.serve import FileServer
 
 __all__ = ["Options", "Submission"]
 
 MAX_OUTSTANDING = 256
-"""Most jobs without an answer: what a slow worker makes wait, here and in its topic."""
+"""Most jobs without a result. More would only wait, here and in the jobs topic."""
 
 MAX_SENDING = 8
-"""Most jobs on their way to the brokers, each held in memory."""
+"""Most jobs that are being sent. Each is held in memory until the brokers have it."""
 
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked for with every job.
+    """Options of a submission.
 
     Attributes:
         top_k: number of categories; None leaves it to the worker.
         visualize: False asks for no pictures.
-        timeout: seconds that a job may wait for its result once Kafka has it.
-        save_dir: where pictures go; None saves none.
-        serve_host: this machine's address, at which the worker fetches files sent as `URL`.
+        timeout: seconds to wait for a job's result after the brokers have acknowledged the job.
+        save_dir: directory for the results' pictures; None saves none.
+        serve_host: address of this machine at which the worker fetches files sent as `URL`.
     """
 
     top_k: int | None = None
@@ -56,8 +58,8 @@ class Submission:
     """One run over some items.
 
     Args:
-        taken: told of each item when its turn comes.
-        answered: told of each item's end, in the order in which they end.
+        taken: called with each item before it is sent.
+        answered: called with what became of each item, in the order in which they end.
     """
 
     def __init__(
@@ -73,15 +75,15 @@ class Submission:
         self._client = JobClient(settings.kafka, settings.publish)
         self._server = FileServer(options.serve_host)
         self._outstanding = Outstanding()
-        self._room = asyncio.Semaphore(MAX_OUTSTANDING)
-        self._lanes = asyncio.Semaphore(MAX_SENDING)
+        self._may_take = asyncio.Semaphore(MAX_OUTSTANDING)
+        self._may_send = asyncio.Semaphore(MAX_SENDING)
         self._sends: set[asyncio.Task[None]] = set()
         self._run_id = secrets.token_hex(16)
         self._open = 0
         self._exhausted = False
 
     async def run(self, items: AsyncIterator[Item]) -> None:
-        """Submit all items; returns when each has its answer.
+        """Submit all items and wait until each has a result, or has failed.
 
         Raises:
             KafkaSetupError: Kafka cannot be used as configured, or no longer.
@@ -93,7 +95,7 @@ class Submission:
                     group.create_task(self._receive(), name="receive")
                     await self._send_all(items, group)
             except ExceptionGroup as failed:
-                # The first one is the cause: the others were called off because of it.
+                # The first one is the cause: the other tasks were cancelled because of it.
                 raise failed.exceptions[0] from None
             finally:
                 await self._server.close()
@@ -101,8 +103,8 @@ class Submission:
     async def _send_all(self, items: AsyncIterator[Item], group: asyncio.TaskGroup) -> None:
         number = 0
         async for item in items:
-            await self._room.acquire()
-            await self._lanes.acquire()
+            await self._may_take.acquire()
+            await self._may_send.acquire()
             number += 1
             self._open += 1
             self._taken(item)
@@ -124,23 +126,24 @@ class Submission:
             self._outstanding.take(job.correlation, None)
             self._end(job, Answer(job.number, job.item, error=error.message))
         finally:
-            self._lanes.release()
+            self._may_send.release()
 
     async def _encode(self, job: PendingJob) -> Message:
         item, options = job.item, self._options
-        envelope = Envelope(item.name, job.correlation, options.top_k, options.visualize)
+        envelope = JobEnvelope(item.name, job.correlation, options.top_k, options.visualize)
         match item.content:
             case JobError() as error:
                 raise error
             case UrlImage(url):
                 return envelope.with_url(url)
             case Path() as path if item.encoding is Encoding.URL:
-                await asyncio.to_thread(read_file, path, 0)  # objects to a file that is not there
+                await asyncio.to_thread(read_file, path, 0)  # raises if there is no such file
                 return envelope.with_url(await self._server.offer(job.correlation, path))
             case Path() as path:
                 image = await asyncio.to_thread(self._read, path)
-                raw = item.encoding is Encoding.RAW
-                return envelope.with_raw(image) if raw else envelope.with_base64(image)
+                if item.encoding is Encoding.RAW:
+                    return envelope.with_raw(image, _content_type(image))
+                return envelope.with_base64(image)
             case written:
                 return envelope.with_job(written)
 
@@ -164,13 +167,13 @@ class Submission:
                 self._end(job, Answer(job.number, job.item, job.record_id, error=error))
 
     async def _match(self, record: Record) -> None:
-        """Give a result to the job that it is for, if it is for one of ours."""
-        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-        correlation, source = headers.get(CORRELATION), headers.get("result-id")
+        """Find the job that a result belongs to; nothing happens if it is not one of ours."""
+        correlation, source = result_source(record)
         job = self._outstanding.take(correlation, source)
         if job is None and correlation is None and self._sends:
-            # The worker drops what it copied where a result would not fit otherwise. What is left
-            # to know it by is its job's place, which is known once the job is acknowledged.
+            # The worker leaves copied headers out where a result would not fit otherwise. Then only
+            # the id of the job's record tells whose result it is, and that is known once the
+            # brokers have acknowledged the job.
             await asyncio.wait(tuple(self._sends))
             job = self._outstanding.take(None, source)
         if job is not None:
@@ -201,5 +204,13 @@ class Submission:
     def _end(self, job: PendingJob, answer: Answer) -> None:
         self._server.withdraw(job.correlation)
         self._open -= 1
-        self._room.release()
+        self._may_take.release()
         self._answered(answer)
+
+
+def _content_type(image: bytes) -> str:
+    try:
+        return sniff(image).media_type
+    except JobError:
+        # The worker says better than this command could what is wrong with it.
+        return "image/unknown"

@@ -58,7 +58,7 @@ def _check_headers(archive: tarfile.TarFile) -> None:
         try:
             header = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "replace")
         except tarfile.HeaderError:
-            break  # tarfile meets it too, and says what it is
+            break  # tarfile will fail there too, and says why
         if header.size < 0:
             raise RefusedHeaderError("a member with a negative size")
         if header.type == tarfile.GNUTYPE_SPARSE:

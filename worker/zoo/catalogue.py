@@ -7,14 +7,22 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
+if TYPE_CHECKING:
+    from worker.model import Crop, Resize
 
-from worker.model import Crop, Resize
-
-__all__ = ["Addresses", "ZooModel", "addresses", "catalogue", "nearest_names"]
+__all__ = [
+    "Addresses",
+    "ZooModel",
+    "addresses",
+    "catalogue",
+    "describe_family",
+    "is_local",
+    "nearest_names",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,11 @@ class Addresses:
 
 @functools.cache
 def catalogue() -> Mapping[str, ZooModel]:
-    """All models by name, family by family."""
+    """Read the catalogue, once.
+
+    Returns:
+        All models by name, family by family.
+    """
     document = _document()
     return MappingProxyType(
         {
@@ -73,12 +85,35 @@ def catalogue() -> Mapping[str, ZooModel]:
 
 
 def addresses() -> Addresses:
-    """Where the models are published."""
+    """Read where the models are published."""
     return Addresses(**_document()["addresses"])
 
 
+def is_local(name: str, cache: Path) -> bool:
+    """Look whether a model is in the cache; its files are not read.
+
+    Returns:
+        Whether its directory is there.
+    """
+    return (cache / name).is_dir()
+
+
+def describe_family(family: str) -> str:
+    """Describe a family of models, by its name in the catalogue.
+
+    Returns:
+        A sentence or two.
+    """
+    text: str = _document()["families"][family]
+    return text
+
+
 def nearest_names(name: str, count: int = 3) -> list[str]:
-    """The names in the catalogue that are most like `name`, best first; maybe none."""
+    """Find the names in the catalogue that are most like `name`.
+
+    Returns:
+        Up to `count` names, best first; maybe none.
+    """
     # People leave out or mix up separators and case more than anything else.
     plain = {_plain(known): known for known in catalogue()}
     found = difflib.get_close_matches(_plain(name), plain, count, cutoff=0.6)
@@ -91,14 +126,20 @@ def _plain(name: str) -> str:
 
 @functools.cache
 def _document() -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - commands import this module for their help, too
+
     text = resources.files(__package__).joinpath("models.yaml").read_text("utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
+    # libyaml's loader where PyYAML has it: the other takes longer than all else in `models list`.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
     return document
 
 
 def _model(
     name: str, family: str, row: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]
 ) -> ZooModel:
+    from worker.model import Crop, Resize  # noqa: PLC0415 - see above
+
     prepared = inputs[row["input"]]
     interpolation: Literal["bilinear", "bicubic"] = prepared["interpolation"]
     return ZooModel(

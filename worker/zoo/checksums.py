@@ -18,7 +18,10 @@ _LINE = re.compile(r"\\?([0-9A-Fa-f]{64}) [ *](.+)")
 
 
 def read_checksums(path: Path) -> Mapping[str, str]:
-    """SHA-256, 64 lower-case hexadecimal digits, by file name without directories.
+    """Read a file of checksums as sha256sum writes it.
+
+    Returns:
+        64 lower-case hexadecimal digits by file name, without directories.
 
     Raises:
         ModelError: the file cannot be read, or a line is none of `sha256sum`.

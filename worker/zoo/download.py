@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,16 +12,14 @@ from typing import BinaryIO
 
 from worker.cache import write_whole
 from worker.errors import ModelError
+from worker.retry import SYSTEM_CLOCK, Clock, Retry
 from worker.zoo.request import Body, InterruptedTransferError, RefusedTransferError, get
 
 __all__ = ["Limits", "Progress", "discard", "download", "unwatched"]
 
 BLOCK = 1024 * 1024
-MAX_STALLED_ATTEMPTS = 5
+STALLED = Retry(first=1.0, longest=30.0, attempts=5)
 """Attempts in a row that bring no byte, after which it is given up."""
-
-BACKOFF = (1.0, 30.0)
-"""Seconds before the second attempt, and at most (it doubles)."""
 
 RANGE_NOT_SATISFIABLE = 416
 
@@ -31,7 +28,7 @@ Progress = Callable[[int, int | None], None]
 
 
 def unwatched(_have: int, _total: int | None) -> None:
-    """A `Progress` for nobody."""
+    """Show nothing; the default `Progress`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def download(
     limits: Limits,
     progress: Progress,
     *,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     """Bring `target` to the whole file, going on from what is there of it.
 
@@ -65,8 +62,7 @@ def download(
         ModelError: the server refuses, cannot be reached, or the file is too large.
         OSError: the disk is full or cannot be written.
     """
-    first, longest = BACKOFF
-    barren = 0
+    pauses = STALLED.pauses(clock)
     call = secrets.token_hex(8)
     while True:
         before = _size(target)
@@ -81,10 +77,13 @@ def download(
                 "the right one"
             ) from error
         except InterruptedTransferError as error:
-            barren = 0 if _size(target) > before else barren + 1
-            if barren == MAX_STALLED_ATTEMPTS:
+            if _size(target) > before:
+                pauses, pause = STALLED.pauses(clock), STALLED.first
+            elif (further := next(pauses, None)) is not None:
+                pause = further
+            else:
                 raise ModelError(
-                    f"{error}; tried {MAX_STALLED_ATTEMPTS} times. Check the network, HTTPS_PROXY, "
+                    f"{error}; tried {STALLED.attempts} times. Check the network, HTTPS_PROXY, "
                     "SSL_CERT_FILE and zoo.base_url; what has come is kept for the next try"
                 ) from error
         except RefusedTransferError as error:
@@ -93,7 +92,8 @@ def download(
             if error.size == before:
                 return  # an earlier run had it all, and ended before it could say so
             discard(target)
-        sleep(min(first * 2 ** max(0, barren - 1), longest))
+            pause = STALLED.first
+        clock.block(pause)
 
 
 def discard(target: Path) -> None:

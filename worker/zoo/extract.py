@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from worker.errors import ModelError
-from worker.model import CONFIG_FILE, PARAMS_FILE, PROGRAM_FILES
+from worker.model import CONFIG_FILE, PARAMS_FILE
+from worker.model.locate import PROGRAM_FILES
 from worker.zoo.archive_headers import BoundedTarInfo, RefusedHeaderError
 
 __all__ = ["extract_model"]

@@ -19,7 +19,7 @@ from worker.zoo.checksums import read_checksums, record_checksum
 from worker.zoo.download import Limits, Progress, discard, download, unwatched
 from worker.zoo.extract import extract_model
 
-__all__ = ["RECORDED_CHECKSUMS", "Pulled", "is_local", "pull"]
+__all__ = ["RECORDED_CHECKSUMS", "Pulled", "pull"]
 
 RECORDED_CHECKSUMS = "SHA256SUMS"
 """In the cache: the checksums of archives when they first came."""
@@ -43,25 +43,23 @@ class Pulled:
     known: bool
 
 
-def is_local(name: str, cache: Path) -> bool:
-    """Whether the model is in the cache, by a look at the directory alone."""
-    return (cache / name).is_dir()
-
-
 def pull(
     model: ZooModel,
     cache: Path,
     settings: ZooSettings,
     progress: Progress = unwatched,
 ) -> Pulled:
-    """Have the model in the cache; nothing happens when it is there and not damaged.
+    """Bring a model into the cache, unless it is there and not damaged.
 
-    Whoever else pulls it at the same time, in other processes or on other machines that share the
-    cache, waits and finds it. It appears under its name when it is whole, and not before.
+    Others that pull it at the same time, in other processes or on other machines that share the
+    cache, wait and find it. It appears under its name only when it is whole.
 
     Args:
         cache: made if need be.
         progress: told about the download as it goes on, from the calling thread.
+
+    Returns:
+        Where it is, and what is known of its archive.
 
     Raises:
         ModelError: it cannot be had or is not what it should be; the message says what to do.
@@ -70,10 +68,10 @@ def pull(
     # Before anything is written: a cache that is filled may be read-only.
     if _intact(present.directory):
         return present
-    workshop = cache / STAGING
+    staging = cache / STAGING
     try:
-        workshop.mkdir(parents=True, exist_ok=True)
-        with exclusive(workshop / f"{model.name}.lock"):
+        staging.mkdir(parents=True, exist_ok=True)
+        with exclusive(staging / f"{model.name}.lock"):
             if _intact(present.directory):
                 return present
             return _pull(model, cache, settings, progress)
@@ -98,7 +96,7 @@ def _pull(model: ZooModel, cache: Path, settings: ZooSettings, progress: Progres
 def _archive(
     model: ZooModel, cache: Path, settings: ZooSettings, progress: Progress
 ) -> Iterator[Path]:
-    """The archive as a file; one that was downloaded is gone afterwards, good or bad."""
+    """Provide the archive as a file; a downloaded one is removed afterwards, good or bad."""
     base = settings.base_url or addresses().archives
     directory = _as_directory(base)
     if directory is not None:
@@ -125,7 +123,7 @@ def _archive(
 
 
 def _as_directory(base: str) -> Path | None:
-    """The directory that a base address names; None when it is a host's."""
+    """Find the directory that a base address names; None when it names a host."""
     parts = urlsplit(base)
     if parts.scheme in ("http", "https"):
         return None
@@ -134,7 +132,10 @@ def _as_directory(base: str) -> Path | None:
 
 
 def _check(archive: Path, sha256: str, pins: Path | None, recorded: Path) -> bool:
-    """Whether the checksum was known.
+    """Compare the checksum with the known ones.
+
+    Returns:
+        Whether it was known.
 
     Raises:
         ModelError: it is known to be another one.

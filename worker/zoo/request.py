@@ -69,6 +69,9 @@ def get(url: str, start: int, validator: str | None, timeout: float) -> Iterator
         validator: None asks for the rest of whatever the file is by now.
         timeout: longest silence in seconds.
 
+    Returns:
+        The answer, as a context.
+
     Raises:
         InterruptedTransferError: the server cannot be reached or cannot answer now.
         RefusedTransferError: the server says no, or what it says makes no sense.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from worker.errors import ModelError
 from worker.model import find_model
+from worker.model.locate import advise
 from worker.settings import ZooSettings
 from worker.zoo.catalogue import ZooModel, catalogue, nearest_names
 from worker.zoo.download import Progress, unwatched
@@ -21,10 +22,13 @@ def resolve_model(
     settings: ZooSettings,
     announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
 ) -> Path:
-    """The directory of a model: a path, a name in the cache, or a published name to be pulled.
+    """Find a model by its path or by its name in the cache, or pull a published one.
 
     Args:
         announce: called before a model is pulled; what it returns is told how that goes on.
+
+    Returns:
+        The model's directory.
 
     Raises:
         ModelError: there is no such model, or it cannot be pulled.
@@ -39,6 +43,12 @@ def resolve_model(
 
 
 def _suggestion(model: str) -> str:
+    file = Path(model).name
+    published = file.removesuffix("_infer.tar").removesuffix("_pretrained.pdparams")
+    if published != file and published in catalogue():
+        return f"; or use the published model by its name, {published}"
+    if advise(model) is not None:
+        return ""
     names = nearest_names(model)
     if not names:
         return "; `classify-worker models list` shows the models that can be pulled by name"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
+from tests.support.browser import chromium
 from tests.support.harness import Worker
 from tests.support.images import colour_png, job
+from tests.support.page import CHELSEA, Page
 from tests.support.workers import SERVICE, MakeService
 
 
@@ -46,3 +52,37 @@ def make_service(
 def small_request() -> bytes:
     """A request that succeeds, without a picture in its answer."""
     return job(colour_png("#336699"), visualize=False)
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """The run's browser; `page` undoes what a test had it emulate."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        driver.set_script_timeout(60)
+        yield driver
+
+
+@pytest.fixture
+def page(driver: webdriver.Chrome, service: Worker) -> Iterator[Page]:
+    """The page, freshly loaded; whatever the browser complains about fails the test."""
+    page = Page(driver, f"http://127.0.0.1:{service.port}/")
+    yield page
+    page.reset()
+    assert page.complaints() == []
+
+
+@pytest.fixture
+def image_url(tmp_path: Path) -> Iterator[str]:
+    """A photograph on loopback."""
+    (tmp_path / "cat.png").write_bytes(CHELSEA.path.read_bytes())
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/cat.png"
+        server.shutdown()

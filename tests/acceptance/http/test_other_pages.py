@@ -15,14 +15,12 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from demo.images import photographs
-from tests.support.browser import chromium
 from tests.support.harness import Worker
 from tests.support.http_client import CLASSIFY
 from tests.support.images import base64_of, colour_png
+from tests.support.page import CHELSEA
 from tests.support.workers import MakeService
 
-CHELSEA = next(one for one in photographs() if one.name == "chelsea")
 REQUEST = json.dumps({"image": base64_of(colour_png("#336699")), "visualize": False})
 NOT_PASSED_ON = {"host", "connection", "keep-alive", "transfer-encoding"}
 
@@ -47,13 +45,6 @@ def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
-        driver.set_script_timeout(60)
-        yield driver
 
 
 @pytest.fixture(scope="module")

@@ -1,115 +1,25 @@
-"""The page for people, used in headless Chromium as a person does."""
+"""The page for people, used in headless Chromium as a person does: one image at a time."""
 
 from __future__ import annotations
 
-import base64
-import http.server
-import json
-import re
-import threading
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
-from demo.images import photographs
-from tests.support.browser import chromium
-from tests.support.harness import Worker, until
-from tests.support.http_client import ask, classify
-from tests.support.images import colour_png, job
+from tests.support.harness import Worker
+from tests.support.http_client import ask
+from tests.support.images import colour_png
 from tests.support.networks import export_colours
+from tests.support.page import CHELSEA, Page, give
 from tests.support.workers import MakeService
-
-CHELSEA = next(one for one in photographs() if one.name == "chelsea")
-JPEG = b"\xff\xd8"
-
-
-class Page:
-    """The page in a browser; elements by their id."""
-
-    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
-        self.driver = driver
-        driver.get(address)
-
-    def __getitem__(self, name: str) -> WebElement:
-        return self.driver.find_element(By.ID, name)
-
-    def until_shown(self, name: str) -> WebElement:
-        """The element `name`, once it can be seen and its text is there."""
-        WebDriverWait(self.driver, 30, 0.05).until(lambda _: self[name].is_displayed())
-        return self[name]
-
-    def until_loaded(self, name: str) -> WebElement:
-        """The picture `name`, once the browser has decoded it."""
-        WebDriverWait(self.driver, 30, 0.05).until(lambda _: self[name].get_property("complete"))
-        return self[name]
-
-    def until_text(self, name: str, text: str) -> None:
-        WebDriverWait(self.driver, 30, 0.05).until(lambda _: text in self[name].text)
-
-    def until_positive(self, name: str) -> None:
-        shows = re.compile(r"0*[1-9]|0*\.\d*[1-9]")
-        WebDriverWait(self.driver, 30, 0.05).until(lambda _: shows.match(self[name].text))
-
-    def run(self, script: str, *arguments: object) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def press(self, *keys: str) -> WebElement:
-        """Press keys wherever the focus is; the element that then has it."""
-        for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
-        return self.driver.switch_to.active_element
-
-    def categories(self) -> list[str]:
-        items = self["categories"].find_elements(By.TAG_NAME, "li")
-        return [item.find_element(By.CLASS_NAME, "name").text for item in items]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
-        yield driver
-
-
-@pytest.fixture
-def page(driver: webdriver.Chrome, service: Worker) -> Iterator[Page]:
-    """The page, freshly loaded; whatever the browser complains about fails the test."""
-    yield Page(driver, f"http://127.0.0.1:{service.port}/")
-    complaints = [
-        entry["message"]
-        for entry in driver.get_log("browser")  # type: ignore[no-untyped-call]
-        # A failure that the test asked for is one of the network, not of the page.
-        if entry["source"] != "network"
-    ]
-    assert complaints == []
-
-
-@pytest.fixture
-def image_url(tmp_path: Path) -> Iterator[str]:
-    """A photograph on loopback."""
-    (tmp_path / "cat.png").write_bytes(CHELSEA.path.read_bytes())
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))
-    ) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/cat.png"
-        server.shutdown()
 
 
 def test_choosing_a_file(page: Page) -> None:
-    page["file"].send_keys(str(CHELSEA.path))
+    page.choose(CHELSEA.path)
     page.until_shown("result")
 
     first = page["categories"].find_element(By.TAG_NAME, "li")
@@ -168,32 +78,16 @@ def test_giving_an_address(page: Page, image_url: str, event: str, carrier: str)
 
 def test_address_and_options_by_keyboard_alone(page: Page, image_url: str) -> None:
     page["url"].send_keys(image_url)
-    assert page.press(Keys.TAB).get_attribute("id") == "send"
     assert page.press(Keys.TAB).get_attribute("id") == "top-k"
     page.press(Keys.BACKSPACE, "2")
     assert page.press(Keys.TAB).get_attribute("id") == "visualize"
     page.press(Keys.SPACE)
-    page["url"].send_keys(Keys.ENTER)
+    assert page.press(Keys.TAB).get_attribute("id") == "send"
+    page.press(Keys.ENTER)
     page.until_shown("result")
 
     assert len(page.categories()) == 2
     assert not page["figure"].is_displayed()
-
-
-def test_raw_json(page: Page, tmp_path: Path) -> None:
-    page["file"].send_keys(str(CHELSEA.path))
-    page.until_shown("raw").find_element(By.TAG_NAME, "summary").click()
-
-    sent, got = (json.loads(page[name].text) for name in ("request", "response"))
-    assert "inferenceParams" not in sent  # how many, the model says
-    assert got["result"]["categories"][0]["id"] == CHELSEA.class_id
-    assert got["result"]["image"].endswith("characters)")
-    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
-    page["download"].click()
-    file = tmp_path / "response.json"
-    until(file.exists, "the response is downloaded")
-    assert base64.b64decode(json.loads(file.read_bytes())["result"]["image"])[:2] == JPEG
 
 
 @pytest.mark.parametrize(
@@ -223,164 +117,112 @@ def test_file_that_is_no_image(page: Page, tmp_path: Path) -> None:
 
 
 def test_worker_that_is_gone_and_comes_back(page: Page) -> None:
-    page.driver.execute_cdp_cmd("Network.enable", {})
-    offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
-    page["file"].send_keys(str(CHELSEA.path))
+    page.be_offline(True)
+    page.choose(CHELSEA.path)
     assert "does not answer" in page.until_shown("problem").text
     page.until_text("state", "does not answer")
 
-    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline | {"offline": False})
+    page.be_offline(False)
     page["problem"].find_element(By.TAG_NAME, "button").click()
     page.until_shown("result")
     assert not page["problem"].is_displayed()
     page.until_text("state", "Ready")
 
 
-def test_figures_of_the_worker(page: Page, service: Worker) -> None:
-    page.until_text("state", "Ready")
-    page.until_text("throughput", "0")
-    stop = threading.Event()
+def test_classify_belongs_to_the_file(page: Page) -> None:
+    page.choose(CHELSEA.path)
+    page.until_text("status", "answered")
+    page["top-k"].send_keys("3", Keys.ENTER)
 
-    def work() -> None:
-        while not stop.is_set():
-            classify(service.port, job(colour_png("#112233")))
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        for name in ("throughput", "http-median", "http-tail", "batch"):
-            page.until_positive(name)
-        page.until_text("stages", "classify")
-    finally:
-        stop.set()
-        worker.join()
-    assert "EfficientNet-Lite0 on cpu" in page["model"].text
+    page.until(lambda: len(page.categories()) == 3, "three categories of the same file")
+    assert not page["problem"].is_displayed()
+    assert CHELSEA.path.name in page["status"].text
 
 
-def test_figures_are_those_of_the_exposition(page: Page) -> None:
-    # A bucket of 1 s to 2 s that took in 10 between two looks, and one beyond the last bound.
-    before = 'h_bucket{le="1"} 5\nh_bucket{le="2"} 5\nh_bucket{le="+Inf"} 5\n'
-    after = (
-        'h_bucket{le="1"} 5\nh_bucket{le="2"} 15\nh_bucket{le="+Inf"} 16\n'
-        'c{a="x\\"y"} 2\nc{a="z"} 3\n'
-    )
-    script = """
-        const [before, after] = arguments;
-        return import("/live.js").then((live) => [
-            live.quantile(0.5, live.parse(before), live.parse(after), "h"),
-            live.quantile(1.0, live.parse(before), live.parse(after), "h"),
-            live.quantile(0.5, live.parse(after), live.parse(after), "h"),
-            live.total(live.parse(after), "c"),
-            live.total(live.parse(after), "c", { a: 'x"y' }),
-        ]);
-    """
-
-    assert page.run(script, before, after) == [1.55, 2, None, 5, 2]
-
-
-def test_every_control_has_a_name(page: Page) -> None:
-    nodes = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    roles = {"textbox", "spinbutton", "checkbox", "button", "link", "image"}
-    found = [
-        (node["role"]["value"], node.get("name", {}).get("value", ""))
-        for node in nodes
-        if not node["ignored"] and node["role"]["value"] in roles
-    ]
-
-    assert {role for role, _ in found} >= {"textbox", "spinbutton", "checkbox", "button", "link"}
-    assert [role for role, name in found if not name] == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out(page: Page, scheme: str) -> None:
-    """WCAG 2 AA asks for a contrast of at least 4.5 between a text and what is behind it."""
-    features = [
-        {"name": "prefers-color-scheme", "value": scheme},
-        {"name": "prefers-reduced-motion", "value": "reduce"},  # no colour on its way to another
-    ]
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+def test_a_wrong_field_leaves_the_answer(page: Page) -> None:
+    page.choose(CHELSEA.path)
+    page.until_text("status", "answered")
     page["url"].send_keys("cat.png", Keys.ENTER)
-    page.until_shown("problem")
+    assert "An address is needed" in page.until_shown("problem").text
     page["url"].clear()
-    page["file"].send_keys(str(CHELSEA.path))
+    page["top-k"].send_keys("0", Keys.ENTER)
+    page.until_text("problem", "whole number")
+
+    assert page.focused() == "top-k"
+    assert page["result"].is_displayed()
+    assert page.categories()[0].startswith(CHELSEA.label)
+
+
+def test_nothing_was_given(page: Page) -> None:
+    page["send"].click()
+
+    assert page.until_shown("problem").text.startswith("An image is needed")
+
+
+def test_whole_drop_zone_is_a_button(page: Page) -> None:
+    # The browser's own dialog would wait for a person.
+    page.run("""
+        window.opened = [];
+        for (const id of ["file", "camera"]) {
+            document.getElementById(id).addEventListener("click", (event) => {
+                event.preventDefault();
+                window.opened.push(id);
+            });
+        }
+    """)
+    drop = page["drop"]
+    assert drop.tag_name == "button"
+    corner = (3 - drop.size["width"] // 2, 3 - drop.size["height"] // 2)
+    ActionChains(page.driver).move_to_element_with_offset(drop, *corner).click().perform()
+    drop.send_keys(Keys.ENTER)
+    drop.send_keys(Keys.SPACE)
+    assert page.run("return window.opened") == ["file", "file", "file"]
+    assert not page["take-photo"].is_displayed()
+
+    page.be_phone(390)
+    page.until_shown("take-photo").click()
+    assert page.run("return window.opened.at(-1)") == "camera"
+    assert page["camera"].get_attribute("capture") == "environment"
+
+
+def test_preview(page: Page, image_url: str) -> None:
+    page.choose(CHELSEA.path)
+
+    assert page.until_loaded("preview").get_property("naturalWidth") == 451
+    assert page["chosen"].text == CHELSEA.path.name
+    page["url"].send_keys(image_url, Keys.ENTER)
+    page.until_text("status", f"{image_url}, answered")
+    assert not page["preview"].is_displayed()
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("cat", "cat"), ("coffee", "espresso"), ("rocket", "missile")]
+)
+def test_samples(page: Page, name: str, label: str) -> None:
+    page.driver.find_element(By.CSS_SELECTOR, f"[data-sample$='{name}.jpg']").click()
     page.until_shown("result")
 
-    contrasts = page.run(CONTRASTS)
-
-    assert len(contrasts) > 20
-    assert [one for one in contrasts if one["ratio"] < 4.5] == []
+    assert label in page.categories()[0]
 
 
-def test_fits_a_narrow_screen(page: Page) -> None:
-    """WCAG 2 AA asks that 320 pixels are enough without scrolling sideways."""
-    screen = {"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": True}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    page["file"].send_keys(str(CHELSEA.path))
-    page.until_shown("raw").find_element(By.TAG_NAME, "summary").click()
+def test_many_categories(page: Page) -> None:
+    page["top-k"].send_keys("1000")
+    page.choose(CHELSEA.path)
+    button = page.until_shown("show-all")
+    assert button.text == "Show all 1,000 categories"
+    assert len(page.categories()) == 20
 
-    width = page.run("return document.documentElement.scrollWidth")
-    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert width == 320
-
-
-@pytest.mark.parametrize(("motion", "animation"), [("no-preference", "grow"), ("reduce", "none")])
-def test_motion_as_wished(page: Page, motion: str, animation: str) -> None:
-    feature = {"name": "prefers-reduced-motion", "value": motion}
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    page["file"].send_keys(str(CHELSEA.path))
-    bar = page.until_shown("categories").find_element(By.TAG_NAME, "i")
-
-    assert page.run("return getComputedStyle(arguments[0]).animationName", bar) == animation
+    button.send_keys(Keys.ENTER)
+    items = page["categories"].find_elements(By.TAG_NAME, "li")
+    assert len(items) == 1000
+    assert page.driver.switch_to.active_element == items[20]
+    assert not page["show-all"].is_displayed()
 
 
-def test_policy_lets_nothing_else_in(service: Worker) -> None:
-    response = ask(service.port, "GET", "/")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_policy_lets_nothing_else_in(service: Worker, path: str) -> None:
+    response = ask(service.port, "GET", path)
 
     assert response.headers["content-security-policy"].startswith("default-src 'self'")
     assert b"style=" not in response.body
     assert b"://" not in response.body.replace(b'placeholder="https://"', b"")
-
-
-def give(page: Page, event: str, carrier: str, file: bytes = b"", text: str = "") -> None:
-    """Drop or paste a file or a text: the events that a browser makes of a person's gesture."""
-    script = """
-        const [event, carrier, file, text] = arguments;
-        const data = new DataTransfer();
-        if (file) {
-            const bytes = Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0));
-            data.items.add(new File([bytes], "cat.png", { type: "image/png" }));
-        } else {
-            data.setData("text/plain", text);
-        }
-        const kind = event === "paste" ? ClipboardEvent : DragEvent;
-        document.body.dispatchEvent(
-            new kind(event, { [carrier]: data, bubbles: true, cancelable: true }),
-        );
-    """
-    page.run(script, event, carrier, base64.b64encode(file).decode(), text)
-
-
-CONTRASTS = """
-    const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-    const luminance = (colour) => {
-        const [r, g, b] = channels(colour).map((c) => c / 255)
-            .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const background = (element) => {
-        for (let at = element; at !== null; at = at.parentElement) {
-            const colour = getComputedStyle(at).backgroundColor;
-            if (channels(colour)[3] !== 0) return colour;
-        }
-        return "rgb(255, 255, 255)";
-    };
-    return [...document.body.querySelectorAll("*")]
-        .filter((one) => one.checkVisibility())
-        .filter((one) => [...one.childNodes].some((n) => n.nodeType === 3 && n.data.trim() !== ""))
-        .map((one) => {
-            const both = [getComputedStyle(one).color, background(one)].map(luminance)
-                .sort((a, b) => a - b);
-            return { text: one.textContent.trim(), ratio: (both[1] + 0.05) / (both[0] + 0.05) };
-        });
-"""

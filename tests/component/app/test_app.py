@@ -46,7 +46,7 @@ def settings(broker: KafkaBroker, model_dir: Path) -> Settings:
             topics=TopicSettings(partitions=1),
         ),
         http=HttpSettings(host="127.0.0.1", port=0),
-        predictor=PredictorSettings(slots=1, threads=1),
+        predictor=PredictorSettings(backend="paddle", slots=1, threads=1),
         batching=BatchingSettings(max_batch=2),
     )
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "submit": ["submit", "any.jpg"],
     "models list": ["models", "list"],
     "config": ["config"],
+    "doctor": ["doctor", "--no-kafka"],
     "--version": ["--version"],
     "--help": ["--help"],
 }
@@ -119,10 +120,11 @@ def test_under_nohup_a_hangup_is_ignored(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("command", "module"),
-    [(command, module) for command in COMMANDS for module in ("selectors", "typer", "rich")]
+    [(command, module) for command in COMMANDS for module in ("selectors", "typer")]
+    + [(command, "rich") for command in COMMANDS if command != "--version"]
     + [("predict", module) for module in ("numpy", "cv2", "PIL", "yaml", "paddle")]
     + [("submit", module) for module in ("aiokafka", "aiohttp")]
-    + [("models list", "pydantic_settings"), ("config", "pydantic")],
+    + [("models list", "pydantic"), ("config", "yaml")],
 )
 def test_an_interrupt_while_a_command_loads_is_an_exit_code_and_nothing_else(
     start: Start, command: str, module: str

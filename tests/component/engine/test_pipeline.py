@@ -1,4 +1,4 @@
-"""The core of all doors: real images, a real network in this process, a real HTTP server."""
+"""The stages of one image: real images, a real network in this process, a real HTTP server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import base64
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,20 @@ from worker.contract.jobs import (
     UrlImage,
 )
 from worker.contract.options import MAX_DEADLINE_MS
+from worker.device import CPU
 from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
-from worker.images.decode import decode_pixels
+from worker.images.decode import decode_pixels, read_header
 from worker.images.fetch import ImageFetcher
-from worker.images.headers import Header, read_header
+from worker.images.headers import Header
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
 from worker.model import ModelSpec
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
+from worker.retry import Retry
 from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
 
 Crop = npt.NDArray[np.uint8]
@@ -54,6 +58,7 @@ class Network:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self.urgencies: list[float] = []
+        self.limits: list[int | None] = []
         self.error: Exception | None = None
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -61,8 +66,9 @@ class Network:
         self.cancelled = False
         self.on_call: Callable[[Crop], None] = lambda crop: None
 
-    async def classify(self, crop: Crop, urgency: float) -> Scores:
+    async def classify(self, crop: Crop, urgency: float, most: int | None = None) -> Scores:
         self.urgencies.append(urgency)
+        self.limits.append(most)
         self.on_call(crop)
         self.reached.set()
         try:
@@ -91,8 +97,8 @@ class Core:
         self.failpoints = Failpoints()
         self._fetcher = fetcher
 
-    async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:
-        pipeline = Pipeline(
+    def pipeline(self, **settings: Any) -> Pipeline:
+        return Pipeline(
             self.spec,
             self._fetcher,
             self.network,
@@ -102,6 +108,9 @@ class Core:
             failpoints=self.failpoints,
             clock=lambda: self.now,
         )
+
+    async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:
+        pipeline = self.pipeline(**settings)
         mine = held or self.budget.reserve(0)
         try:
             async with asyncio.timeout(BOUND):
@@ -131,7 +140,7 @@ class Core:
 
 @pytest.fixture(scope="module")
 def predictor(spec: ModelSpec) -> Predictor:
-    return load_predictor(spec, "cpu", 1)
+    return load_predictor(spec, CPU, 1)
 
 
 @pytest.fixture
@@ -219,6 +228,27 @@ async def test_the_same_image_is_the_same_answer_whichever_way_it_comes(
     assert core.measured(Stage.FETCH) == 1
     assert core.measured(Stage.DECODE) == 4
     assert core.measured(Stage.DRAW) == 0
+
+
+async def test_an_image_of_a_caller_in_python_is_classified_in_full_size(
+    core: Core, url: str
+) -> None:
+    path = IMAGES / "chelsea.png"
+    pixels = decode_pixels(CAT, read_header(CAT))
+    job = await core.succeed(Job(RawImage(CAT), top_k=3, visualize=False))
+    pipeline, seen = core.pipeline(), []
+    for image in (path, pixels, RawImage(CAT), UrlImage(url)):
+        held = core.budget.reserve(0)
+        async with asyncio.timeout(BOUND):
+            found = await pipeline.classify(image, held, top_k=3, picture_side=30_000, most=7)
+        seen.append(found.categories)
+        np.testing.assert_array_equal(found.picture, pixels)
+        held.release()
+    assert set(seen) == {job.categories}
+    assert core.network.limits == [None, 7, 7, 7, 7]
+    assert core.budget.bytes == 0
+    with pytest.raises(JobError, match="there is no such file"):
+        await pipeline.classify(Path("missing"), core.budget.reserve(0), top_k=1, picture_side=None)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +384,7 @@ async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
         raise JobError(Reason.CORRUPT_IMAGE, "broken") if attempts == 1 else MemoryError
 
     monkeypatch.setattr("worker.images.prepare.decode_pixels", fail)
-    core.threads = ImageThreads(1, BOUND, core.metrics, pauses=(0.0,) * (attempts - 1))
+    core.threads = ImageThreads(1, BOUND, core.metrics, retry=Retry(0.0, 0.0, attempts=attempts))
     held = core.budget.reserve(1000)
     outcome = await core.process(Job(RawImage(CAT)), held)
     assert isinstance(outcome, Failure)

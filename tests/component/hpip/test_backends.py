@@ -14,6 +14,7 @@ import pytest
 from demo.images import photographs
 from worker import create_pipeline
 from worker.cache import CACHE_VARIABLE
+from worker.device import CPU
 from worker.errors import ModelError
 from worker.model import ModelSpec
 from worker.predictor.backends import Backend
@@ -21,9 +22,9 @@ from worker.predictor.backends.conversion import to_onnx
 from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
 from worker.predictor.backends.openvino import OpenVinoBackend
 from worker.predictor.backends.paddle import PaddleBackend
+from worker.predictor.loading import ONNX_BACKENDS
 from worker.predictor.parity import TOLERANCE, probe_crops
 from worker.predictor.predictor import Predictor
-from worker.predictor.selection import CANDIDATES
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def converted(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_answers_are_plain_paddles(
     spec: ModelSpec, converted: Path, make: Callable[[Path, int], Backend]
 ) -> None:
-    plain = Predictor(spec, PaddleBackend(spec, "cpu", 1, onednn=False))
+    plain = Predictor(spec, PaddleBackend(spec, CPU, 1, onednn=False))
     candidate = Predictor(spec, make(converted, 1))
     crops = probe_crops(spec.input_size)
     expected = plain.scores(crops)
@@ -80,6 +81,6 @@ def test_a_pipeline_takes_the_fastest(
     known = photographs()[:4]
     for _ in range(2):  # the second takes what the first has chosen
         with create_pipeline(model=model_dir, device="cpu", use_hpip=True) as made:
-            assert made.backend in {*CANDIDATES, "paddle+onednn"}
+            assert made.backend in {*ONNX_BACKENDS, "paddle+onednn"}
             results = list(made.predict([photograph.path for photograph in known]))
         assert [result["class_ids"][0] for result in results] == [each.class_id for each in known]

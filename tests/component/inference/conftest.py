@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from worker.device import CPU
 from worker.failpoints import Failpoints
 from worker.inference.slot import Slot
 from worker.model import ModelSpec
@@ -25,7 +26,7 @@ def make_slot(spec: ModelSpec) -> Iterator[Callable[..., Slot]]:
                 "start_timeout": 60.0,
                 "failpoints": Failpoints(),
             }
-            slot = Slot(model, "cpu", **(defaults | options))
+            slot = Slot(model, CPU, **(defaults | options))
             cleanup.callback(slot.kill)
             return slot
 

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import psutil
 import pytest
 
+from worker.device import CPU
 from worker.errors import JobError, ModelError, Reason
 from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
-from worker.predictor.predictor import load_predictor
+from worker.predictor.loading import load_predictor
 from worker.settings import BatchingSettings, PredictorSettings
 
 Crops = list[npt.NDArray[np.uint8]]
@@ -41,8 +42,8 @@ class Pool:
         self.metrics = Metrics()
         self.pool = PredictorPool(
             spec,
-            [Placement("cpu", 1)] * slots,
-            PredictorSettings(timeout=timeout),
+            [Placement(CPU, 1)] * slots,
+            PredictorSettings(backend="paddle", timeout=timeout),
             BatchingSettings(max_batch=4),
             self.metrics,
             Failpoints(ACTIONS, slow),
@@ -81,7 +82,7 @@ async def test_answers_metrics_and_a_batch_for_what_comes_together(
     assert made.value("classify_predictor_slots") == 2
     calibrated = made.value("classify_images_total")
     scores = await asyncio.gather(*(made.pool.classify(crop, 0.0) for crop in crops))
-    expected = load_predictor(spec, "cpu", 1).scores(np.stack(crops))
+    expected = load_predictor(spec, CPU, 1).scores(np.stack(crops))
     np.testing.assert_allclose(np.stack(scores), expected, rtol=0, atol=1e-5)
     assert made.value("classify_images_total") - calibrated == 4
     assert made.value("classify_batches_total", reason="shared") == 1

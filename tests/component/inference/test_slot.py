@@ -21,11 +21,12 @@ import numpy.typing as npt
 import psutil
 import pytest
 
+from worker.device import CPU
 from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
 from worker.failpoints import Failpoints
 from worker.inference.slot import Slot
 from worker.model import ModelSpec, load_model_spec
-from worker.predictor.predictor import load_predictor
+from worker.predictor.loading import load_predictor
 
 MakeSlot = Callable[..., Slot]
 Crops = list[npt.NDArray[np.uint8]]
@@ -49,7 +50,7 @@ BOUND = 10.0
 def shared(spec: ModelSpec) -> Iterator[Slot]:
     """One slot for all tests that leave its process up, or do not mind when it starts anew."""
     slot = Slot(
-        spec, "cpu", threads=1, capacity=4, timeout=30, start_timeout=60, failpoints=FAILPOINTS
+        spec, CPU, threads=1, capacity=4, timeout=30, start_timeout=60, failpoints=FAILPOINTS
     )
     yield slot
     slot.kill()
@@ -79,7 +80,7 @@ def test_answers_are_those_of_a_predictor_in_this_process(
     slot: Slot, spec: ModelSpec, crops: Crops
 ) -> None:
     scores, seconds = slot.run(crops)
-    expected = load_predictor(spec, "cpu", 1).scores(np.stack(crops))
+    expected = load_predictor(spec, CPU, 1).scores(np.stack(crops))
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
     assert 0 < seconds < BOUND
     first, _ = slot.run(crops[:1])
@@ -187,7 +188,7 @@ def test_running_without_a_process_is_a_crash_not_a_wait(make_slot: MakeSlot, cr
 
 def test_a_slot_that_is_forgotten_leaves_no_process(spec: ModelSpec) -> None:
     slot = Slot(
-        spec, "cpu", threads=1, capacity=1, timeout=9, start_timeout=60, failpoints=Failpoints()
+        spec, CPU, threads=1, capacity=1, timeout=9, start_timeout=60, failpoints=Failpoints()
     )
     slot.start()
     ended = process(slot)
@@ -298,11 +299,12 @@ def ended(adopted: psutil.Process) -> bool:
 OWNER = """
 import sys, time
 from pathlib import Path
+from worker.device import CPU
 from worker.failpoints import Failpoints
 from worker.inference.slot import Slot
 from worker.model import load_model_spec
 
-slot = Slot(load_model_spec(Path(sys.argv[1])), "cpu", threads=1, capacity=1, timeout=3600,
+slot = Slot(load_model_spec(Path(sys.argv[1])), CPU, threads=1, capacity=1, timeout=3600,
             start_timeout=60, failpoints=Failpoints(actions=(((0, 0, 0), "predictor.hang"),)))
 slot.start()
 print(slot.pid, flush=True)
@@ -344,7 +346,7 @@ def test_the_process_is_told_no_secret(spec: ModelSpec, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, "canary")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:canary@127.0.0.1:9")
     slot = Slot(
-        spec, "cpu", threads=2, capacity=1, timeout=30, start_timeout=60, failpoints=Failpoints()
+        spec, CPU, threads=2, capacity=1, timeout=30, start_timeout=60, failpoints=Failpoints()
     )
     try:
         slot.start()

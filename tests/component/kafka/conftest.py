@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -52,14 +52,20 @@ def create_topic(admin: AIOKafkaAdminClient) -> CreateTopic:
 
 @pytest.fixture
 def fill(broker: KafkaBroker) -> Fill:
-    """Writes `count` records to one partition, their values being their numbers."""
+    """Writes `count` records to one partition, by default with their numbers as values."""
 
-    async def write(topic: str, count: int, partition: int = 0) -> None:
+    async def write(
+        topic: str,
+        count: int,
+        partition: int = 0,
+        value: Callable[[int], bytes] = lambda number: b"%d" % number,
+        key: Callable[[int], bytes | None] = lambda _: None,
+    ) -> None:
         async with AIOKafkaProducer(
             bootstrap_servers=broker.bootstrap_servers, linger_ms=5
         ) as producer:
             sent = [
-                await producer.send(topic, b"%d" % number, partition=partition)
+                await producer.send(topic, value(number), key(number), partition=partition)
                 for number in range(count)
             ]
             for acknowledged in sent:

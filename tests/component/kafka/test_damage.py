@@ -22,7 +22,7 @@ from worker.settings import KafkaSettings, PublishSettings
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.05)
+    monkeypatch.setattr("worker.kafka.fetch_buffer.RETRY", 0.05)
 
 
 def flip(data: bytearray) -> None:
@@ -77,8 +77,8 @@ async def test_others_go_on_and_so_does_the_partition_once_it_is_mended(
         assert (named["topic"], named["partition"]) == (kafka.jobs_topic, 0)
         assert (named["offset"], named["log_level"]) == (2, "error")
         assert "kafka-delete-records.sh" in named["remedy"]
-        states = member.assignment.states(lambda _: 6, member.consumer.damaged)
-        assert {state.partition: state.unreadable for state in states} == {0: True, 1: False}
+        progress = member.assignment.progress(lambda _: 6, member.consumer.damaged)
+        assert {each.partition: each.unreadable for each in progress} == {0: True, 1: False}
         segment.restore(whole)
         await member.reach_committed(0, 6)
         assert member.consumer.damaged == {}

@@ -121,7 +121,7 @@ async def test_an_answer_that_a_quota_empties_is_no_damage(
     monkeypatch: pytest.MonkeyPatch,
     throttled: int,
 ) -> None:
-    monkeypatch.setattr("worker.kafka.fetcher.RETRY", 0.0)
+    monkeypatch.setattr("worker.kafka.fetch_buffer.RETRY", 0.0)
     await create_topic(kafka.jobs_topic)
     emptied = True
     async with Member(kafka) as member:

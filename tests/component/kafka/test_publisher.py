@@ -17,12 +17,12 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from demo.broker import KafkaBroker
 from tests.support.topics import CreateTopic, Read
-from worker.contract.messages import Message
+from worker.contract.records import Message
 from worker.kafka import refusals
 from worker.kafka.client import make_producer
 from worker.kafka.publisher import Outgoing, Publisher
 from worker.kafka.refusals import Refused
-from worker.kafka.standing import DOUBT_PATIENCE, SUSPICION, Standing
+from worker.kafka.topic_history import DOUBT_PATIENCE, ISOLATION_SECONDS, TopicHistory
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings, PublishSettings
@@ -39,7 +39,9 @@ MakePublisher = Callable[..., Awaitable["Started"]]
 class Started:
     """A publisher, the producers that it made, and its metrics."""
 
-    def __init__(self, kafka: KafkaSettings, limits: Mapping[str, int], standing: Standing) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, limits: Mapping[str, int], history: TopicHistory
+    ) -> None:
         self.metrics = Metrics()
         self.producers: list[AIOKafkaProducer] = []
         self.make: Callable[..., AIOKafkaProducer] = partial(make_producer, kafka, SETTINGS)
@@ -49,7 +51,7 @@ class Started:
             SETTINGS.max_request_bytes,
             SETTINGS.backoff_max,
             self.metrics,
-            standing,
+            history,
         )
 
     def _make(self, *, max_batch_size: int, enable_idempotence: bool) -> AIOKafkaProducer:
@@ -72,7 +74,7 @@ async def make_publisher(kafka: KafkaSettings) -> AsyncIterator[MakePublisher]:
     async def make(
         limits: Mapping[str, int] | None = None, clock: Callable[[], float] = time.monotonic
     ) -> Started:
-        started = Started(kafka, limits or {}, Standing(lambda _: None, clock))
+        started = Started(kafka, limits or {}, TopicHistory(lambda _: None, clock))
         await started.publisher.start()
         made.append(started)
         return started
@@ -294,7 +296,7 @@ async def test_stopping_is_bounded_while_the_broker_does_not_answer(
     await asyncio.to_thread(broker.start)
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, create_topics=True)
     await ensure_topics(kafka, [kafka.results_topic])
-    started = Started(kafka, {}, Standing(lambda _: None))
+    started = Started(kafka, {}, TopicHistory(lambda _: None))
     await started.publisher.start()
     await started.publish(Outgoing(kafka.results_topic, message(1)))
     broker.pause()
@@ -352,7 +354,7 @@ async def test_a_topic_that_refused_is_trusted_again_after_a_while(
     keyed = Outgoing(topic, Message(b"k", b"v", ()))
     await started.publish(keyed)
     (_, shared, alone) = started.producers
-    now = SUSPICION
+    now = ISOLATION_SECONDS
     await alone.stop()  # whoever still needs it would make another one
     await started.publish(keyed)
     assert started.producers == [started.producers[0], shared, alone]
@@ -425,7 +427,7 @@ async def test_a_forbidden_topic_is_tried_until_it_is_allowed_and_others_flow(
     both = [results, letters]
     assert list(await ensure_topics(kafka, both, uncompacted=both)) == [letters]
     changes: asyncio.Queue[bool] = asyncio.Queue()
-    started = Started(kafka, {}, Standing(changes.put_nowait))
+    started = Started(kafka, {}, TopicHistory(changes.put_nowait))
     await started.publisher.start()
     publish = started.publisher.publish
     waiting = [asyncio.create_task(publish([Outgoing(results, message(10))])) for _ in range(20)]

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.support.member import BOUND, Member
 from tests.support.topics import CreateTopic, Fill
-from worker.kafka.rebalance import give_up
+from worker.kafka.rebalance import release_partitions
 from worker.settings import KafkaSettings
 
 JOBS = 6
@@ -62,7 +62,7 @@ async def test_jobs_that_do_not_end_in_time_are_done_by_the_next_owner(
                 member.finish_all()
             await first.reach_committed(0, JOBS)
             await first.reach_committed(1, JOBS)
-            (mine,) = (holding.partition.partition for holding in first.assignment)
+            (mine,) = (state.partition.partition for state in first.assignment)
             again = {0: range(2, JOBS), 1: range(JOBS)}
             assert first.started[2 * JOBS :] == [(mine, offset) for offset in again[mine]]
             other = 1 - mine
@@ -78,7 +78,7 @@ async def test_a_worker_that_stops_gives_up_as_in_a_rebalance(
         await member.reach_count(4)
         member.intake.stop()
         member.finish((0, 0), (0, 2))
-        assert await give_up(member.assignment, member.committer, 0.1, 5.0) == 2
+        assert await release_partitions(member.assignment, member.committer, 0.1, 5.0) == 2
         assert await member.committed(0) == 1
     async with Member(kafka) as later:
         await later.reach((0, 1), (0, 2), (0, 3))

@@ -1,35 +1,33 @@
-"""The door as a whole on the real broker: jobs through it, defects, and its end."""
+"""The Kafka service as a whole on the real broker: jobs through it, defects, and its end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pytest
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.topics import CreateTopic, Fill, Read
 from worker.budget import Reservation
-from worker.contract.jobs import Outcome, Record, Success
-from worker.contract.messages import Message
-from worker.errors import Failure, KafkaSetupError, Reason, Stage
+from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
+from worker.contract.results import read_result
+from worker.errors import KafkaSetupError
 from worker.health import Health
-from worker.kafka.publisher import Outgoing
-from worker.kafka.refusals import Refused
+from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings, Settings, ShutdownSettings
 
 BOUND = 30.0
-DONE = Success(())
-FAILED = Failure(Reason.RESULT_REFUSED, "refused", Stage.PUBLISH)
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
 
 
-class Door:
-    """A door whose answers the test gives."""
+class Service:
+    """The service with jobs that do what the test says."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self.kafka = kafka
@@ -37,17 +35,15 @@ class Door:
         self.health = Health(BOUND, self.metrics)
         self.stop = asyncio.Event()
         self.taken: asyncio.Queue[int] = asyncio.Queue()
-        self.noted: list[int] = []
-        self.refused: list[tuple[int, str]] = []
-        self.keyed: set[int] = set()
         self.fail_at: dict[int, Exception] = {}
         self.hold_at: dict[int, asyncio.Event] = {}
         settings = Settings(kafka=kafka, shutdown=ShutdownSettings(deadline=10.0))
-        self.door = KafkaService(settings, self, self.health, self.metrics)
+        processor = RecordProcessor(lambda: MODEL, self.run_job, kafka, self.metrics)
+        self.service = KafkaService(settings, processor, self.health, self.metrics)
 
     async def start(self) -> asyncio.Task[None]:
-        await self.door.connect()
-        return asyncio.create_task(self.door.run(self.stop))
+        await self.service.connect()
+        return asyncio.create_task(self.service.run(self.stop))
 
     async def take(self, count: int) -> None:
         async with asyncio.timeout(BOUND):
@@ -57,7 +53,7 @@ class Door:
     async def drains(self) -> None:
         """Wait until nothing is taken in any more."""
         async with asyncio.timeout(BOUND):
-            while self.door._assignment.accepting:  # noqa: ASYNC110 - it tells nobody
+            while self.service._assignment.accepting:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0)
 
     async def committed(self) -> int | None:
@@ -75,24 +71,20 @@ class Door:
             while await self.committed() != offset:  # noqa: ASYNC110 - by asking it
                 await asyncio.sleep(0.05)
 
-    async def answer(self, record: Record, held: Reservation) -> tuple[Outcome, Sequence[Outgoing]]:
-        self.taken.put_nowait(record.offset)
-        if (hold := self.hold_at.get(record.offset)) is not None:
+    async def run_job(self, job: Job, held: Reservation) -> Outcome:
+        """Name the only category as the job's record is numbered."""
+        offset = int(job.job_id or "")
+        self.taken.put_nowait(offset)
+        if (hold := self.hold_at.get(offset)) is not None:
             await hold.wait()
-        if (error := self.fail_at.get(record.offset)) is not None:
+        if (error := self.fail_at.get(offset)) is not None:
             raise error
-        key = b"key" if record.offset in self.keyed else None
-        message = Message(key, b"answer %d" % record.offset, ())
-        return DONE, [Outgoing(self.kafka.results_topic, message)]
+        return Success((Category(0, f"answer {offset}", 0.5),))
 
-    def refuse(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
-        self.refused.append((record.offset, refused.name))
-        letter = Message(None, b"letter %d" % record.offset, ())
-        return FAILED, [Outgoing(self.kafka.dead_letters_topic, letter)]
-
-    def delivered(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
-        assert (outcome is FAILED) == (record.offset in dict(self.refused))
-        self.noted.append(record.offset)
+    def ended(self, outcome: str, reason: str) -> float | None:
+        return self.metrics.registry.get_sample_value(
+            "classify_jobs_total", {"outcome": outcome, "reason": reason}
+        )
 
     def set_aside(self, topic: str) -> float | None:
         return self.metrics.registry.get_sample_value(
@@ -101,10 +93,28 @@ class Door:
 
 
 @pytest.fixture
-async def door(kafka: KafkaSettings, create_topic: CreateTopic) -> Door:
+async def service(kafka: KafkaSettings, create_topic: CreateTopic) -> Service:
     for topic in (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic):
         await create_topic(topic)
-    return Door(kafka)
+    return Service(kafka)
+
+
+Submit = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def submit(service: Service, fill: Fill) -> Submit:
+    """Writes so many jobs, named by their numbers; those in `keyed` have a key."""
+
+    async def write(count: int, keyed: Collection[int] = ()) -> None:
+        await fill(
+            service.kafka.jobs_topic,
+            count,
+            value=lambda number: b'{"image": "QUJD", "jobId": "%d"}' % number,
+            key=lambda number: b"key" if number in keyed else None,
+        )
+
+    return write
 
 
 Compact = Callable[[str], Awaitable[None]]
@@ -131,61 +141,67 @@ async def ends(running: asyncio.Task[None]) -> None:
         await running
 
 
-async def test_jobs_are_answered_committed_and_noted(door: Door, fill: Fill, read: Read) -> None:
-    await fill(door.kafka.jobs_topic, 3)
-    running = await door.start()
-    results = await read(door.kafka.results_topic, 3)
-    door.stop.set()
+def names(results: Sequence[ConsumerRecord]) -> list[str]:
+    return sorted(read_result(result.value).categories[0].name for result in results)
+
+
+async def test_jobs_are_answered_committed_and_counted(
+    service: Service, submit: Submit, read: Read
+) -> None:
+    await submit(3)
+    running = await service.start()
+    results = await read(service.kafka.results_topic, 3)
+    service.stop.set()
     await ends(running)
-    assert {result.value for result in results} == {b"answer 0", b"answer 1", b"answer 2"}
-    assert sorted(door.noted) == [0, 1, 2]
-    assert await door.committed() == 3
-    count = door.metrics.registry.get_sample_value(
+    assert names(results) == ["answer 0", "answer 1", "answer 2"]
+    assert service.ended("success", "ok") == 3
+    assert await service.committed() == 3
+    count = service.metrics.registry.get_sample_value(
         "classify_stage_duration_seconds_count", {"stage": "publish"}
     )
     assert count == 3
 
 
-async def test_a_stop_drains_what_runs(door: Door, fill: Fill, read: Read) -> None:
-    await fill(door.kafka.jobs_topic, 2)
-    door.hold_at[0] = asyncio.Event()
-    running = await door.start()
-    await door.take(2)
-    door.stop.set()
-    await door.drains()
+async def test_a_stop_drains_what_runs(service: Service, submit: Submit, read: Read) -> None:
+    await submit(2)
+    service.hold_at[0] = asyncio.Event()
+    running = await service.start()
+    await service.take(2)
+    service.stop.set()
+    await service.drains()
     assert not running.done()
-    door.hold_at[0].set()
+    service.hold_at[0].set()
     await ends(running)
-    assert await door.committed() == 2
-    await read(door.kafka.results_topic, 2)
+    assert await service.committed() == 2
+    await read(service.kafka.results_topic, 2)
 
 
-async def test_a_defect_ends_the_door_and_its_job_is_delivered_again(
-    door: Door, fill: Fill
+async def test_a_defect_ends_the_service_and_its_job_is_delivered_again(
+    service: Service, submit: Submit
 ) -> None:
-    await fill(door.kafka.jobs_topic, 3)
-    door.fail_at[1] = ZeroDivisionError("a defect")
-    running = await door.start()
+    await submit(3)
+    service.fail_at[1] = ZeroDivisionError("a defect")
+    running = await service.start()
     with pytest.raises(ZeroDivisionError, match="a defect"):
         await ends(running)
-    assert await door.committed() in (None, 0, 1)
+    assert await service.committed() in (None, 0, 1)
 
 
-async def test_a_defect_while_draining_is_no_good_end(door: Door, fill: Fill) -> None:
-    await fill(door.kafka.jobs_topic, 1)
-    door.hold_at[0] = asyncio.Event()
-    door.fail_at[0] = ZeroDivisionError("late")
-    running = await door.start()
-    await door.take(1)
-    door.stop.set()
-    await door.drains()
-    door.hold_at[0].set()
+async def test_a_defect_while_draining_is_no_good_end(service: Service, submit: Submit) -> None:
+    await submit(1)
+    service.hold_at[0] = asyncio.Event()
+    service.fail_at[0] = ZeroDivisionError("late")
+    running = await service.start()
+    await service.take(1)
+    service.stop.set()
+    await service.drains()
+    service.hold_at[0].set()
     with pytest.raises(ZeroDivisionError, match="late"):
         await ends(running)
 
 
 async def test_a_stop_does_not_wait_for_the_group(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joining = asyncio.Event()
 
@@ -194,74 +210,77 @@ async def test_a_stop_does_not_wait_for_the_group(
         await asyncio.sleep(3600)
 
     monkeypatch.setattr(AIOKafkaConsumer, "start", never)
-    running = await door.start()
+    running = await service.start()
     await asyncio.wait_for(joining.wait(), BOUND)
-    door.stop.set()
+    service.stop.set()
     await ends(running)
-    await door.door.disconnect()
+    await service.service.disconnect()
 
 
 async def test_an_unforeseen_error_while_joining_is_no_good_end(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: AIOKafkaConsumer) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(AIOKafkaConsumer, "start", fail)
-    running = await door.start()
+    running = await service.start()
     with pytest.raises(ZeroDivisionError):
         await ends(running)
-    await door.door.disconnect()
+    await service.service.disconnect()
 
 
 async def test_a_result_that_its_topic_never_takes_is_told_of_by_a_dead_letter(
-    door: Door, fill: Fill, read: Read, compact: Compact
+    service: Service, submit: Submit, read: Read, compact: Compact
 ) -> None:
-    running = await door.start()
-    results, letters = door.kafka.results_topic, door.kafka.dead_letters_topic
-    assert door.set_aside(results) == door.set_aside(letters) == 0, "there before they are needed"
+    running = await service.start()
+    results, letters = service.kafka.results_topic, service.kafka.dead_letters_topic
+    assert service.set_aside(results) == service.set_aside(letters) == 0, (
+        "there before they are needed"
+    )
     await compact(results)
-    await fill(door.kafka.jobs_topic, 3)
-    told = {letter.value for letter in await read(letters, 3)}
-    door.stop.set()
+    await submit(3)
+    told = [dict(letter.headers) for letter in await read(letters, 3)]
+    service.stop.set()
     await ends(running)
-    assert told == {b"letter 0", b"letter 1", b"letter 2"}
-    assert sorted(door.refused) == [(offset, "INVALID_RECORD") for offset in range(3)]
-    assert door.set_aside(results) == 3
-    assert door.set_aside(letters) == 0
-    assert sorted(door.noted) == [0, 1, 2]
-    assert await door.committed() == 3
+    assert sorted(each["dead-letter-job-id"] for each in told) == [b"0", b"1", b"2"]
+    assert {each["dead-letter-reason"] for each in told} == {b"result_refused"}
+    assert all(b"INVALID_RECORD" in each["dead-letter-message"] for each in told)
+    assert service.set_aside(results) == 3
+    assert service.set_aside(letters) == 0
+    assert service.ended("failure", "result_refused") == 3
+    assert await service.committed() == 3
 
 
 async def test_what_no_topic_takes_is_set_aside_and_holds_nothing_up(
-    door: Door, fill: Fill, read: Read, compact: Compact
+    service: Service, submit: Submit, read: Read, compact: Compact
 ) -> None:
-    running = await door.start()
-    results, letters = door.kafka.results_topic, door.kafka.dead_letters_topic
+    running = await service.start()
+    results, letters = service.kafka.results_topic, service.kafka.dead_letters_topic
     await compact(results)
     await compact(letters)
-    door.keyed = {1}
     with structlog.testing.capture_logs() as logs:
-        await fill(door.kafka.jobs_topic, 3)
-        assert [result.value for result in await read(results, 1)] == [b"answer 1"]
-        await door.is_committed(3)
-    door.stop.set()
+        await submit(3, keyed={1})
+        assert names(await read(results, 1)) == ["answer 1"]
+        await service.is_committed(3)
+    service.stop.set()
     await ends(running)
-    assert door.set_aside(results) == door.set_aside(letters) == 2
+    assert service.set_aside(results) == service.set_aside(letters) == 2
     told = [entry for entry in logs if entry["event"] == "message_set_aside"]
     assert {(each["topic"], each["record"], each["code"]) for each in told} == {
-        (topic, f"{door.kafka.jobs_topic}-0-{offset}", 87)
+        (topic, f"{service.kafka.jobs_topic}-0-{offset}", 87)
         for topic in (results, letters)
         for offset in (0, 2)
     }
-    assert sorted(door.noted) == [0, 1, 2]
+    assert service.ended("success", "ok") == 1
+    assert service.ended("failure", "result_refused") == 2
 
 
 async def test_compacted_results_or_dead_letters_are_refused_at_start(
-    door: Door, compact: Compact
+    service: Service, compact: Compact
 ) -> None:
-    await compact(door.kafka.dead_letters_topic)
-    with pytest.raises(KafkaSetupError, match=door.kafka.dead_letters_topic) as raised:
-        await door.start()
+    await compact(service.kafka.dead_letters_topic)
+    with pytest.raises(KafkaSetupError, match=service.kafka.dead_letters_topic) as raised:
+        await service.start()
     assert "cleanup.policy=delete" in str(raised.value)
-    assert door.kafka.results_topic not in str(raised.value)
+    assert service.kafka.results_topic not in str(raised.value)

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from worker.device import CPU
 from worker.errors import ModelError
 from worker.model import ModelSpec, load_model_spec
 from worker.predictor.backends import own_sentence
 from worker.predictor.backends.paddle import PaddleBackend
-from worker.predictor.predictor import load_predictor
+from worker.predictor.loading import load_predictor
 
 HEIGHT, WIDTH = 3, 5
 
@@ -26,7 +27,7 @@ def crops(count: int, value: int = 0) -> npt.NDArray[np.uint8]:
 def test_the_real_model_answers_each_image_alike_in_any_batch(
     spec: ModelSpec, crops: list[npt.NDArray[np.uint8]]
 ) -> None:
-    predictor = load_predictor(spec, "cpu", 1)
+    predictor = load_predictor(spec, CPU, 1)
     assert predictor.classes == 1000
     together = predictor.scores(np.stack(crops))
     np.testing.assert_allclose(together.sum(axis=1), 1, rtol=1e-4)
@@ -59,7 +60,7 @@ def test_a_damaged_model_is_named(
     spec = load_model_spec(model)
     damage(model)
     with pytest.raises(ModelError) as raised:
-        load_predictor(spec, "cpu", 1)
+        load_predictor(spec, CPU, 1)
     message = str(raised.value)
     assert str(model / "inference.json") in message
     assert "inference.pdiparams" in message
@@ -67,7 +68,7 @@ def test_a_damaged_model_is_named(
 
 
 def test_a_real_error_of_paddles_keeps_its_sentence(spec: ModelSpec) -> None:
-    backend = PaddleBackend(spec, "cpu", 1, onednn=False)
+    backend = PaddleBackend(spec, CPU, 1, onednn=False)
     with pytest.raises(Exception, match="operator < ") as raised:
         backend.run(np.zeros((1, 4, 224, 224), np.float32))
     sentence = own_sentence(raised.value)

@@ -24,12 +24,14 @@ from PIL import Image
 from tests.support.paths import DATA
 from tests.support.zoo.exporting import Export
 from worker.contract.jobs import Category
+from worker.device import CPU
 from worker.engine.categories import choose_categories
 from worker.errors import JobError
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.model import load_model_spec
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 from worker.settings import DecodeSettings
 
 TOLERANCE = 1e-3
@@ -105,7 +107,7 @@ class Core:
     def __post_init__(self) -> None:
         self.spec = load_model_spec(self.directory)
         self.transform = Transform(self.spec.resize, self.spec.crop, self.spec.channels)
-        self.predictor: Predictor = load_predictor(self.spec, "cpu", 1)
+        self.predictor: Predictor = load_predictor(self.spec, CPU, 1)
 
     def classify(self, data: bytes) -> tuple[Category, ...]:
         crop = prepare(data, self.transform, DecodeSettings(), None).crop

@@ -11,10 +11,11 @@ import pytest
 from tests.support.paths import IMAGES
 from tests.support.zoo.exporting import Export
 from tests.support.zoo.survey import survey
+from worker.device import CPU
 from worker.model import load_model_spec
 from worker.predict import create_pipeline
+from worker.predictor.loading import load_predictor
 from worker.predictor.parity import TOLERANCE
-from worker.predictor.predictor import load_predictor
 from worker.settings import ZooSettings
 from worker.zoo.catalogue import catalogue
 from worker.zoo.pull import pull
@@ -56,7 +57,7 @@ def test_the_older_format_answers_like_the_newer_one(export: Export) -> None:
     specs = [load_model_spec(directory) for directory in (older, newer)]
     assert [spec.program.name for spec in specs] == ["inference.pdmodel", "inference.json"]
     crops = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), np.uint8)
-    answers = [load_predictor(spec, "cpu", 1).scores(crops) for spec in specs]
+    answers = [load_predictor(spec, CPU, 1).scores(crops) for spec in specs]
     np.testing.assert_allclose(answers[0], answers[1], rtol=0, atol=1e-4)
 
 
@@ -65,12 +66,12 @@ def test_logits_other_classes_and_no_labels(export: Export) -> None:
     logits, probabilities = export(*options, "--logits"), export(*options)
     spec = load_model_spec(logits)
     assert spec.labels == ()
-    predictor = load_predictor(spec, "cpu", 1)
+    predictor = load_predictor(spec, CPU, 1)
     assert predictor.classes == 7
     crops = np.random.default_rng(1).integers(0, 256, (3, 224, 224, 3), np.uint8)
     scores = predictor.scores(crops)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
-    others = load_predictor(load_model_spec(probabilities), "cpu", 1).scores(crops)
+    others = load_predictor(load_model_spec(probabilities), CPU, 1).scores(crops)
     np.testing.assert_allclose(scores, others, rtol=0, atol=1e-4)
     with create_pipeline(model=logits, topk=10) as pipeline:
         (result,) = pipeline.predict(IMAGES / "chelsea.png")

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.support.paths import IMAGES
+from worker.device import CPU
 from worker.engine.categories import choose_categories
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.model import ModelSpec, load_model_spec
 from worker.predictor.backends.paddle import PaddleBackend
-from worker.predictor.predictor import Predictor, load_predictor
+from worker.predictor.loading import load_predictor
+from worker.predictor.predictor import Predictor
 from worker.settings import DecodeSettings
 
 __all__ = ["Survey", "survey"]
@@ -61,9 +63,9 @@ def survey(directory: Path) -> Survey:
     """Classify three photographs with the model, as the worker does and as plain Paddle does."""
     spec = load_model_spec(directory)
     crops = _crops(spec)
-    plain = _scores(Predictor(spec, PaddleBackend(spec, "cpu", THREADS, onednn=False)), crops)
-    fast = _scores(Predictor(spec, PaddleBackend(spec, "cpu", THREADS)), crops)
-    predictor = load_predictor(spec, "cpu", THREADS)
+    plain = _scores(Predictor(spec, PaddleBackend(spec, CPU, THREADS, onednn=False)), crops)
+    fast = _scores(Predictor(spec, PaddleBackend(spec, CPU, THREADS)), crops)
+    predictor = load_predictor(spec, CPU, THREADS)
     scores = _scores(predictor, crops)
     began = time.perf_counter()
     predictor.scores(crops[:1])

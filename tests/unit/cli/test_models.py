@@ -13,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from tests.support.zoo_host import Host, make_archive
 from worker.cli.models import models
-from worker.cli.transfer import Transfer, size_in_bytes
+from worker.cli.sizes import size_in_bytes
+from worker.cli.transfer import Transfer
 from worker.errors import ModelError
+from worker.retry import Retry
 from worker.zoo import download
 from worker.zoo.pull import Pulled
 
@@ -23,7 +25,7 @@ from worker.zoo.pull import Pulled
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WORKER_MODEL_CACHE", str(tmp_path / "models"))
     monkeypatch.setenv("http_proxy", "")
-    monkeypatch.setattr(download, "BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr(download, "STALLED", Retry(0.0, 0.0, attempts=5))
     return tmp_path / "models"
 
 
@@ -118,6 +120,18 @@ def test_one_model_shown() -> None:
     text = run("show", "FasterNet-L").stdout
     assert [line.split()[0] for line in text.splitlines()] == list(shown)
     assert shown["archive"] in text
+    assert shown["description"].startswith("Partial convolutions")
+    assert shown["description"] in text
+
+
+def test_a_description_is_wrapped_on_a_terminal() -> None:
+    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm"}
+    text = CliRunner().invoke(models, ["show", "PP-LCNet_x1_0"], env=terminal).stdout
+    lines = text.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("description"))
+    wrapped = [lines[start], *(line for line in lines[start + 1 :] if line.startswith(" "))]
+    assert len(wrapped) > 1
+    assert max(map(len, wrapped)) <= 80
 
 
 @pytest.mark.parametrize(

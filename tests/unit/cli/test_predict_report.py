@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from worker.cli.predict_report import Format, Report
+from worker.cli.options import Format
+from worker.cli.predict_report import Report
 from worker.contract.jobs import Category
 from worker.errors import JobError, Reason
 from worker.predict import ClassificationResult, FailedInput

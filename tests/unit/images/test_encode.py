@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from worker.image_formats import WRITABLE_SUFFIXES
 from worker.images.decode import decode
-from worker.images.encode import WRITABLE_SUFFIXES, as_pillow, encode
-from worker.images.formats import sniff
+from worker.images.encode import as_pillow, encode
+from worker.images.sniffing import sniff
 from worker.settings import DecodeSettings
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.support.servers import RawHandler, Serve
 from worker.errors import JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
+from worker.retry import Clock
 from worker.settings import FetchSettings
 
 BODY = b"\x89PNG" + bytes(range(256)) * 40
@@ -42,7 +43,7 @@ class Naps:
 
 async def failure(url: str, until: float | None = None, **changed: object) -> JobError:
     naps = Naps()
-    async with ImageFetcher(settings(**changed), sleep=naps) as fetcher:
+    async with ImageFetcher(settings(**changed), clock=Clock(sleep=naps)) as fetcher:
         with pytest.raises(JobError) as caught:
             await fetcher.fetch(url, until)
     return caught.value
@@ -133,7 +134,7 @@ class TestRetries:
         naps = Naps()
         base = await serve(handler)
         changed = settings(attempts=4, backoff_initial=0.2, backoff_max=5)
-        async with ImageFetcher(changed, sleep=naps) as fetcher:
+        async with ImageFetcher(changed, clock=Clock(sleep=naps)) as fetcher:
             assert await fetcher.fetch(base) == BODY
         assert len(naps.taken) == 2
         assert 0 <= naps.taken[0] <= 0.2
@@ -159,7 +160,7 @@ class TestRetries:
 
         naps = Naps()
         base = await serve(handler)
-        async with ImageFetcher(settings(attempts=4), sleep=naps) as fetcher:
+        async with ImageFetcher(settings(attempts=4), clock=Clock(sleep=naps)) as fetcher:
             assert await fetcher.fetch(base) == BODY
         assert naps.taken == [7.0]
 
@@ -200,7 +201,7 @@ class TestDeadline:
             return web.Response(body=BODY)
 
         base = await serve(handler)
-        async with ImageFetcher(settings(), clock=lambda: 1000.0) as fetcher:
+        async with ImageFetcher(settings(), clock=Clock(wall=lambda: 1000.0)) as fetcher:
             with pytest.raises(JobError) as caught:
                 await fetcher.fetch(base, 999.0)
             assert caught.value.reason is Reason.DEADLINE_EXCEEDED
@@ -209,7 +210,7 @@ class TestDeadline:
 
     async def test_it_ends_an_attempt(self, serve_raw: Serve) -> None:
         base = await serve_raw(silence)
-        async with ImageFetcher(settings(attempts=4), clock=lambda: 1000.0) as fetcher:
+        async with ImageFetcher(settings(attempts=4), clock=Clock(wall=lambda: 1000.0)) as fetcher:
             with pytest.raises(JobError) as caught:
                 await fetcher.fetch(base, 1000.2)
         assert caught.value.reason is Reason.DEADLINE_EXCEEDED

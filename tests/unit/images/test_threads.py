@@ -16,6 +16,7 @@ from worker.errors import JobError, Reason, Stage
 from worker.health import Health
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
+from worker.retry import Clock, Retry
 
 BOUND = 20.0
 LIMIT = 10.0
@@ -27,7 +28,9 @@ class Bench:
     def __init__(self, count: int = 1, timeout: float = LIMIT, **options: Any) -> None:
         self.now = 0.0
         self.metrics = Metrics()
-        self.threads = ImageThreads(count, timeout, self.metrics, clock=lambda: self.now, **options)
+        self.threads = ImageThreads(
+            count, timeout, self.metrics, clock=Clock(lambda: self.now), **options
+        )
         self.held: list[threading.Event] = []
 
     def hold(self) -> tuple[threading.Event, Callable[[], str]]:
@@ -76,8 +79,22 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+async def test_pauses_grow_to_seconds() -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    threads = ImageThreads(1, BOUND, Metrics(), clock=Clock(sleep=sleep))
+    with pytest.raises(JobError) as caught:
+        await threads.run(Stage.DECODE, lambda: _raise(MemoryError()))
+    assert caught.value.attempts == 5
+    assert pauses == pytest.approx([0.1, 0.316, 1.0, 3.0], rel=0.01)
+    threads.shutdown()
+
+
 async def test_who_gets_no_memory_tries_again_until_there_is_some() -> None:
-    bench = Bench(pauses=(0.0, 0.0, 0.0))
+    bench = Bench(retry=Retry(0.0, 0.0, attempts=4))
     tries: list[int] = []
 
     def work() -> str:
@@ -92,7 +109,7 @@ async def test_who_gets_no_memory_tries_again_until_there_is_some() -> None:
 
 
 async def test_a_shortage_that_lasts_is_the_workers_fault_and_no_defect() -> None:
-    bench = Bench(pauses=(0.0, 0.0))
+    bench = Bench(retry=Retry(0.0, 0.0, attempts=3))
     with pytest.raises(JobError, match="the worker has no memory left") as caught:
         await bench.threads.run(Stage.DRAW, lambda: _raise(MemoryError()))
     failure = caught.value.as_failure()
@@ -103,7 +120,7 @@ async def test_a_shortage_that_lasts_is_the_workers_fault_and_no_defect() -> Non
 
 
 async def test_a_pause_holds_no_thread_and_ends_with_the_job() -> None:
-    bench = Bench(pauses=(BOUND * 10,))
+    bench = Bench(retry=Retry(BOUND * 10, BOUND * 10))
     failed = threading.Event()
 
     def work() -> None:
@@ -128,7 +145,7 @@ async def test_what_a_failed_attempt_had_allocated_is_let_go_before_the_pause() 
         def __del__(self) -> None:
             Pixels.alive -= 1
 
-    bench = Bench(pauses=(0.0,))
+    bench = Bench(retry=Retry(0.0, 0.0, attempts=2))
     seen: list[int] = []
 
     def work() -> None:
@@ -191,18 +208,23 @@ async def test_others_go_on_when_all_threads_hang() -> None:
 
 async def test_only_so_many_threads_are_replaced() -> None:
     bench = Bench(count=1, timeout=0.05)
+    idents: list[int] = []
+
+    def in_thread(work: Callable[[], str]) -> str:
+        idents.append(threading.get_ident())
+        return work()
+
     for _ in range(2):
         began, work = bench.hold()
-        hung = asyncio.create_task(bench.threads.run(Stage.DECODE, work))
+        hung = asyncio.create_task(bench.threads.run(Stage.DECODE, partial(in_thread, work)))
         await reached(began)
         bench.now += 0.05
         with pytest.raises(JobError):
             await asyncio.wait_for(hung, BOUND)
-    waiting = asyncio.create_task(bench.threads.run(Stage.DECODE, lambda: 7))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
-    bench.held[1].set()  # who comes back goes on, if nobody has taken its place
-    assert await asyncio.wait_for(waiting, BOUND) == 7
+    replaced, lost = idents
+    waiting = asyncio.create_task(bench.threads.run(Stage.DECODE, threading.get_ident))
+    bench.held[1].set()  # a thread that comes back goes on, if no other has taken its place
+    assert await asyncio.wait_for(waiting, BOUND) == lost != replaced
     bench.close()
 
 

@@ -36,8 +36,7 @@ from tests.support.make_tiff import (
     write,
 )
 from worker.errors import JobError, Reason
-from worker.images.decode import decode
-from worker.images.headers import read_header
+from worker.images.decode import decode, read_header
 from worker.images.tiff import page_offsets, with_first_page
 from worker.images.tiff_cost import LZMA_MEMORY
 from worker.settings import DecodeSettings

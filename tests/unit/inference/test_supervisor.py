@@ -15,8 +15,9 @@ from worker.errors import ModelError, PredictorCrashedError
 from worker.inference.batcher import Batcher
 from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
-from worker.inference.supervisor import Crop, Scores, SlotSupervisor
+from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
 from worker.metrics import Metrics
+from worker.retry import Clock
 
 CROP = np.zeros((2, 2, 3), np.uint8)
 BOUND = 10.0
@@ -32,7 +33,7 @@ class StandIn:
         self.starts = 0
         self.interrupted = threading.Event()
         self.on_start: Callable[[], None] = lambda: None
-        self.on_run: Callable[[Sequence[Crop]], None] = lambda crops: None
+        self.on_run: Callable[[Sequence[Pixels]], None] = lambda crops: None
 
     def start(self) -> None:
         if not self.running:
@@ -40,7 +41,7 @@ class StandIn:
             self.on_start()
             self.running = True
 
-    def run(self, crops: Sequence[Crop]) -> tuple[Scores, float]:
+    def run(self, crops: Sequence[Pixels]) -> tuple[Scores, float]:
         self.on_run(crops)
         return np.full((len(crops), 2), 0.5, np.float32), 0.001
 
@@ -52,16 +53,26 @@ class StandIn:
 
 
 class Stage:
-    """An supervisor that serves a stand-in, and the batcher that feeds it."""
+    """A supervisor that serves a stand-in, and the batcher that feeds it."""
 
     def __init__(self) -> None:
         self.slot = StandIn()
         self.now = 0.0
         self.metrics = Metrics()
-        self.batcher: Batcher[Crop, Scores | Poisoned] = Batcher(8)
+        self.batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(8)
         self.supervisor = SlotSupervisor(
-            cast(Slot, self.slot), 0, self.batcher, 70.0, self.metrics, clock=lambda: self.now
+            cast(Slot, self.slot),
+            0,
+            self.batcher,
+            70.0,
+            self.metrics,
+            clock=Clock(lambda: self.now, sleep=self.pause),
         )
+        self.pauses: list[float] = []
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
 
     async def answer(self) -> Scores | Poisoned:
         async with asyncio.timeout(BOUND):
@@ -83,11 +94,6 @@ async def serving() -> AsyncIterator[Stage]:
     await stage.supervisor.stop()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.inference.supervisor.RESTART_BACKOFF", (0.001, 30.0))
-
-
 async def test_a_defect_reaches_who_waits_and_the_slot_goes_on() -> None:
     async with serving() as stage:
         stage.slot.on_run = lambda crops: (_ for _ in ()).throw(ValueError("a defect"))
@@ -101,7 +107,7 @@ async def test_a_defect_reaches_who_waits_and_the_slot_goes_on() -> None:
 async def test_a_crash_is_counted_and_its_batch_answered_by_the_next_process() -> None:
     async with serving() as stage:
 
-        def crash_once(crops: Sequence[Crop]) -> None:
+        def crash_once(crops: Sequence[Pixels]) -> None:
             if stage.slot.starts == 1:
                 stage.slot.running = False
                 raise PredictorCrashedError("gone")
@@ -129,13 +135,14 @@ async def test_while_its_process_cannot_start_images_wait_and_then_are_answered(
         await asyncio.wait_for(tried.wait(), BOUND)
         assert len(stage.batcher) == 1, "a slot that is down must leave the image to others"
         assert stage.value("classify_predictor_slots") == 0
+        assert stage.pauses[:2] == [0.5, 1.0]
         stage.slot.on_start = lambda: None
         stage.slot.on_run = lambda crops: None
         assert isinstance(await answer, np.ndarray)
 
 
-def crash(slot: StandIn) -> Callable[[Sequence[Crop]], None]:
-    def run(crops: Sequence[Crop]) -> None:
+def crash(slot: StandIn) -> Callable[[Sequence[Pixels]], None]:
+    def run(crops: Sequence[Pixels]) -> None:
         slot.running = False
         raise PredictorCrashedError("gone")
 
@@ -170,7 +177,7 @@ async def test_a_run_that_takes_too_long_is_stalled_and_an_idle_slot_never() -> 
     async with serving() as stage:
         began, end = threading.Event(), threading.Event()
 
-        def run(crops: Sequence[Crop]) -> None:
+        def run(crops: Sequence[Pixels]) -> None:
             began.set()
             end.wait(BOUND)
 
@@ -191,7 +198,7 @@ async def test_withdrawn_images_of_a_running_batch_are_not_answered() -> None:
     async with serving() as stage:
         began, end = threading.Event(), threading.Event()
 
-        def run(crops: Sequence[Crop]) -> None:
+        def run(crops: Sequence[Pixels]) -> None:
             began.set()
             end.wait(BOUND)
 

@@ -1,4 +1,4 @@
-"""Holdings, their end, and what happens to jobs that finish too late: no broker needed."""
+"""Assigned partitions, their end, and jobs that finish too late: no broker needed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 from aiokafka import TopicPartition
 
-from worker.kafka.assignment import AssignedPartition, Assignment
+from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.committer import Committer
-from worker.kafka.rebalance import RebalanceListener, give_up
+from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.metrics import Metrics
 
 ZERO, ONE = TopicPartition("jobs", 0), TopicPartition("jobs", 1)
@@ -28,58 +28,60 @@ class Commits:
 
     async def commit(self, timeout: float | None = None) -> bool:
         self.timeouts.append(timeout)
-        positions = {holding.partition.partition: position(holding) for holding in self.assignment}
+        positions = {state.partition.partition: position(state) for state in self.assignment}
         self.events.append(f"commit {positions}")
         if self.error is not None:
             raise self.error
         return True
 
 
-def position(holding: AssignedPartition) -> int | None:
-    return holding.ledger.position
+def position(state: PartitionState) -> int | None:
+    return state.ledger.position
 
 
-def run_job(holding: AssignedPartition, offset: int, events: list[str]) -> asyncio.Event:
+def run_job(state: PartitionState, offset: int, events: list[str]) -> asyncio.Event:
     """A job as intake runs it, which ends when the event is set."""
     end = asyncio.Event()
-    holding.ledger.track(offset)
+    state.ledger.track(offset)
 
     async def job() -> None:
         await end.wait()
-        holding.ledger.settle(offset)
+        state.ledger.settle(offset)
         events.append(f"settled {offset}")
 
     task = asyncio.create_task(job())
-    holding.tasks.add(task)
-    task.add_done_callback(holding.tasks.discard)
+    state.tasks.add(task)
+    task.add_done_callback(state.tasks.discard)
     return end
 
 
-def assigned(*partitions: TopicPartition) -> tuple[Assignment, list[AssignedPartition]]:
+def assigned(*partitions: TopicPartition) -> tuple[Assignment, list[PartitionState]]:
     assignment = Assignment()
     assignment.assign(partitions)
     return assignment, list(assignment)
 
 
 async def test_records_are_taken_from_assigned_partitions_until_they_are_given_up() -> None:
-    assignment, (holding,) = assigned(ZERO)
-    assert assignment.get(ZERO) is holding
+    assignment, (state,) = assigned(ZERO)
+    assert assignment.get(ZERO) is state
     assert assignment.get(ONE) is None
     assignment.accepting = False
     assert assignment.get(ZERO) is None
     assignment.assign([ZERO])
     again = assignment.get(ZERO)
     assert again is not None
-    assert again is not holding
+    assert again is not state
     assert len(assignment) == 1
 
 
 async def test_giving_up_drains_commits_and_only_then_abandons() -> None:
-    assignment, (holding,) = assigned(ZERO)
+    assignment, (state,) = assigned(ZERO)
     events: list[str] = []
-    ends = [run_job(holding, offset, events) for offset in (0, 1, 2)]
+    ends = [run_job(state, offset, events) for offset in (0, 1, 2)]
     commits = Commits(assignment, events)
-    giving_up = asyncio.create_task(give_up(assignment, cast(Committer, commits), BOUND, 3.0))
+    giving_up = asyncio.create_task(
+        release_partitions(assignment, cast(Committer, commits), BOUND, 3.0)
+    )
     await asyncio.sleep(0)
     assert not assignment.accepting
     for end in reversed(ends):
@@ -87,57 +89,59 @@ async def test_giving_up_drains_commits_and_only_then_abandons() -> None:
     assert await giving_up == 0
     assert events == ["settled 2", "settled 1", "settled 0", "commit {0: 3}"]
     assert commits.timeouts == [3.0]
-    assert holding.ledger.closed
+    assert state.ledger.closed
     assert len(assignment) == 0
 
 
 async def test_what_does_not_end_in_time_is_abandoned_and_never_committed() -> None:
-    assignment, (holding,) = assigned(ZERO)
+    assignment, (state,) = assigned(ZERO)
     events: list[str] = []
-    ends = [run_job(holding, offset, events) for offset in (0, 1, 2)]
+    ends = [run_job(state, offset, events) for offset in (0, 1, 2)]
     ends[0].set()
     ends[2].set()
-    abandoned = await give_up(assignment, cast(Committer, Commits(assignment, events)), 0.05)
+    abandoned = await release_partitions(
+        assignment, cast(Committer, Commits(assignment, events)), 0.05
+    )
     assert abandoned == 1
     assert events[-1] == "commit {0: 1}", (
         "offset 1 is unsettled: nothing beyond it may be committed"
     )
-    assert not holding.tasks
+    assert not state.tasks
 
 
 async def test_a_job_that_resists_its_cancellation_settles_nothing() -> None:
-    assignment, (holding,) = assigned(ZERO)
-    holding.ledger.track(0)
+    assignment, (state,) = assigned(ZERO)
+    state.ledger.track(0)
 
     async def stubborn() -> None:
         try:
             await asyncio.sleep(BOUND)
         except asyncio.CancelledError:
             # As when an acknowledgement arrives in the same turn of the loop.
-            assert holding.ledger.settle(0) == []
+            assert state.ledger.settle(0) == []
 
-    holding.tasks.add(asyncio.create_task(stubborn()))
+    state.tasks.add(asyncio.create_task(stubborn()))
     await asyncio.sleep(0)
     await assignment.abandon()
-    assert holding.ledger.position is None
+    assert state.ledger.position is None
 
 
 async def test_jobs_are_abandoned_even_when_the_commit_raises() -> None:
-    assignment, (holding,) = assigned(ZERO)
-    run_job(holding, 0, [])
+    assignment, (state,) = assigned(ZERO)
+    run_job(state, 0, [])
     commits = Commits(assignment, [])
     commits.error = RuntimeError("a defect")
     with pytest.raises(RuntimeError, match="a defect"):
-        await give_up(assignment, cast(Committer, commits), 0.0)
-    assert holding.ledger.closed
-    assert not holding.tasks
+        await release_partitions(assignment, cast(Committer, commits), 0.0)
+    assert state.ledger.closed
+    assert not state.tasks
 
 
 async def test_a_rebalance_is_told_of_and_starts_with_new_ledgers() -> None:
     metrics = Metrics()
-    assignment, (holding, _) = assigned(ZERO, ONE)
+    assignment, (state, _) = assigned(ZERO, ONE)
     events: list[str] = []
-    run_job(holding, 7, events).set()
+    run_job(state, 7, events).set()
     changes: list[bool] = []
     listener = RebalanceListener(
         assignment, cast(Committer, Commits(assignment, events)), BOUND, metrics, changes.append
@@ -174,7 +178,7 @@ async def test_lag_and_age_of_each_partition() -> None:
     assignment.assign([ZERO, ONE])
     zero, one = assignment
     zero.start = 10
-    assert {(s.partition, s.lag, s.oldest_age) for s in assignment.states(lambda _: 25)} == {
+    assert {(s.partition, s.lag, s.oldest_age) for s in assignment.progress(lambda _: 25)} == {
         (0, 15, 0.0),
         (1, None, 0.0),
     }
@@ -182,8 +186,8 @@ async def test_lag_and_age_of_each_partition() -> None:
     zero.ledger.track(11, 995_000)
     one.ledger.track(5, 1_002_000)
     zero.ledger.settle(10)
-    states = {state.partition: state for state in assignment.states(lambda _: 25)}
-    assert (states[0].lag, states[0].oldest_age) == (14, 5.0)
-    assert states[1].oldest_age == 0.0, "a producer's clock may be ahead"
-    assert [state.lag for state in assignment.states(lambda _: None)] == [None, None]
-    assert [state.lag for state in assignment.states(lambda _: 3)] == [0, None]
+    progress = {each.partition: each for each in assignment.progress(lambda _: 25)}
+    assert (progress[0].lag, progress[0].oldest_age) == (14, 5.0)
+    assert progress[1].oldest_age == 0.0, "a producer's clock may be ahead"
+    assert [each.lag for each in assignment.progress(lambda _: None)] == [None, None]
+    assert [each.lag for each in assignment.progress(lambda _: 3)] == [0, None]

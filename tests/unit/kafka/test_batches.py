@@ -17,9 +17,9 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract.jobs import Record
+from worker.contract.records import Record
 from worker.kafka.batches import MAX_HEADERS, SKIPPED
-from worker.kafka.fetched import Fetched
+from worker.kafka.fetched_batches import FetchedBatches
 
 MiB = 1024 * 1024
 BASE = 100
@@ -76,8 +76,8 @@ def fetched(
     aborted: Sequence[tuple[int, int]] = (),
     limit: int = 64 * MiB,
     end: int = 1 << 40,
-) -> Fetched:
-    return Fetched(TopicPartition("jobs", 3), bytes(data), position, end, aborted, limit)
+) -> FetchedBatches:
+    return FetchedBatches(TopicPartition("jobs", 3), bytes(data), position, end, aborted, limit)
 
 
 def plain(records: Sequence[Record]) -> list[tuple[int, int, Content]]:
@@ -365,7 +365,9 @@ def test_the_c_builder_writes_the_same() -> None:
 def test_many_records_before_the_one_that_is_due_are_skipped_a_part_at_a_time(codec: int) -> None:
     count = 3 * SKIPPED + 2
     data = bytes(batch([(None, b"", [])] * count, codec))
-    fetched = Fetched(TopicPartition("jobs", 3), data, BASE + count - 1, BASE + count, (), MiB)
+    fetched = FetchedBatches(
+        TopicPartition("jobs", 3), data, BASE + count - 1, BASE + count, (), MiB
+    )
     for _ in range(3):
         assert (fetched.take(10, MiB), fetched.skipping, fetched.finished) == ([], True, False)
     (record,) = fetched.take(10, MiB)

@@ -72,17 +72,17 @@ async def fails(metrics: Metrics, count: int) -> None:
 
 
 def settle(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    holding = assignment.get(partition)
-    assert holding is not None
+    state = assignment.get(partition)
+    assert state is not None
     for offset in offsets:
-        holding.ledger.settle(offset)
+        state.ledger.settle(offset)
 
 
 def track(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    holding = assignment.get(partition)
-    assert holding is not None
+    state = assignment.get(partition)
+    assert state is not None
     for offset in offsets:
-        holding.ledger.track(offset)
+        state.ledger.track(offset)
 
 
 async def test_nothing_settled_is_nothing_to_commit() -> None:
@@ -209,7 +209,7 @@ async def test_the_timer_goes_on_after_failures_and_learns_where_reading_began()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert broker.committed == [{ZERO: 21}]
-    assert [holding.start for holding in assignment] == [20, 30]
+    assert [state.start for state in assignment] == [20, 30]
 
 
 @given(st.permutations(range(12)), st.sets(st.integers(0, 11)))
@@ -249,9 +249,9 @@ async def test_reading_began_at_offset_0_when_that_is_the_first_job() -> None:
     track(assignment, ZERO, 0)
     running = asyncio.create_task(committer.run())
     async with asyncio.timeout(BOUND):
-        while any(holding.start is None for holding in assignment):  # noqa: ASYNC110 - as above
+        while any(state.start is None for state in assignment):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.005)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert [holding.start for holding in assignment] == [0, 30]
+    assert [state.start for state in assignment] == [0, 30]
     assert broker.committed == []

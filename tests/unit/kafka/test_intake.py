@@ -15,6 +15,7 @@ from worker.health import Heartbeat
 from worker.kafka.assignment import Assignment
 from worker.kafka.intake import Intake
 from worker.metrics import Metrics
+from worker.retry import Clock
 
 
 class Consumer:
@@ -62,13 +63,13 @@ def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
         heartbeat=heartbeat,
         metrics=Metrics(),
         on_defect=lambda error: None,
+        clock=Clock(sleep=lambda seconds: asyncio.sleep(0)),
     )
     return made, heartbeat
 
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.kafka.intake.ERROR_BACKOFF", 0.0)
     monkeypatch.setattr("worker.kafka.intake.POLL_SECONDS", 0.0)
 
 

@@ -29,4 +29,4 @@ async def test_brokers_that_do_not_answer_hold_the_polls_up_for_a_bounded_time(
     assignment.assign([partition])
     positions = Positions(Silent(), "jobs", assignment, "earliest", Metrics())
     with pytest.raises(KafkaTimeoutError):
-        await positions.settle(NoOffsetForPartitionError(partition))
+        await positions.resolve(NoOffsetForPartitionError(partition))

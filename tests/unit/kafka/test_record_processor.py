@@ -1,36 +1,24 @@
-"""What a record is answered, without Kafka: its outcome, its messages, and the name in them."""
+"""What becomes of a record, without Kafka: its outcome, its messages, and the name in them."""
 
 from __future__ import annotations
 
 import threading
 import tracemalloc
-from pathlib import Path
 
 import orjson
 import pytest
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Category, Job, Outcome, Record, Success
+from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
+from worker.contract.records import Record
 from worker.errors import Failure, Reason, Stage
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
-from worker.model import ModelSpec, Normalize
 from worker.settings import KafkaSettings
 
 TOPICS = KafkaSettings(jobs_topic="jobs", results_topic="results", dead_letters_topic="dead")
-SPEC = ModelSpec(
-    name="model",
-    directory=Path(),
-    program=Path(),
-    params=Path(),
-    resize=None,
-    crop=None,
-    normalize=Normalize(),
-    labels=(),
-    top_k=5,
-    digest="sha256:0",
-)
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
 
 
 class Pipeline:
@@ -53,10 +41,10 @@ def record(value: bytes) -> Record:
     return Record("jobs", 0, 7, -1, b"key", value, (("job-id", b"of the header"),))
 
 
-async def answers(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, str]]:
+async def processed(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, str]]:
     """The outcome, and by topic the job's name in the message there."""
-    answering = RecordProcessor(SPEC, pipeline.process, TOPICS, Metrics())
-    outcome, outgoing = await answering.answer(record(value), Budget(1, 1).reserve(0))
+    processor = RecordProcessor(lambda: MODEL, pipeline.process, TOPICS, Metrics())
+    outcome, outgoing = await processor.process(record(value), Budget(1, 1).reserve(0))
     names = {}
     for each in outgoing:
         headers = dict(each.message.headers)
@@ -69,13 +57,13 @@ async def answers(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, 
 
 async def test_a_success_is_a_result_under_the_jobs_name() -> None:
     pipeline = Pipeline(DONE)
-    assert await answers(pipeline, b'{"image": "QUJD", "jobId": "a"}') == (DONE, {"results": "a"})
+    assert await processed(pipeline, b'{"image": "QUJD", "jobId": "a"}') == (DONE, {"results": "a"})
     assert [job.job_id for job in pipeline.jobs] == ["a"]
 
 
 async def test_a_failure_is_a_result_and_a_dead_letter_under_the_jobs_name() -> None:
     expected = (GONE, {"results": "a", "dead": "a"})
-    assert await answers(Pipeline(GONE), b'{"image": "QUJD", "jobId": "a"}') == expected
+    assert await processed(Pipeline(GONE), b'{"image": "QUJD", "jobId": "a"}') == expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +87,7 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
 
     monkeypatch.setattr("worker.contract.documents.orjson.loads", loads)
     pipeline = Pipeline(DONE)
-    outcome, names = await answers(pipeline, value)
+    outcome, names = await processed(pipeline, value)
     assert isinstance(outcome, Failure)
     assert outcome.reason is reason
     assert names == {"results": name, "dead": name}
@@ -109,8 +97,8 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
 
 
 def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
-    answering = RecordProcessor(SPEC, Pipeline(DONE).process, TOPICS, Metrics())
-    outcome, (result, letter) = answering.refuse(
+    processor = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, Metrics())
+    outcome, (result, letter) = processor.reject(
         record(b'{"image": "QUJD", "jobId": "a"}'), Refused("results", 10, "MESSAGE_TOO_LARGE")
     )
     assert isinstance(outcome, Failure)
@@ -122,10 +110,10 @@ def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
 
 def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() -> None:
     metrics = Metrics()
-    answering = RecordProcessor(SPEC, Pipeline(DONE).process, TOPICS, metrics)
+    processor = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, metrics)
     refused = Refused("results", 87, "INVALID_RECORD")
     job = record(b'{"image": "QUJD", "jobId": "a"}')
-    outcome, (letter,) = answering.refuse(job, refused)
+    outcome, (letter,) = processor.reject(job, refused)
     assert isinstance(outcome, Failure)
     headers = dict(letter.message.headers)
     assert (letter.topic, letter.message.value) == ("dead", job.value)
@@ -137,9 +125,9 @@ def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() ->
         labels = {"stage": "publish", "reason": "result_refused"}
         return metrics.registry.get_sample_value("classify_dead_letters_total", labels)
 
-    answering.delivered(job, outcome, [Refused("dead", 87, "INVALID_RECORD")])
+    processor.finish(job, outcome, [Refused("dead", 87, "INVALID_RECORD")])
     assert letters() is None, "it was not written"
-    answering.delivered(job, outcome, [])
+    processor.finish(job, outcome, [])
     assert letters() == 1
 
 
@@ -162,9 +150,9 @@ async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
     monkeypatch.setattr("worker.contract.documents.orjson.loads", loads)
     budget = Budget(1, 1 << 30)
     reserved = budget.reserve(0)
-    answering = RecordProcessor(SPEC, process, TOPICS, Metrics())
+    processor = RecordProcessor(lambda: MODEL, process, TOPICS, Metrics())
     sent = record(b'{"image": "%b"}' % (b"A" * size))
-    await answering.answer(sent, reserved)
+    await processor.process(sent, reserved)
     reserved.release()
 
     assert threads == {thread}
@@ -177,7 +165,7 @@ async def test_a_record_of_brackets_costs_little() -> None:
     value = b'{"image": "QUJD", "jobId": "a", "x": [' + b"{}," * (20_000_000 // 3) + b"{}]}"
     tracemalloc.start()
     try:
-        outcome, names = await answers(Pipeline(DONE), value)
+        outcome, names = await processed(Pipeline(DONE), value)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -10,6 +10,7 @@ import yaml
 
 from tests.support.paths import ROOT
 from tests.support.yaml_bombs import bomb
+from worker.device import CPU, Device
 from worker.errors import SettingsError
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
 from worker.predict.template import TEMPLATE, write_template
@@ -36,7 +37,7 @@ def long_shape(**module: object) -> dict[str, Any]:
 def test_the_short_shape() -> None:
     document = {"Pipeline": {"model": "ResNet50", "device": "gpu:0", "batch_size": 8}}
     assert parse_config(document, "it") == PipelineConfig(
-        model="ResNet50", device="gpu:0", batch_size=8
+        model="ResNet50", device=Device("gpu", (0,)), batch_size=8
     )
 
 
@@ -126,9 +127,9 @@ def test_each_mistake_is_named(document: object, problem: str) -> None:
 
 
 def test_what_is_given_wins_over_the_file() -> None:
-    config = PipelineConfig(model="A", device="cpu", batch_size=4, topk=3)
+    config = PipelineConfig(model="A", device=CPU, batch_size=4, topk=3)
     given = config.overridden("call", model="B", device=None, batch_size=None, topk=1)
-    assert given == PipelineConfig(model="B", device="cpu", batch_size=4, topk=1)
+    assert given == PipelineConfig(model="B", device=CPU, batch_size=4, topk=1)
 
 
 def test_what_is_given_is_checked_too() -> None:

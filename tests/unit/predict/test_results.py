@@ -15,6 +15,7 @@ from PIL import Image
 
 from worker.contract.jobs import Category
 from worker.errors import JobError, Reason
+from worker.predict.inputs import Page
 from worker.predict.results import ClassificationResult, FailedInput
 
 CATEGORIES = (Category(285, "Egyptian cat", 0.93123), Category(281, "Tigerkätzchen", 0.05))
@@ -79,6 +80,36 @@ def test_it_prints_json(result: ClassificationResult, capsys: pytest.CaptureFixt
     assert "Tigerk\\u00e4tzchen" in capsys.readouterr().out
 
 
+def test_it_prints_json_as_the_documentation_of_paddlex_asks_for_it(
+    result: ClassificationResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result.print(format_json=True)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == result.json
+    result.print(json_format=True, format_json=False)
+    assert capsys.readouterr().out == f"{result}\n"
+
+
+def test_it_is_a_dict_of_plain_types(result: ClassificationResult) -> None:
+    plain = result.to_dict()
+    assert plain == result.json["res"]
+    assert {type(value) for value in (*plain["class_ids"], *plain["scores"])} == {int, float}
+    plain["label_names"].clear()
+    assert result["label_names"] == ["Egyptian cat", "Tigerkätzchen"]
+
+
+def test_the_best_category(result: ClassificationResult) -> None:
+    assert result.top1 == Category(285, "Egyptian cat", 0.93123)
+    assert ClassificationResult("a.png", np.zeros((2, 2, 3), np.uint8), ()).top1 is None
+
+
+def test_its_repr_is_one_short_line(result: ClassificationResult) -> None:
+    assert repr(result) == "<ClassificationResult 'photos/cat.jpg': 'Egyptian cat' 0.93123>"
+    page = ClassificationResult("scan.pdf", np.zeros((2, 2, 3), np.uint8), (), Page(1, 3))
+    assert repr(page) == "<ClassificationResult 'scan.pdf' page 1: no category>"
+    assert repr(make_result(None)).startswith("<ClassificationResult 'image': ")
+
+
 def test_json_has_plain_types_and_five_digits(result: ClassificationResult) -> None:
     assert result.json == {
         "res": {
@@ -127,6 +158,15 @@ def test_the_picture_keeps_the_inputs_format_and_size(
     assert saved == tmp_path / name
     with Image.open(saved) as picture:
         assert (picture.format, picture.size) == (format_, (400, 300))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (32, 32), (60, 40), (2000, 20), (20, 900)])
+def test_a_picture_of_any_size_keeps_it(tmp_path: Path, width: int, height: int) -> None:
+    bgr = np.full((height, width, 3), (250, 100, 20), np.uint8)
+    result = ClassificationResult("odd.png", bgr, CATEGORIES)
+    with Image.open(result.save_to_img(tmp_path)) as saved:
+        assert saved.size == (width, height)
+    assert result.img["res"].size == (width, height)
 
 
 def test_the_picture_shows_the_label_on_a_red_box(

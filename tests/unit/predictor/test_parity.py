@@ -1,4 +1,4 @@
-"""Which of two ways to compute a model is taken, and what is remembered of it."""
+"""Which backends pass the parity check, and what is remembered of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from worker.predictor.parity import TOLERANCE, compare, probe_crops, trusted
-from worker.predictor.parity_cache import JUDGEMENT, Verdict, VerdictStore
+from worker.errors import ModelError, ParityError
+from worker.predictor.parity import TOLERANCE, compare, load_checked, probe_crops
+from worker.predictor.parity_cache import CHECK_VERSION, Parity, ParityCache
 
 Scores = npt.NDArray[np.float32]
 
@@ -47,98 +48,127 @@ def answering(scores: Scores) -> Loader:
 
 
 @pytest.fixture
-def verdicts(tmp_path: Path) -> VerdictStore:
-    return VerdictStore(tmp_path / "agreement", "sha256:1", "fast 1.0")
+def cache(tmp_path: Path) -> ParityCache:
+    return ParityCache(tmp_path / "parity", "sha256:1", "fast 1.0")
 
 
-def test_equal_answers_are_trusted_and_loaded_once(verdicts: VerdictStore) -> None:
+def test_equal_answers_pass_and_are_loaded_once(cache: ParityCache) -> None:
     fast, plain = answering(PLAIN), answering(PLAIN)
-    chosen = trusted(fast, plain, (8, 6), verdicts)
+    chosen = load_checked(fast, plain, (8, 6), cache)
     assert (fast.calls, plain.calls) == (1, 1)
     (crops,) = chosen.seen
     np.testing.assert_array_equal(crops, probe_crops((8, 6)))
 
 
-def test_wrong_answers_are_not_trusted(verdicts: VerdictStore) -> None:
+def test_wrong_answers_do_not_pass(cache: ParityCache) -> None:
     wrong = PLAIN + np.array([[TOLERANCE * 2, 0, 0], [0, 0, 0]], np.float32)
-    assert trusted(answering(wrong), answering(PLAIN), (8, 6), verdicts).answer is PLAIN
-    kept = verdicts.read()
+    for _ in range(2):  # the second time it is known
+        with pytest.raises(ParityError, match=r"^a score differs by 0\.002$"):
+            load_checked(answering(wrong), answering(PLAIN), (8, 6), cache)
+    kept = cache.read()
     assert kept is not None
     assert not kept.agrees
     assert kept.deviation == pytest.approx(TOLERANCE * 2, rel=1e-3)
 
 
-def test_one_that_cannot_load_is_not_trusted(verdicts: VerdictStore) -> None:
+def test_one_that_cannot_load_does_not_pass(cache: ParityCache) -> None:
     def fail() -> Network:
         raise SystemError("no kernel for this")
 
-    assert trusted(Loader(fail), answering(PLAIN), (8, 6), verdicts).answer is PLAIN
-    assert verdicts.read() == Verdict(False, 1.0)
+    with pytest.raises(ParityError, match=r"^no kernel for this$"):
+        load_checked(Loader(fail), answering(PLAIN), (8, 6), cache)
+    assert cache.read() == Parity(False, 1.0, "no kernel for this")
 
 
-def test_a_reference_that_cannot_load_is_an_error_and_no_verdict(verdicts: VerdictStore) -> None:
+@pytest.mark.parametrize("kind", [OSError, MemoryError, ImportError])
+def test_what_may_pass_by_next_time_is_not_remembered(
+    cache: ParityCache, kind: type[Exception]
+) -> None:
+    def fail() -> Network:
+        raise ModelError("cannot load it") from kind("no room")
+
+    with pytest.raises(ParityError, match=r"^cannot load it$"):
+        load_checked(Loader(fail), answering(PLAIN), (8, 6), cache)
+    assert cache.read() is None
+    assert load_checked(answering(PLAIN), answering(PLAIN), (8, 6), cache).answer is PLAIN
+
+
+def test_plain_paddle_that_cannot_load_is_an_error_and_no_result(cache: ParityCache) -> None:
     def fail() -> Network:
         raise OSError("weights are damaged")
 
     with pytest.raises(OSError, match="damaged"):
-        trusted(answering(PLAIN), Loader(fail), (8, 6), verdicts)
-    assert verdicts.read() is None
+        load_checked(answering(PLAIN), Loader(fail), (8, 6), cache)
+    assert cache.read() is None
 
 
-@pytest.mark.parametrize("agrees", [True, False])
-def test_a_verdict_is_not_asked_for_twice(verdicts: VerdictStore, agrees: bool) -> None:
-    with verdicts.locked():
-        verdicts.write(Verdict(agrees, 0.0))
+def test_one_that_has_passed_is_not_checked_again(cache: ParityCache) -> None:
+    with cache.locked():
+        cache.write(Parity(True, 0.0))
     fast, plain = answering(PLAIN), answering(PLAIN)
-    assert trusted(fast, plain, (8, 6), verdicts).seen == []
-    assert (fast.calls, plain.calls) == ((1, 0) if agrees else (0, 1))
+    assert load_checked(fast, plain, (8, 6), cache).seen == []
+    assert (fast.calls, plain.calls) == (1, 0)
 
 
-def test_a_verdict_holds_for_its_model_and_library_alone(tmp_path: Path) -> None:
-    with VerdictStore(tmp_path, "sha256:1", "fast 1.0").locked():
-        VerdictStore(tmp_path, "sha256:1", "fast 1.0").write(Verdict(True, 0.0))
-    assert VerdictStore(tmp_path, "sha256:1", "fast 1.0").read() == Verdict(True, 0.0)
-    assert VerdictStore(tmp_path, "sha256:2", "fast 1.0").read() is None
-    assert VerdictStore(tmp_path, "sha256:1", "fast 1.1").read() is None
+def test_one_that_has_failed_is_not_loaded_again(cache: ParityCache) -> None:
+    with cache.locked():
+        cache.write(Parity(False, 0.5, "a score differs by 0.5"))
+    fast, plain = answering(PLAIN), answering(PLAIN)
+    with pytest.raises(ParityError, match=r"^a score differs by 0\.5$"):
+        load_checked(fast, plain, (8, 6), cache)
+    assert (fast.calls, plain.calls) == (0, 0)
 
 
-def test_a_verdict_on_scores_that_came_about_otherwise_does_not_count(
+def test_a_result_holds_for_its_model_and_library_alone(tmp_path: Path) -> None:
+    with ParityCache(tmp_path, "sha256:1", "fast 1.0").locked():
+        ParityCache(tmp_path, "sha256:1", "fast 1.0").write(Parity(True, 0.0))
+    assert ParityCache(tmp_path, "sha256:1", "fast 1.0").read() == Parity(True, 0.0)
+    assert ParityCache(tmp_path, "sha256:2", "fast 1.0").read() is None
+    assert ParityCache(tmp_path, "sha256:1", "fast 1.1").read() is None
+
+
+def test_a_result_on_scores_that_came_about_otherwise_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    VerdictStore(tmp_path, "sha256:1", "fast 1.0").write(Verdict(True, 0.0))
-    monkeypatch.setattr("worker.predictor.parity_cache.JUDGEMENT", JUDGEMENT + 1)
-    assert VerdictStore(tmp_path, "sha256:1", "fast 1.0").read() is None
+    ParityCache(tmp_path, "sha256:1", "fast 1.0").write(Parity(True, 0.0))
+    monkeypatch.setattr("worker.predictor.parity_cache.CHECK_VERSION", CHECK_VERSION + 1)
+    assert ParityCache(tmp_path, "sha256:1", "fast 1.0").read() is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"agrees": true}', b"\xff"])
-def test_a_damaged_verdict_is_none(tmp_path: Path, content: bytes) -> None:
-    store = VerdictStore(tmp_path, "sha256:1", "fast 1.0")
-    store.write(Verdict(True, 0.0))
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b'{"agrees": true, "deviation": 0}', b"\xff"]
+)
+def test_a_damaged_result_is_none(tmp_path: Path, content: bytes) -> None:
+    store = ParityCache(tmp_path, "sha256:1", "fast 1.0")
+    store.write(Parity(True, 0.0))
     (kept,) = tmp_path.glob("*.json")
     kept.write_bytes(content)
     assert store.read() is None
-    store.write(Verdict(False, 0.5))
-    assert json.loads(kept.read_text()) == {"agrees": False, "deviation": 0.5}
+    store.write(Parity(False, 0.5, "why"))
+    kept_now = {"agrees": False, "deviation": 0.5, "problem": "why"}
+    assert json.loads(kept.read_text()) == kept_now
 
 
 def test_without_a_cache_the_check_is_made_each_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    store = VerdictStore(tmp_path / "file" / "agreement", "sha256:1", "fast 1.0")
+    store = ParityCache(tmp_path / "file" / "parity", "sha256:1", "fast 1.0")
     for _ in range(2):
         fast, plain = answering(PLAIN), answering(PLAIN)
-        trusted(fast, plain, (8, 6), store)
+        load_checked(fast, plain, (8, 6), store)
         assert (fast.calls, plain.calls) == (1, 1)
 
 
 def test_rounding_agrees() -> None:
-    verdict = compare(PLAIN + np.float32(9e-4), PLAIN)
-    assert verdict.agrees
-    assert verdict.deviation == pytest.approx(9e-4, rel=1e-3)
+    parity = compare(PLAIN + np.float32(9e-4), PLAIN)
+    assert parity.agrees
+    assert parity.deviation == pytest.approx(9e-4, rel=1e-3)
 
 
 def test_another_best_class_disagrees_however_close() -> None:
     flat = np.array([[0.0010, 0.0012]], np.float32)
-    assert not compare(flat[:, ::-1], flat).agrees
+    parity = compare(flat[:, ::-1], flat)
+    assert not parity.agrees
+    assert parity.problem == "another class is the best one"
 
 
 def test_classes_equally_good_may_change_places() -> None:
@@ -148,7 +178,12 @@ def test_classes_equally_good_may_change_places() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4), (1, 3)])
 def test_another_shape_disagrees(shape: tuple[int, int]) -> None:
-    assert compare(np.zeros(shape, np.float32), PLAIN) == Verdict(False, 1.0)
+    problem = f"it answers with shape {shape}, not (2, 3)"
+    assert compare(np.zeros(shape, np.float32), PLAIN) == Parity(False, 1.0, problem)
+
+
+def test_no_number_disagrees() -> None:
+    assert not compare(np.full_like(PLAIN, np.nan), PLAIN).agrees
 
 
 def test_probes_are_four_different_images_of_any_size() -> None:

@@ -162,7 +162,7 @@ def test_settings_that_are_paths_keep_their_meaning() -> None:
 
 
 def test_a_device_may_be_written_in_capitals() -> None:
-    assert from_env(DEVICE="GPU:0,1").settings.device == "gpu:0,1"
+    assert str(from_env(DEVICE="GPU:0,1").settings.device) == "gpu:0,1"
 
 
 def test_variables_that_are_not_settings_are_left_alone() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.zoo_host import Host
+from worker.retry import Retry
 from worker.zoo import download
 
 
@@ -21,4 +22,4 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy of the machine's, and no pause before another attempt."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(download, "BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr(download, "STALLED", Retry(0.0, 0.0, attempts=5))

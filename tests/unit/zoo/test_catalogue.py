@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from worker.zoo.catalogue import addresses, catalogue, nearest_names
+from worker.zoo.catalogue import addresses, catalogue, describe_family, nearest_names
 
 
 def test_the_80_models_in_their_families() -> None:
@@ -75,3 +75,11 @@ def test_the_nearest_name_comes_first(name: str, nearest: str) -> None:
 
 def test_nothing_is_near_to_nonsense() -> None:
     assert nearest_names("zebra crossing") == []
+
+
+def test_every_family_is_described_in_a_sentence_or_two() -> None:
+    for family in {model.family for model in catalogue().values()}:
+        text = describe_family(family)
+        assert text.endswith(".")
+        assert 60 < len(text) < 250
+        assert "\n" not in text

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.zoo_host import Host
 from worker.errors import ModelError
+from worker.retry import Clock, Retry
 from worker.zoo import download as module
 from worker.zoo.download import Limits, discard, download, unwatched
 
@@ -57,7 +58,7 @@ def test_a_second_run_goes_on_where_the_first_ended(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download(url, target, LIMITS, unwatched, sleep=interrupt)
+        download(url, target, LIMITS, unwatched, clock=Clock(block=interrupt))
     assert target.stat().st_size == 100_000
     steps: list[int] = []
     download(url, target, LIMITS, lambda have, total: steps.append(have))
@@ -74,7 +75,7 @@ def test_a_file_that_changed_meanwhile_comes_from_its_beginning(host: Host, targ
     def change(seconds: float) -> None:
         host.files["/file.tar"] = changed
 
-    download(url, target, LIMITS, unwatched, sleep=change)
+    download(url, target, LIMITS, unwatched, clock=Clock(block=change))
     assert target.read_bytes() == changed
 
 
@@ -95,7 +96,7 @@ def test_without_versions_a_cut_connection_goes_on_within_the_call_alone(
     url = serve(host)
     host.cuts = [100_000]
     with pytest.raises(KeyboardInterrupt):
-        download(url, target, LIMITS, unwatched, sleep=_interrupt)
+        download(url, target, LIMITS, unwatched, clock=Clock(block=_interrupt))
     host.cuts = [200_000]
     download(url, target, LIMITS, unwatched)
     assert target.read_bytes() == CONTENT
@@ -113,7 +114,7 @@ def test_without_versions_a_file_of_another_size_comes_from_its_beginning(
     def change(seconds: float) -> None:
         host.files["/file.tar"] = changed
 
-    download(url, target, LIMITS, unwatched, sleep=change)
+    download(url, target, LIMITS, unwatched, clock=Clock(block=change))
     assert target.read_bytes() == changed
     assert ranges(host) == [None, "bytes=100000-", None]
 
@@ -131,7 +132,9 @@ def test_what_came_from_another_address_counts_for_nothing(host: Host, target: P
     host.files["/other/file.tar"] = CONTENT
     host.cuts = [100_000]
     with pytest.raises(KeyboardInterrupt):
-        download(f"{host.url}/other/file.tar", target, LIMITS, unwatched, sleep=_interrupt)
+        download(
+            f"{host.url}/other/file.tar", target, LIMITS, unwatched, clock=Clock(block=_interrupt)
+        )
     download(serve(host), target, LIMITS, unwatched)
     assert target.read_bytes() == CONTENT
     assert ranges(host) == [None, None]
@@ -183,11 +186,11 @@ def test_a_refusal_is_final(host: Host, target: Path, status: int) -> None:
 def test_waits_double_and_attempts_without_a_byte_end(
     host: Host, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BACKOFF", (1.0, 5.0))
+    monkeypatch.setattr(module, "STALLED", Retry(1.0, 5.0, attempts=5))
     host.statuses = [500] * 9
     waits: list[float] = []
     with pytest.raises(ModelError, match=r"answered 500 .* tried 5 times"):
-        download(serve(host), target, LIMITS, unwatched, sleep=waits.append)
+        download(serve(host), target, LIMITS, unwatched, clock=Clock(block=waits.append))
     assert waits == [1.0, 2.0, 4.0, 5.0]
     assert len(host.requests) == 5
 
@@ -214,7 +217,7 @@ def test_silence_is_an_interruption(target: Path) -> None:
         accepted: list[socket.socket] = []
 
         def accept() -> None:
-            accepted.extend(server.accept()[0] for _ in range(module.MAX_STALLED_ATTEMPTS))
+            accepted.extend(server.accept()[0] for _ in range(5))
 
         thread = threading.Thread(target=accept)
         thread.start()
@@ -237,7 +240,9 @@ def test_a_file_that_is_too_large_leaves_nothing(host: Host, target: Path, lengt
 def test_a_part_of_a_file_that_proves_too_large_is_removed(host: Host, target: Path) -> None:
     host.cuts = [300_000]
     with pytest.raises(ModelError, match=r"above zoo.max_bytes \(500000\)"):
-        download(serve(host), target, Limits(500_000, 10.0), unwatched, sleep=lambda _: None)
+        download(
+            serve(host), target, Limits(500_000, 10.0), unwatched, clock=Clock(block=lambda _: None)
+        )
     assert list(target.parent.iterdir()) == []
 
 

@@ -13,8 +13,8 @@ from tests.support.zoo_host import Host, make_archive, model_files
 from worker.errors import ModelError
 from worker.model import load_model_spec
 from worker.settings import ZooSettings
-from worker.zoo.catalogue import catalogue
-from worker.zoo.pull import RECORDED_CHECKSUMS, STAGING, is_local, pull
+from worker.zoo.catalogue import catalogue, is_local
+from worker.zoo.pull import RECORDED_CHECKSUMS, STAGING, pull
 from worker.zoo.resolve import resolve_model
 
 NAME = "PP-LCNet_x0_25"

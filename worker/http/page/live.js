@@ -1,8 +1,13 @@
 // The worker's figures, from the counters and histograms of its `/metrics`: what grew in a window.
 
+import { $, counted, element } from "./dom.js";
+import { bound, parse, total } from "./exposition.js";
+import { showGone, showState } from "./state.js";
+
 const INTERVAL = 1000; // ms between two looks
-const WINDOW = 10_000; // ms over which rates and quantiles are taken
+const WINDOW = 10_000; // ms over which figures are taken
 const CHART_POINTS = 61; // a minute
+const ENOUGH_FOR_A_TAIL = 100; // requests of which 99 of 100 can be said
 const STAGES = {
   fetch: "fetch",
   decode: "decode",
@@ -12,55 +17,6 @@ const STAGES = {
   publish: "publish",
 };
 
-const $ = (id) => document.getElementById(id);
-
-/** Parse the text exposition: `name{labels} value` lines become [{name, labels, value}]. */
-export function parse(text) {
-  const samples = [];
-  for (const line of text.split("\n")) {
-    const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/.exec(line);
-    if (match === null) continue;
-    const labels = {};
-    for (const [, key, value] of (match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) {
-      labels[key] = value.replace(/\\(.)/g, (_, escaped) => (escaped === "n" ? "\n" : escaped));
-    }
-    samples.push({ name: match[1], labels, value: Number(match[3].replace("Inf", "Infinity")) });
-  }
-  return samples;
-}
-
-/** Sum of the samples with this name and these labels. */
-export function total(samples, name, labels = {}) {
-  return samples
-    .filter((one) => one.name === name && Object.entries(labels).every(([key, value]) => one.labels[key] === value))
-    .reduce((sum, one) => sum + one.value, 0);
-}
-
-/**
- * Quantile `q` of what a histogram took in between two looks, linear within a bucket as Prometheus'
- * histogram_quantile; null when it took in nothing.
- */
-export function quantile(q, before, after, name) {
-  const upTo = (samples) =>
-    new Map(samples.filter((one) => one.name === `${name}_bucket`).map((one) => [one.labels.le, one.value]));
-  const earlier = upTo(before);
-  const buckets = [...upTo(after)]
-    .map(([le, count]) => [le === "+Inf" ? Infinity : Number(le), count - (earlier.get(le) ?? 0)])
-    .sort(([a], [b]) => a - b);
-  const all = buckets.at(-1)?.[1] ?? 0;
-  if (all <= 0) return null;
-  let low = 0;
-  let below = 0;
-  for (const [high, count] of buckets) {
-    if (count >= q * all) {
-      // Beyond the last bound there is nothing to be said but that.
-      return high === Infinity ? low : low + ((high - low) * (q * all - below)) / (count - below);
-    }
-    [low, below] = [high, count];
-  }
-  return low;
-}
-
 const looks = [];
 const history = [];
 
@@ -68,10 +24,12 @@ async function look() {
   if (!document.hidden) {
     try {
       const response = await fetch("metrics");
-      take(parse(await response.text()), performance.now());
+      const samples = parse(await response.text());
+      take(samples, performance.now());
+      await showState(total(samples, "classify_ready") === 1);
     } catch {
       looks.length = 0;
-      showState("gone", "The worker does not answer");
+      showGone();
     }
   }
   setTimeout(look, INTERVAL);
@@ -84,14 +42,23 @@ function take(samples, time) {
   if (last !== undefined && images < total(last.samples, "classify_images_total")) looks.length = 0;
   looks.push({ samples, time });
   while (looks.length > 2 && looks[1].time <= time - WINDOW) looks.shift();
-  show(looks[0], looks.at(-1));
+  showWorker(samples);
+  if (looks.length > 1) showFigures(looks[0], looks.at(-1));
 }
 
-function show(before, after) {
+function showWorker(samples) {
+  const labels = (name) => samples.find((one) => one.name === name)?.labels;
+  const model = labels("classify_model_info");
+  if (model !== undefined) $("model").textContent = `${model.name} on ${model.device}`;
+  const build = labels("classify_build_info");
+  if (build !== undefined) $("version").textContent = `classify-worker ${build.version}`;
+  $("kafka").hidden = total(samples, "classify_rebalances_total") === 0;
+}
+
+function showFigures(before, after) {
   const grown = (name, labels) => total(after.samples, name, labels) - total(before.samples, name, labels);
   const seconds = (after.time - before.time) / 1000;
-  showWorker(after.samples);
-  if (seconds === 0) return;
+  $("window").textContent = `over the last ${counted(Math.max(1, Math.round(seconds)), "second")}`;
 
   const rate = grown("classify_images_total") / seconds;
   put("throughput", rate, rate < 10 ? 1 : 0);
@@ -102,27 +69,22 @@ function show(before, after) {
   const failure = { outcome: "failure" };
   put("failed", grown("classify_http_requests_total", failure) + grown("classify_jobs_total", failure), 0);
 
-  for (const [door, name] of [["http", "classify_http_request_duration_seconds"], ["kafka", "classify_latency_seconds"]]) {
-    for (const [id, q] of [["median", 0.5], ["tail", 0.99]]) {
-      const value = quantile(q, before.samples, after.samples, name);
-      put(`${door}-${id}`, value === null ? null : 1000 * value, 0);
-    }
-  }
+  showLatency("http", "request", "classify_http_request_duration_seconds");
+  showLatency("kafka", "job", "classify_latency_seconds");
   showStages(grown);
-}
 
-function showWorker(samples) {
-  const model = samples.find((one) => one.name === "classify_model_info");
-  if (model !== undefined) $("model").textContent = `${model.labels.name} on ${model.labels.device}`;
-  const ready = total(samples, "classify_ready") === 1;
-  showState(ready ? "ready" : "waiting", ready ? "Ready" : "Not ready");
-  $("kafka").hidden = total(samples, "classify_rebalances_total") === 0;
-}
-
-function showState(state, text) {
-  if ($("state").dataset.state === state) return;
-  $("state").dataset.state = state;
-  $("state").textContent = text;
+  function showLatency(door, noun, name) {
+    const count = grown(`${name}_count`);
+    const within = (q) => bound(q, before.samples, after.samples, name);
+    put(`${door}-mean`, count > 0 ? (1000 * grown(`${name}_sum`)) / count : null, 0);
+    $(`${door}-count`).textContent = count > 1 ? `mean of ${counted(count, noun)}` : count === 1 ? `one ${noun}` : `no ${noun}`;
+    // Of one there is no more to say.
+    $(`${door}-bounds`).hidden = count < 2;
+    if (count < 2) return;
+    put(`${door}-half`, 1000 * within(0.5), 0);
+    $(`${door}-share`).textContent = count < ENOUGH_FOR_A_TAIL ? "all" : "99 of 100";
+    put(`${door}-tail`, 1000 * within(count < ENOUGH_FOR_A_TAIL ? 1 : 0.99), 0);
+  }
 }
 
 function showStages(grown) {
@@ -131,21 +93,22 @@ function showStages(grown) {
     .map((stage) => [stage, grown(`${name}_count`, { stage }), grown(`${name}_sum`, { stage })])
     .filter(([, count]) => count > 0)
     .map(([stage, count, sum]) => [stage, (1000 * sum) / count]);
+  for (const id of ["stages-bar", "stages"]) $(id).hidden = means.length === 0;
   $("stages-empty").hidden = means.length > 0;
-  $("stages-bar").hidden = means.length === 0;
+  const all = means.reduce((sum, [, mean]) => sum + mean, 0);
   $("stages-bar").replaceChildren(
     ...means.map(([stage, mean]) => {
-      const part = document.createElement("i");
+      const part = element("i");
       part.dataset.stage = stage;
-      part.style.flexGrow = mean;
+      // As a share: factors that add up to less than 1 leave a part of the bar empty.
+      part.style.flexGrow = (100 * mean) / all;
       return part;
     }),
   );
   $("stages").replaceChildren(
     ...means.map(([stage, mean]) => {
-      const item = document.createElement("li");
+      const item = element("li", { textContent: `${STAGES[stage]} ${mean.toFixed(1)} ms` });
       item.dataset.stage = stage;
-      item.textContent = `${STAGES[stage]} ${mean.toFixed(1)} ms`;
       return item;
     }),
   );
@@ -154,11 +117,14 @@ function showStages(grown) {
 function showChart(rate) {
   history.push(rate);
   if (history.length > CHART_POINTS) history.shift();
+  if (history.length < 2) return;
   const highest = Math.max(1, ...history);
-  const offset = CHART_POINTS - history.length;
-  const points = history.map((value, index) => `${offset + index},${(27 - (26 * value) / highest).toFixed(1)}`);
+  const last = history.length - 1;
+  const points = history.map((value, index) => `${index},${(27 - (26 * value) / highest).toFixed(1)}`);
+  $("chart").setAttribute("viewBox", `0 0 ${last} 28`);
   $("line").setAttribute("points", points.join(" "));
-  $("area").setAttribute("d", `M${offset},28 L${points.join(" L")} L${CHART_POINTS - 1},28 Z`);
+  $("area").setAttribute("d", `M0,28 L${points.join(" L")} L${last},28 Z`);
+  $("chart-span").textContent = `the last ${counted(Math.round((last * INTERVAL) / 1000), "second")}`;
 }
 
 function put(id, value, digits) {

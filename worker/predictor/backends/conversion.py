@@ -7,20 +7,18 @@ standard output, and a native fault of its must cost no more than this.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
 
 from worker.cache import exclusive, write_whole
 from worker.errors import ModelError
+from worker.hpip import CONVERTER, package_version
 from worker.model import ModelSpec
 from worker.runtime.children import module_command
 from worker.runtime.environment import child_environment
 
-__all__ = ["CONVERTER", "to_onnx"]
-
-CONVERTER = "paddle2onnx"
+__all__ = ["to_onnx"]
 
 OPSET = 14
 """The ONNX operator set: the first one that has all operators of the models of the zoo."""
@@ -30,14 +28,17 @@ TIMEOUT = 300.0
 
 
 def to_onnx(spec: ModelSpec, directory: Path) -> Path:
-    """The model as an ONNX file in `directory`, converted on the first call.
+    """Convert a model, on the first call.
+
+    Returns:
+        The ONNX file in `directory`.
 
     Raises:
         ModelError: it cannot be converted; the message ends with the converter's own.
         OSError: the directory cannot be written.
     """
     digest = spec.digest.removeprefix("sha256:")
-    target = directory / f"{digest}-{importlib.metadata.version(CONVERTER)}-{OPSET}.onnx"
+    target = directory / f"{digest}-{package_version(CONVERTER)}-{OPSET}.onnx"
     directory.mkdir(parents=True, exist_ok=True)
     with exclusive(target.with_suffix(".lock")):
         if not target.is_file():

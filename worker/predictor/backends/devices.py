@@ -1,20 +1,25 @@
 """Devices for Paddle: which ones its build can use here, and how each is configured.
 
-The configuration of each kind of device is the reference's
+The configuration of each kind of device is PaddleX's
 (`paddlex/inference/models/common/static_infer.py` and `paddlex/utils/device.py`).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import runpy
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker.device import CPU, Device
 from worker.errors import ModelError
 from worker.runtime.libraries import PADDLE_REMEDY, importing
 
@@ -27,6 +32,7 @@ __all__ = [
     "configure_device",
     "default_device",
     "import_paddle",
+    "is_cpu_build",
     "probe_build",
 ]
 
@@ -86,41 +92,80 @@ class PaddleBuild:
     devices: Mapping[str, int]
 
 
-def import_paddle(device: str) -> ModuleType:
-    """Paddle, with the environment that it must find when it loads for `device`.
+def import_paddle(device: Device) -> ModuleType:
+    """Import Paddle, with the environment that it must find when it loads for `device`.
 
-    Loading takes a second, and only the processes that use it should pay. SIGTERM stays with
-    whom it was.
+    Loading takes a second, and only the processes that use it should pay. The handler of SIGTERM
+    stays as it was.
+
+    Returns:
+        The module `paddle`, with `paddle.inference`.
 
     Raises:
         UnfitSystemError: it cannot be loaded on this system.
     """
     # 2 leaves errors, without a line per operator pass.
     os.environ.setdefault("GLOG_minloglevel", "2")
-    for name, value in _ENVIRONMENT.get(device.partition(":")[0], {}).items():
+    for name, value in _ENVIRONMENT.get(device.kind, {}).items():
         os.environ.setdefault(name, value)
     first = "paddle" not in sys.modules
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    with warnings.catch_warnings(), importing("PaddlePaddle", PADDLE_REMEDY):
+    with (
+        warnings.catch_warnings(),
+        _one_thread_named(),
+        importing("PaddlePaddle", PADDLE_REMEDY),
+    ):
         # Paddle warns about a missing compiler cache that inference never uses.
         warnings.simplefilter("ignore")
         import paddle  # noqa: PLC0415
         import paddle.inference  # noqa: PLC0415
     if first and on_sigterm is not None and _in_main_thread():
-        # Paddle's own handler writes a trace as of a crash, and waits for ever where the signal hit
-        # a lock that this takes: the process could not be ended.
+        # Paddle's own handler writes a trace as after a crash, and it can wait for ever for a lock
+        # that the interrupted code holds: SIGTERM could then not end the process.
         signal.signal(signal.SIGTERM, on_sigterm)
     module: ModuleType = paddle
     return module
 
 
+@contextmanager
+def _one_thread_named() -> Iterator[None]:
+    """Paddle warns about other numbers, which are of no matter: `configure_device` sets its own."""
+    named = os.environ.get("OMP_NUM_THREADS")
+    if named is not None:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if named is not None:
+            os.environ["OMP_NUM_THREADS"] = named
+
+
+def is_cpu_build() -> bool:
+    """Whether the installed Paddle is built for CPUs alone; told without loading it.
+
+    Returns:
+        True if its own table of versions says so; False for any other build, and when in doubt.
+    """
+    spec = importlib.util.find_spec("paddle")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
+    except Exception:  # noqa: BLE001 - whoever loads Paddle says what is wrong with it
+        return False
+    accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
+    return "cuda_version" in versions and all(
+        versions.get(name) in (None, "False") for name in accelerators
+    )
+
+
 def _in_main_thread() -> bool:
-    """Where alone Python sets handlers."""
+    """Whether this is the main thread, the only one in which Python sets signal handlers."""
     return threading.current_thread() is threading.main_thread()
 
 
 def probe_build(paddle: Any) -> PaddleBuild:  # noqa: ANN401 - a module without types
-    """What this build of Paddle can use; opens no device."""
+    """Find out what this build of Paddle can use; opens no device."""
     devices: dict[str, int] = {}
     if paddle.device.is_compiled_with_cuda():
         devices["gpu"] = paddle.device.cuda.device_count()
@@ -131,16 +176,16 @@ def probe_build(paddle: Any) -> PaddleBuild:  # noqa: ANN401 - a module without 
     return PaddleBuild(devices)
 
 
-def check_device(device: str, build: PaddleBuild) -> None:
+def check_device(device: Device, build: PaddleBuild) -> None:
     """Refuse a device that `build` cannot use, before anything is loaded onto it.
 
     Args:
-        device: `cpu`, or `gpu:N` and the like with one index.
+        device: a single one.
 
     Raises:
         ModelError: the message says what to install, to check or to choose instead.
     """
-    kind, _, index = device.partition(":")
+    kind = device.kind
     if kind == "cpu":
         return
     count = build.devices.get(kind)
@@ -150,19 +195,23 @@ def check_device(device: str, build: PaddleBuild) -> None:
         raise ModelError(
             f"{device}: Paddle finds no {kind.upper()}: {_INVISIBLE[kind]}, or use cpu"
         )
-    if int(index or 0) >= count:
+    if device.index >= count:
         known = f"{kind}:0" if count == 1 else f"{kind}:0 to {kind}:{count - 1}"
         raise ModelError(f"{device}: there is no such device; use {known}")
 
 
-def default_device(build: PaddleBuild) -> str:
-    """The device when none is chosen, as in the reference: the first GPU, else the CPU."""
-    return "gpu:0" if build.devices.get("gpu") else "cpu"
+def default_device(build: PaddleBuild) -> Device:
+    """Choose the device when none is given, as PaddleX does.
+
+    Returns:
+        The first GPU, else the CPU.
+    """
+    return Device("gpu", (0,)) if build.devices.get("gpu") else CPU
 
 
 def configure_device(
     config: Any,  # noqa: ANN401 - untyped
-    device: str,
+    device: Device,
     threads: int,
     *,
     onednn: bool = True,
@@ -171,12 +220,12 @@ def configure_device(
 
     Args:
         config: a `paddle.inference.Config`.
-        device: `cpu`, or `gpu:N` and the like with one index.
+        device: a single one.
         threads: threads of the math library on CPU.
-        onednn: whether oneDNN computes on CPU, as in the reference, or Paddle's own kernels.
+        onednn: whether oneDNN computes on CPU, as in PaddleX, or Paddle's own kernels.
     """
-    kind, _, index = device.partition(":")
-    match kind:
+    index = device.index
+    match device.kind:
         case "cpu":
             config.disable_gpu()
             if onednn:
@@ -187,11 +236,11 @@ def configure_device(
                 config.disable_mkldnn()
             config.set_cpu_math_library_num_threads(threads)
         case "gpu":
-            config.enable_use_gpu(GPU_MEMORY_MIB, int(index or 0))
+            config.enable_use_gpu(GPU_MEMORY_MIB, index)
         case "xpu":
             config.enable_xpu()
-            config.set_xpu_device_id(int(index or 0))
+            config.set_xpu_device_id(index)
             config.delete_pass("conv2d_bn_xpu_fuse_pass")
             config.delete_pass("transfer_layout_pass")
-        case _:
-            config.enable_custom_device(kind, int(index or 0))
+        case kind:
+            config.enable_custom_device(kind, index)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from worker.device import CPU, Device
 from worker.errors import ModelError
 from worker.model import ModelSpec
 from worker.predictor.backends import own_sentence
@@ -28,7 +29,7 @@ class PaddleBackend:
     """A network in Paddle's inference format.
 
     Args:
-        device: `cpu`, or `gpu:N` and the like with one index.
+        device: a single one.
         threads: CPU threads of the math library.
         onednn: whether oneDNN computes on CPU, or Paddle's own kernels: several times slower, and
             never wrong.
@@ -41,8 +42,10 @@ class PaddleBackend:
             inputs and outputs are not those of a classifier.
     """
 
-    def __init__(self, spec: ModelSpec, device: str, threads: int, *, onednn: bool = True) -> None:
-        self.name = "paddle+onednn" if onednn and device == "cpu" else "paddle"
+    def __init__(
+        self, spec: ModelSpec, device: Device, threads: int, *, onednn: bool = True
+    ) -> None:
+        self.name = "paddle+onednn" if onednn and device.kind == "cpu" else "paddle"
         paddle = import_paddle(device)
         check_device(device, probe_build(paddle))
         try:
@@ -75,14 +78,14 @@ class PaddleBackend:
 
 
 def onednn_version() -> str:
-    """Names the kernels that compute on CPU: other ones may answer otherwise."""
-    return f"paddle+onednn {import_paddle('cpu').__version__}"
+    """Name the kernels that compute on CPU: those of another version may answer otherwise."""
+    return f"paddle+onednn {import_paddle(CPU).__version__}"
 
 
 def _create_predictor(
     inference: Any,  # noqa: ANN401 - a module without types
     spec: ModelSpec,
-    device: str,
+    device: Device,
     threads: int,
     *,
     onednn: bool,

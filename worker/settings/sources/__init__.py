@@ -12,12 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from worker.errors import SettingsError
 from worker.settings import Settings
@@ -31,16 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from worker.settings.sources.layer import Given, Layer
+    from worker.settings.sources.layer import Given
 
 __all__ = ["Loaded", "Setting", "describe", "load"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Effective settings, and where each came from.
+    """The settings in force, and the source of each.
 
     Attributes:
+        settings: checked and frozen.
         sources: for every dotted key `default`, `file PATH:LINE`, `env NAME`, `secret file PATH`
             or `command line`.
     """
@@ -61,6 +56,9 @@ def load(
         overrides: `key=value` arguments, such as `kafka.group_id=mine`.
         environ: the environment; variables without the prefix `WORKER_` are ignored.
 
+    Returns:
+        The settings, and the source of each.
+
     Raises:
         SettingsError: a source cannot be read, or a setting is unknown or wrong; it lists them all.
     """
@@ -68,10 +66,11 @@ def load(
     if config is not None:
         layers.append(read_file(config))
     problems = [problem for layer in layers for problem in layer.problems]
+    # Of each setting the strongest source's value; the layers are in that order.
     given: ChainMap[str, Given] = ChainMap(*(layer.values for layer in layers))
     settings = Settings()
     try:
-        settings = _validate(layers)
+        settings = Settings.model_validate(_nested(given))
     except ValidationError as error:
         problems += explain(error, given)
     if problems:
@@ -80,26 +79,13 @@ def load(
     return Loaded(settings, sources)
 
 
-def _validate(layers: Sequence[Layer]) -> Settings:
-    class Layered(Settings, BaseSettings):
-        model_config = SettingsConfigDict(frozen=True, extra="forbid")
-
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: object, **__: object
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(InitSettingsSource(settings_cls, _nested(layer)) for layer in layers)
-
-    # Handed on as the plain model: a class made here cannot be pickled for the predictor process.
-    return Settings.model_validate(dict(Layered()))
-
-
-def _nested(layer: Layer) -> dict[str, Any]:
+def _nested(given: Mapping[str, Given]) -> dict[str, Any]:
+    """Nest values by their groups: `kafka.sasl.username` goes into `sasl` in `kafka`."""
     tree: dict[str, Any] = {}
-    for key, given in layer.values.items():
+    for key, value in given.items():
         *groups, name = key.split(".")
         branch = tree
         for group in groups:
             branch = branch.setdefault(group, {})
-        branch[name] = given.value
+        branch[name] = value.value
     return tree

@@ -19,7 +19,11 @@ SOURCE = "command line"
 
 
 def read_overrides(overrides: Sequence[str]) -> Layer:
-    """The settings in `key=value` arguments; of a repeated key the last one counts."""
+    """Read `key=value` arguments; of a repeated key the last one counts.
+
+    Returns:
+        The settings in them, and what is wrong with them.
+    """
     layer = Layer()
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -52,7 +56,7 @@ def _override(layer: Layer, setting: Setting, text: str) -> None:
 
 
 def _shown(argument: str) -> str:
-    """The argument as far as it is the name of a setting: what follows may be a secret."""
+    """Show an argument as far as it is the name of a setting: what follows may be a secret."""
     known = [name for name in (*describe(), *group_docs()) if argument.startswith(name)]
     name = max(known, key=len, default="")
     if not name:

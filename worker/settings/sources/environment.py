@@ -35,7 +35,11 @@ _SERVICE_LINK = re.compile(
 
 
 def read_environment(environ: Mapping[str, str]) -> Layer:
-    """The settings in an environment; variables with our prefix that are unknown are problems."""
+    """Read the variables with our prefix; unknown ones are problems.
+
+    Returns:
+        The settings in them, and what is wrong with them.
+    """
     layer = Layer()
     by_env = {setting.env: setting for setting in describe().values()}
     for name in sorted(environ):

@@ -20,7 +20,11 @@ _QUOTED = re.compile(r"'(?!\\.'|tag:yaml)[^']{2,}'|\"[^\"]{2,}\"|(?<=base 10: ).
 
 
 def read_file(path: Path) -> Layer:
-    """The settings in a file; what cannot be read or is not known is a problem of the layer."""
+    """Read a YAML file; what cannot be read or is not known is a problem.
+
+    Returns:
+        The settings in it, and what is wrong with them.
+    """
     layer = Layer()
     try:
         loader = BoundedLoader(read_text(path))
@@ -97,5 +101,5 @@ def _one_line(error: Exception) -> str:
 
 
 def _unquoted(problem: str) -> str:
-    """The problem without the text of the file: an unquoted password can be the problem."""
+    """Take the text of the file out of a problem: it may be an unquoted password."""
     return _QUOTED.sub("'…'", problem)

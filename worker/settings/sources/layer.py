@@ -39,5 +39,5 @@ class Layer:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is spelled most like `name`."""
+    """Find the known name that is spelled most like `name`."""
     return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

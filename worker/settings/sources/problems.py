@@ -22,7 +22,11 @@ _MAX_SHOWN = 80
 
 
 def explain(error: ValidationError, given: Mapping[str, Given]) -> list[str]:
-    """One sentence for each setting, or group of settings that do not go together."""
+    """Explain a validation error.
+
+    Returns:
+        One sentence for each setting, or group of settings that do not go together.
+    """
     sentences: dict[str, None] = {}  # in order, each once
     for detail in error.errors(include_url=False):
         path = [str(part) for part in detail["loc"]]

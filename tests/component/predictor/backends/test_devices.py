@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from worker.device import CPU, Device
 from worker.predictor.backends.devices import (
     PaddleBuild,
     check_device,
     configure_device,
     default_device,
     import_paddle,
+    is_cpu_build,
     probe_build,
 )
 
@@ -25,7 +28,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self._config = import_paddle("cpu").inference.Config
+        self._config = import_paddle(CPU).inference.Config
 
     def __getattr__(self, name: str) -> object:
         assert hasattr(self._config, name), f"Paddle's Config has no {name}"
@@ -65,38 +68,39 @@ class Recorder:
 )
 def test_configuration_of_each_device(device: str, calls: list[tuple[object, ...]]) -> None:
     recorder = Recorder()
-    configure_device(recorder, device, threads=3)
+    configure_device(recorder, Device.parse(device), threads=3)
     assert recorder.calls == calls
 
 
 def test_cpu_configuration_is_in_force_in_paddle() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3)
+    config = import_paddle(CPU).inference.Config()
+    configure_device(config, CPU, threads=3)
     assert config.mkldnn_enabled()
     assert not config.use_gpu()
     assert config.cpu_math_library_num_threads() == 3
 
 
 def test_without_onednn_paddles_own_kernels_compute() -> None:
-    config = import_paddle("cpu").inference.Config()
-    configure_device(config, "cpu", threads=3, onednn=False)
+    config = import_paddle(CPU).inference.Config()
+    configure_device(config, CPU, threads=3, onednn=False)
     assert not config.mkldnn_enabled()
     assert config.cpu_math_library_num_threads() == 3
 
 
 def test_the_installed_build_has_the_cpu_alone() -> None:
-    build = probe_build(import_paddle("cpu"))
+    build = probe_build(import_paddle(CPU))
     assert build == CPU_BUILD
-    assert default_device(build) == "cpu"
-    check_device("cpu", build)
+    assert default_device(build) == CPU
+    check_device(CPU, build)
 
 
 def test_what_a_plug_in_reads_is_set_before_paddle_loads_and_the_operator_has_the_last_word() -> (
     None
 ):
     program = (
-        "import os; from worker.predictor.backends.devices import import_paddle; "
-        "import_paddle('npu:0'); "
+        "import os; from worker.device import Device; "
+        "from worker.predictor.backends.devices import import_paddle; "
+        "import_paddle(Device('npu')); "
         "print(os.environ['FLAGS_npu_jit_compile'], os.environ['FLAGS_npu_scale_aclnn'])"
     )
     done = subprocess.run(
@@ -108,3 +112,42 @@ def test_what_a_plug_in_reads_is_set_before_paddle_loads_and_the_operator_has_th
         check=True,
     )
     assert done.stdout.split() == ["1", "True"]
+
+
+def test_what_a_build_is_for_is_told_without_loading_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_cpu_build() is (probe_build(import_paddle(CPU)) == CPU_BUILD)
+    versions = tmp_path / "paddle" / "version" / "__init__.py"
+    versions.parent.mkdir(parents=True)
+    (tmp_path / "paddle" / "__init__.py").write_text("raise AssertionError")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "paddle")
+    assert not is_cpu_build(), "in doubt"
+    for text, cpu in [
+        ("cuda_version = 'False'\nhip_version = None", True),
+        ("cuda_version = '12.6'", False),
+        ("cuda_version = 'False'\nhip_version = '6.1'", False),
+        ("cuda_version = 'False'\nxpu_xre_version = '5'", False),
+        ("something = 'else'", False),
+        ("raise ValueError", False),
+    ]:
+        versions.write_text(text)
+        assert is_cpu_build() is cpu, text
+
+
+def test_paddle_says_nothing_about_the_number_of_threads() -> None:
+    program = (
+        "import os; from worker.device import CPU; "
+        "from worker.predictor.backends.devices import import_paddle; "
+        "import_paddle(CPU); print(os.environ['OMP_NUM_THREADS'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("2\n", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from worker.device import CPU, Device
 from worker.errors import ModelError
 from worker.predictor.backends.devices import (
     PaddleBuild,
@@ -32,16 +33,16 @@ def test_a_device_that_is_not_here_is_refused(
     device: str, build: PaddleBuild, message: str
 ) -> None:
     with pytest.raises(ModelError) as refused:
-        check_device(device, build)
+        check_device(Device.parse(device), build)
     assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "gpu:0", "gpu:1"])
 def test_a_device_that_is_here_is_accepted(device: str) -> None:
-    check_device(device, TWO_GPUS)
+    check_device(Device.parse(device), TWO_GPUS)
 
 
 def test_the_first_gpu_is_the_default() -> None:
-    assert default_device(TWO_GPUS) == "gpu:0"
-    assert default_device(PaddleBuild({"gpu": 0})) == "cpu"
-    assert default_device(PaddleBuild({"npu": 1})) == "cpu"
+    assert default_device(TWO_GPUS) == Device.parse("gpu:0")
+    assert default_device(PaddleBuild({"gpu": 0})) == CPU
+    assert default_device(PaddleBuild({"npu": 1})) == CPU

@@ -1,0 +1,78 @@
+"""What a topic's refusals mean for its next messages, by a clock that the test sets."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.errors import KafkaError, for_code
+
+from worker.kafka.refusals import Verdict
+from worker.kafka.topic_history import DOUBT_PATIENCE, ISOLATION_SECONDS, TopicHistory
+
+REFUSED: KafkaError = for_code(29)()
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def forbidden() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def history(clock: Clock, forbidden: list[bool]) -> TopicHistory:
+    return TopicHistory(forbidden.append, clock)
+
+
+def test_a_refusal_isolates_its_topic_for_a_while(history: TopicHistory, clock: Clock) -> None:
+    history.refused("results", Verdict.FINAL, REFUSED)
+    assert history.is_isolated("results")
+    assert not history.is_isolated("dead letters")
+    clock.now += ISOLATION_SECONDS
+    assert not history.is_isolated("results")
+
+
+def test_a_condition_of_the_brokers_isolates_nothing(history: TopicHistory) -> None:
+    history.refused("results", Verdict.RETRY, REFUSED)
+    assert not history.is_isolated("results")
+
+
+def test_a_topic_with_an_unknown_limit_stays_isolated(history: TopicHistory, clock: Clock) -> None:
+    history.refused("results", Verdict.TOO_LARGE, REFUSED)
+    history.refused("results", Verdict.FINAL, REFUSED)
+    clock.now += 10 * ISOLATION_SECONDS
+    assert history.is_isolated("results")
+
+
+def test_a_message_is_at_fault_only_if_its_topic_accepts_others(
+    history: TopicHistory, clock: Clock
+) -> None:
+    history.accepted("results")
+    clock.now += 1
+    since = clock.now
+    clock.now += DOUBT_PATIENCE
+    assert not history.is_message_at_fault("results", since), "it accepted nothing meanwhile"
+    history.accepted("results")
+    assert history.is_message_at_fault("results", since)
+    assert not history.is_message_at_fault("results", since + 1), "not for long enough yet"
+
+
+def test_it_is_reported_whether_any_topic_refuses_everything(
+    history: TopicHistory, forbidden: list[bool]
+) -> None:
+    history.refused("results", Verdict.FORBIDDEN, REFUSED)
+    history.refused("results", Verdict.FORBIDDEN, REFUSED)
+    history.refused("dead letters", Verdict.FORBIDDEN, REFUSED)
+    history.accepted("results")
+    history.accepted("results")
+    history.accepted("dead letters")
+    assert forbidden == [True, True, True, False]

@@ -1,0 +1,116 @@
+"""`classify-worker doctor`: is everything there that the worker needs, and if not, what to do."""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+import textwrap
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
+from worker.logs import configure
+from worker.settings import LogSettings
+from worker.settings.sources import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from worker.doctor.findings import Finding
+
+__all__ = ["doctor"]
+
+GRACE = 1.5
+"""Seconds that a check gets beyond what it gives to whom it asks."""
+
+INDENT = 20
+"""Columns for status and subject."""
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+
+
+class ReportFormat(enum.StrEnum):
+    """How the report is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def doctor(
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Fetch this image as a job's would be."),
+    ] = None,
+    kafka: Annotated[
+        bool,
+        typer.Option("--kafka/--no-kafka", help="Look at brokers and topics; not for serve alone."),
+    ] = True,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, metavar="SECONDS", help="Time for each answer.")
+    ] = 12.0,
+    output: Annotated[
+        ReportFormat, typer.Option("--format", help="Lines for people, or JSON.")
+    ] = ReportFormat.TABLE,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Check what the worker needs, and say what to do: system, model, brokers, topics, URLs.
+
+    Nothing is created, downloaded or changed. Exit code 3 if something that is needed is missing.
+
+    Example: classify-worker doctor --config worker.yaml --url https://example.org/cat.jpg
+    """
+    settings = load(config, overrides or ()).settings
+    configure(LogSettings(level="error", format="console"))
+    # What it would log stands in the report, once and with a remedy.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
+    from worker.doctor.checks import all_checks  # noqa: PLC0415
+    from worker.doctor.findings import Status, examine  # noqa: PLC0415
+
+    findings = examine(all_checks(settings, url, timeout, kafka=kafka), timeout + GRACE)
+    if output is ReportFormat.JSON:
+        found = list(findings)
+        usable = all(finding.status is not Status.FAIL for finding in found)
+        report = {"usable": usable, "findings": [asdict(finding) for finding in found]}
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        usable = _print_report(findings)
+    if not usable:
+        raise typer.Exit(EXIT_UNAVAILABLE)
+
+
+def _print_report(findings: Iterable[Finding]) -> bool:
+    """Print each finding as it comes; whether none of them is a failure."""
+    console = Console()
+    usable = True
+    for finding in findings:
+        usable = usable and finding.status != "fail"
+        line = Text.assemble(
+            (f"{finding.status:<5}", _STYLES[finding.status]),
+            (f"{finding.subject:<{INDENT - 5}}", "bold"),
+            _wrapped(finding.found, console),
+        )
+        console.print(line, soft_wrap=True)
+        if finding.remedy:
+            console.print(
+                Text(f"{'':<{INDENT - 3}}-> {_wrapped(finding.remedy, console)}"), soft_wrap=True
+            )
+    verdict = "everything that is needed is there" if usable else "something needed is missing"
+    console.print(Text(verdict, style=_STYLES["ok" if usable else "fail"]), soft_wrap=True)
+    return usable
+
+
+def _wrapped(text: str, console: Console) -> str:
+    """On a terminal, in lines that split no word, name or path; elsewhere one line, for grep."""
+    if not console.is_terminal:
+        return text
+    lines = textwrap.wrap(
+        text, max(30, console.width - INDENT), break_long_words=False, break_on_hyphens=False
+    )
+    return f"\n{'':<{INDENT}}".join(lines)

@@ -1,0 +1,43 @@
+"""`classify-worker health`: whether the worker on this machine is alive, for containers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import EXIT_FAILED, Config, Overrides
+from worker.cli.probe import TIMEOUT, ask
+from worker.errors import SettingsError
+from worker.settings.sources import load
+
+__all__ = ["health"]
+
+
+def health(
+    ready: Annotated[
+        bool,
+        typer.Option("--ready", help="Ask /readyz (may it get work?) instead of /livez."),
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Time for the answer.")
+    ] = TIMEOUT,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Ask the worker that runs on this machine whether it is well: exit code 0, or 1 and why.
+
+    It is asked at http.port, on the loopback address if it listens on all.
+
+    Example: classify-worker health --ready
+    """
+    http = load(config, overrides or ()).settings.http
+    if http.port == 0:
+        raise SettingsError(
+            "http.port is 0, a port that nobody knows beforehand: set one, or name it as in "
+            "classify-worker health --set http.port=8080"
+        )
+    healthy, reason = ask(http.host, http.port, ready=ready, timeout=timeout)
+    typer.echo(reason, err=not healthy)
+    if not healthy:
+        raise typer.Exit(EXIT_FAILED)

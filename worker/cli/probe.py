@@ -1,0 +1,82 @@
+"""Asks the worker on this machine how it is, in a fraction of a second; see `worker.cli.health`.
+
+A container runs it every few seconds, so it loads next to nothing: `answer_at_once` reads the two
+settings that it needs from the environment, and leaves everything else to the command proper.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import sys
+
+# As in `typing`; see `worker`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "TIMEOUT", "answer_at_once", "ask"]
+
+DEFAULT_HOST, DEFAULT_PORT = "0.0.0.0", 8080  # noqa: S104 - as the settings have them
+TIMEOUT = 3.0
+"""Seconds for the answer."""
+
+MAX_ANSWER = 4096
+"""Bytes of an answer that are read."""
+
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised
+
+
+def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str]:
+    """Ask a worker whether it is alive, or ready.
+
+    Args:
+        host: `http.host`; where it listens on all addresses, loopback is asked.
+        port: `http.port`.
+        ready: whether `/readyz` is asked, and not `/livez`.
+        timeout: seconds.
+
+    Returns:
+        whether it is, and a sentence on why it is not, or `ok`.
+    """
+    host, path = _LOOPBACK.get(host, host), "/readyz" if ready else "/livez"
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        text = " ".join(response.read(MAX_ANSWER).decode(errors="replace").splitlines())
+    except TimeoutError:
+        return False, f"no answer from {host}:{port} within {timeout:g} s"
+    except (OSError, http.client.HTTPException) as error:
+        return False, f"no worker answers at {host}:{port}: {str(error) or type(error).__name__}"
+    finally:
+        connection.close()
+    if response.status == http.client.OK:
+        return True, "ok"
+    if response.status == http.client.SERVICE_UNAVAILABLE:
+        return False, text
+    return False, f"what listens at {host}:{port} is no worker ({path}: HTTP {response.status})"
+
+
+def answer_at_once(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
+    """Answer the usual call, as a container makes it, without loading the command line.
+
+    Args:
+        arguments: what follows `health`.
+
+    Returns:
+        the exit code; None if there is more to it: other options, a settings file, odd values.
+    """
+    if not set(arguments) <= {"--ready"} or environ.get("CLASSIFY_WORKER_CONFIG"):
+        return None
+    if "WORKER_HTTP__HOST_FILE" in environ or "WORKER_HTTP__PORT_FILE" in environ:
+        return None
+    port = environ.get("WORKER_HTTP__PORT") or str(DEFAULT_PORT)
+    if not _PORT.fullmatch(port):
+        return None
+    host = environ.get("WORKER_HTTP__HOST") or DEFAULT_HOST
+    healthy, reason = ask(host, int(port), ready="--ready" in arguments, timeout=TIMEOUT)
+    (sys.stdout if healthy else sys.stderr).write(f"{reason}\n")
+    return 0 if healthy else 1

@@ -1,0 +1,80 @@
+"""Jobs as messages, from the producer's side; `schemas/job.schema.json` is the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pybase64
+
+from worker.contract.headers import CONTENT_TYPE, CORRELATION_ID, JOB_ID, TOP_K, VISUALIZE
+from worker.contract.options import MAX_JOB_ID
+from worker.contract.records import Message
+
+__all__ = ["JobEnvelope"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnvelope:
+    """All of a job but its image.
+
+    Attributes:
+        name: becomes the job's id, shortened if need be.
+        correlation: travels as `correlation-id` and comes back with the result.
+        top_k: None leaves the number of categories to the worker.
+        visualize: False asks for no picture; True leaves it to the worker.
+    """
+
+    name: str
+    correlation: str
+    top_k: int | None = None
+    visualize: bool = True
+
+    def with_base64(self, image: bytes) -> Message:
+        """Make a JSON job that holds an encoded image."""
+        return self.with_job({"image": pybase64.b64encode_as_string(image)})
+
+    def with_raw(self, image: bytes, content_type: str) -> Message:
+        """Make a job whose value is the encoded image itself; its options are headers.
+
+        Args:
+            content_type: `image/...`.
+        """
+        headers = [
+            (CONTENT_TYPE, content_type.encode()),
+            (JOB_ID, self._job_id.encode()),
+            (CORRELATION_ID, self.correlation.encode()),
+        ]
+        if self.top_k is not None:
+            headers.append((TOP_K, b"%d" % self.top_k))
+        if not self.visualize:
+            headers.append((VISUALIZE, b"false"))
+        return Message(None, image, tuple(headers))
+
+    def with_url(self, url: str) -> Message:
+        """Make a JSON job that names an image's address."""
+        return self.with_job({"image": url})
+
+    def with_job(self, written: Mapping[str, Any]) -> Message:
+        """Make a job of the JSON object that its author wrote.
+
+        What `written` says counts; the envelope's options apply where it says nothing.
+        """
+        job = {"jobId": self._job_id, **written}
+        if self.top_k is not None and not {"inferenceParams", "topK", "topk"} & job.keys():
+            job["inferenceParams"] = {"topK": self.top_k}
+        if not self.visualize:
+            job.setdefault("visualize", False)
+        headers = (
+            (CONTENT_TYPE, b"application/json"),
+            (CORRELATION_ID, self.correlation.encode()),
+        )
+        return Message(None, orjson.dumps(job), headers)
+
+    @property
+    def _job_id(self) -> str:
+        # The name of a file may be anything but UTF-8, and long.
+        clean = self.name.encode(errors="replace").decode()
+        return clean if len(clean) <= MAX_JOB_ID else "…" + clean[1 - MAX_JOB_ID :]

@@ -1,0 +1,72 @@
+"""Whether the model is here and whole, or can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from worker.cache import models_directory
+from worker.doctor.findings import Finding, Status
+from worker.errors import ModelError
+from worker.model import load_model_spec
+from worker.settings import Settings, ZooSettings
+from worker.zoo.catalogue import ZooModel, addresses, catalogue
+from worker.zoo.request import InterruptedTransferError, RefusedTransferError, get
+from worker.zoo.resolve import resolve_model
+
+__all__ = ["look_at_model"]
+
+SUBJECT = "Model"
+
+
+def look_at_model(settings: Settings, timeout: float) -> Sequence[Finding]:
+    """The model that the settings name; nothing is downloaded.
+
+    Args:
+        timeout: seconds for the host of the published models to answer.
+    """
+    cache = settings.model_cache or models_directory()
+    published = catalogue().get(settings.model)
+    here = settings.model_dir or Path(settings.model)
+    if published is not None and not here.is_dir() and not (cache / settings.model).is_dir():
+        return [_look_for(published, settings.zoo, cache, timeout)]
+    try:
+        # It is here, or no published one: nothing can come of this but its directory, or the error.
+        directory = settings.model_dir or resolve_model(settings.model, cache, settings.zoo)
+        spec = load_model_spec(directory)
+    except ModelError as error:
+        return [Finding(SUBJECT, Status.FAIL, "it cannot be used", str(error))]
+    classes = f"{len(spec.labels)} labels" if spec.labels else "no labels"
+    size = spec.params.stat().st_size / 2**20
+    found = f"{spec.name} ({size:.1f} MiB, {classes}, {spec.digest[:19]}) in {spec.directory}"
+    return [Finding(SUBJECT, Status.OK, found)]
+
+
+def _look_for(model: ZooModel, zoo: ZooSettings, cache: Path, timeout: float) -> Finding:
+    """A published model that is not in the cache."""
+    missing = f"{model.name} is not in {cache}"
+    base = zoo.base_url or addresses().archives
+    if urlsplit(base).scheme not in ("http", "https"):
+        archive = Path(base.removeprefix("file://")).expanduser() / model.archive
+        if archive.is_file():
+            return Finding(SUBJECT, Status.OK, f"{missing}; it is taken from {archive}")
+        remedy = f"{archive} does not exist: put it there, or correct zoo.base_url"
+        return Finding(SUBJECT, Status.FAIL, missing, remedy)
+    if zoo.offline:
+        remedy = f"zoo.offline forbids to download it: put its files into {cache / model.name}"
+        return Finding(SUBJECT, Status.FAIL, missing, remedy)
+    url = f"{base.rstrip('/')}/{model.archive}"
+    try:
+        with get(url, 0, None, timeout) as body:
+            size = "" if body.total is None else f" ({body.total / 2**20:.0f} MiB)"
+    except (InterruptedTransferError, RefusedTransferError) as error:
+        remedy = (
+            f"{error}: check the network, HTTPS_PROXY and zoo.base_url, or name a directory in "
+            "model_dir"
+        )
+        return Finding(SUBJECT, Status.FAIL, missing, remedy)
+    host = urlsplit(url).hostname
+    return Finding(
+        SUBJECT, Status.OK, f"{missing}; it is downloaded{size} from {host} at the start"
+    )

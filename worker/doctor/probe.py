@@ -1,0 +1,40 @@
+"""What `worker.doctor.system` runs in a process of its own: loads native libraries, and reports."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+
+from worker.errors import UnfitSystemError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Write a line of JSON about Paddle, its devices and the codecs; argument: kind of device."""
+    report: dict[str, object] = {}
+    try:
+        _look_at_paddle(sys.argv[1], report)
+    except UnfitSystemError as error:
+        report["paddle_error"] = str(error)
+    try:
+        _look_at_codecs(report)
+    except UnfitSystemError as error:
+        report["codecs_error"] = str(error)
+    sys.stdout.write(f"\n{json.dumps(report)}\n")
+
+
+def _look_at_paddle(kind: str, report: dict[str, object]) -> None:
+    from worker.device import Device  # noqa: PLC0415
+    from worker.predictor.backends.devices import import_paddle, probe_build  # noqa: PLC0415
+
+    paddle = import_paddle(Device.parse(kind))
+    report["devices"] = dict(probe_build(paddle).devices)
+    report["paddle"] = f"paddlepaddle {paddle.__version__}"
+
+
+def _look_at_codecs(report: dict[str, object]) -> None:
+    from worker.images.codecs import cv2  # noqa: PLC0415 - with all others
+
+    report["codecs"] = f"OpenCV {cv2.__version__}, Pillow {version('pillow')}"

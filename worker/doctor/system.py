@@ -1,0 +1,173 @@
+"""The interpreter, the processor, the libraries, the devices and the cache of this machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.device import CPU, Device
+from worker.doctor.findings import Finding, Status
+from worker.errors import WorkerError
+from worker.inference.placement import available_cores, place
+from worker.predictor.backends.devices import PaddleBuild, check_device
+from worker.runtime.children import module_command
+from worker.runtime.environment import child_environment
+
+__all__ = [
+    "look_at_backends",
+    "look_at_cache",
+    "look_at_libraries",
+    "look_at_processor",
+    "look_at_python",
+]
+
+PROBE = "worker.doctor.probe"
+LITTLE_SPACE = 2**30
+"""Bytes that are free on a disk below which a large model does not fit."""
+
+_OLDEST, _NEWEST = (3, 11), (3, 13)
+_NOTEWORTHY = ("avx", "avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")
+_OPTIONAL = ("onnxruntime", "openvino", "paddle2onnx")
+
+
+def look_at_python() -> Sequence[Finding]:
+    """The interpreter: one of those that the worker is tested with?"""
+    found = (
+        f"{platform.python_version()}, {sys.executable}, {platform.system()} {platform.machine()}"
+    )
+    if _OLDEST <= sys.version_info[:2] <= _NEWEST:
+        return [Finding("Python", Status.OK, found)]
+    return [Finding("Python", Status.FAIL, found, "use Python 3.11, 3.12 or 3.13")]
+
+
+def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding]:
+    """The processor, the features that kernels are chosen by, and the cores that may be used."""
+    facts = _cpu_facts(cpuinfo)
+    features = set(facts.get("flags", facts.get("Features", "")).split())
+    shown = [name for name in _NOTEWORTHY if name in features]
+    cores = available_cores()
+    found = f"{facts.get('model name', platform.machine())}, {cores} of its cores"
+    found += f"; {', '.join(shown)}" if shown else ""
+    if features and platform.machine() == "x86_64":
+        if "avx" not in features:
+            remedy = "PaddlePaddle's packages need AVX: use another machine, or build Paddle for it"
+            return [Finding("Processor", Status.FAIL, found, remedy)]
+        if "avx2" not in features:
+            remedy = "without AVX2 networks are computed several times slower"
+            return [Finding("Processor", Status.WARN, found, remedy)]
+    return [Finding("Processor", Status.OK, found)]
+
+
+def look_at_libraries(device: Device, timeout: float) -> Sequence[Finding]:
+    """Paddle, the codecs and the devices, in a process of its own: native code may crash.
+
+    Args:
+        device: the setting `device`.
+        timeout: seconds for that process.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            module_command(PROBE, device.kind),
+            env=child_environment(),
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        # A busy machine, most often: nothing is known to be wrong.
+        found = f"it did not load within {timeout:.0f} s"
+        return [Finding("Paddle", Status.WARN, found, "try again with a larger --timeout")]
+    lines = done.stdout.decode(errors="replace").splitlines()
+    try:
+        report: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"])[
+            -1
+        ]
+        found = f"loading it ended the process (exit status {done.returncode}): {last}"
+        remedy = "install paddlepaddle anew, or the build for this processor"
+        return [Finding("Paddle", Status.FAIL, found, remedy)]
+    return [_paddle(report), *_devices(device, report), _codecs(report)]
+
+
+def _paddle(report: Mapping[str, Any]) -> Finding:
+    if "paddle_error" in report:
+        return Finding("Paddle", Status.FAIL, "it cannot be loaded", report["paddle_error"])
+    return Finding("Paddle", Status.OK, report["paddle"])
+
+
+def _devices(device: Device, report: Mapping[str, Any]) -> Sequence[Finding]:
+    if "paddle_error" in report:
+        return []
+    build = PaddleBuild(report["devices"])
+    there = ", ".join(f"{count} {kind.upper()}" for kind, count in build.devices.items() if count)
+    found = f"{device} is set; Paddle can use the CPU{there and f' and {there}'}"
+    try:
+        for placement in place(device, 0, 0, available_cores()):
+            check_device(placement.device, build)
+    except WorkerError as error:
+        return [Finding("Devices", Status.FAIL, found, str(error))]
+    if there and device == CPU:
+        kind = next(kind for kind, count in build.devices.items() if count)
+        return [Finding("Devices", Status.WARN, found, f"set device: {kind}:0 to use it")]
+    return [Finding("Devices", Status.OK, found)]
+
+
+def _codecs(report: Mapping[str, Any]) -> Finding:
+    if "codecs_error" in report:
+        return Finding("Codecs", Status.FAIL, "they cannot be loaded", report["codecs_error"])
+    return Finding("Codecs", Status.OK, report["codecs"])
+
+
+def look_at_backends() -> Sequence[Finding]:
+    """Which libraries are installed that compute a network besides Paddle."""
+    versions = {name: version for name in _OPTIONAL if (version := _version(name))}
+    found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
+    others = versions.keys() & {"onnxruntime", "openvino"}
+    if others and "paddle2onnx" in versions:
+        return [Finding("Backends", Status.OK, found)]
+    remedy = "the extra hpip (pip install '.[hpip]' from a checkout) adds ones that may be faster"
+    return [Finding("Backends", Status.OK, found, remedy)]
+
+
+def look_at_cache(directory: Path) -> Sequence[Finding]:
+    """Whether models, conversions and verdicts can be kept, and how much has room."""
+    there = directory
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    found = f"{directory}, {free / 2**30:.1f} GiB free"
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        remedy = (
+            "it cannot be written: name another directory in CLASSIFY_WORKER_CACHE, or models are "
+            "not downloaded and each start checks the model's kernels anew"
+        )
+        return [Finding("Cache", Status.WARN, found, remedy)]
+    if free < LITTLE_SPACE:
+        remedy = "little room for models: free some, or name another disk in CLASSIFY_WORKER_CACHE"
+        return [Finding("Cache", Status.WARN, found, remedy)]
+    return [Finding("Cache", Status.OK, found)]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_facts(path: Path) -> dict[str, str]:
+    try:
+        first = path.read_text("utf-8", "replace").partition("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

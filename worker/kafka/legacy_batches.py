@@ -1,0 +1,86 @@
+"""Record batches of versions 0 and 1, which topics of brokers before Kafka 4 can still have.
+
+aiokafka reads them. It inflates a batch all at once, so the inflated size is measured first.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from aiokafka.errors import KafkaError
+from aiokafka.record.legacy_records import LegacyRecordBatch
+
+from worker.contract.records import Record
+from worker.kafka.damage import ContentError, DamageError
+from worker.kafka.inflate import inflate
+
+__all__ = ["LegacyBatch"]
+
+_MAGIC = 16
+_ATTRIBUTES = 17
+_KEY = {0: 18, 1: 26}  # version 1 has a timestamp before it
+_CODEC = 0x07
+
+
+class LegacyBatch:
+    """A message, or the wrapper of several that are compressed together.
+
+    Attributes:
+        base: offset of its first record, as far as that is known without inflating it.
+        last: offset of its last record.
+    """
+
+    is_control = False
+    is_transactional = False
+    is_abort = False
+    producer_id = -1
+
+    def __init__(self, data: memoryview) -> None:
+        magic = data[_MAGIC]
+        if len(data) < _KEY[magic] + 8:
+            raise DamageError("it is too short")
+        self._data = data
+        self._batch = LegacyRecordBatch(data, magic)
+        if not self._batch.validate_crc():
+            raise DamageError("its checksum is wrong")
+        self._codec = data[_ATTRIBUTES] & _CODEC
+        (self.last,) = struct.unpack_from(">q", data)
+        self.base = 0 if self._codec else self.last
+
+    def records(self, topic: str, partition: int, start: int, limit: int) -> Iterator[Record]:
+        """Read its records from offset `start` on.
+
+        Args:
+            limit: most bytes to which it may be inflated.
+
+        Raises:
+            ContentError: it cannot be read.
+        """
+        try:
+            if self._codec:
+                for _ in inflate(self._codec, self._payload(), limit):
+                    pass
+            for read in self._batch:
+                if start <= read.offset <= self.last:
+                    start = read.offset + 1
+                    timestamp = -1 if read.timestamp is None else read.timestamp
+                    yield Record(topic, partition, read.offset, timestamp, read.key, read.value, ())
+        except (KafkaError, AssertionError, LookupError, ValueError, struct.error) as error:
+            raise ContentError(f"its messages are damaged ({error})") from error
+
+    def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:
+        """Make unreadable records for its offsets from `start` on.
+
+        Args:
+            why: why they cannot be read.
+        """
+        for offset in range(start, self.last + 1):
+            yield Record(topic, partition, offset, -1, None, None, (), unreadable=why)
+
+    def _payload(self) -> memoryview:
+        at = _KEY[self._data[_MAGIC]]
+        (key,) = struct.unpack_from(">i", self._data, at)
+        at += 4 + max(0, key)
+        (length,) = struct.unpack_from(">i", self._data, at)
+        return self._data[at + 4 : at + 4 + max(0, length)]

@@ -1,0 +1,88 @@
+"""What each topic has accepted and refused lately, and what follows for its next messages."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from worker.kafka.refusals import Verdict, code_of, name_of
+
+__all__ = ["DOUBT_PATIENCE", "ISOLATION_SECONDS", "TopicHistory"]
+
+ISOLATION_SECONDS = 60.0
+"""Seconds after a topic's last refusal in which each of its messages is sent by itself."""
+
+DOUBT_PATIENCE = 60.0
+"""Seconds for which a message is sent again whose refusal does not say whether it is final.
+
+Longer than a broker takes to restart. Meanwhile the partition's committed offset cannot advance.
+"""
+
+log = structlog.get_logger(__name__)
+
+
+class TopicHistory:
+    """Bookkeeping by topic; no I/O.
+
+    Args:
+        on_forbidden: called with whether any topic refuses everything from this worker, when that
+            may have changed.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, on_forbidden: Callable[[bool], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._on_forbidden = on_forbidden
+        self.clock = clock
+        self._isolated_until: dict[str, float] = {}
+        self._forbidden: set[str] = set()
+        self._accepted: dict[str, float] = {}
+
+    def is_isolated(self, topic: str) -> bool:
+        """Whether messages are to be sent by themselves, because one was refused lately."""
+        until = self._isolated_until.get(topic)
+        return until is not None and self.clock() < until
+
+    def is_message_at_fault(self, topic: str, since: float) -> bool:
+        """Decide whether a message itself is the cause of its refusals, not its topic or a broker.
+
+        Args:
+            since: when the message was refused first.
+
+        Returns:
+            Whether it has been sent for long enough, and the topic accepted others meanwhile.
+        """
+        late = self.clock() - since >= DOUBT_PATIENCE
+        return late and self._accepted.get(topic, -math.inf) > since
+
+    def accepted(self, topic: str) -> None:
+        """Take note that a message was acknowledged."""
+        self._accepted[topic] = self.clock()
+        if topic in self._forbidden:
+            log.info("publish_allowed", topic=topic)
+            self._forbidden.discard(topic)
+            self._on_forbidden(bool(self._forbidden))
+
+    def refused(self, topic: str, verdict: Verdict, error: KafkaError) -> None:
+        """Take note that a message, or its batch, was refused."""
+        if verdict is Verdict.RETRY:
+            return
+        # A batch that is too large shows that the topic's limit is not known: that stays so.
+        until = math.inf if verdict is Verdict.TOO_LARGE else self.clock() + ISOLATION_SECONDS
+        self._isolated_until[topic] = max(until, self._isolated_until.get(topic, until))
+        if verdict is Verdict.FORBIDDEN and topic not in self._forbidden:
+            log.error(
+                "publish_forbidden",
+                topic=topic,
+                code=code_of(error),
+                reason=name_of(error),
+                remedy="allow this worker to write to the topic, or correct the topic's settings; "
+                "until then its jobs wait",
+            )
+            self._forbidden.add(topic)
+            self._on_forbidden(True)

@@ -1,0 +1,69 @@
+"""Where the inference model is that a path means, and what to pass instead of a path to none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["PROGRAM_FILES", "advise", "inference_directory"]
+
+PROGRAM_FILES = ("inference.json", "inference.pdmodel")
+"""The network, in the format of now and the one before."""
+
+_EXPORTED = ("inference", "best_model/inference")
+"""Where PaddleX's training leaves the inference model, below its output or its best model."""
+
+_WEIGHTS = ".pdparams"
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_FILES = (*PROGRAM_FILES, "inference.pdiparams", "inference.yml")
+
+
+def inference_directory(directory: Path) -> Path:
+    """The directory itself, or the one with the inference model in a training's output."""
+    candidates = (directory, *(directory / below for below in _EXPORTED))
+    return next((each for each in candidates if _has_program(each)), directory)
+
+
+def advise(given: Path | str) -> str | None:
+    """What to do where a path is no model: weights to train further, an archive, a single file.
+
+    Args:
+        given: a file, or a directory without a network; it need not exist, and may be a URL.
+
+    Returns:
+        a sentence that begins with what was given; None if nothing better is known.
+    """
+    path = Path(given)
+    if path.is_dir():
+        return _advise_directory(path)
+    name = path.name.lower()
+    if name.endswith(_WEIGHTS):
+        beside = inference_directory(path.parent)
+        if _has_program(beside):
+            return (
+                f"{given} holds weights to train further; the inference model is {beside}: use it"
+            )
+        return (
+            f"{given} holds weights to train further, without the network: export an inference "
+            "model from them, as PaddleX's training does into best_model/inference, and use its "
+            "directory"
+        )
+    if name.endswith(_ARCHIVES):
+        return (
+            f"{given} is an archive: unpack it (tar -xf {path.name}), and use the directory in it"
+        )
+    if name in _FILES:
+        return f"{given} is one file of a model: use its directory, {path.parent}"
+    return None
+
+
+def _advise_directory(directory: Path) -> str | None:
+    for below in (directory, directory / "best_model"):
+        weights = sorted(below.glob(f"*{_WEIGHTS}"))
+        if weights:
+            return advise(weights[0])
+    archives = sorted(directory.glob("*_infer.tar"))
+    return advise(archives[0]) if archives else None
+
+
+def _has_program(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in PROGRAM_FILES)

@@ -1,0 +1,84 @@
+"""Loads a model with the backend that the owner names, if that answers as plain Paddle does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from worker.cache import cache_directory
+from worker.device import Device
+from worker.errors import ModelError, ParityError
+from worker.hpip import CONVERTER, OnnxBackend, package_version
+from worker.inference.protocol import BackendName
+from worker.model import ModelSpec
+from worker.predictor.backends import Backend, own_sentence
+from worker.predictor.backends.conversion import to_onnx
+from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
+from worker.predictor.backends.openvino import OpenVinoBackend
+from worker.predictor.backends.paddle import PaddleBackend, onednn_version
+from worker.predictor.parity import load_checked
+from worker.predictor.parity_cache import ParityCache
+from worker.predictor.predictor import Predictor
+
+__all__ = ["ONNX_BACKENDS", "load_predictor"]
+
+ONNX_BACKENDS: Mapping[OnnxBackend, Callable[[Path, int], Backend]] = {
+    "onnxruntime": OnnxRuntimeBackend,
+    "openvino": OpenVinoBackend,
+}
+"""What loads a converted model, with a number of threads, by the backend's name."""
+
+
+def load_predictor(
+    spec: ModelSpec, device: Device, threads: int, backend: BackendName = "paddle"
+) -> Predictor:
+    """Load a model onto a device.
+
+    On CPU Paddle computes with oneDNN where that passes the parity check, else with its own
+    kernels.
+
+    Args:
+        device: a single one; Paddle alone computes on others than the CPU.
+        threads: CPU threads.
+
+    Raises:
+        ModelError: the backend cannot load the model, the model is no classifier of the given
+            size, or the backend does not pass the parity check (`ParityError`).
+        UnfitSystemError: Paddle cannot be loaded on this system.
+    """
+    if device.kind != "cpu":
+        return Predictor(spec, PaddleBackend(spec, device, threads))
+
+    def plain() -> Predictor:
+        return Predictor(spec, PaddleBackend(spec, device, threads, onednn=False))
+
+    def check(candidate: Callable[[], Predictor], versions: str) -> Predictor:
+        cache = ParityCache(cache_directory() / "parity", spec.digest, versions)
+        return load_checked(candidate, plain, spec.input_size, cache)
+
+    if backend == "paddle":
+        try:
+            return check(
+                lambda: Predictor(spec, PaddleBackend(spec, device, threads)), onednn_version()
+            )
+        except ParityError:
+            return plain()
+    versions = [f"{name} {package_version(name)}" for name in (backend, CONVERTER)]
+    try:
+        return check(lambda: _load_converted(spec, threads, backend), ", ".join(versions))
+    except ParityError as error:
+        raise ParityError(
+            f"{backend} does not answer {spec.name} as plain Paddle does ({error}): "
+            "set predictor.backend to auto or paddle"
+        ) from error
+
+
+def _load_converted(spec: ModelSpec, threads: int, backend: OnnxBackend) -> Predictor:
+    try:
+        path = to_onnx(spec, cache_directory() / "onnx")
+        return Predictor(spec, ONNX_BACKENDS[backend](path, threads))
+    except ModelError:
+        raise
+    except Exception as error:
+        # Each library has errors of its own for a network that it does not support.
+        raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
