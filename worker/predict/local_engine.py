@@ -5,21 +5,15 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network, IPv6Network
 
-from worker.device import CPU, Device
+from worker.device import Device
 from worker.engine.engine import Engine
 from worker.engine.portal import Portal
 from worker.failpoints import Failpoints
+from worker.inference.devices import find_default_device
 from worker.inference.placement import Placement, available_cores, place
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predict.pipeline_config import PipelineConfig
-from worker.predictor.backends.devices import (
-    check_device,
-    default_device,
-    import_paddle,
-    is_cpu_build,
-    probe_build,
-)
 from worker.settings import BatchingSettings, FetchSettings, PredictorSettings, Settings
 
 __all__ = ["CAPACITY", "LOCAL_FETCH", "choose_placements", "start_engine"]
@@ -74,18 +68,7 @@ def choose_placements(device: Device | None) -> list[Placement]:
         device: None is the first GPU, else the CPU.
 
     Raises:
-        ModelError: it cannot be used here.
+        UnfitSystemError: no device is named, and Paddle cannot be loaded to find one.
     """
     cores = available_cores()
-    if device is None and is_cpu_build():
-        device = CPU
-    if device is None:
-        return place(default_device(probe_build(import_paddle(CPU))), 0, cores, cores)
-    # First, because loading Paddle takes seconds.
-    placements = place(device, 0, cores, cores)
-    others = [each.device for each in placements if each.device != CPU]
-    if others:
-        build = probe_build(import_paddle(others[0]))
-        for other in others:
-            check_device(other, build)
-    return placements
+    return place(device or find_default_device(), 0, cores, cores)
