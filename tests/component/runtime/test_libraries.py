@@ -115,6 +115,16 @@ def test_opencv_without_its_libraries(without_opencv: Path, arguments: list[str]
     assert done.stdout == ""
 
 
+def test_submit_needs_no_opencv(without_opencv: Path) -> None:
+    nowhere = ("--bootstrap-servers", "127.0.0.1:1")
+    done = run(
+        "-m", "worker", "submit", *nowhere, "a.jpg", environ={"PYTHONPATH": str(without_opencv)}
+    )
+    assert done.returncode == 3
+    assert "127.0.0.1:1" in done.stderr
+    assert "OpenCV" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["serve", "predict", "create_pipeline"])
 def test_paddle_without_its_libraries(without_paddle: Path, model_dir: Path, command: str) -> None:
     environ = {"PYTHONPATH": str(without_paddle), "WORKER_MODEL": str(model_dir)}
