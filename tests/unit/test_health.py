@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from worker.health import Health, Heartbeat, watch_event_loop
 from worker.metrics import Metrics
@@ -116,3 +117,13 @@ async def test_a_stall_of_the_event_loop_is_shown() -> None:
             await asyncio.sleep(0.01)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_who_wants_to_know_is_told_of_each_change() -> None:
+    health = Health(1.0, Metrics())
+    told: list[Sequence[str]] = []
+    health.on_change = told.append
+    health.set_warm()
+    health.set_assigned(assigned=True)
+    health.set_draining()
+    assert told == [["not assigned"], [], ["draining"]]

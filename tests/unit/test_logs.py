@@ -259,6 +259,7 @@ def test_within_another_program_events_are_records_of_the_standard_library(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     structlog.reset_defaults()
+    caplog.set_level(logging.WARNING)  # Python's own default, which other tests may have changed
     log = get_logger("worker.tests")
     log.info("nobody_asked")
     log.warning("something_happened", slot=3)

@@ -19,6 +19,7 @@ from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.inference.placement import available_cores, place
+from worker.inference.selection import check_choice
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
@@ -38,6 +39,10 @@ class App:
         failpoints: faults to inject, for tests.
         signals: what stops it: in order the first time, at once the second.
         notices: called at each step, for those who watch a start.
+
+    Raises:
+        SettingsError: `predictor.backend` does not go with the device.
+        UnfitSystemError: it is not installed.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class App:
         self._signals = signals
         self._stop = asyncio.Event()
         self._stopped = False
+        # Here too, since pulling a model takes minutes.
+        check_choice(settings.predictor.backend, settings.device)
         self._placements = place(
             settings.device,
             settings.predictor.slots,

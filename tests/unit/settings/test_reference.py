@@ -33,8 +33,8 @@ def test_the_example_configuration_says_what_each_setting_means_and_its_unit() -
     lines = render_reference_yaml().splitlines()
     assert "  session_timeout: 30.0  # seconds" in lines
     assert "  max_bytes: 268435456  # bytes (256 MiB)" in lines
-    people = "  # Lines for people (on a terminal, unless set), or JSON for collectors."
-    assert f"{people} One of console, json." in lines
+    sentence = "Lines for people (on a terminal, unless set), or JSON for collectors."
+    assert f"  # {sentence} One of console, json." in lines
     assert all(len(line) <= 100 for line in lines)
 
 
