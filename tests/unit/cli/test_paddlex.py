@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 
 import pytest
 
@@ -55,18 +53,3 @@ def test_what_nobody_needs_here_is_said(typed: str) -> None:
 )
 def test_everything_else_is_left_alone(typed: str) -> None:
     assert command_instead(shlex.split(typed)) is None
-
-
-def test_it_is_wrong_usage() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "worker", "--pipeline", "image_classification", "--input", "a.jpg"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "classify-worker: options follow a command here: "
-        "classify-worker predict --pipeline image_classification --input a.jpg\n"
-    )
