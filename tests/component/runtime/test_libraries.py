@@ -97,11 +97,10 @@ except WorkerError as error:
     [
         ["-m", "worker", "run"],
         ["-m", "worker", "serve"],
-        ["-m", "worker", "submit", "any.jpg"],
         ["-m", "worker", "predict", "--input", "any.jpg", "--model", "any", "--device", "cpu"],
         ["-c", PIPELINE, "any"],
     ],
-    ids=["run", "serve", "submit", "predict", "create_pipeline"],
+    ids=["run", "serve", "predict", "create_pipeline"],
 )
 def test_opencv_without_its_libraries(without_opencv: Path, arguments: list[str]) -> None:
     done = run(*arguments, environ={"PYTHONPATH": str(without_opencv)})
