@@ -11,6 +11,8 @@ from worker.device import CPU, Device
 from worker.doctor import system
 from worker.doctor.findings import Status
 
+BOUND = 120.0
+
 
 def test_this_interpreter_is_one_that_is_tested() -> None:
     (found,) = system.look_at_python()
@@ -47,8 +49,6 @@ def test_a_processor_that_says_nothing_is_no_fault(tmp_path: Path) -> None:
     assert found.status is Status.OK
 
 
-<<<<<<<< HEAD:tests/unit/doctor/test_system.py
-========
 def test_paddle_and_the_codecs_load_and_the_cpu_can_be_used() -> None:
     found = system.look_at_libraries(CPU, BOUND)
     assert [(each.subject, each.status) for each in found] == [
@@ -84,7 +84,6 @@ def test_libraries_that_hang_are_not_waited_for(
     assert (found.status, found.found) == (Status.WARN, "it did not load within 1 s")
 
 
->>>>>>>> integ:tests/component/doctor/test_system.py
 def test_the_cache_is_not_made_by_looking(tmp_path: Path) -> None:
     (found,) = system.look_at_cache(tmp_path / "new" / "cache")
     assert found.found.startswith(f"{tmp_path / 'new' / 'cache'}, ")
