@@ -11,6 +11,7 @@ import typer
 
 from worker import __version__
 from worker.cli.config import config
+from worker.cli.help import Command, Group, canonical_name
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.predict import predict
@@ -41,10 +42,16 @@ app = typer.Typer(
     "3 Kafka, the model or a library that they need cannot be used.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    # Its tables break names and paths, in help and in errors.
+    rich_markup_mode=None,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": canonical_name,
+    },
 )
 for command in (run, serve, submit, predict, config):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(models)
 
 

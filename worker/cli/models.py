@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from worker.cache import models_directory
+from worker.cli.help import Command, Group
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
 from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
 from worker.errors import ModelError
@@ -24,7 +25,11 @@ from worker.zoo.pull import is_local, pull
 __all__ = ["models"]
 
 models = typer.Typer(
-    name="models", help="The published models: list, show and pull them.", no_args_is_help=True
+    name="models",
+    help="The published models: list, show and pull them.",
+    no_args_is_help=True,
+    cls=Group,
+    rich_markup_mode=None,
 )
 
 FILE_WIDTH = 120
@@ -44,14 +49,19 @@ class Order(enum.StrEnum):
     SIZE = "size"
 
 
-@models.command("list")
+@models.command("list", cls=Command)
 def list_models(
     family: Annotated[
-        str | None, typer.Option(help="Only this family, such as PP-LCNet.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="FAMILY", help="Only this family, such as PP-LCNet.", show_default=False
+        ),
     ] = None,
     sort: Annotated[
         Order | None,
-        typer.Option(help="Best first (speed: on the GPU); else family by family."),
+        typer.Option(
+            metavar="|".join(Order), help="Best first (speed: on the GPU); else family by family."
+        ),
     ] = None,
     max_size: Annotated[
         str | None,
@@ -66,7 +76,8 @@ def list_models(
 
     Times are the publisher's, for one image: on a Tesla T4, and on a Xeon Gold 5117 with 8 threads.
 
-    Example: classify-worker models list --max-size 60M --sort accuracy
+    Example:
+        classify-worker models list --sort accuracy
     """
     cache = _cache(load(config, overrides or ()).settings)
     chosen = _chosen(family, max_size, sort)
@@ -81,7 +92,7 @@ def list_models(
         console.print(_table(chosen, cache))
 
 
-@models.command()
+@models.command(cls=Command)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
     as_json: AsJson = False,
@@ -90,7 +101,8 @@ def show(
 ) -> None:
     """Show all that is known of one model.
 
-    Example: classify-worker models show PP-LCNet_x1_0
+    Example:
+        classify-worker models show PP-LCNet_x1_0
     """
     settings = load(config, overrides or ()).settings
     facts = _plain(_find(name), _cache(settings))
@@ -102,10 +114,10 @@ def show(
         typer.echo(f"{key:<14} {'-' if shown is None else shown}")
 
 
-@models.command("pull")
+@models.command("pull", cls=Command)
 def pull_models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models.", show_default=False)
+        list[str] | None, typer.Argument(metavar="NAME", help="Models.", show_default=False)
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All 80: 11 GB.")] = False,
     base_url: Annotated[
@@ -124,7 +136,8 @@ def pull_models(
 
     One that cannot be had does not keep the others from coming, and costs the exit code.
 
-    Example: classify-worker models pull PP-LCNet_x1_0 ResNet50
+    Example:
+        classify-worker models pull PP-LCNet_x1_0 ResNet50
     """
     if every == bool(names):
         raise typer.BadParameter("name the models to pull, or say --all")

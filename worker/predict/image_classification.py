@@ -21,7 +21,7 @@ from worker.model import ModelSpec, load_model_spec
 from worker.predict.inputs import Page, find_sources
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
-from worker.predict.reader import Read, Reader, read_batches
+from worker.predict.reader import Read, Reader, local_fetch, read_batches
 from worker.predict.results import ClassificationResult, FailedInput
 from worker.predict.runners import make_runner
 from worker.predict.template import PIPELINE_NAME
@@ -31,7 +31,7 @@ from worker.predictor.backends.devices import (
     import_paddle,
     probe_build,
 )
-from worker.settings import DecodeSettings
+from worker.settings import Settings
 from worker.settings.sources import load
 from worker.zoo.catalogue import ZooModel
 from worker.zoo.download import Progress, unwatched
@@ -51,6 +51,8 @@ class ImageClassificationPipeline:
     Args:
         config: what to make it of.
         announce: called before a model is downloaded; what it returns is told how that goes on.
+        settings: where models come from, what is refused before decoding, and how URLs are fetched;
+            from the environment when None.
 
     Attributes:
         config: what it was made of.
@@ -67,19 +69,21 @@ class ImageClassificationPipeline:
         self,
         config: PipelineConfig,
         announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
+        settings: Settings | None = None,
     ) -> None:
         placements = _placements(config.device)
         self._process = os.getpid()
         self.config = config
-        # From the environment: where models are kept, and whence they may be pulled.
-        settings = load().settings
+        settings = settings or load().settings
         cache = settings.model_cache or models_directory()
         self.spec: ModelSpec = load_model_spec(
             resolve_model(config.model, cache, settings.zoo, announce)
         )
-        self._limits = DecodeSettings()
+        self._limits = settings.decode
         self._reader = Reader(
-            Transform(self.spec.resize, self.spec.crop, self.spec.channels), self._limits
+            Transform(self.spec.resize, self.spec.crop, self.spec.channels),
+            self._limits,
+            local_fetch(settings.fetch),
         )
         self._runner = make_runner(
             self.spec, placements, use_hpip=config.use_hpip, batch_size=config.batch_size

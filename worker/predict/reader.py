@@ -23,17 +23,22 @@ from worker.predict.inputs import Source
 from worker.predict.patience import patiently
 from worker.settings import DecodeSettings, FetchSettings
 
-__all__ = ["LOCAL_FETCH", "Reader", "file_errors", "read_batches", "read_file"]
+__all__ = ["LOCAL_FETCH", "Reader", "file_errors", "local_fetch", "read_batches", "read_file"]
 
 Read = tuple[Source, Prepared | JobError]
 
-LOCAL_FETCH = FetchSettings(
-    # The one who runs this is the one who chose the URL: there is nobody to protect from them, and
-    # an image server on the own machine or network is an ordinary one.
-    allow_networks=(IPv4Network("0.0.0.0/0"), IPv6Network("::/0")),
-    trust_env=True,
-)
-"""The worker's limits on time, bytes and redirects, for any address, with the user's own proxy."""
+
+def local_fetch(settings: FetchSettings) -> FetchSettings:
+    """The worker's limits on time, bytes and redirects, for any address.
+
+    Whoever runs this chose the URL: there is nobody to protect, an image server on the own machine
+    or network is an ordinary one, and the proxy is the user's own.
+    """
+    anywhere = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+    return settings.model_copy(update={"allow_networks": anywhere, "trust_env": True})
+
+
+LOCAL_FETCH = local_fetch(FetchSettings())
 
 
 class Reader:

@@ -55,22 +55,6 @@ class Answer:
     latency: float | None = None
     picture: Path | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """One line of the command's JSON output."""
-        return {
-            "job": self.item.name,
-            "way": self.item.encoding.value,
-            "id": self.record_id,
-            "errorCode": self.code,
-            "errorMsg": self.error or "Success",
-            "categories": [
-                {"id": category.id, "name": category.name, "score": category.score}
-                for category in self.categories
-            ],
-            "latencySeconds": None if self.latency is None else round(self.latency, 4),
-            "picture": None if self.picture is None else str(self.picture),
-        }
-
 
 def read_result(value: bytes | None) -> Result:
     """The contents of a result message, by `schemas/result.schema.json`.
