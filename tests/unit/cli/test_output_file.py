@@ -80,6 +80,8 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     full = tmp_path / "full.csv"
     full.symlink_to("/dev/full")
-    file = OutputFile(full)
-    with pytest.raises(WorkerError, match=r"full\.csv cannot be written: No space left"):
+    with (
+        OutputFile(full) as file,
+        pytest.raises(WorkerError, match=r"full\.csv cannot be written: No space left"),
+    ):
         file.write(BAD)
