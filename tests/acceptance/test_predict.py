@@ -278,7 +278,7 @@ def test_settings_of_the_worker(run: Run, model_dir: Path) -> None:
         (
             ["predict", "photos", "--save-dir", "out.jpg"],
             2,
-            "classify-worker: --save-dir out.jpg is a file for one image, and there are 4 inputs",
+            "classify-worker: --save-dir out.jpg is a file for one image, and there are 4:",
         ),
         (["predict", "a.jpg", "--save_path", "out.xyz"], 2, "no result is written as .xyz"),
         (["predict", "a.jpg", "--output", "out.txt"], 2, "must end in .csv or .jsonl"),

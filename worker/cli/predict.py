@@ -165,7 +165,7 @@ def _plan(given: list[str], save_dir: str | None) -> tuple[list[Source], Saver |
     sources: list[Source] = []
     for each in given:
         sources += find_sources(_lines() if each == STANDARD_INPUT else each)
-    return sources, None if save_dir is None else make_saver(save_dir, len(sources))
+    return sources, None if save_dir is None else make_saver(save_dir, sources)
 
 
 def _lines() -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from worker.errors import SettingsError, WorkerError
 from worker.images.encode import WRITABLE_SUFFIXES
+from worker.predict.inputs import Source
 from worker.predict.naming import OutputName
+from worker.predict.page_count import count_images
 from worker.predict.results import ClassificationResult
 
 __all__ = ["DirectorySaver", "FileSaver", "Saver", "make_saver", "picture_directory"]
@@ -69,11 +71,11 @@ class FileSaver:
             The file alone.
 
         Raises:
-            SettingsError: it holds another result already: the input has several pages.
+            SettingsError: it holds another result already: the file at a URL has several pages.
             WorkerError: it cannot be written; the message says why.
         """
         if self._used:
-            raise _several(os.fspath(self._file), "several pages")
+            raise _several(os.fspath(self._file), "several")
         self._used = True
         if self._file.suffix.lower() == JSON_SUFFIX:
             return _written(lambda: [result.save_to_json(self._file)])
@@ -83,17 +85,17 @@ class FileSaver:
 Saver = DirectorySaver | FileSaver
 
 
-def make_saver(target: str, inputs: int) -> Saver:
+def make_saver(target: str, sources: Sequence[Source]) -> Saver:
     """What saves into `target`, as the user wrote it.
 
     Args:
         target: a directory, which is made if it is missing; or, for one input, a file that ends in
             `.json` or in the suffix of a format that is written. A name with any other suffix is a
             directory's if it exists, or if a slash is behind it.
-        inputs: number of inputs.
+        sources: what is to be classified.
 
     Raises:
-        SettingsError: `target` is a file, but there are several inputs; or it is neither.
+        SettingsError: `target` is a file, but there are several images; or it is neither.
     """
     path = Path(target)
     if _is_directory(target):
@@ -105,8 +107,9 @@ def make_saver(target: str, inputs: int) -> Saver:
             f"--save-dir {target}: no result is written as {suffix}. For a directory of that name "
             f"write {target}/ with a slash; a file's name ends in one of {known}"
         )
-    if inputs > 1:
-        raise _several(target, f"{inputs} inputs")
+    images = len(sources) if len(sources) != 1 else count_images(sources[0])
+    if images > 1:
+        raise _several(target, str(images))
     return FileSaver(path)
 
 
@@ -135,9 +138,9 @@ def _is_directory(target: str) -> bool:
     return True
 
 
-def _several(target: str, what: str) -> SettingsError:
+def _several(target: str, count: str) -> SettingsError:
     return SettingsError(
-        f"--save-dir {target} is a file for one image, and there are {what}: name a directory"
+        f"--save-dir {target} is a file for one image, and there are {count}: name a directory"
     )
 
 

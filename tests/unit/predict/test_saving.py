@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from worker.contract.jobs import Category
 from worker.errors import SettingsError, WorkerError
+from worker.predict.inputs import Source
 from worker.predict.results import ClassificationResult
 from worker.predict.saving import DirectorySaver, FileSaver, make_saver, picture_directory
+
+ONE = [Source("cat.jpg", Path("cat.jpg"))]
 
 
 def result(input_path: str) -> ClassificationResult:
@@ -58,7 +62,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_one_result_is_saved_as_the_file_that_is_named(tmp_path: Path) -> None:
     for name in ("out.json", "out.JPG", "new/out.webp"):
-        saved = make_saver(str(tmp_path / name), 1).save(result("cat.png"))
+        saved = make_saver(str(tmp_path / name), ONE).save(result("cat.png"))
         assert saved == [tmp_path / name]
     assert json.loads((tmp_path / "out.json").read_text())["label_names"] == ["cat"]
     assert (tmp_path / "out.JPG").read_bytes().startswith(b"\xff\xd8")
@@ -69,7 +73,7 @@ def test_one_result_is_saved_as_the_file_that_is_named(tmp_path: Path) -> None:
 def test_anything_else_is_a_directory(tmp_path: Path, name: str) -> None:
     (tmp_path / "there.v1").mkdir()
     target = f"{tmp_path}/{name}"
-    assert make_saver(target, 2).save(result("cat.jpg")) == [
+    assert make_saver(target, ONE * 2).save(result("cat.jpg")) == [
         tmp_path / name / "cat_res.json",
         tmp_path / name / "cat_res.jpg",
     ]
@@ -80,7 +84,7 @@ def test_anything_else_is_a_directory(tmp_path: Path, name: str) -> None:
 def test_a_suffix_that_is_not_written_becomes_no_directory(tmp_path: Path, name: str) -> None:
     target = str(tmp_path / name)
     with pytest.raises(SettingsError, match=f"{name}/ with a slash; a file's name ends in one of"):
-        make_saver(target, 1)
+        make_saver(target, ONE)
     with pytest.raises(SettingsError, match=f"{name}/ with a slash"):
         picture_directory(target)
     assert not any(tmp_path.iterdir())
@@ -88,20 +92,42 @@ def test_a_suffix_that_is_not_written_becomes_no_directory(tmp_path: Path, name:
 
 def test_one_file_is_not_for_several_inputs(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"out\.jpg is a file for one image, and there are 2"):
-        make_saver(str(tmp_path / "out.jpg"), 2)
+        make_saver(str(tmp_path / "out.jpg"), ONE * 2)
 
 
-def test_one_file_is_not_for_several_pages(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
+def test_pages_are_counted_before_the_first_is_classified(tmp_path: Path, suffix: str) -> None:
+    scan = tmp_path / f"scan{suffix}"
+    first, second = Image.new("RGB", (40, 30)), Image.new("RGB", (30, 40))
+    first.save(scan, save_all=True, append_images=[second])
+    with pytest.raises(SettingsError, match="there are 2: name a directory"):
+        make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)])
+    first.save(scan)
+    assert isinstance(make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)]), FileSaver)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
+def test_what_has_no_pages_is_one_image_whose_classifying_says_why(
+    tmp_path: Path, suffix: str
+) -> None:
+    broken, missing = tmp_path / f"broken{suffix}", tmp_path / f"missing{suffix}"
+    broken.write_text("no image")
+    for path in (broken, missing):
+        source = Source(str(path), path)
+        assert isinstance(make_saver(str(tmp_path / "out.jpg"), [source]), FileSaver)
+
+
+def test_one_file_is_not_for_several_pages_at_a_url(tmp_path: Path) -> None:
     saver = FileSaver(tmp_path / "out.json")
     saver.save(result("scan.pdf"))
-    with pytest.raises(SettingsError, match="there are several pages: name a directory"):
+    with pytest.raises(SettingsError, match="there are several: name a directory"):
         saver.save(result("scan.pdf"))
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="file is a file: name a directory"):
-        make_saver(str(tmp_path / "file"), 2)
+        make_saver(str(tmp_path / "file"), ONE * 2)
 
 
 def test_a_format_that_cannot_hold_the_picture_is_an_error(tmp_path: Path) -> None:
@@ -109,4 +135,4 @@ def test_a_format_that_cannot_hold_the_picture_is_an_error(tmp_path: Path) -> No
         "wide.png", np.zeros((1, 20_000, 3), np.uint8), [Category(1, "cat", 0.5)]
     )
     with pytest.raises(WorkerError, match="cannot hold 20000x"):
-        make_saver(str(tmp_path / "out.webp"), 1).save(wide)
+        make_saver(str(tmp_path / "out.webp"), ONE).save(wide)
