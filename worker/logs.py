@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from worker.settings import LogSettings
 
-__all__ = ["configure", "count_dropped", "flush", "log_uncaught", "say"]
+__all__ = ["configure", "count_dropped", "flush", "get_logger", "log_uncaught", "say"]
 
 MAX_VALUE = 500
 """Longest value logged, in characters; a stack trace may have MAX_TRACE, its end counts."""
@@ -54,6 +54,34 @@ _BASE64 = re.compile(
 # What a level means for libraries that log more than an operator of this worker wants to read.
 _LIBRARIES = {"aiokafka": logging.WARNING, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
 _OURS = "worker"
+
+
+class Logger:
+    """Logs as structlog is configured; until it is, through the standard library.
+
+    For code that also runs inside other people's programs: structlog's own default would write on
+    their standard output.
+
+    Args:
+        name: of the logger.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._structlog = structlog.get_logger(name)
+        self._stdlib = structlog.wrap_logger(
+            logging.getLogger(name),
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            context_class=dict,
+        )
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of a logger, such as `info`
+        return getattr(self._structlog if structlog.is_configured() else self._stdlib, name)
+
+
+def get_logger(name: str) -> Logger:
+    """The logger of a module that may be used without `configure`."""
+    return Logger(name)
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:

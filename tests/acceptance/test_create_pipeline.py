@@ -240,6 +240,9 @@ def test_an_endless_stream_is_read_frame_by_frame(
     assert taken == 2
     assert first["class_ids"][0] == TIGER_CAT
     assert first["input_img"].any()
+    together = pipeline.predict(camera(), batch_size=3)
+    shown = [(next(together)["input_img"].any(), taken) for _ in range(6)]
+    assert shown == [(True, 5), *[(False, 5)] * 2, *[(False, 8)] * 3]
 
 
 def test_threads_may_share_a_pipeline(

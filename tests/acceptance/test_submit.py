@@ -24,11 +24,12 @@ from demo.broker import KafkaBroker
 from demo.images import Photograph, photographs
 from tests.acceptance.conftest import MakeWorker
 from tests.support.harness import Names, Traffic, Worker, until
-from worker.contract.jobs import Category, Record, Success
+from worker.contract.jobs import Category, ModelIdentity, Record, Success
 from worker.contract.messages import Message, result_message, without_copies
 from worker.contract.parsing import parse_job
 
 BOUND = 60.0
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,7 @@ async def stand_in(
 
 def answer(record: Record, label: str) -> Message:
     outcome = Success((Category(0, label, 0.5),))
-    return result_message(record, parse_job(record).job_id, outcome, "model", "sha256:0")
+    return result_message(record, parse_job(record).job_id, outcome, MODEL)
 
 
 def of_another(record: Record) -> Message:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.schemas import golden, headers_validator, schema, validator
 from worker import __version__
-from worker.contract.jobs import Category, Outcome, Record, Success
+from worker.contract.jobs import Category, ModelIdentity, Outcome, Record, Success
 from worker.contract.messages import (
     Message,
     dead_letter_message,
@@ -22,7 +22,11 @@ from worker.contract.messages import (
 from worker.contract.parsing import parse_job, recover_job_id
 from worker.errors import Failure, JobError, Reason, Stage
 
-DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+MODEL = ModelIdentity(
+    "PP-LCNet_x1_0",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "paddle+onednn",
+)
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(285, "Ägyptische Mau", 0.04)))
 DRAWN = replace(SUCCESS, picture=b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00")
 TIMEOUT = Failure(
@@ -67,7 +71,7 @@ def result(record: Record, outcome: Outcome | None = None) -> Message:
     job_id, failure = parsed(record)
     answer = failure or outcome
     assert answer is not None
-    return result_message(record, job_id, answer, "PP-LCNet_x1_0", DIGEST)
+    return result_message(record, job_id, answer, MODEL)
 
 
 def dead_letter(record: Record, failure: Failure | None = None) -> Message:

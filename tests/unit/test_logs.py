@@ -14,7 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from worker.logs import MAX_TRACE, configure
+from worker.logs import MAX_TRACE, configure, get_logger
 from worker.settings import LogSettings
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -240,3 +240,24 @@ def test_configuring_again_replaces_rather_than_adds() -> None:
     structlog.get_logger("worker.tests").info("once")
     assert len(lines()) == 1
     assert len(logging.getLogger().handlers) == 1
+
+
+def test_within_another_program_events_are_records_of_the_standard_library(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structlog.reset_defaults()
+    log = get_logger("worker.tests")
+    log.info("nobody_asked")
+    log.warning("something_happened", slot=3)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("worker.tests", "WARNING")
+    assert (record.getMessage(), record.__dict__["slot"]) == ("something_happened", 3)
+    assert capsys.readouterr() == ("", "")
+    lines = as_json()
+    log.info("something_happened", slot=4)
+    (line,) = lines()
+    assert (line["event"], line["slot"], line["logger"]) == (
+        "something_happened",
+        4,
+        "worker.tests",
+    )

@@ -96,16 +96,19 @@ class App:
         self._stopped = True
 
     async def _startup(self, stack: AsyncExitStack) -> KafkaService | None:
-        """Bring everything up; `stack` takes it down in reverse. The door to Kafka, if it has one.
+        """Bring everything up; `stack` takes it down in reverse.
 
         What probes need comes first, then what fails quickest.
+
+        Returns:
+            The Kafka service, if this worker has one.
         """
         settings, metrics, health = self._settings, self.metrics, self._health
         server = HttpServer(settings.http, health, metrics, self._classify)
         await server.start()
         stack.push_async_callback(server.stop)
-        model = str(settings.model_dir or settings.model)
-        log.info("starting", version=__version__, model=model, http_port=server.port)
+        wanted = str(settings.model_dir or settings.model)
+        log.info("starting", version=__version__, model=wanted, http_port=server.port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
@@ -114,16 +117,19 @@ class App:
         self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
-            answering = RecordProcessor(spec, engine.process, settings.kafka, metrics)
+            answering = RecordProcessor(
+                lambda: engine.identity, engine.process, settings.kafka, metrics
+            )
             kafka = KafkaService(settings, answering, health, metrics)
             stack.push_async_callback(kafka.disconnect)
             await kafka.connect()
         await engine.start(stack)
-        self._describe_model(spec.name, spec.digest, engine.pool.backend)
+        model = engine.identity
+        self._describe_model(model.name, model.digest, model.backend)
         health.set_warm()
         if self._classify is not None:
-            self._classify.open(engine.process)
-        log.info("warm", model=spec.name, predictors=engine.pool.pids)
+            self._classify.open(engine.process, model)
+        log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
@@ -159,7 +165,7 @@ class App:
             try:
                 await kafka.run(self._stop)
             finally:
-                # A defect here ends the other door too.
+                # A defect here ends HTTP too.
                 self._stop.set()
 
     async def _work_for_http(self) -> None:

@@ -21,20 +21,16 @@ TAKEN = (
     "model_cache",
     "device",
     "zoo.",
-    "decode.max_bytes",
-    "decode.max_pixels",
-    "decode.max_side",
+    "decode.",
     "fetch.",
     "batching.max_batch",
+    "predictor.backend",
     "predictor.top_k",
 )
 """Settings, and groups of them, that `predict` follows."""
 
 NOT_TAKEN = (
-    # One fetch at a time has no others to share with, and whoever types the URL chooses where it
-    # leads.
-    "fetch.concurrency",
-    "fetch.per_host",
+    # Whoever types the URL chooses where it leads.
     "fetch.allow_networks",
     "fetch.trust_env",
 )

@@ -16,6 +16,7 @@ __all__ = [
     "Headers",
     "ImageSource",
     "Job",
+    "ModelIdentity",
     "Outcome",
     "Prepared",
     "RawImage",
@@ -144,6 +145,21 @@ class Success:
 
 
 Outcome = Success | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model computed a result.
+
+    Attributes:
+        name: the model's own, from its `inference.yml`.
+        digest: over network, weights and configuration, `sha256:...`.
+        backend: what computes it, such as `paddle+onednn`; of slots that differ, all, with commas.
+    """
+
+    name: str
+    digest: str
+    backend: str
 
 
 @dataclass(frozen=True, slots=True)

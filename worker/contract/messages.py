@@ -27,7 +27,7 @@ from worker.contract.options import OPTIONS, header_name
 from worker.errors import Failure
 
 if TYPE_CHECKING:
-    from worker.contract.jobs import Outcome, Record
+    from worker.contract.jobs import ModelIdentity, Outcome, Record
 
 __all__ = [
     "DEAD_LETTER_PREFIX",
@@ -113,7 +113,7 @@ def outcome_fields(outcome: Outcome) -> dict[str, object]:
 
 
 def result_message(
-    record: Record, job_id: str | None, outcome: Outcome, model_name: str, model_digest: str
+    record: Record, job_id: str | None, outcome: Outcome, model: ModelIdentity
 ) -> Message:
     """The message for the results topic, under the record's own key.
 
@@ -121,14 +121,13 @@ def result_message(
         record: where the job came from; its id is the result's `id`, equal for every delivery.
         job_id: the job's own name; None when it has none, and goes by the record's id.
         outcome: what became of it.
-        model_name: `model.name` of the result.
-        model_digest: `model.digest` of the result, `sha256:...`.
+        model: what computed it, or would have.
     """
     value = {
         "id": record.id,
         "jobId": job_id or record.id,
         **outcome_fields(outcome),
-        "model": {"name": model_name, "digest": model_digest},
+        "model": {"name": model.name, "digest": model.digest, "backend": model.backend},
     }
     own = (
         b"application/json",

@@ -1,1 +1,1 @@
-"""The core that every door shares: one job in, one outcome out."""
+"""The core that Kafka, HTTP, `predict` and `create_pipeline` share: images in, categories out."""

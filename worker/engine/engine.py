@@ -1,10 +1,11 @@
-"""What computes: everything between a job and its outcome, for one model."""
+"""Everything between an image and its categories, for one model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+from worker.contract.jobs import ModelIdentity
 from worker.engine.pipeline import Pipeline
 from worker.failpoints import Failpoints
 from worker.images.fetch import ImageFetcher
@@ -21,15 +22,20 @@ __all__ = ["Engine"]
 class Engine:
     """The fetcher, the threads for images, the predictors, and the pipeline through them.
 
-    For one event loop.
+    For one event loop, in which any number of engines may work side by side.
 
     Args:
         placements: device and threads of each predictor.
         failpoints: faults to inject, for tests.
+        capacity: most images of one batch, for callers that bound each image's batch themselves
+            (`classify`'s `most`); None leaves batches to `settings.batching`.
 
     Attributes:
+        spec: the model that it computes.
         pool: the predictors.
         process: takes a job to its outcome, as `Pipeline.process` does.
+        classify: takes an image to its categories, as `Pipeline.classify` does.
+        fetch: brings the bytes at a URL, as `ImageFetcher.fetch` does.
     """
 
     def __init__(
@@ -39,17 +45,33 @@ class Engine:
         settings: Settings,
         failpoints: Failpoints,
         metrics: Metrics,
+        *,
+        capacity: int | None = None,
     ) -> None:
+        self.spec = spec
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
         threads = settings.decode.threads or available_cores()
         self._threads = ImageThreads(threads, settings.decode.timeout, metrics)
         self.pool = PredictorPool(
-            spec, placements, settings.predictor, settings.batching, metrics, failpoints
+            spec,
+            placements,
+            settings.predictor,
+            settings.batching,
+            metrics,
+            failpoints,
+            capacity=capacity,
         )
         pipeline = Pipeline(
             spec, self._fetcher, self.pool, self._threads, settings, metrics, failpoints=failpoints
         )
         self.process = pipeline.process
+        self.classify = pipeline.classify
+        self.fetch = self._fetcher.fetch
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model as results name it; without a backend before the start."""
+        return ModelIdentity(self.spec.name, self.spec.digest, self.pool.backend)
 
     def images_stalled(self) -> bool:
         """Whether a thread decodes or draws one image for longer than `decode.timeout`."""
@@ -60,6 +82,7 @@ class Engine:
 
         Raises:
             ModelError: a predictor process cannot load the model.
+            UnfitSystemError: a predictor process says which library the system lacks.
             PredictorError: a predictor process died or hung while it started.
             OSError: the system has no room for another process.
         """

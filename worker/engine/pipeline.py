@@ -1,6 +1,6 @@
-"""The core that all doors share: fetch, decode, classify, draw. One job in, one outcome out.
+"""The stages of one image, wired here and nowhere else: fetch, decode, classify, draw.
 
-Stages know nothing of each other; they are wired here and nowhere else.
+Stages know nothing of each other.
 """
 
 from __future__ import annotations
@@ -8,58 +8,73 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from worker.budget import Reservation
-from worker.contract.jobs import (
-    Category,
-    EncodedImage,
-    Job,
-    Outcome,
-    Prepared,
-    RawImage,
-    Success,
-    UrlImage,
-)
+from worker.contract.jobs import Category, Job, Outcome, Prepared, RawImage, Success, UrlImage
 from worker.engine.categories import choose_categories
+from worker.engine.preparation import AnyImage, LocalImage, Pixels, prepare_image
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
-from worker.images.base64 import decode_image_text
 from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
 from worker.images.formats import refuse_unknown
-from worker.images.prepare import prepare
 from worker.images.threads import ImageThreads
 from worker.images.transform import Transform
+from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import Settings
 
-__all__ = ["Classifier", "Pipeline"]
+__all__ = ["Classified", "Classifier", "Pipeline"]
 
 NONE = Failpoints()
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Classifier(Protocol):
-    """What turns crops into scores: the predictor pool, or a predictor in this process."""
+    """What turns crops into scores: the predictor pool."""
 
     async def classify(
-        self, crop: npt.NDArray[np.uint8], urgency: float
+        self, crop: npt.NDArray[np.uint8], urgency: float, most: int | None = None
     ) -> npt.NDArray[np.float32]:
-        """Scores `[C]` of a crop `[H, W, 3]`."""
+        """Compute the scores of one crop; see `PredictorPool.classify`.
+
+        Args:
+            crop: `[H, W, 3] uint8`.
+
+        Returns:
+            `[C] float32`.
+        """
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """One image and what it shows.
+
+    Attributes:
+        categories: best first; empty if none reaches the model's threshold.
+        picture: `[h, w, 3] uint8` BGR, not drawn on yet; None when no picture was asked for.
+    """
+
+    categories: tuple[Category, ...]
+    picture: Pixels | None
+
+    @property
+    def best(self) -> Category | None:
+        """The best category, if there is any."""
+        return self.categories[0] if self.categories else None
+
+
 class Pipeline:
-    """Runs jobs through the stages; many at a time, for one event loop.
+    """Runs images through the stages; many at a time, for one event loop.
 
     Args:
         threads: those that decode and draw.
@@ -90,12 +105,13 @@ class Pipeline:
         self._top_k = settings.predictor.top_k or spec.top_k
 
     async def process(self, job: Job, held: Reservation) -> Outcome:
-        """Take one job through all stages.
-
-        Whatever is wrong with the job comes back as a `Failure`. Cancelling withdraws it.
+        """Take one job through all stages; cancelling withdraws it.
 
         Args:
             held: accounts for the bytes that the job holds on its way.
+
+        Returns:
+            The answer; a `Failure` for whatever is wrong with the job.
         """
         try:
             if job.deadline is None:
@@ -117,6 +133,36 @@ class Pipeline:
                 Reason.INTERNAL, f"internal error: {type(error).__name__}", Reason.INTERNAL.stage
             )
 
+    async def classify(
+        self,
+        image: AnyImage,
+        held: Reservation,
+        *,
+        top_k: int,
+        picture_side: int | None,
+        deadline: float | None = None,
+        most: int | None = None,
+    ) -> Classified:
+        """Take one image through all stages but the drawing; cancelling withdraws it.
+
+        Args:
+            held: accounts for the bytes that the image holds on its way.
+            top_k: most categories.
+            picture_side: longest side of the picture in pixels; None asks for no picture.
+            deadline: seconds since the epoch by which images are ordered and no longer fetched;
+                None means never.
+            most: images of the largest batch that it may be in; None leaves it to the predictors.
+
+        Raises:
+            JobError: the image cannot be used; the message says why.
+        """
+        prepared = await self._prepare(image, held, picture_side, deadline)
+        urgency = (
+            deadline if deadline is not None else self._clock() + self._settings.batching.patience
+        )
+        scores = await self._classifier.classify(prepared.crop, urgency, most)
+        return Classified(choose_categories(scores, top_k, self._spec), prepared.picture)
+
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock()
         expired = JobError(
@@ -135,63 +181,58 @@ class Pipeline:
             raise
 
     async def _run(self, job: Job, held: Reservation) -> Outcome:
-        prepared = await self._prepare(job, held)
-        urgency = (
-            job.deadline
-            if job.deadline is not None
-            else self._clock() + self._settings.batching.patience
+        visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
+        found = await self.classify(
+            job.image,
+            held,
+            top_k=job.top_k or self._top_k,
+            picture_side=self._settings.picture.max_side if visualize else None,
+            deadline=job.deadline,
         )
-        scores = await self._classifier.classify(prepared.crop, urgency)
-        answer = Success(choose_categories(scores, job.top_k or self._top_k, self._spec))
-        if prepared.picture is None:
-            return answer
+        if found.picture is None:
+            return Success(found.categories)
         with self._metrics.time_stage(Stage.DRAW):
             picture = await self._threads.run(
                 Stage.DRAW,
-                partial(_drawn, prepared.picture, answer.best, self._settings.picture.quality),
+                partial(_drawn, found.picture, found.best, self._settings.picture.quality),
             )
         held.add(len(picture))
-        return replace(answer, picture=picture)
+        return Success(found.categories, picture)
 
-    async def _prepare(self, job: Job, held: Reservation) -> Prepared:
-        data: bytes | None = None
-        if isinstance(job.image, UrlImage):
+    async def _prepare(
+        self, image: AnyImage, held: Reservation, picture_side: int | None, deadline: float | None
+    ) -> Prepared:
+        fetched = 0
+        if isinstance(image, UrlImage):
             with self._metrics.time_stage(Stage.FETCH):
-                data = await self._fetcher.fetch(job.image.url, job.deadline)
-            held.add(len(data))
+                data = await self._fetcher.fetch(image.url, deadline)
+            fetched = len(data)
+            held.add(fetched)
             refuse_unknown(data)
-        visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
-        side = self._settings.picture.max_side if visualize else None
+            image = RawImage(data)
+            del data
         loop = asyncio.get_running_loop()
 
-        def add(nbytes: int) -> None:
+        def account(nbytes: int) -> None:
             loop.call_soon_threadsafe(held.add, nbytes)
 
         with self._metrics.time_stage(Stage.DECODE):
             prepared = await self._threads.run(
-                Stage.DECODE, partial(self._decode, job, data, side, add)
+                Stage.DECODE, partial(self._decode, image, picture_side, account)
             )
-        if data is not None:
-            held.add(-len(data))
+        held.add(-fetched)
         return prepared
 
     def _decode(
-        self, job: Job, fetched: bytes | None, side: int | None, add: Callable[[int], object]
+        self, image: LocalImage, picture_side: int | None, account: Callable[[int], object]
     ) -> Prepared:
-        """In a thread: from the encoded image to what is kept of it.
+        """In a thread: read, decode and transform.
 
         Args:
-            add: accounts for bytes: for pixels before there are any.
+            account: accounts for bytes: for pixels before there are any.
         """
         limits = self._settings.decode
-        if fetched is not None:
-            data = fetched
-        elif isinstance(job.image, EncodedImage):
-            data = decode_image_text(job.image.text, limits.max_bytes)
-        else:
-            assert isinstance(job.image, RawImage)
-            data = job.image.data
-        prepared = prepare(data, self._transform, limits, side, add)
+        prepared = prepare_image(image, self._transform, limits, picture_side, account)
         self._failpoints.after_decoding(prepared.crop)
         return prepared
 

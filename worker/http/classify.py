@@ -1,4 +1,4 @@
-"""`POST /image-classification`: the reference service's contract over the common pipeline."""
+"""`POST /image-classification`: the contract of PaddleX's service, on the engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, web
 
 from worker.aside import Aside
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Job, Outcome
+from worker.contract.jobs import Job, ModelIdentity, Outcome
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.reading import Reading
 from worker.http.responses import answer, new_log_id
@@ -43,11 +43,17 @@ class Classify:
         metrics.requests_in_flight.set_function(lambda: budget.jobs)
         metrics.requests_buffered.set_function(lambda: budget.bytes)
         self._process: Process | None = None
+        self._model: ModelIdentity | None = None
         self._draining = False
 
-    def open(self, process: Process) -> None:
-        """Take requests from now on, and have the pipeline's `process` answer them."""
-        self._process = process
+    def open(self, process: Process, model: ModelIdentity) -> None:
+        """Take requests from now on.
+
+        Args:
+            process: answers them.
+            model: what it computes with, which answers name in their headers.
+        """
+        self._process, self._model = process, model
 
     async def drain(self, timeout: float) -> None:
         """Turn new requests away, and wait at most `timeout` seconds for those under way."""
@@ -89,7 +95,7 @@ class Classify:
             with self._metrics.request_duration.time():
                 outcome = self._counted(await self._outcome(request, held))
                 _log_outcome(log_id, outcome)
-                return answer(log_id, outcome)
+                return answer(log_id, outcome, self._model)
         except asyncio.CancelledError:
             self._metrics.requests.labels("failure", "disconnected").inc()
             raise
@@ -113,7 +119,7 @@ class Classify:
             job = await self._job(request, held)
         except JobError as error:
             return error.as_failure()
-        assert self._process is not None, "closed doors let nobody in"
+        assert self._process is not None, "_refusal turns requests away until then"
         return await self._process(job, held)
 
     async def _job(self, request: web.Request, held: Reservation) -> Job:

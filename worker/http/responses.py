@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
 
-from worker.contract.jobs import Outcome
+from worker.contract.jobs import ModelIdentity, Outcome
 from worker.contract.messages import outcome_fields
 from worker.errors import Failure, Reason
 
@@ -26,10 +27,24 @@ def new_log_id() -> str:
     return str(uuid.uuid4())
 
 
-def answer(log_id: str, outcome: Outcome) -> web.Response:
-    """What became of a job, as the reference answers."""
+def answer(log_id: str, outcome: Outcome, model: ModelIdentity | None = None) -> web.Response:
+    """Answer a request as PaddleX's service does.
+
+    Its body has no field for the model, and clients may refuse one that they do not know, so that a
+    result names its model in headers.
+
+    Args:
+        model: what computed a result.
+    """
     status = outcome.status if isinstance(outcome, Failure) else 200
-    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else None
+    headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
+    if model is not None and not isinstance(outcome, Failure):
+        headers |= {
+            # A model may be called anything; a header is ASCII.
+            "Model-Name": quote(model.name, safe=" ()[]+,:;=@", errors="replace"),
+            "Model-Digest": model.digest,
+            "Model-Backend": model.backend,
+        }
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
 
 
@@ -41,7 +56,7 @@ def refuse(
 
 
 def healthy(log_id: str) -> web.Response:
-    """The reference's answer to its own probe."""
+    """PaddleX's answer to its own probe."""
     return _in_shape(200, {"logId": log_id, "errorCode": 0, "errorMsg": "Healthy"}, None)
 
 

@@ -12,6 +12,7 @@ import enum
 import heapq
 import itertools
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -41,12 +42,14 @@ class Ticket(Generic[T, R]):
 
     Attributes:
         urgency: the smaller, the sooner it is batched; seconds on any one clock.
+        most: images of the largest batch that it may be in.
         ready_at: when it was submitted, seconds of the batcher's clock.
         result: resolves to the answer; cancel it to withdraw an image that is not yet in a batch.
     """
 
     item: T
     urgency: float
+    most: int
     ready_at: float
     result: asyncio.Future[R] = field(repr=False)
 
@@ -95,10 +98,14 @@ class Batcher(Generic[T, R]):
         """Images waiting for a batch."""
         return len(self._ready)
 
-    def submit(self, item: T, urgency: float) -> Ticket[T, R]:
-        """Queue a ready image; its answer comes through the ticket's `result`."""
+    def submit(self, item: T, urgency: float, most: int | None = None) -> Ticket[T, R]:
+        """Queue a ready image; its answer comes through the ticket's `result`.
+
+        Args:
+            most: images of the largest batch that it may be in; None leaves it to `max_batch`.
+        """
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(item, urgency, self._clock(), result)
+        ticket = Ticket(item, urgency, most or sys.maxsize, self._clock(), result)
         self._push(ticket)
         self._wake_one()
         return ticket
@@ -140,7 +147,16 @@ class Batcher(Generic[T, R]):
         share = math.ceil(count / (len(self._free_slots) + 1))
         if share < size:
             size, reason = share, CloseReason.SHARED
-        return Batch([heapq.heappop(self._ready)[2] for _ in range(size)], reason)
+        tickets = [heapq.heappop(self._ready)[2]]
+        most = tickets[0].most
+        while len(tickets) < size:
+            # A batch is no larger than each of its images allows.
+            most = min(most, self._ready[0][2].most)
+            if len(tickets) >= most:
+                reason = CloseReason.FULL
+                break
+            tickets.append(heapq.heappop(self._ready)[2])
+        return Batch(tickets, reason)
 
     def _lingered(self) -> bool:
         # The timer belongs to the oldest image and is never restarted by a younger one.

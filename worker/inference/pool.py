@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
 from worker.errors import JobError, Reason
 from worker.failpoints import Failpoints
 from worker.inference.batcher import Batcher
@@ -14,13 +12,14 @@ from worker.inference.isolation import Poisoned
 from worker.inference.placement import Placement
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Crop, Scores, SlotSupervisor
+from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import BatchingSettings, PredictorSettings
 
 __all__ = ["PredictorPool"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class PredictorPool:
@@ -29,6 +28,9 @@ class PredictorPool:
     Args:
         spec: the model to load in every slot.
         placements: device and threads of each slot.
+        capacity: most images of one batch, where each image says how large its batch may be
+            (`classify`'s `most`) and nothing is measured at the start; None leaves both to
+            `batching`.
     """
 
     def __init__(
@@ -39,10 +41,13 @@ class PredictorPool:
         batching: BatchingSettings,
         metrics: Metrics,
         failpoints: Failpoints,
+        *,
+        capacity: int | None = None,
     ) -> None:
         self._metrics = metrics
         self._batching = batching
-        capacity = batching.max_batch or batching.calibration_limit
+        self._calibrates = capacity is None
+        capacity = capacity or batching.max_batch or batching.calibration_limit
         self._batcher: Batcher[Crop, Scores | Poisoned] = Batcher(capacity, batching.linger)
         metrics.ready_images.set_function(lambda: len(self._batcher))
         self._input_size = spec.input_size
@@ -66,7 +71,7 @@ class PredictorPool:
         ]
 
     async def start(self) -> None:
-        """Start all slots, warm them, and choose the largest batch.
+        """Start all slots; unless batches are bounded by `capacity`, choose the largest batch.
 
         Raises:
             ModelError: a predictor process cannot load the model.
@@ -74,6 +79,12 @@ class PredictorPool:
             OSError: the system has no room for another process.
         """
         await asyncio.gather(*(supervisor.start() for supervisor in self._supervisors))
+        if self._calibrates:
+            await self._calibrate()
+        for supervisor in self._supervisors:
+            supervisor.serve()
+
+    async def _calibrate(self) -> None:
         calibrations = await asyncio.gather(
             *(
                 supervisor.calibrate(self._input_size, self._batching)
@@ -91,24 +102,23 @@ class PredictorPool:
                 images_per_second=round(row.size / row.seconds * len(self._supervisors), 1),
                 chosen=row.size == chosen.max_batch,
             )
-        for supervisor in self._supervisors:
-            supervisor.serve()
 
     @property
     def backend(self) -> str:
         """What computes: `paddle+onednn`, `paddle`; empty before the start."""
         return ",".join(sorted({supervisor.backend for supervisor in self._supervisors}))
 
-    async def classify(self, crop: Crop, urgency: float) -> Scores:
+    async def classify(self, crop: Crop, urgency: float, most: int | None = None) -> Scores:
         """Scores `[C] float32` of a crop `[H, W, 3] uint8`; cancelling withdraws it while it waits.
 
         Args:
             urgency: seconds on any clock common to all callers; the smallest is served first.
+            most: images of the largest batch that it may be in; None leaves it to the pool.
 
         Raises:
             JobError: the image breaks the predictor even alone.
         """
-        answer = await self._batcher.submit(crop, urgency).result
+        answer = await self._batcher.submit(crop, urgency, most).result
         if isinstance(answer, Poisoned):
             raise JobError(
                 Reason.POISON,

@@ -17,7 +17,13 @@ from multiprocessing.connection import Connection
 import numpy as np
 import numpy.typing as npt
 
-from worker.errors import ModelError, PredictorCrashedError, PredictorError, PredictorTimeoutError
+from worker.errors import (
+    ModelError,
+    PredictorCrashedError,
+    PredictorError,
+    PredictorTimeoutError,
+    UnfitSystemError,
+)
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
@@ -97,6 +103,7 @@ class Slot:
         Raises:
             ModelError: the process says why it cannot load the model, or the network has other
                 classes than the model's description.
+            UnfitSystemError: it says which library the system lacks.
             PredictorError: it died or took too long.
             OSError: the system has no room for another process.
         """
@@ -132,7 +139,7 @@ class Slot:
             answer = self._ask(self._start, self._start_timeout)
             if not isinstance(answer, Loaded):
                 self.kill()
-                raise ModelError(str(answer))
+                raise answer if isinstance(answer, UnfitSystemError) else ModelError(str(answer))
             self._spec.check_classes(answer.classes)
             self.backend = answer.backend
             self._shared = SharedBatch(

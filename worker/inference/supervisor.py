@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from worker.errors import (
     ModelError,
@@ -19,11 +18,13 @@ from worker.errors import (
     PredictorError,
     PredictorTimeoutError,
     Stage,
+    UnfitSystemError,
 )
 from worker.inference.batcher import Batch, Batcher
 from worker.inference.calibration import Calibration, calibrate
 from worker.inference.isolation import Poisoned, run_isolated
 from worker.inference.slot import Slot
+from worker.logs import get_logger
 from worker.metrics import BATCH_WAIT, Metrics
 from worker.settings import BatchingSettings
 
@@ -37,7 +38,7 @@ Scores = npt.NDArray[np.float32]
 RESTART_BACKOFF = (0.5, 30.0)
 """Seconds before a predictor that cannot start is tried again: first, and at most (it doubles)."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class _SlotDownError(Exception):
@@ -212,7 +213,7 @@ class SlotSupervisor:
     async def _start_again(self) -> None:
         try:
             await self.start()
-        except (PredictorError, ModelError, OSError) as error:
+        except (PredictorError, ModelError, UnfitSystemError, OSError) as error:
             raise _SlotDownError(str(error)) from error
 
     def _note_failure(self, error: PredictorError, images: int) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from worker.aside import Aside
 from worker.budget import Reservation
-from worker.contract.jobs import Job, Outcome, RawImage, Record
+from worker.contract.jobs import Job, ModelIdentity, Outcome, RawImage, Record
 from worker.contract.messages import (
     dead_letter_message,
     result_message,
@@ -24,7 +24,6 @@ from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.publisher import Outgoing
 from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
-from worker.model import ModelSpec
 from worker.settings import KafkaSettings
 
 __all__ = ["RecordProcessor"]
@@ -43,19 +42,19 @@ class RecordProcessor:
     """Takes records through the pipeline and makes the messages that tell of them.
 
     Args:
-        spec: the model that results name.
+        identify: says which model computes, as results name it.
         process: the pipeline.
         settings: with the topics that the messages go to.
     """
 
     def __init__(
         self,
-        spec: ModelSpec,
+        identify: Callable[[], ModelIdentity],
         process: Callable[[Job, Reservation], Awaitable[Outcome]],
         settings: KafkaSettings,
         metrics: Metrics,
     ) -> None:
-        self._spec = spec
+        self._identify = identify
         self._process = process
         self._settings = settings
         self._metrics = metrics
@@ -98,8 +97,8 @@ class RecordProcessor:
         return failure, [self._letter(record, job_id, failure)]
 
     def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
-        spec, topics = self._spec, self._settings
-        result = result_message(record, job_id, outcome, spec.name, spec.digest)
+        topics = self._settings
+        result = result_message(record, job_id, outcome, self._identify())
         messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
         if isinstance(outcome, Failure):
             messages.append(self._letter(record, job_id, outcome))

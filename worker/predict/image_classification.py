@@ -1,36 +1,28 @@
-"""The Python door: `create_pipeline(...).predict(...)`, as the reference's users know it."""
+"""`create_pipeline(...).predict(...)`, as PaddleX's users know it, on the engine."""
 
 from __future__ import annotations
 
 import operator
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from worker.cache import models_directory
-from worker.contract.jobs import Prepared
-from worker.engine.categories import choose_categories
+from worker.contract.jobs import ModelIdentity
+from worker.engine.pipeline import Classified
 from worker.errors import JobError
-from worker.images.transform import Transform
-from worker.inference.placement import Placement, available_cores, place
+from worker.inference.placement import available_cores
 from worker.model import ModelSpec, load_model_spec
-from worker.predict.inputs import Page, find_sources
+from worker.predict.image_call import ImageCall
+from worker.predict.inputs import Page, Source, find_sources
+from worker.predict.local_engine import CAPACITY, choose_placements, start_engine
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
-from worker.predict.reader import Read, Reader, local_fetch, read_batches
+from worker.predict.read_ahead import work_ahead
 from worker.predict.results import ClassificationResult, FailedInput
-from worker.predict.runners import make_runner
 from worker.predict.template import PIPELINE_NAME
-from worker.predictor.backends.devices import (
-    check_device,
-    default_device,
-    import_paddle,
-    probe_build,
-)
 from worker.settings import Settings
 from worker.settings.sources import load
 from worker.zoo.catalogue import ZooModel
@@ -71,30 +63,26 @@ class ImageClassificationPipeline:
         announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
         settings: Settings | None = None,
     ) -> None:
-        placements = _placements(config.device)
-        self._process = os.getpid()
+        placements = choose_placements(config.device)
         self.config = config
         settings = settings or load().settings
         cache = settings.model_cache or models_directory()
         self.spec: ModelSpec = load_model_spec(
             resolve_model(config.model, cache, settings.zoo, announce)
         )
+        self._devices = len(placements)
+        self._portal = start_engine(self.spec, placements, config, settings)
         self._limits = settings.decode
-        self._reader = Reader(
-            Transform(self.spec.resize, self.spec.crop, self.spec.channels),
-            self._limits,
-            local_fetch(settings.fetch),
-        )
-        self._runner = make_runner(
-            self.spec, placements, use_hpip=config.use_hpip, batch_size=config.batch_size
-        )
-        self._threads = available_cores()
-        self._executor = ThreadPoolExecutor(self._threads, "read")
 
     @property
     def backend(self) -> str:
         """What computes: `paddle+onednn`, `openvino` and the like."""
-        return self._runner.backend
+        return self.identity.backend
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that computes the results: its name, digest and backend."""
+        return self._portal.value.identity
 
     @overload
     def predict(
@@ -118,7 +106,7 @@ class ImageClassificationPipeline:
 
     def predict(
         self,
-        input: object,  # noqa: A002 - the reference's name
+        input: object,  # noqa: A002 - PaddleX's name
         *,
         batch_size: int | None = None,
         topk: int | None = None,
@@ -129,11 +117,11 @@ class ImageClassificationPipeline:
         Args:
             input: an array (`uint8`; `[H, W, 3]` BGR, `[H, W, 4]` BGRA or `[H, W]` grey), a path, a
                 URL, a glob pattern, a directory, encoded bytes, `{"img": any of these}`, or an
-                iterable of these. Each page of a TIFF or PDF file is an image. An iterator is read
-                as far as each batch needs; of other inputs the next batch is read while one is
-                computed.
-            batch_size: images that the network computes at once, per device; the pipeline's own
-                when None.
+                iterable of these. Each page of a TIFF or PDF file is an image. Of an iterator,
+                `batch_size` images per device are taken, and no more before their results have
+                been; of other inputs the next ones are read and computed meanwhile.
+            batch_size: images that the network computes at once, per device, at most 1024; the
+                pipeline's own when None.
             topk: categories per result; None or 0 is the pipeline's own, and more than there are
                 classes means all.
             on_error: an image that cannot be used raises in its turn, after the results before it,
@@ -141,17 +129,13 @@ class ImageClassificationPipeline:
 
         Raises:
             ValueError: `batch_size`, `topk` or `on_error` is out of range.
-            RuntimeError: this is a fork of the process that made it.
+            RuntimeError: it is closed, or this is a fork of the process that made it.
             TypeError: `batch_size` or `topk` is no whole number; when iterated, an input is no
                 image at all.
-            JobError: when iterated, an image cannot be used.
-            PredictorError: when iterated, the network failed.
+            JobError: when iterated, an image cannot be used, or breaks the network even alone.
+            PredictorError: when iterated, the network's processes cannot be started again.
         """
-        if os.getpid() != self._process:
-            # Threads do not survive a fork: it would wait for them for ever.
-            raise RuntimeError(
-                "a pipeline works in the process that made it, and in no fork: make one in each"
-            )
+        self._portal.check()
         size = self.config.batch_size if batch_size is None else operator.index(batch_size)
         count = operator.index(topk or 0) or self.config.topk or self.spec.top_k
         if size < 1:
@@ -160,13 +144,12 @@ class ImageClassificationPipeline:
             raise ValueError(f"topk is {count}; it must be 1 or more, or 0 for the model's own")
         if on_error not in ("raise", "yield"):
             raise ValueError(f"on_error is {on_error!r}; it must be 'raise' or 'yield'")
-        results = self._predict(input, size * self._runner.width, count)
+        results = self._predict(input, size, count)
         return results if on_error == "yield" else _raising(results)
 
     def close(self) -> None:
-        """End its threads and processes; further use is an error."""
-        self._executor.shutdown(cancel_futures=True)
-        self._runner.close()
+        """End its thread and processes; further use is an error."""
+        self._portal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -180,22 +163,21 @@ class ImageClassificationPipeline:
         self.close()
 
     def _predict(self, given: object, size: int, count: int) -> ResultsAndFailures:
-        ahead = 0 if isinstance(given, Iterator) else max(1, self._threads // size)
-        sources = split_pages(find_sources(given), self._reader.load, self._limits)
-        batches = read_batches(sources, self._reader, self._executor, size, ahead)
-        for batch in batches:
-            yield from self._classify(batch, count)
+        together = min(size, CAPACITY) * self._devices
+        in_groups = isinstance(given, Iterator)
+        # Enough that all cores have something to read while the network computes.
+        ahead = 0 if in_groups else max(1, available_cores() // together)
+        calls = work_ahead(
+            split_pages(find_sources(given), self._fetch, self._limits),
+            lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
+            together * (1 + ahead),
+            in_groups=in_groups,
+        )
+        for call in calls:
+            yield _result(call.source, call.wait())
 
-    def _classify(self, batch: Sequence[Read], count: int) -> ResultsAndFailures:
-        crops = [read.crop for _, read in batch if isinstance(read, Prepared)]
-        rows = iter(self._runner.scores(crops) if crops else ())
-        for source, read in batch:
-            if isinstance(read, JobError):
-                yield FailedInput(source.input_path, _of_page(read, source.page))
-            else:
-                assert read.picture is not None
-                categories = choose_categories(next(rows), count, self.spec)
-                yield ClassificationResult(source.input_path, read.picture, categories, source.page)
+    def _fetch(self, url: str) -> bytes:
+        return self._portal.call(self._portal.value.fetch(url))
 
 
 def create_pipeline(
@@ -207,7 +189,7 @@ def create_pipeline(
     model: str | Path | None = None,
     batch_size: int | None = None,
     topk: int | None = None,
-    hpi_config: object = None,  # noqa: ARG001 - the reference's users pass it
+    hpi_config: object = None,  # noqa: ARG001 - PaddleX's users pass it
 ) -> ImageClassificationPipeline:
     """Load a pipeline; what is given here wins over its configuration.
 
@@ -219,7 +201,7 @@ def create_pipeline(
         model: a model's name, or the directory of an inference model.
         batch_size: images that the network computes at once, per device.
         topk: categories per result.
-        hpi_config: of the reference's own plug-in; accepted, and without effect, as in a file.
+        hpi_config: of PaddleX's own plug-in; accepted, and without effect, as in a file.
 
     Raises:
         SettingsError: the configuration, or what is given here, is not right.
@@ -240,15 +222,11 @@ def create_pipeline(
     )
 
 
-def _placements(device: str | None) -> list[Placement]:
-    """One per device, each with all cores; refuses what cannot be used here."""
-    cores = available_cores()
-    # First, because loading Paddle takes a second.
-    placements = place(device, 0, cores, cores) if device is not None else []
-    build = probe_build(import_paddle(device or ""))
-    for placement in placements:
-        check_device(placement.device, build)
-    return placements or place(default_device(build), 0, cores, cores)
+def _result(source: Source, found: Classified | JobError) -> ClassificationResult | FailedInput:
+    if isinstance(found, JobError):
+        return FailedInput(source.input_path, _of_page(found, source.page))
+    assert found.picture is not None
+    return ClassificationResult(source.input_path, found.picture, found.categories, source.page)
 
 
 def _of_page(error: JobError, page: Page | None) -> JobError:

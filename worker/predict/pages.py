@@ -1,4 +1,4 @@
-"""The pages of TIFF and PDF files: in the reference, each is an image of its own."""
+"""The pages of TIFF and PDF files: as in PaddleX, each is an image of its own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError
+from worker.images.decode import check_bytes
+from worker.images.formats import refuse_unknown
+from worker.images.local_files import file_errors, read_file
 from worker.images.pdf import HEAD, PdfFile, is_pdf
 from worker.images.tiff import page_offsets, with_first_page
 from worker.predict.inputs import Page, Source
-from worker.predict.reader import file_errors
 from worker.settings import DecodeSettings
 
 __all__ = ["split_pages"]
@@ -26,26 +28,29 @@ __all__ = ["split_pages"]
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PDF_SUFFIX = ".pdf"
 
-Load = Callable[[Source], bytes]
+Fetch = Callable[[str], bytes]
 
 
-def split_pages(sources: Iterable[Source], load: Load, limits: DecodeSettings) -> Iterator[Source]:
+def split_pages(
+    sources: Iterable[Source], fetch: Fetch, limits: DecodeSettings
+) -> Iterator[Source]:
     """The sources with a source for each page in place of TIFF and PDF files, lazily.
 
-    Files and URLs are taken for these by their names, as in the reference, so that no others have
+    Files and URLs are taken for these by their names, as in PaddleX, so that no others have
     to be read here; bytes are looked at. A page of a PDF is rendered when its turn comes, and its
     file is open as long as this iterator is within it.
 
     Args:
-        load: brings a source's bytes, or raises JobError.
-        limits: on each page of a PDF. Whoever decodes a page of a TIFF keeps them itself.
+        fetch: brings the bytes at a URL, or raises JobError.
+        limits: on the files, and on each page of a PDF. Whoever decodes a page of a TIFF keeps
+            them itself.
     """
     for source in sources:
         suffix = _suffix(source)
         if suffix in TIFF_SUFFIXES:
-            yield from _tiff_pages(source, load)
+            yield from _tiff_pages(source, fetch, limits)
         elif suffix == PDF_SUFFIX:
-            yield from _pdf_pages(source, load, limits)
+            yield from _pdf_pages(source, fetch, limits)
         else:
             yield source
 
@@ -66,9 +71,9 @@ def _suffix(source: Source) -> str:
     return PurePath(name).suffix.lower()
 
 
-def _tiff_pages(source: Source, load: Load) -> Iterator[Source]:
+def _tiff_pages(source: Source, fetch: Fetch, limits: DecodeSettings) -> Iterator[Source]:
     try:
-        data = load(source)
+        data = _load(source, fetch, limits)
     except JobError as error:
         yield replace(source, content=error)
         return
@@ -80,11 +85,26 @@ def _tiff_pages(source: Source, load: Load) -> Iterator[Source]:
         yield replace(source, content=content, page=Page(index, len(offsets)))
 
 
-def _pdf_pages(source: Source, load: Load, limits: DecodeSettings) -> Iterator[Source]:
+def _load(source: Source, fetch: Fetch, limits: DecodeSettings) -> bytes:
+    match source.content:
+        case Path() as path:
+            data = read_file(path, limits.max_bytes)
+        case UrlImage(url):
+            data = fetch(url)
+            refuse_unknown(data)
+        case RawImage(data):
+            pass
+        case other:
+            raise TypeError(f"{type(other).__name__} has no bytes")
+    check_bytes(data, limits)
+    return data
+
+
+def _pdf_pages(source: Source, fetch: Fetch, limits: DecodeSettings) -> Iterator[Source]:
     with ExitStack() as held:
         try:
             if not isinstance(source.content, Path):
-                source = replace(source, content=RawImage(load(source)))
+                source = replace(source, content=RawImage(_load(source, fetch, limits)))
             with file_errors():
                 file = held.enter_context(_open(source))
                 named_rightly = is_pdf(file.read(HEAD))

@@ -46,7 +46,10 @@ def serve(connection: Connection, memory: int) -> None:
     start: Start = connection.recv()
     try:
         predictor = load_predictor(start.spec, start.device, start.threads)
-    except (UnfitSystemError, ModelError) as error:
+    except UnfitSystemError as error:
+        connection.send(error)
+        return
+    except ModelError as error:
         connection.send(str(error))
         return
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)

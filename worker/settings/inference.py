@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,11 @@ class BatchingSettings(Group):
 class PredictorSettings(Group):
     """The predictor processes."""
 
+    backend: Literal["auto", "paddle", "onnxruntime", "openvino"] = Field(
+        "auto",
+        description="What computes on CPU; auto takes the fastest one installed that agrees with "
+        "Paddle.",
+    )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
         0,
         description="Predictor processes; 0 is one per listed GPU, or what suits the cores on CPU.",

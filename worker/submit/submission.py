@@ -12,8 +12,8 @@ from pathlib import Path
 from worker.contract.jobs import Record, UrlImage
 from worker.contract.messages import Message
 from worker.errors import JobError, Reason
+from worker.images.local_files import read_file
 from worker.kafka.job_client import JobClient
-from worker.predict.reader import read_file
 from worker.settings import Settings
 from worker.submit.encode import CORRELATION, Envelope
 from worker.submit.items import Encoding, Item

@@ -22,7 +22,7 @@ def test_settings_that_are_followed(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["kafka.group_id", "fetch.trust_env", "http.port", "decode.timeout"]
+    "key", ["kafka.group_id", "fetch.trust_env", "http.port", "intake.max_jobs"]
 )
 def test_a_setting_without_effect_is_refused(key: str) -> None:
     with pytest.raises(SettingsError, match=f"{key}: of no effect here"):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from worker import __version__
-from worker.contract.jobs import Category, Record, Success
+from worker.contract.jobs import Category, ModelIdentity, Record, Success
 from worker.contract.messages import (
     SECRET_HEADERS,
     Message,
@@ -46,6 +46,7 @@ RECORD = Record(
         ("dead-letter-reason", b"earlier"),
     ),
 )
+MODEL = ModelIdentity("PP-LCNet_x1_0", "sha256:ab", "paddle")
 SUCCESS = Success((Category(5, "Rabbit", 0.93), Category(7, "Ünï", 0.04)), picture=b"\xff\xd8\xff")
 FAILURE = Failure(Reason.NOT_FOUND, "the URL answers 404", Stage.FETCH, attempts=1)
 
@@ -77,7 +78,7 @@ SECRET = [
 def result(
     outcome: Success | Failure, *, job_id: str | None = "a-42", record: Record = RECORD
 ) -> Message:
-    return result_message(record, job_id, outcome, "PP-LCNet_x1_0", "sha256:ab")
+    return result_message(record, job_id, outcome, MODEL)
 
 
 def body(message: Message) -> dict[str, object]:
@@ -96,7 +97,7 @@ def test_result_of_a_success() -> None:
             '{"id":"image-jobs-3-42","jobId":"a-42","errorCode":0,"errorMsg":"Success",'
             '"result":{"categories":[{"id":5,"name":"Rabbit","score":0.93},'
             '{"id":7,"name":"Ünï","score":0.04}],"image":"/9j/"},'
-            '"model":{"name":"PP-LCNet_x1_0","digest":"sha256:ab"}}'
+            '"model":{"name":"PP-LCNet_x1_0","digest":"sha256:ab","backend":"paddle"}}'
         ).encode()
     )
 
@@ -107,7 +108,7 @@ def test_result_of_a_failure_has_no_result() -> None:
         "jobId": "a-42",
         "errorCode": 404,
         "errorMsg": "the URL answers 404",
-        "model": {"name": "PP-LCNet_x1_0", "digest": "sha256:ab"},
+        "model": {"name": "PP-LCNet_x1_0", "digest": "sha256:ab", "backend": "paddle"},
     }
 
 

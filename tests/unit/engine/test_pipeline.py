@@ -1,4 +1,4 @@
-"""The core of all doors: real images, a real network in this process, a real HTTP server."""
+"""The stages of one image: real images, a real network in this process, a real HTTP server."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ class Network:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self.urgencies: list[float] = []
+        self.limits: list[int | None] = []
         self.error: Exception | None = None
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -66,8 +67,9 @@ class Network:
         self.cancelled = False
         self.on_call: Callable[[Crop], None] = lambda crop: None
 
-    async def classify(self, crop: Crop, urgency: float) -> Scores:
+    async def classify(self, crop: Crop, urgency: float, most: int | None = None) -> Scores:
         self.urgencies.append(urgency)
+        self.limits.append(most)
         self.on_call(crop)
         self.reached.set()
         try:
@@ -96,8 +98,8 @@ class Core:
         self.failpoints = Failpoints()
         self._fetcher = fetcher
 
-    async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:
-        pipeline = Pipeline(
+    def pipeline(self, **settings: Any) -> Pipeline:
+        return Pipeline(
             self.spec,
             self._fetcher,
             self.network,
@@ -107,6 +109,9 @@ class Core:
             failpoints=self.failpoints,
             clock=lambda: self.now,
         )
+
+    async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:
+        pipeline = self.pipeline(**settings)
         mine = held or self.budget.reserve(0)
         try:
             async with asyncio.timeout(BOUND):
@@ -224,6 +229,27 @@ async def test_the_same_image_is_the_same_answer_whichever_way_it_comes(
     assert core.measured(Stage.FETCH) == 1
     assert core.measured(Stage.DECODE) == 4
     assert core.measured(Stage.DRAW) == 0
+
+
+async def test_an_image_of_a_caller_in_python_is_classified_in_full_size(
+    core: Core, url: str
+) -> None:
+    path = IMAGES / "chelsea.png"
+    pixels = decode_pixels(CAT, read_header(CAT))
+    job = await core.succeed(Job(RawImage(CAT), top_k=3, visualize=False))
+    pipeline, seen = core.pipeline(), []
+    for image in (path, pixels, RawImage(CAT), UrlImage(url)):
+        held = core.budget.reserve(0)
+        async with asyncio.timeout(BOUND):
+            found = await pipeline.classify(image, held, top_k=3, picture_side=30_000, most=7)
+        seen.append(found.categories)
+        np.testing.assert_array_equal(found.picture, pixels)
+        held.release()
+    assert set(seen) == {job.categories}
+    assert core.network.limits == [None, 7, 7, 7, 7]
+    assert core.budget.bytes == 0
+    with pytest.raises(JobError, match="there is no such file"):
+        await pipeline.classify(Path("missing"), core.budget.reserve(0), top_k=1, picture_side=None)
 
 
 @pytest.mark.parametrize(

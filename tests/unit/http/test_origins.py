@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from pydantic import ValidationError
 
 from worker.budget import Reservation
-from worker.contract.jobs import Category, Job, Outcome, Success
+from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
 from worker.health import Health
 from worker.http.classify import PATH, Classify
 from worker.http.server import HttpServer
@@ -24,6 +24,9 @@ APP = "https://app.example.org"
 FOREIGN = {"Origin": "https://evil.example"}
 
 
+MODEL = ModelIdentity("cats", "sha256:ab", "paddle")
+
+
 async def answered(job: Job, held: Reservation) -> Outcome:
     return Success((Category(0, "cat", 1.0),))
 
@@ -34,7 +37,7 @@ class Service:
     def __init__(self, client: aiohttp.ClientSession, settings: HttpSettings) -> None:
         metrics = Metrics()
         classify = Classify(settings, 1 << 20, metrics)
-        classify.open(answered)
+        classify.open(answered, MODEL)
         self._client = client
         self.server = HttpServer(settings, Health(10.0, metrics), metrics, classify)
 

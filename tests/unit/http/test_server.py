@@ -11,7 +11,7 @@ import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker.budget import Reservation
-from worker.contract.jobs import Job, Outcome
+from worker.contract.jobs import Job, ModelIdentity, Outcome
 from worker.errors import SettingsError
 from worker.health import Health
 from worker.http.classify import Classify
@@ -153,7 +153,7 @@ async def answer_to_a_broken_body(turns: int) -> bytes:
     """
     metrics = Metrics()
     classify = Classify(LOOPBACK, 1 << 20, metrics)
-    classify.open(never_asked)
+    classify.open(never_asked, ModelIdentity("any", "sha256:ab", "paddle"))
     server = HttpServer(LOOPBACK, Health(10.0, metrics), metrics, classify)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

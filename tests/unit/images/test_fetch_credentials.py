@@ -14,7 +14,7 @@ from yarl import URL
 from tests.unit.images.conftest import Serve
 from worker.errors import JobError, Reason
 from worker.images.fetch import ImageFetcher
-from worker.predict.reader import LOCAL_FETCH
+from worker.predict.local_engine import LOCAL_FETCH
 from worker.proxies import UnusableProxyError, proxy_for
 from worker.settings import FetchSettings
 

@@ -145,6 +145,26 @@ async def test_the_largest_size_may_change_at_any_time(clock: Clock) -> None:
     assert items(await taken(batcher)) == ["a", "b", "c"]
 
 
+async def test_a_batch_is_no_larger_than_any_of_its_images_allows(clock: Clock) -> None:
+    batcher = make(clock, max_batch=10)
+    for item, most in [("a", 3), ("b", None), ("c", 4), ("d", 2), ("e", 2), ("f", 1), ("g", None)]:
+        batcher.submit(item, 0, most)
+    batches = [await taken(batcher) for _ in range(4)]
+    assert [items(batch) for batch in batches] == [["a", "b", "c"], ["d", "e"], ["f"], ["g"]]
+    assert [batch.reason for batch in batches] == [CloseReason.FULL] * 3 + [CloseReason.DRAINED]
+
+
+async def test_what_an_image_leaves_out_of_its_batch_wakes_another_slot(clock: Clock) -> None:
+    batcher = make(clock, max_batch=10)
+    slots = Slots(batcher, 2)
+    await quiet()
+    batcher.submit("a", 0, 1)
+    batcher.submit("b", 0, 1)
+    await quiet()
+    assert sorted(slots.batches()) == [["a"], ["b"]]
+    await slots.end()
+
+
 async def test_linger_waits_for_a_fuller_batch_but_no_longer(clock: Clock) -> None:
     batcher = make(clock, linger=1.0)
     slots = Slots(batcher, 1)

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
-from pathlib import Path
 
 import orjson
 import pytest
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Category, Job, Outcome, Record, Success
+from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Record, Success
 from worker.errors import Failure, Reason, Stage
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
-from worker.model import ModelSpec, Normalize
 from worker.settings import KafkaSettings
 
 TOPICS = KafkaSettings(jobs_topic="jobs", results_topic="results", dead_letters_topic="dead")
-SPEC = ModelSpec(
-    name="model",
-    directory=Path(),
-    program=Path(),
-    params=Path(),
-    resize=None,
-    crop=None,
-    normalize=Normalize(),
-    labels=(),
-    top_k=5,
-    digest="sha256:0",
-)
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
 
 
 class Pipeline:
@@ -55,7 +42,7 @@ def record(value: bytes) -> Record:
 
 async def answers(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, str]]:
     """The outcome, and by topic the job's name in the message there."""
-    answering = RecordProcessor(SPEC, pipeline.process, TOPICS, Metrics())
+    answering = RecordProcessor(lambda: MODEL, pipeline.process, TOPICS, Metrics())
     outcome, outgoing = await answering.answer(record(value), Budget(1, 1).reserve(0))
     names = {}
     for each in outgoing:
@@ -109,7 +96,7 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
 
 
 def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
-    answering = RecordProcessor(SPEC, Pipeline(DONE).process, TOPICS, Metrics())
+    answering = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, Metrics())
     outcome, (result, letter) = answering.refuse(
         record(b'{"image": "QUJD", "jobId": "a"}'), Refused("results", 10, "MESSAGE_TOO_LARGE")
     )
@@ -122,7 +109,7 @@ def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
 
 def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() -> None:
     metrics = Metrics()
-    answering = RecordProcessor(SPEC, Pipeline(DONE).process, TOPICS, metrics)
+    answering = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, metrics)
     refused = Refused("results", 87, "INVALID_RECORD")
     job = record(b'{"image": "QUJD", "jobId": "a"}')
     outcome, (letter,) = answering.refuse(job, refused)
@@ -162,7 +149,7 @@ async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
     monkeypatch.setattr("worker.contract.documents.orjson.loads", loads)
     budget = Budget(1, 1 << 30)
     reserved = budget.reserve(0)
-    answering = RecordProcessor(SPEC, process, TOPICS, Metrics())
+    answering = RecordProcessor(lambda: MODEL, process, TOPICS, Metrics())
     sent = record(b'{"image": "%b"}' % (b"A" * size))
     await answering.answer(sent, reserved)
     reserved.release()

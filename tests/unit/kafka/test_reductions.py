@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from worker.contract.jobs import Category, Headers, Outcome, Record, Success
+from worker.contract.jobs import Category, Headers, ModelIdentity, Outcome, Record, Success
 from worker.contract.messages import (
     Message,
     dead_letter_message,
@@ -22,12 +22,13 @@ SMALL = 8 * 1024
 HEADERS: Headers = [("x" * 100 + str(number), b"y" * 4000) for number in range(64)]
 RECORD = Record("jobs", 3, 42, 0, b"k" * 1_000_000, b"v" * 1_000_000, HEADERS)
 JOB_ID = "j" * 512
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
 FEW = Success(tuple(Category(n, "a label", 0.0) for n in range(5)), b"p" * 1_000_000)
 FAILURE = Failure(Reason.NOT_FOUND, "m" * 5000, Stage.FETCH, 4)
 
 
 def result_of(outcome: Outcome) -> Message:
-    return result_message(RECORD, JOB_ID, outcome, "model", "sha256:0")
+    return result_message(RECORD, JOB_ID, outcome, MODEL)
 
 
 def test_a_result_without_room_keeps_its_categories_and_its_name() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from tests.support.make import noise
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
 from worker.predict.inputs import Source, find_sources
@@ -140,6 +141,15 @@ def test_each_frame_of_a_pillow_image_is_an_image_of_its_own() -> None:
         # It is one object that goes from frame to frame.
         sources = list(find_sources(ImageSequence.Iterator(opened)))
     assert [int(np.asarray(source.content)[0, 0, 0]) for source in sources] == [10, 20, 30]
+
+
+def test_one_pillow_image_many_times_is_the_same_each_time() -> None:
+    file = io.BytesIO()
+    Image.fromarray(noise(1200, 900)).save(file, "PNG")
+    with Image.open(file) as image:
+        sources = list(find_sources([image] * 4))
+    for source in sources:
+        np.testing.assert_array_equal(source.content, noise(1200, 900)[:, :, ::-1])
 
 
 def test_a_long_text_that_is_no_file_is_not_repeated() -> None:

@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from tests.support.make_pdf import encrypted, page, pdf
-from worker.contract.jobs import Prepared, RawImage, UrlImage
+from tests.support.prepared import no_url, prepared
+from worker.contract.jobs import Prepared, RawImage
 from worker.errors import JobError, Reason
 from worker.images.transform import Transform
 from worker.model import Crop
 from worker.predict.inputs import Page, Source, find_sources
 from worker.predict.naming import output_name
 from worker.predict.pages import split_pages
-from worker.predict.reader import Reader
 from worker.settings import DecodeSettings
 
 LIMITS = DecodeSettings(max_bytes=10_000, max_pixels=1_000_000)
@@ -28,37 +28,36 @@ WIDTHS = (10, 20, 30)
 THREE = pdf(*(page(width, 8) for width in WIDTHS))
 
 
-@pytest.fixture
-def reader() -> Reader:
-    return Reader(Transform(None, Crop(4, 4)), LIMITS)
+def split(*given: object) -> list[Source]:
+    return list(split_pages(find_sources(given), no_url, LIMITS))
 
 
-def split(reader: Reader, *given: object) -> list[Source]:
-    return list(split_pages(find_sources(given), reader.load, LIMITS))
+def read(source: Source) -> Prepared | JobError:
+    return prepared(source.content, Transform(None, Crop(4, 4)), LIMITS)
 
 
 def is_open(path: Path) -> bool:
     return str(path) in {file.path for file in psutil.Process().open_files()}
 
 
-def error_of(reader: Reader, source: Source) -> JobError:
-    read = reader.read(source)
-    assert isinstance(read, JobError)
-    return read
+def error_of(source: Source) -> JobError:
+    error = read(source)
+    assert isinstance(error, JobError)
+    return error
 
 
 @pytest.mark.parametrize("name", ["scan.pdf", "SCAN.PDF", "~scan 100%.pdf"])
-def test_a_file_is_its_pages(reader: Reader, tmp_path: Path, name: str) -> None:
+def test_a_file_is_its_pages(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(THREE)
-    found = split(reader, path)
+    found = split(path)
     assert [source.page for source in found] == [Page(0, 3), Page(1, 3), Page(2, 3)]
     assert {source.input_path for source in found} == {str(path)}
     for source, width in zip(found, WIDTHS, strict=True):
-        read = reader.read(source)
-        assert isinstance(read, Prepared)
-        assert read.picture is not None
-        assert read.picture.shape == (16, 2 * width, 3)
+        image = read(source)
+        assert isinstance(image, Prepared)
+        assert image.picture is not None
+        assert image.picture.shape == (16, 2 * width, 3)
 
 
 def test_results_are_called_by_the_page() -> None:
@@ -68,36 +67,36 @@ def test_results_are_called_by_the_page() -> None:
     assert output_name("a/scan.pdf", Page(0, 1)).suffix == ".png"
 
 
-def test_a_name_that_is_not_utf8_is_read(reader: Reader, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff.pdf")
     path.write_bytes(THREE)
-    assert len(split(reader, path)) == 3
+    assert len(split(path)) == 3
 
 
-def test_bytes_are_their_pages(reader: Reader) -> None:
-    found = split(reader, THREE)
+def test_bytes_are_their_pages() -> None:
+    found = split(THREE)
     assert [source.page for source in found] == [Page(0, 3), Page(1, 3), Page(2, 3)]
     assert {source.input_path for source in found} == {None}
 
 
-def test_a_url_is_fetched_once(reader: Reader) -> None:
+def test_a_url_is_fetched_once() -> None:
     url, fetched = "https://h/scan.pdf?key=1", []
 
-    def load(source: Source) -> bytes:
-        fetched.append(source.content)
+    def fetch(wanted: str) -> bytes:
+        fetched.append(wanted)
         return THREE
 
-    found = list(split_pages(find_sources(url), load, LIMITS))
+    found = list(split_pages(find_sources(url), fetch, LIMITS))
     assert [source.page for source in found] == [Page(0, 3), Page(1, 3), Page(2, 3)]
     assert {source.input_path for source in found} == {url}
-    assert fetched == [UrlImage(url)]
+    assert fetched == [url]
 
 
 def test_a_url_that_cannot_be_fetched_is_one_error() -> None:
-    def load(_: Source) -> bytes:
+    def fetch(_: str) -> bytes:
         raise JobError(Reason.NOT_FOUND, "there is none")
 
-    (source,) = split_pages(find_sources("https://h/scan.pdf"), load, LIMITS)
+    (source,) = split_pages(find_sources("https://h/scan.pdf"), fetch, LIMITS)
     assert isinstance(source.content, JobError)
     assert source.page is None
 
@@ -115,82 +114,76 @@ def test_a_url_that_cannot_be_fetched_is_one_error() -> None:
     ids=["missing", "text", "empty", "encrypted", "cut off", "no pages"],
 )
 def test_a_file_that_cannot_be_used_is_one_error(
-    reader: Reader, tmp_path: Path, content: bytes | None, reason: Reason, message: str
+    tmp_path: Path, content: bytes | None, reason: Reason, message: str
 ) -> None:
     path = tmp_path / "scan.pdf"
     if content is not None:
         path.write_bytes(content)
-    (source,) = split(reader, path)
-    error = error_of(reader, source)
+    (source,) = split(path)
+    error = error_of(source)
     assert error.reason is reason
     assert error.message.startswith(message)
     assert source.page is None
     assert not is_open(path)
 
 
-def test_a_pipe_is_refused(reader: Reader, tmp_path: Path) -> None:
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pipe.pdf"
     os.mkfifo(path)
     # Held open at both ends, so that opening it does not wait.
     pipe = os.open(path, os.O_RDWR)
     os.write(pipe, THREE.ljust(2048))
-    (source,) = split(reader, path)
+    (source,) = split(path)
     os.close(pipe)
-    assert (
-        error_of(reader, source).message
-        == "the file cannot be read: File or stream is not seekable."
-    )
+    assert error_of(source).message == "the file cannot be read: File or stream is not seekable."
 
 
-def test_an_image_that_is_called_a_pdf_is_an_image(reader: Reader, tmp_path: Path) -> None:
+def test_an_image_that_is_called_a_pdf_is_an_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.pdf"
     written, data = cv2.imencode(".png", np.full((8, 8, 3), 7, np.uint8))
     assert written
     path.write_bytes(data.tobytes())
-    (source,) = split(reader, path)
+    (source,) = split(path)
     assert source.page is None
-    assert isinstance(reader.read(source), Prepared)
+    assert isinstance(read(source), Prepared)
 
 
-def test_bad_pages_cost_only_themselves(reader: Reader, tmp_path: Path) -> None:
+def test_bad_pages_cost_only_themselves(tmp_path: Path) -> None:
     path = tmp_path / "scan.pdf"
     path.write_bytes(pdf(page(), b"null", page(14400, 14400), page()))
-    found = split(reader, path, path)
+    found = split(path, path)
     assert [source.page for source in found] == [Page(index, 4) for index in range(4)] * 2
-    read = [reader.read(source) for source in found[:4]]
-    assert isinstance(read[0], Prepared)
-    assert isinstance(read[3], Prepared)
-    assert error_of(reader, found[1]).reason is Reason.CORRUPT_IMAGE
-    assert error_of(reader, found[2]).reason is Reason.TOO_MANY_PIXELS
+    assert isinstance(read(found[0]), Prepared)
+    assert isinstance(read(found[3]), Prepared)
+    assert error_of(found[1]).reason is Reason.CORRUPT_IMAGE
+    assert error_of(found[2]).reason is Reason.TOO_MANY_PIXELS
 
 
-def test_the_limit_on_bytes_is_for_what_is_held_in_memory(reader: Reader, tmp_path: Path) -> None:
+def test_the_limit_on_bytes_is_for_what_is_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "scan.pdf"
     large = THREE.replace(b"%PDF-1.7\n", b"%PDF-1.7\n%" + b"x" * LIMITS.max_bytes + b"\n")
     path.write_bytes(large)
-    assert len(split(reader, path)) == 3
-    (source,) = split(reader, large)
-    assert error_of(reader, source).reason is Reason.TOO_LARGE
+    assert len(split(path)) == 3
+    (source,) = split(large)
+    assert error_of(source).reason is Reason.TOO_LARGE
 
 
-def test_no_page_is_rendered_before_its_turn(tmp_path: Path, reader: Reader) -> None:
+def test_no_page_is_rendered_before_its_turn(tmp_path: Path) -> None:
     def paths() -> Iterator[Path]:
         path = tmp_path / "scan.pdf"
         path.write_bytes(THREE)
         yield path
         raise AssertionError("read too far")
 
-    found = split_pages(find_sources(paths()), reader.load, LIMITS)
+    found = split_pages(find_sources(paths()), no_url, LIMITS)
     assert [next(found).page for _ in range(3)] == [Page(0, 3), Page(1, 3), Page(2, 3)]
 
 
 @pytest.mark.parametrize("taken", [1, 3, 4])
-def test_the_file_is_closed_when_its_pages_are_let_go_of(
-    reader: Reader, tmp_path: Path, taken: int
-) -> None:
+def test_the_file_is_closed_when_its_pages_are_let_go_of(tmp_path: Path, taken: int) -> None:
     path = tmp_path / "scan.pdf"
     path.write_bytes(THREE)
-    found = split_pages(find_sources([path, b"next"]), reader.load, LIMITS)
+    found = split_pages(find_sources([path, b"next"]), no_url, LIMITS)
     last = [next(found) for _ in range(taken)][-1]
     assert is_open(path) is (taken < 4)
     del found
@@ -203,12 +196,10 @@ def test_the_file_is_closed_when_its_pages_are_let_go_of(
         assert last.content == RawImage(b"next")
 
 
-def test_a_directorys_pdf_files_are_left_out(reader: Reader, tmp_path: Path) -> None:
+def test_a_directorys_pdf_files_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "scan.pdf").write_bytes(THREE)
     written, data = cv2.imencode(".png", np.full((8, 8, 3), 7, np.uint8))
     assert written
     (tmp_path / "photo.png").write_bytes(data.tobytes())
-    assert [source.input_path for source in split(reader, tmp_path)] == [
-        str(tmp_path / "photo.png")
-    ]
-    assert len(split(reader, f"{tmp_path}/*.pdf")) == 3
+    assert [source.input_path for source in split(tmp_path)] == [str(tmp_path / "photo.png")]
+    assert len(split(f"{tmp_path}/*.pdf")) == 3

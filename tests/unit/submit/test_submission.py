@@ -8,7 +8,7 @@ from typing import Self
 
 import pytest
 
-from worker.contract.jobs import Category, Record, Success
+from worker.contract.jobs import Category, ModelIdentity, Record, Success
 from worker.contract.messages import Message, result_message, without_copies
 from worker.contract.parsing import parse_job
 from worker.errors import KafkaSetupError
@@ -16,6 +16,8 @@ from worker.settings import Settings
 from worker.submit import Answer, Encoding, Item, Options, Submission, submission
 
 Shape = Callable[[Message], Message]
+
+MODEL = ModelIdentity("m", "sha256:0", "paddle")
 
 
 class Script:
@@ -48,7 +50,7 @@ class Script:
         self.most_waiting = max(self.most_waiting, self.waiting)
         outcome = Success((Category(1, "any", 0.5),))
         job_id = parse_job(record).job_id
-        result = self._shape(result_message(record, job_id, outcome, "m", "sha256:0"))
+        result = self._shape(result_message(record, job_id, outcome, MODEL))
         self._polled.clear()
         self._results.put_nowait(
             Record("results", 0, record.offset, 0, result.key, result.value, result.headers)

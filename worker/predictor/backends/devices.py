@@ -6,13 +6,17 @@ The configuration of each kind of device is the reference's
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import runpy
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker.errors import ModelError
@@ -27,6 +31,7 @@ __all__ = [
     "configure_device",
     "default_device",
     "import_paddle",
+    "is_cpu_build",
     "probe_build",
 ]
 
@@ -101,7 +106,11 @@ def import_paddle(device: str) -> ModuleType:
         os.environ.setdefault(name, value)
     first = "paddle" not in sys.modules
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    with warnings.catch_warnings(), importing("PaddlePaddle", PADDLE_REMEDY):
+    with (
+        warnings.catch_warnings(),
+        _one_thread_named(),
+        importing("PaddlePaddle", PADDLE_REMEDY),
+    ):
         # Paddle warns about a missing compiler cache that inference never uses.
         warnings.simplefilter("ignore")
         import paddle  # noqa: PLC0415
@@ -112,6 +121,38 @@ def import_paddle(device: str) -> ModuleType:
         signal.signal(signal.SIGTERM, on_sigterm)
     module: ModuleType = paddle
     return module
+
+
+@contextmanager
+def _one_thread_named() -> Iterator[None]:
+    """Paddle warns about other numbers, which are of no matter: `configure_device` sets its own."""
+    named = os.environ.get("OMP_NUM_THREADS")
+    if named is not None:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if named is not None:
+            os.environ["OMP_NUM_THREADS"] = named
+
+
+def is_cpu_build() -> bool:
+    """Whether the installed Paddle is built for CPUs alone; told without loading it.
+
+    Returns:
+        True if its own table of versions says so; False for any other build, and when in doubt.
+    """
+    spec = importlib.util.find_spec("paddle")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
+    except Exception:  # noqa: BLE001 - whoever loads Paddle says what is wrong with it
+        return False
+    accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
+    return "cuda_version" in versions and all(
+        versions.get(name) in (None, "False") for name in accelerators
+    )
 
 
 def _in_main_thread() -> bool:

@@ -1,0 +1,92 @@
+"""Working ahead: in order, so far and no further, and nothing is left under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from worker.predict.read_ahead import work_ahead
+
+
+class Image:
+    """One that is under way, and has some bytes."""
+
+    def __init__(self, number: int, nbytes: int) -> None:
+        self.number = number
+        self.nbytes = nbytes
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Work:
+    """Begins with numbers, and keeps what it has begun."""
+
+    def __init__(self, nbytes: int = 0) -> None:
+        self.begun: list[Image] = []
+        self._nbytes = nbytes
+
+    def begin(self, number: int) -> Image:
+        self.begun.append(Image(number, self._nbytes))
+        return self.begun[-1]
+
+
+@pytest.mark.parametrize("in_groups", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_all_come_in_order(count: int, in_groups: bool) -> None:
+    found = work_ahead(range(10), Work().begin, count, in_groups=in_groups)
+    assert [image.number for image in found] == list(range(10))
+
+
+def test_so_many_are_under_way_and_no_more() -> None:
+    work = Work()
+    found = work_ahead(iter(range(100)), work.begin, 3, in_groups=False)
+    assert work.begun == [], "nothing before the first is asked for"
+    for taken in range(1, 5):
+        next(found)
+        assert len(work.begun) == taken + 2
+
+
+def test_a_group_is_begun_when_the_one_before_has_been_taken() -> None:
+    work = Work()
+    found = work_ahead(iter(range(100)), work.begin, 3, in_groups=True)
+    counts = []
+    for _ in range(7):
+        next(found)
+        counts.append(len(work.begun))
+    assert counts == [3, 3, 3, 6, 6, 6, 9]
+
+
+def test_bytes_bound_what_is_under_way_but_one_is_always_begun() -> None:
+    work = Work(nbytes=60)
+    found = work_ahead(range(100), work.begin, 50, in_groups=False, max_bytes=100)
+    next(found)
+    assert len(work.begun) == 2
+    for image in work.begun:
+        image.nbytes = 1000
+    next(found)
+    assert len(work.begun) == 2, "the second is held still"
+    next(found)
+    assert len(work.begun) == 4
+
+
+def test_what_the_sources_raise_comes_after_what_was_begun_before() -> None:
+    def sources() -> Iterator[int]:
+        yield from range(2)
+        raise TypeError("no image")
+
+    found = work_ahead(sources(), Work().begin, 10, in_groups=False)
+    assert [next(found).number for _ in range(2)] == [0, 1]
+    with pytest.raises(TypeError, match="no image"):
+        next(found)
+
+
+def test_what_is_under_way_is_withdrawn_with_the_generator() -> None:
+    work = Work()
+    found = work_ahead(range(10), work.begin, 4, in_groups=False)
+    next(found)
+    next(found)
+    found.close()  # type: ignore[attr-defined]
+    assert [image.cancelled for image in work.begun] == [False, True, True, True, True]
