@@ -65,7 +65,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
         try:
             app(obj=signals)
         finally:
-            # Here, where it is told in our words that this cannot be done.
+            # Now, while a full disk can still be reported below.
             sys.stdout.flush()
     except SettingsError as error:
         _die(error, EXIT_USAGE)
@@ -74,7 +74,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
     except WorkerError as error:
         _die(error, EXIT_FAILED)
     except BrokenPipeError:
-        # `| head`, which has enough.
+        # The reader has gone, as `head` does.
         _give_up_stdout()
         sys.exit(EXIT_FAILED)
     except OSError as error:
@@ -97,7 +97,7 @@ def _root(
 
 
 def _give_up_stdout() -> None:
-    """Keep the interpreter's end from trying again to write what could not be written."""
+    """Point standard output at nothing, so that the interpreter's exit does not write again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 

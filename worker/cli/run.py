@@ -27,7 +27,7 @@ from worker.runtime.signals import StopSignals
 from worker.settings import Settings
 from worker.settings.sources import load
 
-__all__ = ["run", "serve"]
+__all__ = ["run", "serve", "settings_given"]
 
 HTTP_GROUP = "HTTP"
 
@@ -77,7 +77,7 @@ def run(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
         classify-worker run --model PP-LCNet_x1_0
         classify-worker run --config configs/worker.yaml
     """
-    options = _overrides(model, device, batch_size, top_k, host, port)
+    options = settings_given(model, device, batch_size, top_k, host, port)
     _work(load(config, [*(overrides or ()), *options]).settings, ctx.obj, kafka=True)
 
 
@@ -97,11 +97,11 @@ def serve(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     Example:
         classify-worker serve --model PP-LCNet_x1_0 --port 8080
     """
-    options = _overrides(model, device, batch_size, top_k, host, port)
+    options = settings_given(model, device, batch_size, top_k, host, port)
     _work(load(config, [*(overrides or ()), *options]).settings, ctx.obj, kafka=False)
 
 
-def _overrides(
+def settings_given(
     model: str | None,
     device: str | None,
     batch_size: int | None,
