@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import enum
 import json
-import logging
 import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
-from worker.logs import configure
-from worker.settings import LogSettings
-from worker.settings.sources import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import Console
 
     from worker.doctor.findings import Finding
 
@@ -65,13 +61,19 @@ def doctor(
 
     Example: classify-worker doctor --config worker.yaml --url https://example.org/cat.jpg
     """
+    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
+    import logging  # noqa: PLC0415
+
+    from worker.doctor.checks import all_checks  # noqa: PLC0415
+    from worker.doctor.findings import Status, examine  # noqa: PLC0415
+    from worker.logs import configure  # noqa: PLC0415
+    from worker.settings import LogSettings  # noqa: PLC0415
+    from worker.settings.sources import load  # noqa: PLC0415
+
     settings = load(config, overrides or ()).settings
     configure(LogSettings(level="error", format="console"))
     # What it would log stands in the report, once and with a remedy.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
-    from worker.doctor.checks import all_checks  # noqa: PLC0415
-    from worker.doctor.findings import Status, examine  # noqa: PLC0415
 
     findings = examine(all_checks(settings, url, timeout, kafka=kafka), timeout + GRACE)
     if output is ReportFormat.JSON:
@@ -87,6 +89,9 @@ def doctor(
 
 def _print_report(findings: Iterable[Finding]) -> bool:
     """Print each finding as it comes; whether none of them is a failure."""
+    from rich.console import Console  # noqa: PLC0415 - JSON needs no console
+    from rich.text import Text  # noqa: PLC0415
+
     console = Console()
     usable = True
     for finding in findings:

@@ -9,7 +9,6 @@ import typer
 from worker.cli.options import EXIT_FAILED, Config, Overrides
 from worker.cli.probe import TIMEOUT, ask
 from worker.errors import SettingsError
-from worker.settings.sources import load
 
 __all__ = ["health"]
 
@@ -31,6 +30,9 @@ def health(
 
     Example: classify-worker health --ready
     """
+    # Here, so that `--help` and other commands do not pay for it.
+    from worker.settings.sources import load  # noqa: PLC0415
+
     http = load(config, overrides or ()).settings.http
     if http.port == 0:
         raise SettingsError(

@@ -6,7 +6,6 @@ settings that it needs from the environment, and leaves everything else to the c
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import sys
@@ -41,6 +40,8 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
     Returns:
         whether it is, and a sentence on why it is not, or `ok`.
     """
+    import http.client  # noqa: PLC0415 - the options of `health` need only the constants
+
     host, path = _LOOPBACK.get(host, host), "/readyz" if ready else "/livez"
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:

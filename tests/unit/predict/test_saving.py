@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from worker.contract.jobs import Category
 from worker.errors import SettingsError, WorkerError
@@ -93,28 +92,6 @@ def test_a_suffix_that_is_not_written_becomes_no_directory(tmp_path: Path, name:
 def test_one_file_is_not_for_several_inputs(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"out\.jpg is a file for one image, and there are 2"):
         make_saver(str(tmp_path / "out.jpg"), ONE * 2)
-
-
-@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
-def test_pages_are_counted_before_the_first_is_classified(tmp_path: Path, suffix: str) -> None:
-    scan = tmp_path / f"scan{suffix}"
-    first, second = Image.new("RGB", (40, 30)), Image.new("RGB", (30, 40))
-    first.save(scan, save_all=True, append_images=[second])
-    with pytest.raises(SettingsError, match="there are 2: name a directory"):
-        make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)])
-    first.save(scan)
-    assert isinstance(make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)]), FileSaver)
-
-
-@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
-def test_what_has_no_pages_is_one_image_whose_classifying_says_why(
-    tmp_path: Path, suffix: str
-) -> None:
-    broken, missing = tmp_path / f"broken{suffix}", tmp_path / f"missing{suffix}"
-    broken.write_text("no image")
-    for path in (broken, missing):
-        source = Source(str(path), path)
-        assert isinstance(make_saver(str(tmp_path / "out.jpg"), [source]), FileSaver)
 
 
 def test_one_file_is_not_for_several_pages_at_a_url(tmp_path: Path) -> None:
