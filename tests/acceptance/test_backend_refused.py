@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import ONE_SMALL_SLOT
 from tests.support.harness import Worker
+from tests.support.workers import ONE_SMALL_SLOT
 
 HIDES_IT = "import sys; sys.modules['openvino'] = None"
 """As if the package were not installed, wherever it is."""

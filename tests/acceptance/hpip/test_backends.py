@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from demo.broker import KafkaBroker
-from tests.acceptance.conftest import ONE_SMALL_SLOT
 from tests.support.harness import Names, Traffic, Worker
 from tests.support.http_client import classify
 from tests.support.images import colour_png, job
 from tests.support.networks import export_colours
+from tests.support.workers import ONE_SMALL_SLOT
 from worker.cache import CACHE_VARIABLE
 from worker.model import load_model_spec
 from worker.predictor.backends.conversion import to_onnx
