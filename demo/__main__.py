@@ -36,8 +36,7 @@ def main() -> int:
     # Whichever way it is told to end, it stops what it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure(LogSettings(level="warning", format="console"))
-    # Wide enough for the table where no terminal sets the width.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console()
     try:
         run_demo(given.out, console, keep=given.keep)
     except WorkerError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from demo.expectations import Expectation
-from worker.cli.submit_report import answer_progress
+from worker.cli.report import progress_bar
 from worker.settings import Settings
 from worker.submit import Answer, Item, Options, Submission
 
@@ -33,7 +33,7 @@ def submit_all(
     """
     answers: list[Answer] = []
     times: list[float] = []
-    progress = answer_progress(console)
+    progress = progress_bar(console, "answered")
     task = progress.add_task("", total=len(expected))
 
     def taken(_: Item) -> None:

@@ -56,8 +56,9 @@ def run_demo(out: Path, console: Console, *, keep: bool) -> None:
     with ExitStack() as stack:
         running = _start(stack, out, console)
         expected = expectations(out)
-        answers, seconds = submit_all(expected, running.settings, out / "pictures", console)
-        show_answers(console, answers)
+        pictures = out / "pictures"
+        answers, seconds = submit_all(expected, running.settings, pictures, console)
+        show_answers(console, answers, pictures)
         figures = read_figures(running.worker.metrics())
         show_figures(console, figures, seconds)
         wrong = problems(expected, answers)

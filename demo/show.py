@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from demo.figures import Figures
 from demo.jars import Progress as Report
-from worker.cli.submit_report import add_answer, answer_table
+from worker.cli.rows import wrap
+from worker.cli.submit_report import AnswerTable, output_record
 from worker.settings import Settings
 from worker.submit import Answer
 
@@ -28,12 +29,19 @@ def bar(console: Console, what: str) -> Iterator[Report]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def show_answers(console: Console, answers: Sequence[Answer]) -> None:
-    """The table of all jobs."""
-    table = answer_table()
+def show_answers(console: Console, answers: Sequence[Answer], pictures: Path) -> None:
+    """The table of all jobs.
+
+    Args:
+        pictures: directory of the results' pictures.
+    """
+    table = AnswerTable(console.width, [answer.item.name for answer in answers])
     for answer in answers:
-        add_answer(table, answer)
-    console.print(table)
+        encoding = answer.item.encoding.value
+        for line, style in table.lines(answer.number, encoding, output_record(answer)):
+            console.out(line, style=style, highlight=False)
+    for line in wrap(f"Pictures, as NUMBER-NAME.jpg, are in {pictures}", console.width):
+        console.out(line, highlight=False)
 
 
 def show_figures(console: Console, figures: Figures, seconds: float) -> None:

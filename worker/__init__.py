@@ -1,7 +1,7 @@
 """Image classification with PaddlePaddle: a Kafka worker, and the same core in Python.
 
-`from worker import create_pipeline` is the Python door (`worker.predict`); it is loaded when it is
-first used, so that importing the package stays quick.
+`from worker import create_pipeline` is the interface in Python (`worker.predict`). It is loaded
+when it is first used, so that importing the package stays quick.
 """
 
 from __future__ import annotations

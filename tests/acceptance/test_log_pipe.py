@@ -187,7 +187,7 @@ def test_predict_prints_results_alone(model: Path, tmp_path: Path) -> None:
     done = predict(model, image, tmp_path)
     assert done.returncode == 0
     (line,) = done.stdout.splitlines()
-    assert json.loads(line)["input_path"] == str(image)
+    assert json.loads(line)["input"] == str(image)
     assert PRINTED not in done.stderr
     for complaint in done.stderr.splitlines():
         assert " [warning  ] native_message " in complaint

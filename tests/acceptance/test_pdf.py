@@ -91,11 +91,11 @@ def test_the_command_line_answers_for_each_page(
     )
     failed, *answers = (json.loads(line) for line in done.stdout.splitlines())
     assert done.returncode == 1
-    assert failed["input_path"] == "broken.pdf"
-    assert failed["error"]["reason"] == "corrupt_image"
-    assert [(answer["page_index"], answer["class_ids"]) for answer in answers] == [
-        (index, [photo.class_id]) for index, photo in enumerate(known)
-    ]
+    assert failed["input"] == "broken.pdf"
+    assert failed["reason"] == "corrupt_image"
+    assert [
+        (answer["page"], [each["id"] for each in answer["categories"]]) for answer in answers
+    ] == [(index, [photo.class_id]) for index, photo in enumerate(known)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"scan_{index}_res.{suffix}" for index in range(3) for suffix in ("json", "png")
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import http.server
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -38,10 +40,11 @@ def run(tmp_path: Path) -> Run:
     shutil.copy(by_name["bald-eagle"], photos / "more" / "cat.jpg")
     (photos / "broken.jpg").write_text("this is no image")
 
-    def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def start(*arguments: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "worker", *map(str, arguments)],
             cwd=tmp_path,
+            input=given,
             env=os.environ | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": os.fspath(Path.cwd())},
             capture_output=True,
             text=True,
@@ -73,6 +76,12 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def best(line: dict[str, Any]) -> int:
+    """The class of the best category."""
+    found: int = line["categories"][0]["id"]
+    return found
+
+
 def test_a_directory_with_a_bad_file(run: Run, model_dir: Path, tmp_path: Path) -> None:
     done = run(
         *("predict", "--input", "photos", "--model", model_dir, "--device", "cpu"),
@@ -80,24 +89,28 @@ def test_a_directory_with_a_bad_file(run: Run, model_dir: Path, tmp_path: Path) 
     )
     assert done.returncode == 1, done.stderr
     broken, cat, eagle, coffee = lines(done)
-    assert [each["input_path"] for each in (broken, cat, eagle, coffee)] == [
+    assert [each["input"] for each in (broken, cat, eagle, coffee)] == [
         "photos/broken.jpg",
         "photos/cat.png",
         "photos/more/cat.jpg",
         "photos/more/coffee.png",
     ]
-    assert broken["error"]["reason"] == "not_an_image"
-    assert cat["class_ids"][0] == TIGER_CAT
-    assert cat["label_names"][0] == "tiger cat"
-    assert eagle["class_ids"][0] == BALD_EAGLE
-    assert coffee["class_ids"][0] == ESPRESSO
-    assert all(len(each["scores"]) == 3 for each in (cat, eagle, coffee))
-    assert done.stderr.splitlines() == [
+    assert (broken["errorCode"], broken["reason"]) == (415, "not_an_image")
+    assert best(cat) == TIGER_CAT
+    assert cat["categories"][0]["name"] == "tiger cat"
+    assert best(eagle) == BALD_EAGLE
+    assert best(coffee) == ESPRESSO
+    assert all(len(each["categories"]) == 3 for each in (cat, eagle, coffee))
+    assert (cat["picture"], broken["picture"]) == ("out/cat_res.png", None)
+    said = done.stderr.splitlines()
+    assert re.fullmatch(r"classify-worker: 4 images in \d+\.\d s, \d+\.\d images/s", said.pop(1))
+    assert said == [
         (
             "classify-worker: photos/broken.jpg: the file is no image that is known here "
             "(first bytes: 74 68 69 73 20 69 73 20); send JPEG, PNG, WebP, BMP, GIF or TIFF"
         ),
-        "classify-worker: 1 of 4 images could not be used",
+        "classify-worker: 1 of 4 images could not be used: 1 not_an_image",
+        "classify-worker: results and pictures are in out",
     ]
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
@@ -105,9 +118,17 @@ def test_a_directory_with_a_bad_file(run: Run, model_dir: Path, tmp_path: Path) 
         *("cat-2_res.json", "cat-2_res.jpg"),
         *("coffee_res.json", "coffee_res.png"),
     }
-    assert json.loads((out / "cat_res.json").read_text("utf-8")) == cat
-    with Image.open(out / "cat_res.png") as saved, Image.open(tmp_path / "photos/cat.png") as given:
-        assert saved.size == given.size
+    # Saved JSON is PaddleX's.
+    saved = json.loads((out / "cat_res.json").read_text("utf-8"))
+    assert saved == {
+        "input_path": "photos/cat.png",
+        "page_index": None,
+        "class_ids": [each["id"] for each in cat["categories"]],
+        "scores": [each["score"] for each in cat["categories"]],
+        "label_names": [each["name"] for each in cat["categories"]],
+    }
+    with Image.open(out / "cat_res.png") as drawn, Image.open(tmp_path / "photos/cat.png") as given:
+        assert drawn.size == given.size
 
 
 def test_a_pipeline_file_and_what_wins_over_it(run: Run, model_dir: Path, tmp_path: Path) -> None:
@@ -141,24 +162,21 @@ def test_urls_and_patterns(run: Run, model_dir: Path, served: str) -> None:
     )
     cat, coffee, missing = lines(done)
     assert done.returncode == 1
-    assert cat["input_path"] == f"{served}/photos/cat.png"
-    assert (cat["class_ids"], coffee["class_ids"]) == ([TIGER_CAT], [ESPRESSO])
-    assert missing["error"] == {
-        "reason": "not_found",
-        "message": "there is no image at the URL (HTTP 404 Not Found)",
-    }
+    assert cat["input"] == f"{served}/photos/cat.png"
+    assert [len(each["categories"]) for each in (cat, coffee)] == [1, 1]
+    assert (best(cat), best(coffee)) == (TIGER_CAT, ESPRESSO)
+    assert (missing["errorCode"], missing["reason"]) == (404, "not_found")
+    assert missing["errorMsg"] == "there is no image at the URL (HTTP 404 Not Found)"
 
 
-def test_a_person_at_a_terminal_gets_tables(run: Run, model_dir: Path, tmp_path: Path) -> None:
-    del run  # for its directory
+def on_terminal(tmp_path: Path, *arguments: str | Path, columns: int = 80) -> tuple[int, str]:
+    """The exit code, and all that a terminal is sent while `predict` runs in the test's folder."""
     master, terminal = pty.openpty()
     with subprocess.Popen(
-        [
-            *(sys.executable, "-m", "worker", "predict", "--model", str(model_dir)),
-            *("--topk", "1", "--input", "photos/cat.png", "--input", "photos/broken.jpg"),
-        ],
+        [sys.executable, "-m", "worker", "predict", *map(str, arguments)],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.fspath(Path.cwd()), "TERM": "xterm", "COLUMNS": "200"},
+        env=os.environ
+        | {"PYTHONPATH": os.fspath(Path.cwd()), "TERM": "xterm", "COLUMNS": str(columns)},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -166,19 +184,105 @@ def test_a_person_at_a_terminal_gets_tables(run: Run, model_dir: Path, tmp_path:
         os.close(terminal)
         # As a whole: what one read returns may end within a character.
         shown = b"".join(iter(partial(_read, master), b"")).decode()
-        assert process.wait(TIMEOUT) == 1
+        status = process.wait(TIMEOUT)
     os.close(master)
-    assert "photos/cat.png\r\n" in shown
-    assert "tiger cat" in shown
-    assert "classify-worker: photos/broken.jpg: the file is no image" in shown
-    assert "2/2" in shown
+    return status, shown
+
+
+def plain_lines(shown: str) -> list[str]:
+    """The lines that stay, without styles, status and progress."""
+    without_styles = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    return [line.rstrip("\r").rpartition("\r")[2] for line in without_styles.split("\n")]
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_person_at_a_terminal_gets_a_line_for_each_image(
+    run: Run, model_dir: Path, tmp_path: Path, columns: int
+) -> None:
+    del run  # for its directory
+    status, shown = on_terminal(tmp_path, "photos", "--model", model_dir, columns=columns)
+    assert status == 1
+    lines = plain_lines(shown)
+    assert lines.count("photos/") == lines.count("photos/more/") == 1
+    assert lines.index("photos/") < lines.index("photos/more/")
+    row = next(line for line in lines if line.startswith("cat.png"))
+    assert re.fullmatch(r"cat\.png {5}0\.\d{5}  tiger cat", row)
+    assert any(re.match(r"broken\.jpg {4}error  the file is no image", line) for line in lines)
+    assert "classify-worker: results and pictures" not in shown
+    assert "could not be used: 1 not_an_image" in " ".join(shown.split())
+    assert "4/4" in shown
+    # It is seen to work before it has anything to show.
+    assert 0 < shown.index(f"loading {model_dir.name} …") < shown.index("Image")
+    assert all(len(line) <= columns for line in lines)
+
+
+def test_one_image_at_a_terminal_gets_a_table_of_categories(
+    run: Run, model_dir: Path, tmp_path: Path
+) -> None:
+    del run
+    status, shown = on_terminal(tmp_path, "photos/cat.png", "--model", model_dir, "--topk", "2")
+    lines = plain_lines(shown)
+    assert status == 0
+    assert "photos/cat.png" in lines
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("0.")] == [
+        "   282  tiger cat".strip(),
+        "   285  Egyptian cat".strip(),
+    ]
+
+
+def test_positional_inputs_standard_input_and_a_file_of_results(
+    run: Run, model_dir: Path, tmp_path: Path
+) -> None:
+    done = run(
+        *("predict", "photos/cat.png", "-", "--input", "photos/broken.jpg", "-k", "2"),
+        *("--model", model_dir, "--output", "new/results.csv"),
+        given="photos/more/coffee.png\n",
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    with (tmp_path / "new" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["input"], row["rank"], row["errorCode"]) for row in rows] == [
+        ("photos/broken.jpg", "", "415"),
+        ("photos/cat.png", "1", "0"),
+        ("photos/cat.png", "2", "0"),
+        ("photos/more/coffee.png", "1", "0"),
+        ("photos/more/coffee.png", "2", "0"),
+    ]
+    assert rows[1]["name"] == "tiger cat"
+    assert "classify-worker: results are in new/results.csv\n" in done.stderr
+
+
+def test_one_result_in_the_file_that_is_named(run: Run, model_dir: Path, tmp_path: Path) -> None:
+    done = run("predict", "photos/cat.png", "--model", model_dir, "--save_path", "new/out.jpg")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.jpg"]
+    assert lines(done)[0]["picture"] == "new/out.jpg"
+    assert done.stderr == "classify-worker: saved out.jpg in new\n"
+
+
+def test_settings_of_the_worker(run: Run, model_dir: Path) -> None:
+    done = run(
+        *("predict", "photos/cat.png", "--set", f"model={model_dir}", "--set", "device=cpu"),
+        *("--set", "predictor.top_k=1", "--set", "decode.max_pixels=1000"),
+    )
+    (refused,) = lines(done)
+    assert (done.returncode, refused["errorCode"]) == (1, 413)
+    assert "at most 1000 in all are accepted" in refused["errorMsg"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["predict"], 2, "Missing option '--input'"),
-        (["predict", "--input", "a.jpg", "--topk", "-1"], 2, "'--topk'"),
+        (["predict"], 2, "Invalid value for INPUT: name an image, a directory or a URL"),
+        (["predict", "--input", "a.jpg", "--topk", "-1"], 2, "'--top-k'"),
+        (
+            ["predict", "photos", "--save-dir", "out.jpg"],
+            2,
+            "classify-worker: --save-dir out.jpg is a file for one image, and there are 4:",
+        ),
+        (["predict", "a.jpg", "--save_path", "out.xyz"], 2, "no result is written as .xyz"),
+        (["predict", "a.jpg", "--output", "out.txt"], 2, "must end in .csv or .jsonl"),
+        (["predict", "a.jpg", "--set", "kafka.group_id=x"], 2, "kafka.group_id: of no effect here"),
         (["predict", "--input", "a.jpg", "--format", "xml"], 2, "'xml' is not one of"),
         (
             ["predict", "--input", "a.jpg", "--pipeline", "OCR"],

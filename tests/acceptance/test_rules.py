@@ -179,10 +179,10 @@ def test_predict_prints_and_saves_answers_of_no_category(colours: Make, tmp_path
         assert "red" in done.stdout
         if form == "json":
             black, yellow = (json.loads(line) for line in done.stdout.splitlines()[-2:])
-            assert (black["class_ids"], black["scores"], black["label_names"]) == ([], [], [])
-            assert yellow["label_names"] == ["red", "green"]
+            assert (black["errorCode"], black["categories"]) == (0, [])
+            assert [each["name"] for each in yellow["categories"]] == ["red", "green"]
     saved = json.loads((tmp_path / "out/black_res.json").read_text())
-    assert saved["label_names"] == []
+    assert (saved["class_ids"], saved["scores"], saved["label_names"]) == ([], [], [])
     with Image.open(tmp_path / "out/black_res.png") as picture:
         assert picture.convert("RGB").getcolors() == [(64 * 64, (0, 0, 0))]
 

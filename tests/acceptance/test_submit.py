@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +109,10 @@ def test_files_are_answered_whichever_way_they_are_sent(
     wanted = [photos[name] for name in ("strawberry", "chelsea")]
     paths = [str(photograph.path) for photograph in wanted]
     ended = served("--as", way, "--top-k", "2", "--save-dir", str(tmp_path / "out"), *paths)
-    assert (ended.status, ended.err) == (0, "")
+    assert ended.status == 0
+    summary, pictures = ended.err.splitlines()
+    assert re.fullmatch(r"classify-worker: 2 jobs in \d+\.\d s, \d+\.\d jobs/s", summary)
+    assert pictures == f"classify-worker: pictures are in {tmp_path}/out, as NUMBER-NAME.jpg"
     for photograph, path in zip(wanted, paths, strict=True):
         answer = ended.answers[path]
         assert (answer["way"], answer["errorCode"]) == (way, 0)
@@ -118,6 +123,20 @@ def test_files_are_answered_whichever_way_they_are_sent(
         assert drawn is not None
         assert given is not None
         assert drawn.shape == given.shape
+
+
+def test_answers_in_a_file_that_spreadsheets_read(
+    served: Command, photos: dict[str, Photograph], tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "answers.csv"
+    good = str(photos["chelsea"].path)
+    ended = served("--topk", "2", "-i", good, "no-such-file.jpg", "--output", str(path))
+    assert (ended.status, ended.lines) == (1, 0)
+    with path.open(newline="") as file:
+        rows = {(row["input"], row["rank"]): row for row in csv.DictReader(file)}
+    assert rows.keys() == {(good, "1"), (good, "2"), ("no-such-file.jpg", "")}
+    assert rows[good, "1"]["name"] == "tiger cat"
+    assert rows["no-such-file.jpg", ""]["error"] == "there is no such file"
 
 
 def test_what_cannot_be_done_costs_only_itself(
@@ -194,6 +213,10 @@ def test_kafka_that_cannot_be_used(command: Command, names: Names) -> None:
     "arguments",
     [
         [],
+        ["--format", "text", "x.jpg"],
+        ["--json", "--format", "csv", "x.jpg"],
+        ["--output", "answers.txt", "x.jpg"],
+        ["--save-dir", "out.jpg", "x.jpg"],
         ["--as", "pigeon", "x.jpg"],
         ["--top-k", "0", "x.jpg"],
         ["--set", "kafka.nope=1", "x.jpg"],

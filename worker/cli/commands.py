@@ -13,6 +13,7 @@ from worker import __version__
 from worker.cli.config import config
 from worker.cli.doctor import doctor
 from worker.cli.health import health
+from worker.cli.help import Command, Group, canonical_name
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.paddlex import command_instead
@@ -43,10 +44,16 @@ app = typer.Typer(
     "3 Kafka, the model or a library that they need cannot be used.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    # Its tables break names and paths, in help and in errors.
+    rich_markup_mode=None,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": canonical_name,
+    },
 )
 for command in (run, serve, submit, predict, config, doctor, health):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(models)
 
 
@@ -62,7 +69,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
         try:
             app(obj=signals)
         finally:
-            # Here, where it is told in our words that this cannot be done.
+            # Now, while a full disk can still be reported below.
             sys.stdout.flush()
     except SettingsError as error:
         _die(error, EXIT_USAGE)
@@ -71,7 +78,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
     except WorkerError as error:
         _die(error, EXIT_FAILED)
     except BrokenPipeError:
-        # `| head`, which has enough.
+        # The reader has gone, as `head` does.
         _give_up_stdout()
         sys.exit(EXIT_FAILED)
     except OSError as error:
@@ -94,7 +101,7 @@ def _root(
 
 
 def _give_up_stdout() -> None:
-    """Keep the interpreter's end from trying again to write what could not be written."""
+    """Point standard output at nothing, so that the interpreter's exit does not write again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
 

@@ -16,16 +16,15 @@ def config(
     pipeline: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PIPELINE]",
+            metavar="PIPELINE",
             help="Print this pipeline's configuration file instead: image_classification.",
             show_default=False,
         ),
     ] = None,
-    save_path: Annotated[
+    save_dir: Annotated[
         Path | None,
         typer.Option(
-            "--save_path",
-            "--save-path",
+            "--save-dir",
             metavar="DIR",
             help="Save the pipeline's configuration file here.",
             file_okay=False,
@@ -40,15 +39,17 @@ def config(
 
     With the name of a pipeline, print or save the configuration file for `predict`.
 
-    Example: WORKER_KAFKA__GROUP_ID=mine classify-worker config --config configs/worker.yaml
-
-    Example: classify-worker config image_classification --save_path .
+    Examples:
+        classify-worker config --config configs/worker.yaml
+        classify-worker config image_classification --save-dir .
     """
     if pipeline is not None:
-        _give_template(pipeline, save_path)
+        _give_template(pipeline, save_dir)
         return
-    if save_path is not None:
-        raise typer.BadParameter("name a pipeline to save: config image_classification --save_path")
+    if save_dir is not None:
+        raise typer.BadParameter(
+            "name a pipeline to save: config image_classification --save-dir ."
+        )
     # Here, so that `--help` and other commands do not pay for loading them.
     from rich.console import Console  # noqa: PLC0415
 
@@ -58,11 +59,11 @@ def config(
     print_settings(load(config, overrides or ()), as_json=as_json, console=Console())
 
 
-def _give_template(pipeline: str, save_path: Path | None) -> None:
+def _give_template(pipeline: str, save_dir: Path | None) -> None:
     from worker.predict.template import TEMPLATE, check_name, write_template  # noqa: PLC0415
 
-    if save_path is None:
+    if save_dir is None:
         check_name(pipeline)
         typer.echo(TEMPLATE, nl=False)
     else:
-        typer.echo(f"saved {write_template(pipeline, save_path)}", err=True)
+        typer.echo(f"saved {write_template(pipeline, save_dir)}", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.help import Command, Group
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
 from worker.cli.sizes import size_in_bytes, size_in_words
 from worker.errors import ModelError
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 models = typer.Typer(
-    name="models", help="The published models: list, show and pull them.", no_args_is_help=True
+    name="models",
+    help="The published models: list, show and pull them.",
+    no_args_is_help=True,
+    cls=Group,
+    rich_markup_mode=None,
 )
 
 FILE_WIDTH = 120
@@ -55,14 +60,19 @@ class Order(enum.StrEnum):
     SIZE = "size"
 
 
-@models.command("list")
+@models.command("list", cls=Command)
 def list_models(
     family: Annotated[
-        str | None, typer.Option(help="Only this family, such as PP-LCNet.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="FAMILY", help="Only this family, such as PP-LCNet.", show_default=False
+        ),
     ] = None,
     sort: Annotated[
         Order | None,
-        typer.Option(help="Best first (speed: on the GPU); else family by family."),
+        typer.Option(
+            metavar="|".join(Order), help="Best first (speed: on the GPU); else family by family."
+        ),
     ] = None,
     max_size: Annotated[
         str | None,
@@ -77,7 +87,8 @@ def list_models(
 
     Times are the publisher's, for one image: on a Tesla T4, and on a Xeon Gold 5117 with 8 threads.
 
-    Example: classify-worker models list --max-size 60M --sort accuracy
+    Example:
+        classify-worker models list --sort accuracy
     """
     cache = _cache(_settings(config, overrides or ()))
     chosen = _chosen(family, max_size, sort)
@@ -94,7 +105,7 @@ def list_models(
         console.print(_table(chosen, cache))
 
 
-@models.command()
+@models.command(cls=Command)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model.", show_default=False)],
     as_json: AsJson = False,
@@ -103,7 +114,8 @@ def show(
 ) -> None:
     """Show all that is known of one model.
 
-    Example: classify-worker models show PP-LCNet_x1_0
+    Example:
+        classify-worker models show PP-LCNet_x1_0
     """
     settings = _settings(config, overrides or ())
     facts = _plain(_find(name), _cache(settings))
@@ -122,10 +134,10 @@ def show(
         typer.echo(f"{key:<{KEY_WIDTH}}{text}")
 
 
-@models.command("pull")
+@models.command("pull", cls=Command)
 def pull_models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models.", show_default=False)
+        list[str] | None, typer.Argument(metavar="NAME", help="Models.", show_default=False)
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All 80: 11 GB.")] = False,
     base_url: Annotated[
@@ -144,7 +156,8 @@ def pull_models(
 
     One that cannot be had does not keep the others from coming, and costs the exit code.
 
-    Example: classify-worker models pull PP-LCNet_x1_0 ResNet50
+    Example:
+        classify-worker models pull PP-LCNet_x1_0 ResNet50
     """
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.transfer import Transfer  # noqa: PLC0415

@@ -1,4 +1,7 @@
-"""Options that several commands share, and the exit codes of all."""
+"""Options that several commands share, and the exit codes of all.
+
+Heavy imports are left to the commands' own functions: `--help` loads this module alone.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,25 @@ from typing import Annotated
 
 import typer
 
+from worker.device import DEVICE_FORMS
+
 __all__ = [
     "EXIT_FAILED",
     "EXIT_INTERRUPTED",
     "EXIT_UNAVAILABLE",
     "EXIT_USAGE",
+    "INPUT_GROUP",
+    "MODEL_GROUP",
+    "OUTPUT_GROUP",
+    "BatchSize",
     "Config",
+    "Device",
     "Format",
+    "Model",
+    "OutputFile",
+    "OutputFormat",
     "Overrides",
+    "TopK",
 ]
 
 EXIT_FAILED = 1
@@ -30,13 +44,19 @@ EXIT_UNAVAILABLE = 3
 EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C: 128 and the signal's number, as shells have it."""
 
+INPUT_GROUP = "Input"
+MODEL_GROUP = "Model"
+OUTPUT_GROUP = "Output"
 
-class Format(enum.StrEnum):
-    """How results are written."""
+
+class OutputFormat(enum.StrEnum):
+    """How results are written to standard output."""
 
     TABLE = "table"
     JSON = "json"
+    CSV = "csv"
     TEXT = "text"
+    """The dictionary that PaddleX prints; of `predict` alone."""
 
 
 Config = Annotated[
@@ -44,8 +64,11 @@ Config = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="YAML file with settings; configs/worker.yaml shows all.",
+        metavar="FILE",
+        help="YAML file with settings; configs/worker.yaml shows all. "
+        "Else the one that CLASSIFY_WORKER_CONFIG names.",
         envvar="CLASSIFY_WORKER_CONFIG",
+        show_envvar=False,
         show_default=False,
     ),
 ]
@@ -56,7 +79,82 @@ Overrides = Annotated[
         "--set",
         "-s",
         metavar="KEY=VALUE",
-        help="Override one setting, such as kafka.group_id=mine; repeat for more.",
+        help="Override one setting, such as fetch.read_timeout=10; repeat for more.",
         show_default=False,
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|DIR",
+        help="A model's name (classify-worker models list), or the directory of an inference "
+        "model; PP-LCNet_x1_0 by default.",
+        show_default=False,
+        rich_help_panel=MODEL_GROUP,
+    ),
+]
+
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help=f"{DEVICE_FORMS}.",
+        show_default=False,
+        rich_help_panel=MODEL_GROUP,
+    ),
+]
+
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        metavar="N",
+        min=1,
+        help="Most images that the network computes at once, per device.",
+        show_default=False,
+        rich_help_panel=MODEL_GROUP,
+    ),
+]
+
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k",
+        "-k",
+        metavar="N",
+        min=0,
+        help="Most categories per image; 0 is the model's own default.",
+        show_default=False,
+        rich_help_panel=OUTPUT_GROUP,
+    ),
+]
+
+Format = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        help="What standard output gets: table, json (lines) or csv; by default a table on a "
+        "terminal, and JSON lines elsewhere.",
+        show_default=False,
+        rich_help_panel=OUTPUT_GROUP,
+    ),
+]
+
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the results to this .csv or .jsonl file as they come; it is replaced if it "
+        "exists.",
+        show_default=False,
+        rich_help_panel=OUTPUT_GROUP,
     ),
 ]

@@ -2,112 +2,187 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.options import EXIT_FAILED, Format
-from worker.device import DEVICE_FORMS
+from worker.cli.options import (
+    EXIT_FAILED,
+    INPUT_GROUP,
+    MODEL_GROUP,
+    OUTPUT_GROUP,
+    BatchSize,
+    Config,
+    Device,
+    Format,
+    Model,
+    OutputFile,
+    Overrides,
+    TopK,
+)
+
+if TYPE_CHECKING:
+    from worker.cli.status import Status
+    from worker.predict import ImageClassificationPipeline, PipelineConfig
+    from worker.predict.inputs import Source
+    from worker.predict.saving import Saver
+    from worker.settings import Settings
+    from worker.zoo.catalogue import ZooModel
+    from worker.zoo.download import Progress
 
 __all__ = ["predict"]
 
+STANDARD_INPUT = "-"
+
 
 def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    positional: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="Images: files, URLs, glob patterns, and directories, which are searched; a line "
+            "each from standard input for -. TIFF and PDF files are classified page by page.",
+            show_default=False,
+            rich_help_panel=INPUT_GROUP,
+        ),
+    ] = None,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--input",
             "-i",
-            metavar="FILE|URL|DIR|GLOB",
-            help=(
-                "What to classify; repeat for more. Directories are searched for images; TIFF and "
-                "PDF files are classified page by page."
-            ),
-        ),
-    ],
-    pipeline: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE.yaml", help="Pipeline; what is given below wins over it."),
-    ] = "image_classification",
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="Model's name, or an inference model's directory."),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help=f"{DEVICE_FORMS}."),
-    ] = None,
-    topk: Annotated[
-        int | None,
-        typer.Option(min=0, help="Categories per image; 0 is the model's own default."),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch_size", "--batch-size", min=1, help="Images computed at once, per device."
+            metavar="INPUT",
+            help="The same, as PaddleX has it; repeat for more.",
+            show_default=False,
+            rich_help_panel=INPUT_GROUP,
         ),
     ] = None,
-    save_path: Annotated[
-        Path | None,
-        typer.Option(
-            "--save_path",
-            "--save-path",
-            metavar="DIR",
-            help="Save STEM_res.json and a picture STEM_res.EXT of each image here.",
-            file_okay=False,
-        ),
-    ] = None,
+    model: Model = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
     use_hpip: Annotated[
         bool | None,
         typer.Option(
-            "--use_hpip/--no_use_hpip",
             "--use-hpip/--no-use-hpip",
             help="Take the fastest backend that agrees with Paddle.",
-        ),
-    ] = None,
-    output: Annotated[
-        Format | None,
-        typer.Option(
-            "--format",
-            help="Output; by default a table on a terminal, and JSON lines elsewhere.",
             show_default=False,
+            rich_help_panel=MODEL_GROUP,
         ),
     ] = None,
+    pipeline: Annotated[
+        str,
+        typer.Option(
+            "--pipeline",
+            metavar="NAME|FILE",
+            help="image_classification, or a pipeline's .yaml file; options win over it.",
+            show_default=False,
+            rich_help_panel=MODEL_GROUP,
+        ),
+    ] = "image_classification",
+    top_k: TopK = None,
+    output_format: Format = None,
+    output: OutputFile = None,
+    save_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--save-dir",
+            metavar="DIR|FILE",
+            help="Save STEM_res.json and the picture STEM_res.EXT of each image in this directory; "
+            "of a single image, its picture or JSON in this file, such as out.jpg or out.json.",
+            show_default=False,
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = None,
+    config: Config = None,
+    overrides: Overrides = None,
 ) -> None:
-    """Classify images; exit code 1 if any could not be used, the others are answered all the same.
+    """Classify images on this machine, without Kafka.
 
-    Example: classify-worker predict --input photos/ --topk 3 --save_path output
+    An image that cannot be used costs the exit code 1; the others are answered all the same.
+
+    Examples:
+        classify-worker predict cat.jpg
+        classify-worker predict photos/ --output results.csv
+        classify-worker predict a.png b.png --save-dir out
+
+    PaddleX's names are understood: --input, --topk, --batch_size, --save_path, --use_hpip.
     """
-    # Here, so that `--help` and other commands do not pay for loading Paddle and codecs.
-    from worker.cli.predict_report import Report  # noqa: PLC0415
-    from worker.cli.transfer import Transfer  # noqa: PLC0415
+    given = [*(inputs or ()), *(positional or ())]
+    if not given:
+        raise typer.BadParameter(
+            "name an image, a directory or a URL, as in classify-worker predict cat.jpg",
+            param_hint="INPUT",
+        )
+    # Here, so that `--help` and other commands do not pay for loading them.
+    from worker.cli.output_file import OutputFile as ResultFile  # noqa: PLC0415
+    from worker.cli.predict_settings import pipeline_config, refuse_others  # noqa: PLC0415
+    from worker.cli.status import Status  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
+    from worker.settings.sources import load  # noqa: PLC0415
 
+    file = None if output is None else ResultFile(output)
+    loaded = load(config, overrides or ())
+    refuse_others(loaded)
     # Native code's complaints, in one form; its chatter is no news.
     configure(LogSettings(level="warning", format="console"))
-    from worker.predict import FailedInput, ImageClassificationPipeline  # noqa: PLC0415
-    from worker.predict.inputs import find_sources  # noqa: PLC0415
-    from worker.predict.pipeline_config import load_config  # noqa: PLC0415
-    from worker.predict.saving import Saver  # noqa: PLC0415
+    options = {
+        "model": model,
+        "device": device,
+        "batch_size": batch_size,
+        "use_hpip": use_hpip,
+        "topk": top_k,
+    }
+    chosen = pipeline_config(pipeline, loaded, options)
+    with Status(f"loading {PurePath(chosen.model).name}") as status:
+        # Loading codecs takes part of a second, and Paddle several.
+        sources, saver = _plan(given, save_dir)
+        made = _load(chosen, loaded.settings, status)
+    from worker.cli.predict_report import PredictReport  # noqa: PLC0415
+    from worker.predict import FailedInput  # noqa: PLC0415
 
-    config = load_config(pipeline).overridden(
-        "predict",
-        device=device,
-        use_hpip=use_hpip,
-        model=model,
-        batch_size=batch_size,
-        topk=topk,
-    )
-    with Transfer(1) as transfer:
-        made = ImageClassificationPipeline(config, lambda model: transfer.of(model.name))
-    sources = list(find_sources(inputs))
-    saver = None if save_path is None else Saver(save_path)
-    with made, Report(output, len(sources)) as report:
+    names = [source.input_path or "" for source in sources]
+    with made, PredictReport(output_format, names, file) as report:
+        report.begin()
         for result in made.predict(sources, on_error="yield"):
-            report.add(result)
+            saved = []
             if saver is not None and not isinstance(result, FailedInput):
-                saver.save(result)
+                saved = saver.save(result)
+            report.add(result, saved)
     if report.failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _plan(given: list[str], save_dir: str | None) -> tuple[list[Source], Saver | None]:
+    """What is to be classified, and what saves the results: checked before anything is computed."""
+    from worker.predict.inputs import find_sources  # noqa: PLC0415
+    from worker.predict.saving import make_saver  # noqa: PLC0415
+
+    sources: list[Source] = []
+    for each in given:
+        sources += find_sources(_lines() if each == STANDARD_INPUT else each)
+    return sources, None if save_dir is None else make_saver(save_dir, sources)
+
+
+def _lines() -> list[str]:
+    lines = (line.strip() for line in sys.stdin.buffer)
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def _load(
+    chosen: PipelineConfig, settings: Settings, status: Status
+) -> ImageClassificationPipeline:
+    from worker.cli.transfer import Transfer  # noqa: PLC0415
+    from worker.predict import ImageClassificationPipeline  # noqa: PLC0415
+
+    with ExitStack() as shown:
+
+        def announce(model: ZooModel) -> Progress:
+            status.end()  # a line of its own would tear the bar
+            return shown.enter_context(Transfer(1)).of(model.name)
+
+        return ImageClassificationPipeline(chosen, announce, settings)

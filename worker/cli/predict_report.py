@@ -2,122 +2,141 @@
 
 from __future__ import annotations
 
-import json
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+import time
+from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
-
-from worker.cli.options import Format
+from worker.cli.records import OutputRecord
+from worker.cli.report import Line, Report, split_folder
+from worker.cli.rows import Column, Rows, printable
+from worker.contract.jobs import Category
+from worker.predict.results import FailedInput
 
 if TYPE_CHECKING:
-    from worker.predict import ClassificationResult, FailedInput
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-__all__ = ["Report", "printable"]
+    from rich.console import Console
+
+    from worker.cli.options import OutputFormat
+    from worker.cli.output_file import OutputFile
+    from worker.predict.results import ClassificationResult
+
+__all__ = ["PredictReport", "output_record"]
+
+SCORE = Column("Score", 7, right=True)
+LABEL_CELLS = 24
+"""Least room for labels beside long names."""
 
 
-class Report:
-    """Writes results as they come; a context manager, within which progress is shown.
+class PredictReport(Report):
+    """Writes results as they come; a context manager.
+
+    The table has the categories of a single image; of several, it has one row for each image.
 
     Args:
-        output: None is a table on a terminal, and JSON lines elsewhere.
-        total: number of inputs; a file with several pages turns out to be several.
+        form: of standard output; None is a table on a terminal, else JSON lines, or nothing where a
+            file gets the results.
+        names: of the inputs; a file with several pages turns out to be several images.
+        file: gets the results as well.
         out: standard output.
         err: standard error.
-
-    Attributes:
-        failed: inputs that could not be used, so far.
+        clock: seconds.
     """
 
     def __init__(
         self,
-        output: Format | None,
-        total: int,
+        form: OutputFormat | None,
+        names: Sequence[str],
+        file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._out = out or Console()
-        self._format = output or (Format.TABLE if self._out.is_terminal else Format.JSON)
-        # A progress bar stays below what its own console writes, and is torn by any other's lines:
-        # on a terminal one console writes everything.
-        self._err = self._out if self._out.is_terminal else err or Console(stderr=True)
-        self._total = total
-        self._progress = Progress(
-            TextColumn("classified"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self._err,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            disable=total < 2 or not self._err.is_terminal,
-        )
-        self._task = self._progress.add_task("", total=total)
-        self._count = 0
-        self.failed = 0
+        super().__init__(form, "classified", len(names), file, out, err, clock)
+        self._single = len(names) == 1
+        width = self._out.width
+        longest = max((len(split_folder(printable(name))[1]) for name in names), default=0)
+        room = max(width - SCORE.width - LABEL_CELLS - 4, 12)
+        self._images = Rows((Column("Image", min(longest, room)), SCORE, Column("Label")), width)
+        self._categories = Rows((SCORE, Column("Class", 5, right=True), Column("Label")), width)
+        self._folder: str | None = None
+        self._saved: Sequence[Path] = ()
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
+    def add(self, result: ClassificationResult | FailedInput, saved: Sequence[Path] = ()) -> None:
+        """Write one result, or what is wrong with an input.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-        if self.failed and self._total > 1:
-            self._note(f"{self.failed} of {self._total} images could not be used")
+        Args:
+            saved: the files in which the result was saved.
 
-    def add(self, result: ClassificationResult | FailedInput) -> None:
-        """Write one result, or what is wrong with an input."""
-        plain = result.json["res"]
-        error = plain.get("error")
-        if error is not None:
-            self.failed += 1
-            path = plain["input_path"]
-            self._note(f"{path}: {error['message']}" if path else error["message"])
-        match self._format:
-            case Format.JSON:
-                line = json.dumps(plain, ensure_ascii=False)
-                # A file's name need not be UTF-8; what is not becomes JSON's own escape.
-                self._line(line.encode(errors="backslashreplace").decode())
-            case Format.TEXT if error is None:
-                self._line(str(result))
-            case Format.TABLE if error is None:
-                page = plain["page_index"]
-                named = "" if page is None else f" (page_index {page})"
-                self._line(printable(plain["input_path"]) + named)
-                self._out.print(_table(plain))
-        self._count += 1
-        self._total = max(self._total, self._count)
+        Raises:
+            BrokenPipeError: nobody reads standard output any more.
+            WorkerError: the file of results cannot be written.
+        """
+        self._saved = saved or self._saved
+        record = output_record(result, saved)
+        self._add(record, self._table_lines(record), result)
+        if self._total is not None:
+            self._total = max(self._total, self.ended)
         self._progress.update(self._task, advance=1, total=self._total)
 
-    def _line(self, text: str) -> None:
-        # Not `print`, which wraps long lines and takes brackets for styles.
-        self._out.out(text, highlight=False)
+    def _table_lines(self, record: OutputRecord) -> Iterator[Line]:
+        name = printable(record.input or "")
+        page = "" if record.page is None else f" (page_index {record.page})"
+        if self._single and record.page is None:  # a page may be one of many
+            if record.error is None:
+                yield from self._category_lines(f"{name}{page}", record)
+            return
+        if self._folder is None:
+            yield from ((line, "bold") for line in self._images.head())
+        folder, file = split_folder(name)
+        if folder != (self._folder or ""):
+            yield folder or "./", "cyan"
+        self._folder = folder
+        best = record.categories[0] if record.categories else None
+        if record.error is not None:
+            cells, style = ("error", printable(record.error)), "red"
+        elif best is None:
+            cells, style = ("", "(no category)"), None
+        else:
+            cells, style = (f"{best.score:.5f}", printable(best.name)), None
+        yield from ((line, style) for line in self._images.row((f"{file}{page}", *cells)))
 
-    def _note(self, text: str) -> None:
-        self._err.out(f"classify-worker: {printable(text)}", highlight=False)
+    def _category_lines(self, name: str, record: OutputRecord) -> Iterator[Line]:
+        yield name, "cyan"
+        yield from ((line, "bold") for line in self._categories.head())
+        for each in record.categories:
+            cells = (f"{each.score:.5f}", str(each.id), printable(each.name))
+            yield from ((line, None) for line in self._categories.row(cells))
+
+    @property
+    def _failure(self) -> str:
+        return "images could not be used"
+
+    def _summary(self) -> Iterator[str]:
+        yield from super()._summary()
+        if not self._saved:
+            return
+        if self.ended == 1:
+            names = " and ".join(path.name for path in self._saved)
+            yield f"saved {names} in {self._saved[0].parent}"
+        else:
+            yield f"results and pictures are in {self._saved[0].parent}"
 
 
-def _table(plain: dict[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Score", justify="right")
-    table.add_column("Class", justify="right")
-    table.add_column("Label")
-    rows = zip(plain["scores"], plain["class_ids"], plain["label_names"], strict=True)
-    for score, class_id, label in rows:
-        table.add_row(f"{score:.5f}", str(class_id), Text(printable(label)))
-    return table
-
-
-def printable(text: str) -> str:
-    """A file's name may hold anything, escape sequences included."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+def output_record(
+    result: ClassificationResult | FailedInput, saved: Sequence[Path] = ()
+) -> OutputRecord:
+    """The result in the shape that is written."""
+    if isinstance(result, FailedInput):
+        error = result.error
+        return OutputRecord(
+            result.input_path, error.reason.status, error.message, reason=error.reason.label
+        )
+    plain = result.json["res"]
+    classes = zip(plain["class_ids"], plain["label_names"], plain["scores"], strict=True)
+    return OutputRecord(
+        plain["input_path"],
+        page=plain["page_index"],
+        categories=[Category(*each) for each in classes],
+        picture=next((path for path in saved if path.suffix != ".json"), None),
+    )

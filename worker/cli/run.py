@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.options import EXIT_FAILED, Config, Overrides
+from worker.cli.options import (
+    EXIT_FAILED,
+    BatchSize,
+    Config,
+    Device,
+    Model,
+    Overrides,
+    TopK,
+)
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -19,23 +27,98 @@ if TYPE_CHECKING:
     from worker.runtime.signals import StopSignals
     from worker.settings import Settings
 
-__all__ = ["run", "serve"]
+__all__ = ["run", "serve", "settings_given"]
+
+HTTP_GROUP = "HTTP"
 
 
-def run(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        metavar="ADDRESS",
+        help="Address to listen on, instead of http.host.",
+        show_default=False,
+        rich_help_panel=HTTP_GROUP,
+    ),
+]
+
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        "-p",
+        metavar="PORT",
+        min=0,
+        max=65535,
+        help="Port to listen on, instead of http.port; 0 takes a free one.",
+        show_default=False,
+        rich_help_panel=HTTP_GROUP,
+    ),
+]
+
+
+def run(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    ctx: typer.Context,
+    model: Model = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+    top_k: TopK = None,
+    host: Host = None,
+    port: Port = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
     """Work: classify jobs from Kafka until SIGTERM or SIGINT, then finish what was begun.
 
-    Example: classify-worker run --config configs/worker.yaml --set model=models/PP-LCNet_x1_0
+    Examples:
+        classify-worker run --model PP-LCNet_x1_0
+        classify-worker run --config configs/worker.yaml
     """
-    _work(config, overrides, ctx.obj, kafka=True)
+    options = settings_given(model, device, batch_size, top_k, host, port)
+    _work(config, [*(overrides or ()), *options], ctx.obj, kafka=True)
 
 
-def serve(ctx: typer.Context, config: Config = None, overrides: Overrides = None) -> None:
+def serve(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    ctx: typer.Context,
+    model: Model = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+    top_k: TopK = None,
+    host: Host = None,
+    port: Port = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
     """Answer POST /image-classification over HTTP, without Kafka, until SIGTERM or SIGINT.
 
-    Example: classify-worker serve --set model=models/PP-LCNet_x1_0 --set http.port=8080
+    Example:
+        classify-worker serve --model PP-LCNet_x1_0 --port 8080
     """
-    _work(config, overrides, ctx.obj, kafka=False)
+    options = settings_given(model, device, batch_size, top_k, host, port)
+    _work(config, [*(overrides or ()), *options], ctx.obj, kafka=False)
+
+
+def settings_given(
+    model: str | None,
+    device: str | None,
+    batch_size: int | None,
+    top_k: int | None,
+    host: str | None,
+    port: int | None,
+) -> list[str]:
+    """The options as settings; what is not given is left to the other sources."""
+    given = {
+        "model": model,
+        # It takes the place of the model, wherever it is set.
+        "model_dir": None if model is None else "null",
+        "device": device,
+        "batching.max_batch": batch_size,
+        "predictor.top_k": top_k,
+        "http.host": host,
+        "http.port": port,
+    }
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
 
 
 def _work(

@@ -2,106 +2,211 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from worker.cli.interrupts import run_until_interrupted
-from worker.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, Config, Overrides
+from worker.cli.options import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    INPUT_GROUP,
+    OUTPUT_GROUP,
+    Config,
+    Format,
+    OutputFile,
+    OutputFormat,
+    Overrides,
+)
+
+if TYPE_CHECKING:
+    from worker.submit import Item
 
 __all__ = ["submit"]
 
+KAFKA_GROUP = "Kafka"
+
 
 def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
-    sources: Annotated[
-        list[str],
+    positional: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="PATH|URL|DIR|GLOB|-...",
-            help="What to submit. Directories are searched for images; - reads lines from standard "
-            "input, each a path, a URL or a job in JSON.",
+            metavar="INPUT",
+            help="Images: files, URLs, glob patterns, and directories, which are searched; for -, "
+            "lines of standard input, each a path, a URL or a job in JSON.",
             show_default=False,
+            rich_help_panel=INPUT_GROUP,
         ),
-    ],
-    topic: Annotated[
-        str | None, typer.Option(help="Jobs topic, instead of kafka.jobs_topic.")
     ] = None,
-    results_topic: Annotated[
-        str | None, typer.Option(help="Results topic, instead of kafka.results_topic.")
-    ] = None,
-    bootstrap_servers: Annotated[
-        str | None, typer.Option(help="Brokers, instead of kafka.bootstrap_servers.")
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="INPUT",
+            help="The same, as PaddleX has it; repeat for more.",
+            show_default=False,
+            rich_help_panel=INPUT_GROUP,
+        ),
     ] = None,
     send_as: Annotated[
         Literal["base64", "raw", "url"],
         typer.Option(
             "--as",
+            metavar="base64|raw|url",
             help="How files are sent: as Base64 in JSON, as they are, or as the URL of a server "
             "that runs here meanwhile (the worker must be allowed to fetch from it).",
+            rich_help_panel=INPUT_GROUP,
         ),
     ] = "base64",
     serve_host: Annotated[
         str,
-        typer.Option(metavar="HOST", help="With --as url: this machine's address for the worker."),
+        typer.Option(
+            "--serve-host",
+            metavar="HOST",
+            help="With --as url: this machine's address for the worker.",
+            rich_help_panel=INPUT_GROUP,
+        ),
     ] = "127.0.0.1",
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, help="Categories; else the worker decides.")
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(
+            "--bootstrap-servers",
+            metavar="HOST:PORT",
+            help="Brokers, instead of kafka.bootstrap_servers.",
+            show_default=False,
+            rich_help_panel=KAFKA_GROUP,
+        ),
     ] = None,
-    visualize: Annotated[
-        bool, typer.Option("--visualize/--no-visualize", help="Whether results have a picture.")
-    ] = True,
-    save_dir: Annotated[
-        Path | None,
-        typer.Option("--save-dir", metavar="DIR", help="Save pictures here.", file_okay=False),
+    topic: Annotated[
+        str | None,
+        typer.Option(
+            "--topic",
+            metavar="TOPIC",
+            help="Jobs topic, instead of kafka.jobs_topic.",
+            show_default=False,
+            rich_help_panel=KAFKA_GROUP,
+        ),
+    ] = None,
+    results_topic: Annotated[
+        str | None,
+        typer.Option(
+            "--results-topic",
+            metavar="TOPIC",
+            help="Results topic, instead of kafka.results_topic.",
+            show_default=False,
+            rich_help_panel=KAFKA_GROUP,
+        ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for a job's result once it is sent.")
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0.1,
+            help="How long a job's result is waited for once the job is sent.",
+            rich_help_panel=KAFKA_GROUP,
+        ),
     ] = 60.0,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            "--top-k",
+            "-k",
+            metavar="N",
+            min=1,
+            help="Most categories per image; without it the worker decides.",
+            show_default=False,
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = None,
+    visualize: Annotated[
+        bool,
+        typer.Option(
+            "--visualize/--no-visualize",
+            help="Whether results have a picture.",
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = True,
+    save_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--save-dir",
+            metavar="DIR",
+            help="Save the results' pictures in this directory, as NUMBER-NAME.jpg.",
+            show_default=False,
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = None,
+    output_format: Format = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="JSON lines; the default where no terminal is.")
+        bool,
+        typer.Option("--json", help="The same as --format json.", rich_help_panel=OUTPUT_GROUP),
     ] = False,
+    output: OutputFile = None,
     config: Config = None,
     overrides: Overrides = None,
 ) -> None:
-    """Submit images as jobs and wait for exactly their results.
+    """Submit images as jobs to a worker, through Kafka, and wait for exactly their results.
 
-    Exit code 1 if a job failed, could not be read or got no result in time; the others are answered
-    all the same.
+    A job that failed, could not be read or got no result in time costs the exit code 1; the others
+    are answered all the same. The worker chooses model and device: see classify-worker run.
 
-    Example: classify-worker submit --bootstrap-servers localhost:9092 --save-dir out photos/
+    Examples:
+        classify-worker submit photos/ --save-dir out
+        find . -name '*.png' | classify-worker submit -
     """
-    # Here, so that `--help` and other commands do not pay for loading clients and codecs.
-    from worker.cli.submit_report import AnswerFormat, AnswerReport  # noqa: PLC0415
+    given = [*(inputs or ()), *(positional or ())]
+    if not given:
+        raise typer.BadParameter(
+            "name an image, a directory or a URL, as in classify-worker submit cat.jpg",
+            param_hint="INPUT",
+        )
+    if output_format is OutputFormat.TEXT:
+        raise typer.BadParameter("text is for predict alone: use table, json or csv")
+    if as_json and output_format not in (None, OutputFormat.JSON):
+        raise typer.BadParameter("--json is --format json: leave one of the two out")
+    # Here, so that `--help` and other commands do not pay for loading them.
+    from worker.cli.output_file import OutputFile as ResultFile  # noqa: PLC0415
+    from worker.cli.status import Status  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
     from worker.settings.sources import load  # noqa: PLC0415
 
-    given = {
+    file = None if output is None else ResultFile(output)
+    topics = {
         "kafka.jobs_topic": topic,
         "kafka.results_topic": results_topic,
         "kafka.bootstrap_servers": bootstrap_servers,
     }
-    options_given = [f"{key}={value}" for key, value in given.items() if value is not None]
+    options_given = [f"{key}={value}" for key, value in topics.items() if value is not None]
     settings = load(config, [*(overrides or ()), *options_given]).settings
     # Only what concerns the one at the terminal: a client that connects is no news.
     configure(LogSettings(level="warning", format="console"))
-    # Now that the settings are right.
-    from worker.submit import Encoding, Options, Submission, find_items  # noqa: PLC0415
+    with Status(f"connecting to {settings.kafka.bootstrap_servers}") as status:
+        # Loading clients and codecs takes part of a second.
+        from worker.cli.submit_report import AnswerReport  # noqa: PLC0415
+        from worker.predict.saving import picture_directory  # noqa: PLC0415
+        from worker.submit import Encoding, Options, Submission, find_items  # noqa: PLC0415
 
-    options = Options(
-        top_k=top_k,
-        visualize=visualize,
-        timeout=timeout,
-        save_dir=save_dir,
-        serve_host=serve_host,
-    )
+        options = Options(
+            top_k=top_k,
+            visualize=visualize,
+            timeout=timeout,
+            save_dir=None if save_dir is None else picture_directory(save_dir),
+            serve_host=serve_host,
+        )
 
-    async def run(report: AnswerReport) -> None:
-        submission = Submission(settings, options, report.take, report.add)
-        await submission.run(find_items(sources, Encoding(send_as)))
+        async def run(report: AnswerReport) -> None:
+            def take(item: Item) -> None:
+                status.end()
+                report.take(item)
 
-    with AnswerReport(AnswerFormat.JSON if as_json else None) as report:
-        ended = run_until_interrupted(run(report))
+            submission = Submission(settings, options, take, report.add)
+            await submission.run(find_items(given, Encoding(send_as)))
+
+        with AnswerReport(OutputFormat.JSON if as_json else output_format, file) as report:
+            ended = run_until_interrupted(run(report))
     if not ended:
         raise typer.Exit(EXIT_INTERRUPTED)
     if report.failed:

@@ -2,115 +2,103 @@
 
 from __future__ import annotations
 
-import enum
-import json
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+import time
+from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
-
-from worker.cli.predict_report import printable
+from worker.cli.records import OutputRecord
+from worker.cli.report import Line, Report, split_folder
+from worker.cli.rows import Column, Rows, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from worker.cli.options import OutputFormat
+    from worker.cli.output_file import OutputFile
     from worker.submit import Answer, Item
 
-__all__ = ["AnswerFormat", "AnswerReport", "add_answer", "answer_progress", "answer_table"]
+__all__ = ["AnswerReport", "AnswerTable", "output_record"]
+
+_NUMBER = Column("No", 4, right=True)
+_ENCODING = Column("Sent as", 7)
+_LATENCY = Column("Latency", 8, right=True)
+_SCORE = Column("Score", 7, right=True)
+_FIXED_CELLS = 36
+"""Of a row, without the job's name and the label."""
 
 
-class AnswerFormat(enum.StrEnum):
-    """How answers are written."""
+class AnswerTable:
+    """Lays out a table of answers, row by row.
 
-    TABLE = "table"
-    JSON = "json"
-
-
-def answer_table(*, streamed: bool = False, header: bool = True) -> Table:
-    """An empty table of answers.
+    A job's number is that of its picture, `NUMBER-NAME.jpg`. Its folder stands above its row, where
+    it differs from that of the row before.
 
     Args:
-        streamed: columns keep their widths whatever is in them, so that rows which are printed one
-            by one stand below each other.
+        width: cells of a line.
+        names: of the jobs, when they are known; else their column has a share of the line.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=not streamed)
-    table.expand, table.show_header = streamed, header
-    table.add_column("Job", overflow="fold", ratio=3 if streamed else None)
-    table.add_column("Way in", min_width=6)
-    table.add_column("Label", overflow="fold", ratio=3 if streamed else None)
-    table.add_column("Score", justify="right", min_width=7)
-    table.add_column("Latency", justify="right", min_width=9)
-    table.add_column("Picture, or error", overflow="fold", ratio=4 if streamed else None)
-    return table
+
+    def __init__(self, width: int, names: Sequence[str] = ()) -> None:
+        share = max((width - _FIXED_CELLS) * 9 // 20, 12)
+        longest = max((len(split_folder(name)[1]) for name in names), default=share)
+        columns = (_NUMBER, Column("Job", min(longest, share)), _ENCODING, _LATENCY, _SCORE)
+        self._rows = Rows((*columns, Column("Label")), width)
+        self._folder: str | None = None
+
+    def lines(self, number: int, encoding: str, record: OutputRecord) -> Iterator[Line]:
+        """The lines of one more row, with the head if it is the first; each with its style."""
+        if self._folder is None:
+            yield from ((line, "bold") for line in self._rows.head())
+        folder, name = split_folder(printable(record.input or ""))
+        if folder != (self._folder or ""):
+            yield folder or "./", "cyan"
+        self._folder = folder
+        latency = "" if record.latency is None else f"{1000 * record.latency:.0f} ms"
+        best = record.categories[0] if record.categories else None
+        style = None
+        if record.error is not None:
+            score, label, style = "error", printable(record.error), "red"
+        elif best is None:
+            score, label = "", "(no category)"
+        else:
+            score, label = f"{best.score:.5f}", printable(best.name)
+        row = self._rows.row((str(number), name, encoding, latency, score, label))
+        yield from ((line, style) for line in row)
 
 
-def add_answer(table: Table, answer: Answer) -> None:
-    """One row: the best category, or what went wrong."""
-    best = answer.categories[0] if answer.categories else None
-    if answer.error is not None:
-        last = Text(printable(answer.error), style="red")
-    else:
-        last = Text("" if answer.picture is None else str(answer.picture))
-    table.add_row(
-        Text(printable(answer.item.name)),
-        answer.item.encoding.value,
-        Text("" if best is None else printable(best.name)),
-        "" if best is None else f"{best.score:.5f}",
-        "" if answer.latency is None else f"{1000 * answer.latency:.0f} ms",
-        last,
-    )
-
-
-def answer_progress(console: Console, *, disable: bool = False) -> Progress:
-    """A bar for one task: jobs answered, of those that were begun."""
-    return Progress(
-        TextColumn("answered"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        disable=disable,
-    )
-
-
-class AnswerReport:
-    """Writes answers as they come; a context manager, within which progress is shown.
+class AnswerReport(Report):
+    """Writes answers as they come; a context manager.
 
     Args:
-        output: None is a table on a terminal, and JSON lines elsewhere.
+        form: of standard output; None is a table on a terminal, else JSON lines, or nothing where a
+            file gets the answers.
+        file: gets the answers as well.
         out: standard output.
         err: standard error.
+        clock: seconds.
 
     Attributes:
         taken: jobs begun so far.
-        ended: of these, the ones that have an answer.
-        failed: of these, the ones that failed or got no result in time.
     """
+
+    things = "jobs"
 
     def __init__(
         self,
-        output: AnswerFormat | None,
+        form: OutputFormat | None,
+        file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._out = out or Console()
-        on_terminal = self._out.is_terminal
-        self._format = output or (AnswerFormat.TABLE if on_terminal else AnswerFormat.JSON)
-        # A progress bar is torn by any other console's lines: on a terminal there is just one.
-        self._err = self._out if on_terminal else err or Console(stderr=True)
-        self._progress = answer_progress(self._err, disable=not self._err.is_terminal)
-        self._task = self._progress.add_task("", total=None)
-        self._header = True
-        self.taken = self.ended = self.failed = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
+        super().__init__(form, "answered", None, file, out, err, clock)
+        self._table = AnswerTable(self._out.width)
+        self._pictures: Path | None = None
+        self._complete = True
+        self.taken = 0
 
     def __exit__(
         self,
@@ -118,16 +106,13 @@ class AnswerReport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
-        if not self.taken and error is None:
-            self._note("nothing was submitted: the sources name no image")
-        if self.taken > self.ended:
-            self._note(f"{self.taken - self.ended} of {self.taken} jobs were not waited for")
-        if self.failed and self.ended > 1:
-            self._note(f"{self.failed} of {self.ended} jobs failed")
+        self._complete = error is None
+        super().__exit__(kind, error, trace)
 
     def take(self, _: Item) -> None:
-        """Count an item that is about to be submitted."""
+        """Count an item that is about to be submitted; the first one starts the progress."""
+        if not self.taken:
+            self.begin()
         self.taken += 1
         self._progress.update(self._task, total=self.taken)
 
@@ -136,31 +121,34 @@ class AnswerReport:
 
         Raises:
             BrokenPipeError: nobody reads standard output any more.
+            WorkerError: the file of results cannot be written.
         """
-        self.ended += 1
-        if self._format is AnswerFormat.JSON:
-            line = json.dumps(answer.as_json(), ensure_ascii=False)
-            # A file's name need not be UTF-8; what is not becomes JSON's own escape.
-            self._line(line.encode(errors="backslashreplace").decode())
-        else:
-            table = answer_table(streamed=True, header=self._header)
-            self._header = False
-            add_answer(table, answer)
-            self._out.print(table)
-        if answer.error is not None:
-            self.failed += 1
-            # On a terminal it stands in the table, a line above.
-            if self._err is not self._out:
-                self._note(f"{answer.item.name}: {answer.error}")
+        record = output_record(answer)
+        if answer.picture is not None:
+            self._pictures = answer.picture.parent
+        lines = self._table.lines(answer.number, answer.item.encoding.value, record)
+        self._add(record, lines)
         self._progress.update(self._task, completed=self.ended)
 
-    def _line(self, text: str) -> None:
-        if self._out.is_terminal:
-            self._out.out(text, highlight=False)
-        else:
-            # Not by the console, which ends the process where a reader such as `head` has gone.
-            self._out.file.write(f"{text}\n")
-            self._out.file.flush()
+    def _summary(self) -> Iterator[str]:
+        if not self.taken and self._complete:
+            yield "nothing was submitted: the sources name no image"
+        if self.taken > self.ended:
+            yield f"{self.taken - self.ended} of {self.taken} jobs were not waited for"
+        yield from super()._summary()
+        if self._pictures is not None:
+            yield f"pictures are in {self._pictures}, as NUMBER-NAME.jpg"
 
-    def _note(self, text: str) -> None:
-        self._err.out(f"classify-worker: {printable(text)}", highlight=False)
+
+def output_record(answer: Answer) -> OutputRecord:
+    """The answer in the shape that is written; `job` and `way` are what it was called before."""
+    return OutputRecord(
+        answer.item.name,
+        answer.code,
+        answer.error,
+        id=answer.record_id,
+        categories=answer.categories,
+        latency=answer.latency,
+        picture=answer.picture,
+        extra={"job": answer.item.name, "way": answer.item.encoding.value},
+    )

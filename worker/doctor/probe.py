@@ -6,13 +6,13 @@ import json
 import sys
 from importlib.metadata import version
 
-from worker.errors import UnfitSystemError
+from worker.errors import ModelError, UnfitSystemError
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Write a line of JSON about Paddle, its devices and the codecs; argument: kind of device."""
+    """Write a line of JSON about Paddle, its devices and the codecs; argument: the device."""
     report: dict[str, object] = {}
     try:
         _look_at_paddle(sys.argv[1], report)
@@ -25,12 +25,23 @@ def main() -> None:
     sys.stdout.write(f"\n{json.dumps(report)}\n")
 
 
-def _look_at_paddle(kind: str, report: dict[str, object]) -> None:
+def _look_at_paddle(text: str, report: dict[str, object]) -> None:
     from worker.device import Device  # noqa: PLC0415
-    from worker.predictor.backends.devices import import_paddle, probe_build  # noqa: PLC0415
+    from worker.predictor.backends.devices import (  # noqa: PLC0415
+        check_device,
+        import_paddle,
+        probe_build,
+    )
 
-    paddle = import_paddle(Device.parse(kind))
-    report["devices"] = dict(probe_build(paddle).devices)
+    device = Device.parse(text)
+    paddle = import_paddle(device)
+    build = probe_build(paddle)
+    report["devices"] = dict(build.devices)
+    try:
+        for each in device.split():
+            check_device(each, build)
+    except ModelError as error:
+        report["device_error"] = str(error)
     report["paddle"] = f"paddlepaddle {paddle.__version__}"
 
 

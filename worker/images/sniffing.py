@@ -10,6 +10,8 @@ from worker.image_formats import ImageFormat, listed
 __all__ = ["refuse_unknown", "sniff"]
 
 
+_MAGIC = tuple((each.magic.match, each) for each in ImageFormat)
+
 HEAD = 4096
 """Bytes at a file's beginning that are looked at: what it costs must not grow with the file."""
 
@@ -127,7 +129,7 @@ def sniff(data: bytes) -> ImageFormat:
 
 
 def _format_of(head: bytes) -> ImageFormat | None:
-    return next((each for each in ImageFormat if each.magic.match(head)), None)
+    return next((each for match, each in _MAGIC if match(head)), None)
 
 
 def _foreign_name(head: bytes) -> str | None:

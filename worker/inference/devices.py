@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
+import runpy
 import subprocess
+from pathlib import Path
 
-from worker.device import Device
+from worker.device import CPU, Device
 from worker.errors import UnfitSystemError
 from worker.runtime.children import module_command
 from worker.runtime.environment import child_environment
 
-__all__ = ["find_default_device"]
+__all__ = ["find_default_device", "is_cpu_build"]
 
 TIMEOUT = 120.0
 """Seconds; loading Paddle takes one or two, more from a cold disk."""
 
 
 def find_default_device() -> Device:
-    """Find the device to use when none is named; blocks for as long as loading Paddle takes.
+    """Find the device to use when none is named.
+
+    Blocks for as long as loading Paddle takes, unless its package is one for CPUs alone.
 
     Returns:
         The first GPU that Paddle can use, else the CPU.
@@ -24,6 +29,8 @@ def find_default_device() -> Device:
     Raises:
         UnfitSystemError: Paddle cannot be loaded; the message says what to do.
     """
+    if is_cpu_build():
+        return CPU
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
             module_command("worker.predictor.probe"),
@@ -44,4 +51,23 @@ def find_default_device() -> Device:
         return Device.parse(last)
     raise UnfitSystemError(
         last or f"PaddlePaddle crashed while it loaded (exit status {done.returncode})"
+    )
+
+
+def is_cpu_build() -> bool:
+    """Whether the installed Paddle is built for CPUs alone; told without loading it.
+
+    Returns:
+        True if its own table of versions says so; False for any other build, and when in doubt.
+    """
+    spec = importlib.util.find_spec("paddle")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
+    except Exception:  # noqa: BLE001 - whoever loads Paddle says what is wrong with it
+        return False
+    accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
+    return "cuda_version" in versions and all(
+        versions.get(name) in (None, "False") for name in accelerators
     )

@@ -215,7 +215,7 @@ class SlotSupervisor:
             self._metrics.stages.labels(BATCH_WAIT).observe(max(0.0, now - ticket.ready_at))
         answers = await run_isolated(self._run, [ticket.item for ticket in batch.tickets])
         for ticket, answer in zip(batch.tickets, answers, strict=True):
-            # A withdrawn image's future is cancelled: nobody waits for its answer.
+            # The future of a withdrawn image is cancelled.
             if not ticket.result.done():
                 ticket.result.set_result(answer)
 

@@ -75,7 +75,7 @@ def is_program(program: Path) -> bool:
 
 
 def _elements(file: BinaryIO) -> int | None:
-    """Bytes of the next tensor's elements, which `file` then stands before; None if unknown.
+    """Bytes of the next tensor's elements, where `file` is then positioned; None if unknown.
 
     Raises:
         EOFError: the file ends before them.

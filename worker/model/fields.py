@@ -28,7 +28,7 @@ class Field:
 
     Attributes:
         name: as refusals call it, `ResizeImage.size`.
-        node: what stands there.
+        node: the YAML node there.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Field:
 
     @property
     def is_null(self) -> bool:
-        """Whether nothing, `~` or `null` stands here."""
+        """Whether the value is empty, `~` or `null`."""
         return isinstance(self.node, Scalar) and _type_of(self.node) == _NULL
 
     def table(self, known: Iterable[str], prefix: str | None = None) -> dict[str, Field]:
@@ -95,12 +95,12 @@ class Field:
 
     @property
     def is_list(self) -> bool:
-        """Whether a list stands here."""
+        """Whether the value is a list."""
         return isinstance(self.node, Listing)
 
     @property
     def is_table(self) -> bool:
-        """Whether a mapping stands here."""
+        """Whether the value is a mapping."""
         return isinstance(self.node, Table)
 
     def value(self) -> object:

@@ -14,7 +14,7 @@ from worker.model.yaml_tree import ConfigError, Table, parse
 __all__ = ["InferenceConfig", "read_config"]
 
 _SECTIONS = ("Global", "PreProcess", "PostProcess", "Hpi")
-"""`Hpi` configures a plug-in of the reference's, which is not used here."""
+"""`Hpi` configures a plug-in of PaddleX's, which is not used here."""
 
 
 @dataclass(frozen=True, slots=True)

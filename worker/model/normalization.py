@@ -19,7 +19,7 @@ def normalization(step: Field, options: Mapping[str, Field], *, chw: bool) -> No
     Args:
         step: the operator.
         options: its keys.
-        chw: whether ToCHWImage stands before it.
+        chw: whether ToCHWImage comes before it.
 
     Raises:
         ConfigError: they cannot be, or images would not be told apart after them.
@@ -78,7 +78,7 @@ def _keeps_levels_apart(normalize: Normalize) -> bool:
 
 
 def _scale(field: Field) -> float:
-    # The reference's configurations write the fraction itself ("1.0/255.0").
+    # PaddleX's configurations write the fraction itself ("1.0/255.0").
     text = field.text()
     numerator, _, denominator = text[:LONGEST_VALUE].partition("/")
     try:

@@ -1,6 +1,6 @@
 """What `PostProcess` of an `inference.yml` means: labels, and which of them are answered.
 
-The meanings are the reference's (`deploy/python/postprocess.py` of PaddleClas, and
+The meanings are PaddleX's (`deploy/python/postprocess.py` of PaddleClas, and
 `inference/models/image_multilabel_classification` of PaddleX, which adds thresholds by class).
 """
 
@@ -24,7 +24,7 @@ _RULES: Mapping[str, Sequence[str]] = {
     "MultiLabelThreshOutput": ("threshold", *_LABELS),
 }
 _MAIN = "main_indicator"
-"""Which result of several the reference prints; here there is but one."""
+"""Which result of several PaddleX prints; here there is but one."""
 
 DEFAULT_TOP_K = 5
 

@@ -1,6 +1,6 @@
 """What `PreProcess` of an `inference.yml` means: operators of PaddleClas and PaddleX, in one order.
 
-Each operator and key is done or refused; none is passed over. The meanings are the reference's
+Each operator and key is done or refused; none is ignored. The meanings are PaddleX's
 (`deploy/python/preprocess.py` and `ppcls/data/preprocess/ops/operators.py` of PaddleClas,
 `inference/models/image_classification` of PaddleX).
 """
@@ -168,7 +168,7 @@ def _channels(options: Mapping[str, Field]) -> Channels:
             raise mode.refusal(f"is {wanted}, and to_rgb is {str(to_rgb).lower()}: keep one")
         return wanted
     if backend == "pil" and not to_numpy:
-        # An image of Pillow's is RGB, and the reference heeds to_rgb for arrays alone.
+        # An image of Pillow's is RGB, and PaddleX applies to_rgb to arrays alone.
         return "RGB"
     return "BGR" if to_rgb is False else "RGB"
 

@@ -23,7 +23,7 @@ from worker.predict.pipeline_config import PipelineConfig, load_config, parse_co
 from worker.predict.read_ahead import work_ahead
 from worker.predict.results import ClassificationResult, FailedInput
 from worker.predict.template import PIPELINE_NAME
-from worker.settings import DecodeSettings
+from worker.settings import Settings
 from worker.settings.sources import load
 from worker.zoo.catalogue import ZooModel
 from worker.zoo.download import Progress, unwatched
@@ -43,6 +43,8 @@ class ImageClassificationPipeline:
     Args:
         config: what to make it of.
         announce: called before a model is downloaded; what it returns is told how that goes on.
+        settings: where models come from, what is refused before decoding, and how URLs are fetched;
+            from the environment when None.
 
     Attributes:
         config: what it was made of.
@@ -59,17 +61,18 @@ class ImageClassificationPipeline:
         self,
         config: PipelineConfig,
         announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
+        settings: Settings | None = None,
     ) -> None:
         placements = choose_placements(config.device)
         self.config = config
-        # From the environment: where models are kept, and where they may be pulled from.
-        settings = load().settings
+        settings = settings or load().settings
         cache = settings.model_cache or models_directory()
         self.spec: ModelSpec = load_model_spec(
             resolve_model(config.model, cache, settings.zoo, announce)
         )
         self._devices = len(placements)
-        self._portal = start_engine(self.spec, placements, config)
+        self._portal = start_engine(self.spec, placements, config, settings)
+        self._limits = settings.decode
 
     @property
     def backend(self) -> str:
@@ -170,7 +173,7 @@ class ImageClassificationPipeline:
         # Enough that all cores have something to read while the network computes.
         ahead = 0 if in_groups else max(1, available_cores() // together)
         calls = work_ahead(
-            split_pages(find_sources(given), self._fetch, DecodeSettings()),
+            split_pages(find_sources(given), self._fetch, self._limits),
             lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
             together * (1 + ahead),
             in_groups=in_groups,

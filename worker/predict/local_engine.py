@@ -5,24 +5,18 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network, IPv6Network
 
-from worker.device import CPU, Device
+from worker.device import Device
 from worker.engine.engine import Engine
 from worker.engine.portal import Portal
 from worker.failpoints import Failpoints
+from worker.inference.devices import find_default_device
 from worker.inference.placement import Placement, available_cores, place
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predict.pipeline_config import PipelineConfig
-from worker.predictor.backends.devices import (
-    check_device,
-    default_device,
-    import_paddle,
-    is_cpu_build,
-    probe_build,
-)
 from worker.settings import BatchingSettings, FetchSettings, PredictorSettings, Settings
 
-__all__ = ["CAPACITY", "LOCAL_FETCH", "choose_placements", "start_engine"]
+__all__ = ["CAPACITY", "LOCAL_FETCH", "choose_placements", "local_fetch", "start_engine"]
 
 CAPACITY = 1024
 """Images in the memory shared with a predictor process, which takes room only as it is used; a
@@ -31,36 +25,51 @@ larger batch is computed in parts."""
 BATCH_TIMEOUT = 600.0
 """Seconds for one batch. Its size is the caller's choice: a thousand images take minutes."""
 
-LOCAL_FETCH = FetchSettings(
-    # The one who runs this is the one who chose the URL: there is nobody to protect from them, and
-    # an image server on the own machine or network is an ordinary one.
-    allow_networks=(IPv4Network("0.0.0.0/0"), IPv6Network("::/0")),
-    trust_env=True,
-)
-"""The worker's limits on time, bytes and redirects, for any address, with the user's own proxy."""
+
+def local_fetch(settings: FetchSettings) -> FetchSettings:
+    """The worker's limits on time, bytes and redirects, for any address.
+
+    Whoever runs this chose the URL: there is nobody to protect from them, an image server on the
+    own machine or network is an ordinary one, and the proxy is the user's own.
+    """
+    anywhere = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+    return settings.model_copy(update={"allow_networks": anywhere, "trust_env": True})
+
+
+LOCAL_FETCH = local_fetch(FetchSettings())
 
 
 def start_engine(
-    spec: ModelSpec, placements: list[Placement], config: PipelineConfig
+    spec: ModelSpec,
+    placements: list[Placement],
+    config: PipelineConfig,
+    settings: Settings | None = None,
 ) -> Portal[Engine]:
     """Start an engine in a thread of its own, and wait until it is ready.
+
+    Args:
+        settings: of these, how URLs are fetched, how images are decoded and, if it was set, the
+            backend are followed; all defaults when None.
 
     Raises:
         ModelError: the model cannot be loaded.
         UnfitSystemError: the system lacks a library.
         PredictorError: a predictor process died or hung while it started.
     """
-    settings = Settings(
-        fetch=LOCAL_FETCH,
+    settings = settings or Settings()
+    backend = "auto" if config.use_hpip else "paddle"
+    if not config.use_hpip and "backend" in settings.predictor.model_fields_set:
+        backend = settings.predictor.backend
+    local = Settings(
+        fetch=local_fetch(settings.fetch),
+        decode=settings.decode,
         # For this the fastest backend is chosen, where that is asked for.
         batching=BatchingSettings(max_batch=min(config.batch_size, CAPACITY)),
-        predictor=PredictorSettings(
-            backend="auto" if config.use_hpip else "paddle", timeout=BATCH_TIMEOUT
-        ),
+        predictor=PredictorSettings(backend=backend, timeout=BATCH_TIMEOUT),
     )
 
     async def start(stack: AsyncExitStack) -> Engine:
-        engine = Engine(spec, placements, settings, Failpoints(), Metrics(), capacity=CAPACITY)
+        engine = Engine(spec, placements, local, Failpoints(), Metrics(), capacity=CAPACITY)
         await engine.start(stack)
         return engine
 
@@ -74,18 +83,7 @@ def choose_placements(device: Device | None) -> list[Placement]:
         device: None is the first GPU, else the CPU.
 
     Raises:
-        ModelError: it cannot be used here.
+        UnfitSystemError: no device is named, and Paddle cannot be loaded to find one.
     """
     cores = available_cores()
-    if device is None and is_cpu_build():
-        device = CPU
-    if device is None:
-        return place(default_device(probe_build(import_paddle(CPU))), 0, cores, cores)
-    # First, because loading Paddle takes seconds.
-    placements = place(device, 0, cores, cores)
-    others = [each.device for each in placements if each.device != CPU]
-    if others:
-        build = probe_build(import_paddle(others[0]))
-        for other in others:
-            check_device(other, build)
-    return placements
+    return place(device or find_default_device(), 0, cores, cores)

@@ -1,21 +1,28 @@
-"""Saves the results of one run into one directory, none over another."""
+"""Saves the results of one run: into a directory, none over another, or one into one file."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from worker.errors import WorkerError
+from worker.errors import SettingsError, WorkerError
+from worker.image_formats import WRITABLE_SUFFIXES
+from worker.predict.inputs import Source
 from worker.predict.naming import OutputName
+from worker.predict.page_count import count_images
 from worker.predict.results import ClassificationResult
 
-__all__ = ["Saver"]
+__all__ = ["DirectorySaver", "FileSaver", "Saver", "make_saver", "picture_directory"]
+
+JSON_SUFFIX = ".json"
 
 
-class Saver:
+class DirectorySaver:
     """Writes `STEM_res.json` and `STEM_res.EXT`; a stem that came before gets a number.
 
-    The reference overwrites `a/cat.jpg` with `b/cat.jpg`, and the JSON of `cat.png` with that of
+    PaddleX overwrites `a/cat.jpg` with `b/cat.jpg`, and the JSON of `cat.png` with that of
     `cat.jpg`. What an earlier run has left is replaced here too.
     """
 
@@ -23,19 +30,22 @@ class Saver:
         self._directory = directory
         self._taken: set[str] = set()
 
-    def save(self, result: ClassificationResult) -> None:
+    def save(self, result: ClassificationResult) -> list[Path]:
         """Write both files.
+
+        Returns:
+            The JSON file and the picture.
 
         Raises:
             WorkerError: the directory cannot be written; the message says why.
         """
         result.output_name = self._unique(result.output_name)
-        try:
-            result.save_all(self._directory)
-        except OSError as error:
-            raise WorkerError(
-                f"results cannot be saved: {error.strerror}: {error.filename}"
-            ) from error
+        return _written(
+            lambda: [
+                result.save_to_json(self._directory),
+                result.save_to_img(self._directory),
+            ]
+        )
 
     def _unique(self, name: OutputName) -> OutputName:
         stem, number = name.stem, 1
@@ -45,3 +55,99 @@ class Saver:
             stem = f"{name.stem}-{number}"
         self._taken.add(stem.casefold())
         return replace(name, stem=stem)
+
+
+class FileSaver:
+    """Writes the one result of a run into the file that was named: its JSON, or its picture."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._used = False
+
+    def save(self, result: ClassificationResult) -> list[Path]:
+        """Write the file.
+
+        Returns:
+            The file alone.
+
+        Raises:
+            SettingsError: it holds another result already: the file at a URL has several pages.
+            WorkerError: it cannot be written; the message says why.
+        """
+        if self._used:
+            raise _several(os.fspath(self._file), "several")
+        self._used = True
+        if self._file.suffix.lower() == JSON_SUFFIX:
+            return _written(lambda: [result.save_to_json(self._file)])
+        return _written(lambda: [result.save_to_img(self._file)])
+
+
+Saver = DirectorySaver | FileSaver
+
+
+def make_saver(target: str, sources: Sequence[Source]) -> Saver:
+    """What saves into `target`, as the user wrote it.
+
+    Args:
+        target: a directory, which is made if it is missing; or, for one input, a file that ends in
+            `.json` or in the suffix of a format that is written. A name with any other suffix is a
+            directory's if it exists, or if a slash is behind it.
+        sources: what is to be classified.
+
+    Raises:
+        SettingsError: `target` is a file, but there are several images; or it is neither.
+    """
+    path = Path(target)
+    if _is_directory(target):
+        return DirectorySaver(path)
+    suffix = path.suffix.lower()
+    if suffix != JSON_SUFFIX and suffix not in WRITABLE_SUFFIXES:
+        known = " ".join(sorted(WRITABLE_SUFFIXES | {JSON_SUFFIX}))
+        raise SettingsError(
+            f"--save-dir {target}: no result is written as {suffix}. For a directory of that name "
+            f"write {target}/ with a slash; a file's name ends in one of {known}"
+        )
+    images = len(sources) if len(sources) != 1 else count_images(sources[0])
+    if images > 1:
+        raise _several(target, str(images))
+    return FileSaver(path)
+
+
+def picture_directory(target: str) -> Path:
+    """The directory for pictures of any number of images, as the user wrote it.
+
+    Raises:
+        SettingsError: it is a file, or a name that looks like a file's.
+    """
+    if not _is_directory(target):
+        raise SettingsError(
+            f"--save-dir {target}: pictures are saved in a directory, one file each. For a "
+            f"directory of that name write {target}/ with a slash"
+        )
+    return Path(target)
+
+
+def _is_directory(target: str) -> bool:
+    path = Path(target)
+    if path.is_dir():
+        return True
+    if path.suffix and not target.endswith("/"):
+        return False
+    if path.exists():
+        raise SettingsError(f"--save-dir {target} is a file: name a directory")
+    return True
+
+
+def _several(target: str, count: str) -> SettingsError:
+    return SettingsError(
+        f"--save-dir {target} is a file for one image, and there are {count}: name a directory"
+    )
+
+
+def _written(write: Callable[[], list[Path]]) -> list[Path]:
+    try:
+        return write()
+    except OSError as error:
+        raise WorkerError(f"results cannot be saved: {error.strerror}: {error.filename}") from error
+    except ValueError as error:  # a WebP file, for one, cannot hold every size
+        raise WorkerError(f"results cannot be saved: {error}") from error

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from worker.contract.categories import categories_to_json
 from worker.contract.jobs import Category
 from worker.submit.items import Item
 
@@ -35,16 +33,3 @@ class Answer:
     categories: tuple[Category, ...] = ()
     latency: float | None = None
     picture: Path | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Encode it as one line of the command's JSON output."""
-        return {
-            "job": self.item.name,
-            "way": self.item.encoding.value,
-            "id": self.record_id,
-            "errorCode": self.code,
-            "errorMsg": self.error or "Success",
-            "categories": categories_to_json(self.categories),
-            "latencySeconds": None if self.latency is None else round(self.latency, 4),
-            "picture": None if self.picture is None else str(self.picture),
-        }

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
+import structlog
 
 from worker.device import CPU
 from worker.errors import JobError, ModelError, Reason
@@ -24,7 +25,7 @@ from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
 from worker.predictor.loading import load_predictor
-from worker.settings import BatchingSettings, PredictorSettings
+from worker.settings import BackendChoice, BatchingSettings, PredictorSettings
 
 Crops = list[npt.NDArray[np.uint8]]
 MakePool = Callable[..., Any]
@@ -38,12 +39,19 @@ BOUND = 60.0
 class Pool:
     """A pool with its metrics."""
 
-    def __init__(self, spec: ModelSpec, slots: int, timeout: float, slow: float) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        slots: int,
+        timeout: float,
+        slow: float,
+        backend: BackendChoice,
+    ) -> None:
         self.metrics = Metrics()
         self.pool = PredictorPool(
             spec,
             [Placement(CPU, 1)] * slots,
-            PredictorSettings(backend="paddle", timeout=timeout),
+            PredictorSettings(backend=backend, timeout=timeout),
             BatchingSettings(max_batch=4),
             self.metrics,
             Failpoints(ACTIONS, slow),
@@ -64,9 +72,13 @@ async def make_pool(spec: ModelSpec) -> AsyncIterator[MakePool]:
     async with AsyncExitStack() as stack:
 
         async def make(
-            model: ModelSpec = spec, slots: int = 1, timeout: float = 60.0, slow: float = 0.0
+            model: ModelSpec = spec,
+            slots: int = 1,
+            timeout: float = 60.0,
+            slow: float = 0.0,
+            backend: BackendChoice = "paddle",
         ) -> Pool:
-            made = Pool(model, slots, timeout, slow)
+            made = Pool(model, slots, timeout, slow, backend)
             stack.push_async_callback(made.pool.stop)
             await made.pool.start()
             return made
@@ -92,6 +104,16 @@ async def test_answers_metrics_and_a_batch_for_what_comes_together(
     assert made.value("classify_stage_duration_seconds_count", stage="infer") == 4
     assert made.value("classify_ready_images") == 0
     assert not made.pool.stalled()
+
+
+async def test_without_the_extra_auto_is_paddle_and_says_nothing_of_it(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.inference.pool.installed_backends", tuple)
+    with structlog.testing.capture_logs() as logged:
+        made = await make_pool(backend="auto")
+    assert made.pool.backend == "paddle+onednn"
+    assert {entry["event"] for entry in logged} == {"predictor_loaded", "calibrated"}
 
 
 async def test_a_killed_predictor_costs_nobody_an_answer(make_pool: MakePool, crops: Crops) -> None:

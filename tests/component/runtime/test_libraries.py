@@ -97,11 +97,10 @@ except WorkerError as error:
     [
         ["-m", "worker", "run"],
         ["-m", "worker", "serve"],
-        ["-m", "worker", "submit", "any.jpg"],
         ["-m", "worker", "predict", "--input", "any.jpg", "--model", "any", "--device", "cpu"],
         ["-c", PIPELINE, "any"],
     ],
-    ids=["run", "serve", "submit", "predict", "create_pipeline"],
+    ids=["run", "serve", "predict", "create_pipeline"],
 )
 def test_opencv_without_its_libraries(without_opencv: Path, arguments: list[str]) -> None:
     done = run(*arguments, environ={"PYTHONPATH": str(without_opencv)})
@@ -113,6 +112,16 @@ def test_opencv_without_its_libraries(without_opencv: Path, arguments: list[str]
     for remedy in ("apt-get install libgl1", "pip install opencv-python-headless"):
         assert remedy in line
     assert done.stdout == ""
+
+
+def test_submit_needs_no_opencv(without_opencv: Path) -> None:
+    nowhere = ("--bootstrap-servers", "127.0.0.1:1")
+    done = run(
+        "-m", "worker", "submit", *nowhere, "a.jpg", environ={"PYTHONPATH": str(without_opencv)}
+    )
+    assert done.returncode == 3
+    assert "127.0.0.1:1" in done.stderr
+    assert "OpenCV" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["serve", "predict", "create_pipeline"])

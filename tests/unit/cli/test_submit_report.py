@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from worker.cli.submit_report import AnswerFormat, AnswerReport
+from worker.cli.options import OutputFormat
+from worker.cli.submit_report import AnswerReport
 from worker.contract.jobs import Category
 from worker.submit import Answer, Encoding, Item
 
 CAT = Item("cat.jpg", Path("cat.jpg"), Encoding.BASE64)
 GOOD = Answer(
-    1, CAT, "jobs-0-1", 0, None, (Category(285, "[red]cat[/red]", 0.93123),), 0.0123, Path("p.jpg")
+    1,
+    CAT,
+    "jobs-0-1",
+    0,
+    None,
+    (Category(285, "[red]cat[/red]", 0.93123),),
+    0.0123,
+    Path("out/0001-cat.jpg"),
 )
 FAILED = Answer(
     2, Item("b\udcffd\x1b.jpg", Path("x"), Encoding.RAW), "jobs-0-2", 415, "no image", (), 0.5
@@ -22,14 +33,20 @@ FAILED = Answer(
 
 
 def report(
-    output: AnswerFormat | None, *answers: Answer, taken: int = 0, terminal: bool = False
+    output: OutputFormat | None,
+    *answers: Answer,
+    taken: int = 0,
+    terminal: bool = False,
+    width: int = 90,
 ) -> tuple[str, str, int]:
     """What goes to standard output and to standard error, and the number of failures."""
     out, err = io.StringIO(), io.StringIO()
     with AnswerReport(
         output,
-        Console(file=out, width=90, force_terminal=terminal, color_system=None),
-        Console(file=err, width=90),
+        None,
+        Console(file=out, width=width, force_terminal=terminal, color_system=None),
+        Console(file=err, width=width),
+        clock=iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__,
     ) as shown:
         for _ in range(taken or len(answers)):
             shown.take(CAT)
@@ -42,43 +59,81 @@ def test_json_lines_where_there_is_no_terminal() -> None:
     out, err, failed = report(None, GOOD, FAILED)
     good, bad = (json.loads(line) for line in out.splitlines())
     assert good == {
+        "input": "cat.jpg",
+        "page": None,
         "job": "cat.jpg",
         "way": "base64",
         "id": "jobs-0-1",
         "errorCode": 0,
         "errorMsg": "Success",
+        "reason": None,
         "categories": [{"id": 285, "name": "[red]cat[/red]", "score": 0.93123}],
         "latencySeconds": 0.0123,
-        "picture": "p.jpg",
+        "picture": "out/0001-cat.jpg",
     }
     assert (bad["errorCode"], bad["errorMsg"], bad["categories"]) == (415, "no image", [])
     assert failed == 1
     assert err.splitlines() == [
         "classify-worker: b�d�.jpg: no image",
-        "classify-worker: 1 of 2 jobs failed",
+        "classify-worker: 2 jobs in 1.0 s, 2.0 jobs/s",
+        "classify-worker: 1 of 2 jobs failed: 1 code 415",
+        "classify-worker: pictures are in out, as NUMBER-NAME.jpg",
     ]
 
 
 def test_a_table_on_a_terminal_with_its_head_once() -> None:
     out, err, _ = report(None, GOOD, FAILED, terminal=True)
     assert err == ""
-    assert out.count("Way in") == 1
+    assert out.count("Sent as") == 1
     row = next(line for line in out.splitlines() if "[red]cat" in line)
-    for cell in ("cat.jpg", "base64", "0.93123", "12 ms", "p.jpg"):
+    for cell in ("   1  ", "cat.jpg", "base64", "0.93123", "12 ms"):
         assert cell in row
+    assert "pictures are in out, as NUMBER-NAME.jpg" in out
     assert "no image" in out
     assert "\x1b.jpg" not in out
 
 
 def test_rows_that_are_printed_one_by_one_stand_below_each_other() -> None:
-    out, _, _ = report(AnswerFormat.TABLE, GOOD, FAILED, FAILED)
+    out, _, _ = report(OutputFormat.TABLE, GOOD, FAILED, FAILED)
     rows = [line for line in out.splitlines() if " ms" in line]
     assert len(rows) == 3
     assert len({line.index(" ms") for line in rows}) == 1
 
 
+@pytest.mark.parametrize("width", [80, 60])
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width: int) -> None:
+    label = "hammerhead, hammerhead shark, and what is known as a smooth hammerhead"
+    name = "photos/of/fish/a-name-that-is-longer-than-its-column.jpg"
+    long = replace(
+        GOOD,
+        item=Item(name, Path(name), Encoding.BASE64),
+        categories=(Category(4, label, 0.5),),
+    )
+    failed = replace(FAILED, error="the JPEG file is cut off or damaged: send the whole file")
+    out, _, _ = report(OutputFormat.TABLE, long, long, failed, width=width)
+    shown = out.splitlines()
+    assert max(map(len, shown)) <= width
+    assert shown.count("photos/of/fish/") == 1
+    assert out.count("a-name-that-is-longer-than-its-column.jpg") == 2
+    for word in (*label.split(), *str(failed.error).split()):
+        assert word in out.split()
+
+
+def test_csv_has_a_row_for_each_category() -> None:
+    out, _, _ = report(OutputFormat.CSV, GOOD, FAILED)
+    good, bad = csv.DictReader(io.StringIO(out))
+    assert (good["input"], good["rank"], good["picture"]) == ("cat.jpg", "1", "out/0001-cat.jpg")
+    assert (bad["rank"], bad["errorCode"], bad["error"]) == ("", "415", "no image")
+
+
+def test_jobs_without_a_result_are_counted_as_such() -> None:
+    silent = replace(FAILED, code=None, error="no result within 5 s")
+    _, err, _ = report(OutputFormat.JSON, silent, silent, FAILED)
+    assert "classify-worker: 3 of 3 jobs failed: 2 no result, 1 code 415\n" in err
+
+
 def test_jobs_that_were_not_waited_for_are_counted() -> None:
-    _, err, failed = report(AnswerFormat.JSON, GOOD, taken=3)
+    _, err, failed = report(OutputFormat.JSON, replace(GOOD, picture=None), taken=3)
     assert err == "classify-worker: 2 of 3 jobs were not waited for\n"
     assert failed == 0
 

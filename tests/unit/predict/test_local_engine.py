@@ -70,11 +70,3 @@ async def test_a_url_that_cannot_be_one_is_refused() -> None:
 @pytest.mark.parametrize("device", ["cpu", "CPU"])
 def test_one_predictor_has_all_cores(device: str) -> None:
     assert choose_placements(Device.parse(device)) == [Placement(CPU, available_cores())]
-
-
-def test_a_build_for_cpus_is_known_without_loading_paddle(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(device: Device) -> None:
-        raise AssertionError(device)
-
-    monkeypatch.setattr("worker.predict.local_engine.import_paddle", load)
-    assert choose_placements(None) == [Placement(CPU, available_cores())]

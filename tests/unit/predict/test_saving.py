@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from worker.contract.jobs import Category
-from worker.errors import WorkerError
+from worker.errors import SettingsError, WorkerError
+from worker.predict.inputs import Source
 from worker.predict.results import ClassificationResult
-from worker.predict.saving import Saver
+from worker.predict.saving import DirectorySaver, FileSaver, make_saver, picture_directory
+
+ONE = [Source("cat.jpg", Path("cat.jpg"))]
 
 
 def result(input_path: str) -> ClassificationResult:
@@ -21,7 +25,7 @@ def result(input_path: str) -> ClassificationResult:
 
 
 def test_results_of_equal_names_are_numbered(tmp_path: Path) -> None:
-    saver = Saver(tmp_path)
+    saver = DirectorySaver(tmp_path)
     inputs = ("a/cat.jpg", "b/cat.jpg", "b/Cat.png", "b/cat-2.jpg", "b/dog.jpg")
     for input_path in inputs:
         saver.save(result(input_path))
@@ -46,11 +50,89 @@ def test_results_of_equal_names_are_numbered(tmp_path: Path) -> None:
 
 def test_another_run_replaces_what_the_last_has_left(tmp_path: Path) -> None:
     for _ in range(2):
-        Saver(tmp_path).save(result("cat.jpg"))
+        DirectorySaver(tmp_path).save(result("cat.jpg"))
     assert {path.name for path in tmp_path.iterdir()} == {"cat_res.json", "cat_res.jpg"}
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WorkerError, match=r"^results cannot be saved: .*: .*file$"):
-        Saver(tmp_path / "file").save(result("cat.jpg"))
+        DirectorySaver(tmp_path / "file").save(result("cat.jpg"))
+
+
+def test_one_result_is_saved_as_the_file_that_is_named(tmp_path: Path) -> None:
+    for name in ("out.json", "out.JPG", "new/out.webp"):
+        saved = make_saver(str(tmp_path / name), ONE).save(result("cat.png"))
+        assert saved == [tmp_path / name]
+    assert json.loads((tmp_path / "out.json").read_text())["label_names"] == ["cat"]
+    assert (tmp_path / "out.JPG").read_bytes().startswith(b"\xff\xd8")
+    assert (tmp_path / "new" / "out.webp").read_bytes().startswith(b"RIFF")
+
+
+@pytest.mark.parametrize("name", ["out", "out.d/", "there.v1", "new/out"])
+def test_anything_else_is_a_directory(tmp_path: Path, name: str) -> None:
+    (tmp_path / "there.v1").mkdir()
+    target = f"{tmp_path}/{name}"
+    assert make_saver(target, ONE * 2).save(result("cat.jpg")) == [
+        tmp_path / name / "cat_res.json",
+        tmp_path / name / "cat_res.jpg",
+    ]
+    assert picture_directory(target) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["out.xyz", "out.gif", "run.2024"])
+def test_a_suffix_that_is_not_written_becomes_no_directory(tmp_path: Path, name: str) -> None:
+    target = str(tmp_path / name)
+    with pytest.raises(SettingsError, match=f"{name}/ with a slash; a file's name ends in one of"):
+        make_saver(target, ONE)
+    with pytest.raises(SettingsError, match=f"{name}/ with a slash"):
+        picture_directory(target)
+    assert not any(tmp_path.iterdir())
+
+
+def test_one_file_is_not_for_several_inputs(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"out\.jpg is a file for one image, and there are 2"):
+        make_saver(str(tmp_path / "out.jpg"), ONE * 2)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
+def test_pages_are_counted_before_the_first_is_classified(tmp_path: Path, suffix: str) -> None:
+    scan = tmp_path / f"scan{suffix}"
+    first, second = Image.new("RGB", (40, 30)), Image.new("RGB", (30, 40))
+    first.save(scan, save_all=True, append_images=[second])
+    with pytest.raises(SettingsError, match="there are 2: name a directory"):
+        make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)])
+    first.save(scan)
+    assert isinstance(make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)]), FileSaver)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
+def test_what_has_no_pages_is_one_image_whose_classifying_says_why(
+    tmp_path: Path, suffix: str
+) -> None:
+    broken, missing = tmp_path / f"broken{suffix}", tmp_path / f"missing{suffix}"
+    broken.write_text("no image")
+    for path in (broken, missing):
+        source = Source(str(path), path)
+        assert isinstance(make_saver(str(tmp_path / "out.jpg"), [source]), FileSaver)
+
+
+def test_one_file_is_not_for_several_pages_at_a_url(tmp_path: Path) -> None:
+    saver = FileSaver(tmp_path / "out.json")
+    saver.save(result("scan.pdf"))
+    with pytest.raises(SettingsError, match="there are several: name a directory"):
+        saver.save(result("scan.pdf"))
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="file is a file: name a directory"):
+        make_saver(str(tmp_path / "file"), ONE * 2)
+
+
+def test_a_format_that_cannot_hold_the_picture_is_an_error(tmp_path: Path) -> None:
+    wide = ClassificationResult(
+        "wide.png", np.zeros((1, 20_000, 3), np.uint8), [Category(1, "cat", 0.5)]
+    )
+    with pytest.raises(WorkerError, match="cannot hold 20000x"):
+        make_saver(str(tmp_path / "out.webp"), ONE).save(wide)

@@ -6,9 +6,7 @@ The configuration of each kind of device is PaddleX's
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import runpy
 import signal
 import sys
 import threading
@@ -16,7 +14,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker.device import CPU, Device
@@ -32,7 +29,6 @@ __all__ = [
     "configure_device",
     "default_device",
     "import_paddle",
-    "is_cpu_build",
     "probe_build",
 ]
 
@@ -138,25 +134,6 @@ def _one_thread_named() -> Iterator[None]:
     finally:
         if named is not None:
             os.environ["OMP_NUM_THREADS"] = named
-
-
-def is_cpu_build() -> bool:
-    """Whether the installed Paddle is built for CPUs alone; told without loading it.
-
-    Returns:
-        True if its own table of versions says so; False for any other build, and when in doubt.
-    """
-    spec = importlib.util.find_spec("paddle")
-    if spec is None or spec.origin is None:
-        return False
-    try:
-        versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
-    except Exception:  # noqa: BLE001 - whoever loads Paddle says what is wrong with it
-        return False
-    accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
-    return "cuda_version" in versions and all(
-        versions.get(name) in (None, "False") for name in accelerators
-    )
 
 
 def _in_main_thread() -> bool:

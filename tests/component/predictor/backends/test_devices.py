@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,6 @@ from worker.predictor.backends.devices import (
     configure_device,
     default_device,
     import_paddle,
-    is_cpu_build,
     probe_build,
 )
 
@@ -112,28 +110,6 @@ def test_what_a_plug_in_reads_is_set_before_paddle_loads_and_the_operator_has_th
         check=True,
     )
     assert done.stdout.split() == ["1", "True"]
-
-
-def test_what_a_build_is_for_is_told_without_loading_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert is_cpu_build() is (probe_build(import_paddle(CPU)) == CPU_BUILD)
-    versions = tmp_path / "paddle" / "version" / "__init__.py"
-    versions.parent.mkdir(parents=True)
-    (tmp_path / "paddle" / "__init__.py").write_text("raise AssertionError")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "paddle")
-    assert not is_cpu_build(), "in doubt"
-    for text, cpu in [
-        ("cuda_version = 'False'\nhip_version = None", True),
-        ("cuda_version = '12.6'", False),
-        ("cuda_version = 'False'\nhip_version = '6.1'", False),
-        ("cuda_version = 'False'\nxpu_xre_version = '5'", False),
-        ("something = 'else'", False),
-        ("raise ValueError", False),
-    ]:
-        versions.write_text(text)
-        assert is_cpu_build() is cpu, text
 
 
 def test_paddle_says_nothing_about_the_number_of_threads() -> None:

@@ -1,0 +1,123 @@
+"""Help in narrow terminals: every name is whole, and examples can be copied."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from worker.cli.commands import app
+from worker.cli.help import canonical_name
+
+COMMANDS = {
+    "": (),
+    "run": ("run",),
+    "serve": ("serve",),
+    "submit": ("submit",),
+    "predict": ("predict",),
+    "config": ("config",),
+    "models": ("models",),
+    "models list": ("models", "list"),
+    "models show": ("models", "show"),
+    "models pull": ("models", "pull"),
+}
+WITH_EXAMPLES = [name for name in COMMANDS if name not in {"", "models"}]
+
+
+def found(names: tuple[str, ...]) -> Any:
+    command: Any = typer.main.get_command(app)
+    for name in names:
+        command = command.commands[name]
+    return command
+
+
+def shown(names: tuple[str, ...], columns: int) -> str:
+    done = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": str(columns)})
+    assert done.exit_code == 0
+    return done.output
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+@pytest.mark.parametrize("names", COMMANDS.values(), ids=COMMANDS.keys())
+def test_every_option_name_and_metavar_is_whole(names: tuple[str, ...], columns: int) -> None:
+    text = shown(names, columns)
+    # The names that are at the beginning of a line: those in descriptions could hide one.
+    heads = "\n".join(line for line in text.splitlines() if re.match(r"  \S", line))
+    for param in found(names).params:
+        for name in (*param.opts, *param.secondary_opts):
+            if name.startswith("-"):
+                assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", heads), name
+        if param.metavar is not None:
+            assert re.search(rf"(?<!\w){re.escape(param.metavar)}(?!\w)", heads), param.metavar
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("names", COMMANDS.values(), ids=COMMANDS.keys())
+def test_no_line_is_wider_than_the_terminal(names: tuple[str, ...], columns: int) -> None:
+    assert max(map(len, shown(names, columns).splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("names", COMMANDS.values(), ids=COMMANDS.keys())
+def test_no_option_is_broken_at_its_hyphens(names: tuple[str, ...], columns: int) -> None:
+    assert not any(re.search(r"\w-$", line) for line in shown(names, columns).splitlines())
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_each_command_has_an_example_in_one_line_that_is_understood(name: str) -> None:
+    lines = [line.strip() for line in shown(COMMANDS[name], 60).splitlines()]
+    called = f"classify-worker {name} "
+    examples = [line for line in lines if called in line and not line.startswith("Usage:")]
+    assert examples
+    for example in examples:
+        _, _, given = example.rpartition(called)
+        found(COMMANDS[name]).make_context(name, shlex.split(given))
+
+
+@pytest.mark.parametrize("name", ["predict", "submit"])
+def test_options_are_in_groups(name: str) -> None:
+    titles = re.findall(r"^(\w+):$", shown((name,), 80), re.MULTILINE)
+    assert [title for title in titles if title in {"Input", "Output", "Options"}] == [
+        "Input",
+        "Output",
+        "Options",
+    ]
+    assert titles[-1] == "Options"
+
+
+def test_the_list_of_commands_says_what_each_is_for() -> None:
+    text = " ".join(shown((), 60).split())
+    assert "predict Classify images on this machine, without Kafka." in text
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("topk", "top-k"),
+        ("save_path", "save-dir"),
+        ("save-path", "save-dir"),
+        ("batch_size", "batch-size"),
+        ("use_hpip", "use-hpip"),
+        ("no_use_hpip", "no-use-hpip"),
+        ("model", "model"),
+    ],
+)
+def test_paddlexs_names(given: str, name: str) -> None:
+    assert canonical_name(given) == name
+
+
+def test_all_doors_speak_one_language() -> None:
+    def options(name: str) -> set[str]:
+        return {option for param in found((name,)).params for option in param.opts}
+
+    shared = {"--config", "--set", "--top-k"}
+    assert shared | {"--model", "--device", "--batch-size"} <= options("predict")
+    for name in ("run", "serve"):
+        assert shared | {"--model", "--device", "--batch-size", "--port"} <= options(name)
+    for name in ("predict", "submit"):
+        assert shared | {"--save-dir", "--format", "--output", "--input"} <= options(name)

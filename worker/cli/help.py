@@ -1,0 +1,126 @@
+"""Help that keeps every option name, file name and example whole, in terminals of any width.
+
+Typer's own tables cut names off, and click's formatter breaks lines at the hyphens of options.
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["Command", "Group", "canonical_name"]
+
+WIDEST = 100
+"""Columns above which lines become hard to read."""
+
+DESCRIPTIONS = 28
+"""Column at which descriptions begin; in narrow terminals they stand below the names."""
+
+NARROW = 72
+"""Columns of a terminal below which it is narrow."""
+
+LONGEST_SUMMARY = 400
+"""Characters of a command's first sentence in the list of commands: none has so many."""
+
+_OTHER_NAMES = {"topk": "top-k", "save-path": "save-dir"}
+
+
+def canonical_name(name: str) -> str:
+    """An option's own name for any name it is known by: PaddleX writes `--save_path` and `--topk`.
+
+    Args:
+        name: without its dashes.
+    """
+    hyphened = name.replace("_", "-")
+    return _OTHER_NAMES.get(hyphened, hyphened)
+
+
+class Command(TyperCommand):
+    """A command whose help has groups of options and is wrapped between words alone."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
+        """Write the whole help."""
+        formatter.write(_help(self, ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands with the same kind of help; it lists what its commands are for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
+        """Write the whole help."""
+        formatter.write(_help(self, ctx))
+
+
+def _help(command: Command | Group, ctx: Any) -> str:  # noqa: ANN401
+    width = min(shutil.get_terminal_size().columns, WIDEST) - 1
+    lines = [*_wrapped(" ".join(command.collect_usage_pieces(ctx)), width, _usage(ctx), "  ")]
+    for paragraph in (command.help or "").split("\n\n"):
+        lines += ("", *_paragraph(paragraph, width))
+    for name, rows in _sections(command, ctx).items():
+        lines += ("", typer.style(f"{name}:", bold=True), *_definitions(rows, width))
+    if command.epilog:
+        lines += ("", *_wrapped(command.epilog, width))
+    return "\n".join(lines)
+
+
+def _usage(ctx: Any) -> str:  # noqa: ANN401
+    return f"Usage: {ctx.command_path} "
+
+
+def _sections(command: Command | Group, ctx: Any) -> dict[str, list[tuple[str, str]]]:  # noqa: ANN401
+    """Names and descriptions of arguments, options and commands, by the name of their group."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    ungrouped: list[tuple[str, str]] = []
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is None:
+            continue
+        names, text = record
+        group = getattr(param, "rich_help_panel", None)
+        if param.param_type_name == "argument":
+            # The record's name has the type behind it, which the description says better.
+            names = param.metavar or names
+            group = group or "Arguments"
+        (sections.setdefault(group, []) if group else ungrouped).append((names, text))
+    if isinstance(command, Group):
+        listed = ((name, command.get_command(ctx, name)) for name in command.list_commands(ctx))
+        sections["Commands"] = [
+            (name, each.get_short_help_str(limit=LONGEST_SUMMARY))
+            for name, each in listed
+            if each is not None and not each.hidden
+        ]
+    return sections | {"Options": ungrouped}
+
+
+def _paragraph(text: str, width: int) -> Iterator[str]:
+    """Wrapped, unless a line is indented: that is an example, to be copied as it is."""
+    if "\n " in text:
+        yield from text.splitlines()
+    else:
+        yield from _wrapped(text, width)
+
+
+def _definitions(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    start = DESCRIPTIONS if width >= NARROW else 6
+    for names, text in rows:
+        first = f"  {names}"
+        if not text or len(first) > start - 2:
+            yield first
+            first = ""
+        yield from _wrapped(text, width, f"{first:<{start}}", " " * start)
+
+
+def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

@@ -1,0 +1,99 @@
+"""What `predict` takes of the worker's settings, and what it is told that it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.errors import SettingsError
+from worker.predict.pipeline_config import PipelineConfig, load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.settings import Settings
+    from worker.settings.sources import Loaded
+
+__all__ = ["pipeline_config", "refuse_others"]
+
+TAKEN = (
+    "model",
+    "model_dir",
+    "model_cache",
+    "device",
+    "zoo.",
+    "decode.",
+    "fetch.",
+    "batching.max_batch",
+    "predictor.backend",
+    "predictor.top_k",
+)
+"""Settings, and groups of them, that `predict` follows."""
+
+NOT_TAKEN = (
+    # Whoever types the URL chooses where it leads.
+    "fetch.allow_networks",
+    "fetch.trust_env",
+)
+
+COMMAND_LINE = "command line"
+
+
+def refuse_others(loaded: Loaded) -> None:
+    """Refuse a setting of the command line that would have no effect.
+
+    One in a file or in the environment is there for the worker, and is left alone.
+
+    Raises:
+        SettingsError: naming all of them.
+    """
+    others = [
+        key
+        for key, source in loaded.sources.items()
+        if source == COMMAND_LINE and (key in NOT_TAKEN or not key.startswith(TAKEN))
+    ]
+    if others:
+        raise SettingsError(
+            f"predict: {', '.join(others)}: of no effect here, but on the worker (run, serve); "
+            "see docs/predict.md for the settings that predict follows"
+        )
+
+
+def pipeline_config(
+    pipeline: str, loaded: Loaded, options: Mapping[str, object | None]
+) -> PipelineConfig:
+    """The pipeline that is asked for.
+
+    What wins over what: options, `--set`, the pipeline's file, settings from a file or the
+    environment, defaults.
+
+    Args:
+        pipeline: its name or its file.
+        options: what the command line gives, by the names of `PipelineConfig`.
+
+    Raises:
+        SettingsError: the pipeline, its file or an option is not right.
+    """
+    chosen = _chosen(loaded.settings)
+    keys = {"model": ("model", "model_dir"), "topk": ("predictor.top_k",)}
+    keys |= {"batch_size": ("batching.max_batch",), "device": ("device",)}
+    given: dict[str, object] = {}
+    for name, value in chosen.items():
+        sources = {loaded.sources[key] for key in keys[name]} - {"default"}
+        if COMMAND_LINE in sources or (sources and not _is_file(pipeline)):
+            given[name] = value
+    wins = given | {name: value for name, value in options.items() if value is not None}
+    return load_config(pipeline).overridden("predict", **wins)
+
+
+def _chosen(settings: Settings) -> dict[str, object | None]:
+    return {
+        "model": settings.model if settings.model_dir is None else str(settings.model_dir),
+        "device": settings.device,
+        "topk": settings.predictor.top_k,
+        # 0 is for the worker to measure.
+        "batch_size": settings.batching.max_batch or None,
+    }
+
+
+def _is_file(pipeline: str) -> bool:
+    return pipeline.endswith((".yaml", ".yml"))

@@ -1,0 +1,197 @@
+"""What `predict` and `submit` have in common to print: results, failures, progress, a summary."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from worker.cli.options import OutputFormat
+from worker.cli.records import CSV_HEADER
+from worker.cli.rows import printable, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from worker.cli.output_file import OutputFile
+    from worker.cli.records import OutputRecord
+
+__all__ = ["Line", "Report", "progress_bar", "split_folder"]
+
+Line = tuple[str, str | None]
+"""A line of a table, and the style it has on a terminal."""
+
+
+def progress_bar(console: Console, what: str, *, disable: bool = False) -> Progress:
+    """A bar for one task, as `classified 3/7`; it is gone when it is stopped."""
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=disable,
+    )
+
+
+class Report:
+    """Writes results as they come; a context manager.
+
+    Standard output gets the results, standard error what went wrong and the summary.
+
+    Args:
+        form: of standard output; None is a table on a terminal and JSON lines elsewhere, or nothing
+            where a file gets the results.
+        progress: what a bar says.
+        total: number of inputs, as far as it is known; without a bar if it is 1.
+        file: gets the results as well.
+        out: standard output.
+        err: standard error.
+        clock: seconds.
+
+    Attributes:
+        ended: results so far.
+        failed: of these, the failures.
+    """
+
+    things = "images"
+
+    def __init__(
+        self,
+        form: OutputFormat | None,
+        progress: str,
+        total: int | None,
+        file: OutputFile | None = None,
+        out: Console | None = None,
+        err: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = out or Console()
+        on_terminal = self._out.is_terminal
+        if form is None and on_terminal:
+            form = OutputFormat.TABLE
+        elif form is None and file is None:
+            form = OutputFormat.JSON
+        self._form = form
+        # A progress bar is torn by any other console's lines: on a terminal there is just one.
+        self._err = self._out if on_terminal else err or Console(stderr=True)
+        self._total = total
+        self._progress = progress_bar(
+            self._err, progress, disable=total == 1 or not self._err.is_terminal
+        )
+        self._task = self._progress.add_task("", total=total)
+        self._file = file
+        self._reasons: Counter[str] = Counter()
+        self._clock = clock
+        self._began = self._last = clock()
+        self._open = ExitStack()
+        self.ended = self.failed = 0
+
+    def __enter__(self) -> Self:
+        if self._file is not None:
+            self._open.enter_context(self._file)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        self._open.close()
+        for line in self._summary():
+            self._note(line)
+
+    def begin(self) -> None:
+        """Show progress from now on, and measure the time."""
+        self._progress.start()
+        self._began = self._last = self._clock()
+
+    def _add(self, record: OutputRecord, table: Iterator[Line], shown: object = None) -> None:
+        """Write one result, or what is wrong with an input.
+
+        Args:
+            table: its lines in a table, if that is what is written.
+            shown: what prints PaddleX's dictionary, if that is what is written.
+
+        Raises:
+            BrokenPipeError: nobody reads standard output any more.
+            WorkerError: the file of results cannot be written.
+        """
+        self.ended += 1
+        self._last = self._clock()
+        in_table = False
+        if self._file is not None:
+            self._file.write(record)
+        match self._form:
+            case OutputFormat.JSON:
+                self._write(f"{record.as_json()}\n")
+            case OutputFormat.CSV:
+                self._write(f"{CSV_HEADER if self.ended == 1 else ''}{record.as_csv()}")
+            case OutputFormat.TEXT if record.error is None:
+                self._write(f"{shown}\n")
+            case OutputFormat.TABLE:
+                for text, style in table:
+                    # Not `print`, which wraps long lines and takes brackets for styles.
+                    self._out.out(text, style=style, highlight=False)
+                    in_table = True
+        if record.error is not None:
+            self.failed += 1
+            self._reasons[self._reason(record)] += 1
+            # Who sees the table need not be told twice.
+            if not in_table or self._err is not self._out:
+                name = record.input
+                self._note(f"{name}: {record.error}" if name else record.error)
+
+    def _reason(self, record: OutputRecord) -> str:
+        """What failures are counted by."""
+        return record.reason or ("no result" if record.code is None else f"code {record.code}")
+
+    def _summary(self) -> Iterator[str]:
+        if self.ended > 1:
+            seconds = max(self._last - self._began, 1e-9)
+            yield (
+                f"{self.ended} {self.things} in {seconds:.1f} s, "
+                f"{self.ended / seconds:.1f} {self.things}/s"
+            )
+        if self.failed and self.ended > 1:
+            reasons = ", ".join(f"{count} {name}" for name, count in self._reasons.most_common())
+            yield f"{self.failed} of {self.ended} {self._failure}: {reasons}"
+        if self._file is not None and self.ended:
+            yield f"results are in {self._file.path}"
+
+    @property
+    def _failure(self) -> str:
+        return f"{self.things} failed"
+
+    def _write(self, text: str) -> None:
+        if self._out.is_terminal:
+            self._out.out(text, end="", highlight=False)
+        else:
+            # Not by the console, which ends the process where a reader such as `head` has gone.
+            self._out.file.write(text)
+            self._out.file.flush()
+
+    def _note(self, text: str) -> None:
+        text = f"classify-worker: {printable(text)}"
+        lines = wrap(text, self._err.width) if self._err.is_terminal else [text]
+        for line in lines:
+            self._err.out(line, highlight=False)
+
+
+def split_folder(name: str) -> tuple[str, str]:
+    """A path or URL up to its last slash, and the rest; the first is empty if there is none."""
+    path, mark, query = name.partition("?") if "://" in name else (name, "", "")
+    folder, slash, file = path.rpartition("/")
+    if not file or folder.endswith(":/"):
+        return "", name
+    return f"{folder}{slash}", f"{file}{mark}{query}"

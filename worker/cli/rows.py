@@ -1,0 +1,96 @@
+"""Rows of a table that are printed one by one, in which no word, name or path is broken.
+
+Rich's tables need all rows before the first one is printed, and break what is wider than a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+__all__ = ["Column", "Rows", "printable", "wrap"]
+
+GAP = 2
+"""Spaces between columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        title: what its head says.
+        width: in terminal cells; of the last column it is not used.
+        right: whether its cells are aligned to the right.
+    """
+
+    title: str
+    width: int = 0
+    right: bool = False
+
+
+class Rows:
+    """Lays rows out.
+
+    Args:
+        columns: from left to right. The last one takes the rest of the line, and its text is
+            wrapped between words. A cell of another column that is wider than it is followed by a
+            new line, on which the next cell stands in its own place.
+        width: cells of a whole line.
+    """
+
+    def __init__(self, columns: Sequence[Column], width: int) -> None:
+        self._columns = columns
+        self._width = width
+
+    def head(self) -> list[str]:
+        """The lines that stand above the first row."""
+        titles = self.row([column.title for column in self._columns])
+        return [*titles, "─" * max(map(cell_len, titles))]
+
+    def row(self, cells: Sequence[str]) -> list[str]:
+        """The lines of one row.
+
+        Args:
+            cells: one string without line breaks for each column.
+        """
+        lines: list[str] = []
+        line, start = "", 0
+        for column, cell in zip(self._columns[:-1], cells[:-1], strict=True):
+            padding = " " * max(0, column.width - cell_len(cell))
+            line += f"{padding}{cell}" if column.right else f"{cell}{padding}"
+            start += column.width + GAP
+            if cell_len(line) > start - GAP:
+                lines.append(line)
+                line = ""
+            line += " " * (start - cell_len(line))
+        lines += wrap(cells[-1], self._width, line, " " * start)
+        return [line.rstrip() for line in lines]
+
+
+def wrap(text: str, width: int, first: str = "", later: str = "  ") -> list[str]:
+    """Lines of up to `width` cells, broken at spaces alone: a longer word stays whole.
+
+    Args:
+        first: what the first line begins with.
+        later: what all other lines begin with.
+    """
+    lines: list[str] = []
+    line, begun = first, False
+    for word in text.split():
+        longer = f"{line} {word}" if begun else f"{line}{word}"
+        if cell_len(longer) > width:
+            if line.strip():
+                lines.append(line)
+            # What is too long for the rest of a line gets as much of it as there is.
+            fits = cell_len(later) + cell_len(word) <= width
+            longer = f"{later if fits else '  '}{word}"
+        line, begun = longer, True
+    return [*lines, line]
+
+
+def printable(text: str) -> str:
+    """A file's name may hold anything, escape sequences included."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
