@@ -18,7 +18,7 @@ __all__ = ["choose_categories"]
 
 
 def choose_categories(scores: Scores, count: int, spec: ModelSpec) -> tuple[Category, ...]:
-    """The categories that answer one image, best first, with five digits like the reference.
+    """Choose the categories of one image: best first, scores with five digits as in PaddleX.
 
     Args:
         scores: `[C] float32`, 0 to 1.

@@ -1,4 +1,4 @@
-"""What a pipeline is made of: read from a file in either of the reference's two shapes."""
+"""What a pipeline is made of: read from a file in either of PaddleX's two shapes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Module(Group):
     batch_size: BatchSize = 1
     topk: TopK | None = None
     use_hpip: bool | None = None  # wins over the pipeline's
-    hpi_config: object = None  # of the reference's own plug-in; says nothing here
+    hpi_config: object = None  # of PaddleX's own plug-in; says nothing here
 
 
 class _SubModules(Group):
@@ -72,7 +72,7 @@ class _Long(Group):
     device: Device | None = None
     use_hpip: bool = False
     hpi_config: object = None
-    serving: object = Field(None, alias="Serving")  # of the reference's HTTP service
+    serving: object = Field(None, alias="Serving")  # of PaddleX's HTTP service
     sub_modules: _SubModules = Field(alias="SubModules")
 
     def flat(self, where: str) -> PipelineConfig:
@@ -95,7 +95,7 @@ class _Long(Group):
 
 class _Global(Group):
     pipeline_name: Literal["image_classification"] = "image_classification"
-    input: object = None  # the reference's sample image; the caller gives its own
+    input: object = None  # PaddleX's sample image; the caller gives its own
 
 
 class _Pipeline(PipelineConfig):
