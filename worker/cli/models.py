@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from worker.cache import models_directory
 from worker.cli.help import Command, Group
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
+from worker.cli.rows import Column, Rows
 from worker.cli.transfer import Transfer, size_in_bytes, size_in_words
 from worker.errors import ModelError
 from worker.settings import Settings
@@ -36,7 +36,13 @@ FILE_WIDTH = 120
 """Columns that the widest row has room in."""
 
 NARROWEST = 50
-"""Columns below which names would vanish: the terminal may break lines then."""
+"""Columns below which a row has no room for its numbers: the terminal may break lines then."""
+
+WITH_FAMILY = 80
+"""Columns from which there is room for a model's family, which its name mostly tells."""
+
+NUMBERS_WIDTH, FAMILY_WIDTH = 40, 17
+"""Columns that numbers and families take, with the gaps before them."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
@@ -89,7 +95,8 @@ def list_models(
         console = Console()
         # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
         console.width = max(NARROWEST, console.width) if console.is_terminal else FILE_WIDTH
-        console.print(_table(chosen, cache))
+        for line in _table(chosen, cache, console.width):
+            console.out(line, highlight=False)
 
 
 @models.command(cls=Command)
@@ -196,25 +203,34 @@ def _chosen(family: str | None, max_size: str | None, sort: Order | None) -> lis
     return chosen
 
 
-def _table(chosen: list[ZooModel], cache: Path) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    # Never none at all: a narrow terminal leaves numbers out, not names.
-    table.add_column("Model", overflow="fold", min_width=16)
-    table.add_column("Family", overflow="fold", min_width=8)
-    for heading in ("Top-1 %", "GPU ms", "CPU ms", "MiB"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Here", no_wrap=True)
+def _table(chosen: list[ZooModel], cache: Path, width: int) -> Iterator[str]:
+    """Lines of a table; a narrow one leaves the family out, and no name is broken."""
+    with_family = width >= WITH_FAMILY
+    longest = max((len(model.name) for model in chosen), default=0)
+    room = max(width - NUMBERS_WIDTH - (FAMILY_WIDTH if with_family else 0), len("Model"))
+    numbers = {"Top-1 %": 7, "GPU ms": 6, "CPU ms": 7, "MiB": 6}
+    rows = Rows(
+        [
+            Column("Model", min(longest, room)),
+            *([Column("Family", FAMILY_WIDTH - 2)] if with_family else ()),
+            *(Column(heading, cells, right=True) for heading, cells in numbers.items()),
+            Column("Here"),
+        ],
+        width,
+    )
+    yield from rows.head()
     for model in chosen:
-        table.add_row(
-            model.name,
-            model.family,
-            f"{model.top1:.2f}",
-            f"{model.gpu_ms:.2f}",
-            "-" if model.cpu_ms is None else f"{model.cpu_ms:.2f}",
-            f"{model.size / 2**20:.1f}",
-            "yes" if is_local(model.name, cache) else "",
+        yield from rows.row(
+            [
+                model.name,
+                *([model.family] if with_family else ()),
+                f"{model.top1:.2f}",
+                f"{model.gpu_ms:.2f}",
+                "-" if model.cpu_ms is None else f"{model.cpu_ms:.2f}",
+                f"{model.size / 2**20:.1f}",
+                "yes" if is_local(model.name, cache) else "",
+            ]
         )
-    return table
 
 
 def _plain(model: ZooModel, cache: Path) -> dict[str, Any]:
