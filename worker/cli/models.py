@@ -24,9 +24,7 @@ from worker.zoo.catalogue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
+    from collections.abc import Iterator, Sequence
 
     from worker.settings import Settings
 
@@ -44,7 +42,13 @@ FILE_WIDTH = 120
 """Columns that the widest row has room in."""
 
 NARROWEST = 50
-"""Columns below which names would vanish: the terminal may break lines then."""
+"""Columns below which a row has no room for its numbers: the terminal may break lines then."""
+
+WITH_FAMILY = 80
+"""Columns from which there is room for a model's family, which its name mostly tells."""
+
+NUMBERS_WIDTH, FAMILY_WIDTH = 40, 17
+"""Columns that numbers and families take, with the gaps before them."""
 
 KEY_WIDTH = 15
 """Columns for the names of facts."""
@@ -102,7 +106,8 @@ def list_models(
         console = Console()
         # A file or a pipe has no width to keep to, and `grep` wants names in one piece.
         console.width = max(NARROWEST, console.width) if console.is_terminal else FILE_WIDTH
-        console.print(_table(chosen, cache))
+        for line in _table(chosen, cache, console.width):
+            console.out(line, highlight=False)
 
 
 @models.command(cls=Command)
@@ -228,28 +233,36 @@ def _chosen(family: str | None, max_size: str | None, sort: Order | None) -> lis
     return chosen
 
 
-def _table(chosen: list[ZooModel], cache: Path) -> Table:
-    from rich import box  # noqa: PLC0415 - JSON needs no tables
-    from rich.table import Table  # noqa: PLC0415
+def _table(chosen: list[ZooModel], cache: Path, width: int) -> Iterator[str]:
+    """Lines of a table; a narrow one leaves the family out, and no name is broken."""
+    from worker.cli.rows import Column, Rows  # noqa: PLC0415 - JSON needs no tables
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    # Never none at all: a narrow terminal leaves numbers out, not names.
-    table.add_column("Model", overflow="fold", min_width=16)
-    table.add_column("Family", overflow="fold", min_width=8)
-    for heading in ("Top-1 %", "GPU ms", "CPU ms", "MiB"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Here", no_wrap=True)
+    with_family = width >= WITH_FAMILY
+    longest = max((len(model.name) for model in chosen), default=0)
+    room = max(width - NUMBERS_WIDTH - (FAMILY_WIDTH if with_family else 0), len("Model"))
+    numbers = {"Top-1 %": 7, "GPU ms": 6, "CPU ms": 7, "MiB": 6}
+    rows = Rows(
+        [
+            Column("Model", min(longest, room)),
+            *([Column("Family", FAMILY_WIDTH - 2)] if with_family else ()),
+            *(Column(heading, cells, right=True) for heading, cells in numbers.items()),
+            Column("Here"),
+        ],
+        width,
+    )
+    yield from rows.head()
     for model in chosen:
-        table.add_row(
-            model.name,
-            model.family,
-            f"{model.top1:.2f}",
-            f"{model.gpu_ms:.2f}",
-            "-" if model.cpu_ms is None else f"{model.cpu_ms:.2f}",
-            f"{model.size / 2**20:.1f}",
-            "yes" if is_local(model.name, cache) else "",
+        yield from rows.row(
+            [
+                model.name,
+                *([model.family] if with_family else ()),
+                f"{model.top1:.2f}",
+                f"{model.gpu_ms:.2f}",
+                "-" if model.cpu_ms is None else f"{model.cpu_ms:.2f}",
+                f"{model.size / 2**20:.1f}",
+                "yes" if is_local(model.name, cache) else "",
+            ]
         )
-    return table
 
 
 def _plain(model: ZooModel, cache: Path) -> dict[str, Any]:

@@ -203,3 +203,12 @@ def test_a_terminal_sees_a_bar_per_model() -> None:
 )
 def test_sizes(text: str, size: int) -> None:
     assert size_in_bytes(text) == size
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_no_name_is_broken_and_no_line_too_wide(columns: int) -> None:
+    terminal = {"COLUMNS": str(columns), "FORCE_COLOR": "1", "TERM": "xterm"}
+    shown = CliRunner().invoke(models, ["list"], env=terminal).stdout
+    lines = shown.splitlines()
+    assert {model["name"] for model in rows()} <= {line.split()[0] for line in lines}
+    assert max(map(len, lines)) <= columns
