@@ -126,7 +126,7 @@ async def test_while_its_process_cannot_start_images_wait_and_then_are_answered(
         loop = asyncio.get_running_loop()
 
         def refuse() -> None:
-            if stage.slot.starts > 3:
+            if stage.slot.starts > 4:
                 loop.call_soon_threadsafe(tried.set)
             raise ModelError("no such file")
 
