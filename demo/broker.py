@@ -21,7 +21,7 @@ from demo.errors import BrokerError
 from demo.node import new_cluster_id, single_node
 from demo.orphans import OrphanGuard
 from demo.ports import free_ports
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 
 __all__ = ["JAVA_OPTIONS", "KafkaBroker"]
 

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.schemas import golden, schema, validator
-from worker.contract.options import MAX_DEADLINE_MS, MAX_JOB_ID
+from worker.contract.job_options import MAX_DEADLINE_MS, MAX_JOB_ID
 from worker.contract.parsing import MAX_URL, parse_job
 from worker.contract.records import Record
 from worker.errors import JobError

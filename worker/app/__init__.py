@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from worker import __version__, logs
-from worker.app.model import resolve_spec
+from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
 from worker.app.stopping import Stopper
 from worker.engine.engine import Engine

@@ -24,7 +24,7 @@ def main() -> NoReturn:
 
         end_at_once()
     if sys.argv[1:2] == ["health"]:
-        from worker.cli.probe import answer_at_once  # noqa: PLC0415
+        from worker.cli.health_request import answer_at_once  # noqa: PLC0415
 
         status = answer_at_once(sys.argv[2:])
         if status is not None:

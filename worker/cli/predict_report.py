@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from worker.cli.records import OutputRecord
+from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
 from worker.contract.jobs import Category

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker.cli.options import OutputFormat
-from worker.cli.records import CSV_HEADER
+from worker.cli.output_record import CSV_HEADER
 from worker.cli.rows import printable, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.cli.output_file import OutputFile
-    from worker.cli.records import OutputRecord
+    from worker.cli.output_record import OutputRecord
 
 __all__ = ["Line", "Report", "progress_bar", "split_folder"]
 

@@ -22,8 +22,7 @@ from worker.contract.headers import (
     text_headers,
     text_pairs,
 )
-from worker.contract.jobs import EncodedImage, ImageSource, Job, RawImage, UrlImage
-from worker.contract.options import (
+from worker.contract.job_options import (
     MAX_JOB_ID,
     Given,
     given_options,
@@ -34,6 +33,7 @@ from worker.contract.options import (
     read_visualize,
     wrong_type,
 )
+from worker.contract.jobs import EncodedImage, ImageSource, Job, RawImage, UrlImage
 from worker.errors import JobError, Reason, Stage
 from worker.image_formats import MEDIA_TYPES
 

@@ -16,8 +16,8 @@ from typing import Any
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
 from worker.inference.placement import available_cores
+from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
-from worker.runtime.environment import child_environment
 
 __all__ = [
     "look_at_backends",
@@ -27,7 +27,7 @@ __all__ = [
     "look_at_python",
 ]
 
-PROBE = "worker.doctor.probe"
+PROBE = "worker.doctor.library_probe"
 LITTLE_SPACE = 2**30
 """Bytes that are free on a disk below which a large model does not fit."""
 

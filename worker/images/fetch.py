@@ -250,8 +250,8 @@ class ImageFetcher:
         family, kind, protocol, _, address = info
         try:
             self._policy.check_address(str(address[0]))
-        except JobError as verdict:
-            raise ForbiddenAddressError(verdict) from verdict
+        except JobError as job_error:
+            raise ForbiddenAddressError(job_error) from job_error
         return socket.socket(family, kind, protocol)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from worker.images.refusals import UnsupportedError
+from worker.images.decode_errors import UnsupportedError
 from worker.images.tiff import first_directory
 
 __all__ = [

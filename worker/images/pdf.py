@@ -20,7 +20,7 @@ import numpy as np
 from worker.errors import JobError, Reason
 from worker.images.limits import check_size
 from worker.images.sniffing import sniff
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 from worker.runtime.processes import anonymous_file, end_process, start_module
 
 if TYPE_CHECKING:

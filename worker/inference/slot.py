@@ -28,7 +28,7 @@ from worker.errors import (
 from worker.failpoints import Failpoints
 from worker.inference.protocol import BackendName, Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 from worker.runtime.native_output import NativeOutput
 from worker.runtime.processes import anonymous_file, end_process, start_logged
 

@@ -9,7 +9,7 @@ from worker.device import Device
 from worker.engine.engine import Engine
 from worker.engine.portal import Portal
 from worker.failpoints import Failpoints
-from worker.inference.devices import find_default_device
+from worker.inference.default_device import find_default_device
 from worker.inference.placement import Placement, available_cores, place
 from worker.metrics import Metrics
 from worker.model import ModelSpec

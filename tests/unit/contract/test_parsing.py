@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from worker.contract.job_options import MAX_JOB_ID
 from worker.contract.jobs import EncodedImage, RawImage, UrlImage
-from worker.contract.options import MAX_JOB_ID
 from worker.contract.parsing import MAX_URL, job_from_object, parse_job, recover_job_id
 from worker.contract.records import Record
 from worker.errors import JobError, Reason, Stage

@@ -15,8 +15,8 @@ from worker.cache import exclusive, write_whole
 from worker.errors import ModelError
 from worker.hpip import CONVERTER, package_version
 from worker.model import ModelSpec
+from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
-from worker.runtime.environment import child_environment
 
 __all__ = ["to_onnx"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from worker.device import CPU, Device
 from worker.errors import UnfitSystemError
+from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
-from worker.runtime.environment import child_environment
 
 __all__ = ["find_default_device", "is_cpu_build"]
 
@@ -33,7 +33,7 @@ def find_default_device() -> Device:
         return CPU
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
-            module_command("worker.predictor.probe"),
+            module_command("worker.predictor.device_probe"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
