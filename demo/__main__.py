@@ -33,7 +33,7 @@ def main() -> int:
         help="where pictures and logs go (default: %(default)s)",
     )
     given = parser.parse_args()
-    # Whichever way it is told to end, it stops what it has started.
+    # However it is ended, it stops what it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure(LogSettings(level="warning", format="console"))
     console = Console()

@@ -123,7 +123,7 @@ class KafkaBroker:
                     stderr=subprocess.STDOUT,
                     cwd=self._directory,
                     env=child_environment(),
-                    # Out of the terminal's group, lest Ctrl-C stop it before its clients.
+                    # Out of the terminal's group: Ctrl-C must not stop it before its clients.
                     start_new_session=True,
                 )
             guard.watch(process.pid)

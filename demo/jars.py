@@ -98,7 +98,7 @@ def fetch_jars(
     Args:
         directory: created if need be.
         jars: those of `jars.lock` by default.
-        progress: told about each jar, from the calling thread.
+        progress: called for each jar, from the calling thread.
 
     Raises:
         DemoError: a jar cannot be had, or its hash is not the pinned one.
@@ -106,7 +106,7 @@ def fetch_jars(
     wanted = locked_jars() if jars is None else jars
     directory.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS, "jars") as threads:
-        pending = [threads.submit(_obtain, jar, directory) for jar in wanted]
+        pending = [threads.submit(_provide, jar, directory) for jar in wanted]
         try:
             for done, future in enumerate(as_completed(pending), start=1):
                 future.result()
@@ -117,7 +117,7 @@ def fetch_jars(
     return [directory / jar.filename for jar in wanted]
 
 
-def _obtain(jar: Jar, directory: Path) -> None:
+def _provide(jar: Jar, directory: Path) -> None:
     target = directory / jar.filename
     if target.exists() and sha256_of(target) == jar.sha256:
         return

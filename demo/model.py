@@ -43,12 +43,12 @@ def prepare_model(cache: Path) -> Path:
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+    staging = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
-        _export(workshop / "model")
-        _publish(workshop / "model", target)
+        _export(staging / "model")
+        _publish(staging / "model", target)
     finally:
-        shutil.rmtree(workshop)
+        shutil.rmtree(staging)
     return target
 
 

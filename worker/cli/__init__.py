@@ -15,7 +15,7 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line and exit.
 
-    Signals are provided for before anything else is loaded, which can take seconds: a worker is
+    Signal handling is set up before anything else is loaded, which can take seconds: a worker is
     stopped in order at any time, and Ctrl-C ends any other command without a trace.
     """
     works = sys.argv[1:2] in (["run"], ["serve"])

@@ -69,7 +69,7 @@ class PredictReport(Report):
             saved: the files in which the result was saved.
 
         Raises:
-            BrokenPipeError: nobody reads standard output any more.
+            BrokenPipeError: the reader of standard output has gone.
             WorkerError: the file of results cannot be written.
         """
         self._saved = saved or self._saved

@@ -124,7 +124,7 @@ class Report:
             shown: what prints PaddleX's dictionary, if that is what is written.
 
         Raises:
-            BrokenPipeError: nobody reads standard output any more.
+            BrokenPipeError: the reader of standard output has gone.
             WorkerError: the file of results cannot be written.
         """
         self.ended += 1
@@ -147,7 +147,7 @@ class Report:
         if record.error is not None:
             self.failed += 1
             self._reasons[self._reason(record)] += 1
-            # Who sees the table need not be told twice.
+            # On a terminal the table has shown it.
             if not in_table or self._err is not self._out:
                 name = record.input
                 self._note(f"{name}: {record.error}" if name else record.error)

@@ -14,7 +14,7 @@ __all__ = ["Check", "Finding", "Status", "examine"]
 
 
 class Status(enum.StrEnum):
-    """How well it is."""
+    """The state of what was looked at."""
 
     OK = "ok"
     WARN = "warn"

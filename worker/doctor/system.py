@@ -134,7 +134,7 @@ def look_at_backends() -> Sequence[Finding]:
 
 
 def look_at_cache(directory: Path) -> Sequence[Finding]:
-    """Whether models, conversions and verdicts can be kept, and how much has room."""
+    """Whether models, conversions and parity results can be cached, and how much space is left."""
     there = directory
     while not there.exists() and there != there.parent:
         there = there.parent

@@ -1,4 +1,4 @@
-"""Who decodes each format: the second half of the table in `worker.image_formats`.
+"""The decoder of each format: the second half of the table in `worker.image_formats`.
 
 JPEG goes through simplejpeg, TIFF through the codecs of imagecodecs, which report errors, and
 everything else through OpenCV. All release the GIL while they decode.

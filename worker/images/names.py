@@ -172,7 +172,7 @@ class SystemResolver(AbstractResolver):
                 found = self._getaddrinfo(
                     host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
                 )
-            except Exception as error:  # noqa: BLE001 - handed to who waits
+            except Exception as error:  # noqa: BLE001 - passed on to the waiters
                 outcome.set_exception(error)
             else:
                 outcome.set_result(found)

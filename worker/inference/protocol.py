@@ -22,7 +22,7 @@ from worker.model import ModelSpec
 __all__ = ["BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
 
 BackendName = Literal["paddle", "onnxruntime", "openvino"]
-"""What a predictor process can be told to compute with."""
+"""The libraries with which a predictor process can compute."""
 
 
 @dataclass(frozen=True, slots=True)

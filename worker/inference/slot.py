@@ -95,7 +95,7 @@ class Slot:
     def choose(self, backend: BackendName) -> None:
         """Have the next processes compute with `backend`; one that computes with another is ended.
 
-        Paddle computes unless told otherwise.
+        The default is Paddle.
         """
         if backend != self._start.backend:
             self.kill()
@@ -182,7 +182,7 @@ class Slot:
     def interrupt(self) -> None:
         """End the process for good, from another thread.
 
-        Who waits in `start` or `run` gets `PredictorCrashedError`.
+        Callers that wait in `start` or `run` get `PredictorCrashedError`.
         """
         self._interrupted = True
         process = self._process

@@ -74,7 +74,7 @@ class Publisher:
         limits: largest message in bytes by topic, where it is known.
         default_limit: largest message in bytes of all other topics.
         backoff_max: longest pause between attempts, in seconds.
-        history: what topics accepted and refused; by default nothing is called about it.
+        history: what topics accepted and refused; by default one that reports to no callback.
         clock: measures the pauses.
     """
 

@@ -143,7 +143,7 @@ async def describe_configs(
 async def _described(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """The configuration of each topic; empty, and told, where it may not be read."""
+    """The configuration of each topic; empty, with a warning, where it may not be read."""
     described = await describe_configs(admin, topics)
     if unknown := sorted(topic for topic, values in described.items() if not values):
         # Reading a topic's configuration needs a separate right. Without it

@@ -69,7 +69,7 @@ def _file_name(named: Field) -> str:
     check_text(name, named)
     path = PurePosixPath(name.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts:
-        # Whoever made the model must not choose which files of this machine become labels.
+        # The author of a model must not choose which files of this machine become labels.
         raise named.refusal(
             f"is {shown(name)!r}: copy the file into the model's directory and name it from there"
         )

@@ -1,4 +1,4 @@
-"""Where the inference model is that a path means, and what to pass instead of a path to none."""
+"""Finds the inference model that a path means; if there is none, says what to pass instead."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ BATCH_TIMEOUT = 600.0
 def local_fetch(settings: FetchSettings) -> FetchSettings:
     """The worker's limits on time, bytes and redirects, for any address.
 
-    Whoever runs this chose the URL: there is nobody to protect from them, an image server on the
-    own machine or network is an ordinary one, and the proxy is the user's own.
+    The user of this process chose the URL, so that no address is forbidden: image servers on the
+    own machine or network are ordinary ones, and the proxy is the user's own.
     """
     anywhere = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
     return settings.model_copy(update={"allow_networks": anywhere, "trust_env": True})

@@ -395,7 +395,7 @@ async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
 
 
 class Hanging(Failpoints):
-    """Holds whoever has decoded an image until it is told to let go."""
+    """Holds the thread that has decoded an image until it is released."""
 
     go_on = threading.Event()
 

@@ -36,17 +36,17 @@ async def fails(metrics: Metrics, count: int) -> None:
 
 
 def settle(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    holding = assignment.get(partition)
-    assert holding is not None
+    state = assignment.get(partition)
+    assert state is not None
     for offset in offsets:
-        holding.ledger.settle(offset)
+        state.ledger.settle(offset)
 
 
 def track(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    holding = assignment.get(partition)
-    assert holding is not None
+    state = assignment.get(partition)
+    assert state is not None
     for offset in offsets:
-        holding.ledger.track(offset)
+        state.ledger.track(offset)
 
 
 @pytest.fixture

@@ -355,7 +355,7 @@ async def test_a_topic_that_refused_is_trusted_again_after_a_while(
     await started.publish(keyed)
     (_, shared, alone) = started.producers
     now = ISOLATION_SECONDS
-    await alone.stop()  # whoever still needs it would make another one
+    await alone.stop()  # a caller that still needs it would make another one
     await started.publish(keyed)
     assert started.producers == [started.producers[0], shared, alone]
     await read(topic, 2)

@@ -1,7 +1,7 @@
 """From Paddle's inference format to ONNX, once per model, for the backends that read that.
 
 A process of its own, with the arguments PROGRAM PARAMS TARGET, does it: the converter writes on
-standard output, and a native fault of its must cost no more than this.
+standard output, and a native crash of it must cost no more than that process.
 """
 
 from __future__ import annotations
