@@ -20,7 +20,11 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the demo; its exit code is 0 only if every expected answer came back."""
+    """Run the demo.
+
+    Returns:
+        The exit code: 0 only if every expected answer came back.
+    """
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--keep", action="store_true", help="leave Kafka and the worker running until Ctrl-C"

@@ -31,10 +31,13 @@ _SIDE = 224
 
 
 def prepare_model(cache: Path) -> Path:
-    """The model's directory under `cache`, made on the first call (about 5 s).
+    """Make the model under `cache` on the first call, which takes about 5 s.
 
     It holds `inference.json`, `inference.pdiparams` and `inference.yml`. It appears whole or not
     at all, also when several processes prepare it at once.
+
+    Returns:
+        The model's directory.
 
     Raises:
         DemoError: the packages of the extra `demo` are missing or hold other weights.

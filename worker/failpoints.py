@@ -69,7 +69,10 @@ class Failpoints:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """The failpoints in `WORKER_FAILPOINTS`; none when it is unset or empty.
+        """Read the failpoints in `WORKER_FAILPOINTS`.
+
+        Returns:
+            The failpoints; none when the variable is unset or empty.
 
         Raises:
             SettingsError: a failpoint is unknown or its value is wrong.

@@ -1,4 +1,4 @@
-"""What jobs are answered: each kind of bad one, and every way in for good ones."""
+"""What jobs are answered: each kind of bad one, and good ones in every form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker ends: in order and in time, with its work committed; at once when told twice."""
+"""How a worker ends: in order and in time, with its work committed; at once at a second signal."""
 
 from __future__ import annotations
 

@@ -28,7 +28,11 @@ Line = tuple[str, str | None]
 
 
 def progress_bar(console: Console, what: str, *, disable: bool = False) -> Progress:
-    """A bar for one task, as `classified 3/7`; it is gone when it is stopped."""
+    """Make a progress bar for one task, such as `classified 3/7`.
+
+    Returns:
+        A bar that disappears when it is stopped.
+    """
     return Progress(
         TextColumn(what),
         BarColumn(),
@@ -189,7 +193,12 @@ class Report:
 
 
 def split_folder(name: str) -> tuple[str, str]:
-    """A path or URL up to its last slash, and the rest; the first is empty if there is none."""
+    """Split a path or URL after its last slash.
+
+    Returns:
+        What is before the slash, slash included, and the rest; the former is empty if there is no
+        slash.
+    """
     path, mark, query = name.partition("?") if "://" in name else (name, "", "")
     folder, slash, file = path.rpartition("/")
     if not file or folder.endswith(":/"):

@@ -37,7 +37,11 @@ _OPTIONAL = ("onnxruntime", "openvino", "paddle2onnx")
 
 
 def look_at_python() -> Sequence[Finding]:
-    """The interpreter: one of those that the worker is tested with?"""
+    """Check that the worker is tested with this interpreter.
+
+    Returns:
+        The interpreter's version.
+    """
     found = (
         f"{platform.python_version()}, {sys.executable}, {platform.system()} {platform.machine()}"
     )
@@ -47,7 +51,11 @@ def look_at_python() -> Sequence[Finding]:
 
 
 def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding]:
-    """The processor, the features that kernels are chosen by, and the cores that may be used."""
+    """Describe the processor.
+
+    Returns:
+        Its model, the features that kernels are chosen by, and the cores that may be used.
+    """
     facts = _cpu_facts(cpuinfo)
     features = set(facts.get("flags", facts.get("Features", "")).split())
     shown = [name for name in _NOTEWORTHY if name in features]
@@ -65,11 +73,14 @@ def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding
 
 
 def look_at_libraries(device: Device, timeout: float) -> Sequence[Finding]:
-    """Paddle, the codecs and the devices, in a process of its own: native code may crash.
+    """Load Paddle and the codecs in a process of its own: native code may crash.
 
     Args:
         device: the setting `device`.
         timeout: seconds for that process.
+
+    Returns:
+        A finding each for Paddle, the devices and the codecs.
     """
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
@@ -123,7 +134,11 @@ def _codecs(report: Mapping[str, Any]) -> Finding:
 
 
 def look_at_backends() -> Sequence[Finding]:
-    """Which libraries are installed that compute a network besides Paddle."""
+    """Look which libraries are installed that compute a network besides Paddle.
+
+    Returns:
+        What was found, and what to install.
+    """
     versions = {name: version for name in _OPTIONAL if (version := _version(name))}
     found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
     others = versions.keys() & {"onnxruntime", "openvino"}
@@ -134,7 +149,11 @@ def look_at_backends() -> Sequence[Finding]:
 
 
 def look_at_cache(directory: Path) -> Sequence[Finding]:
-    """Whether models, conversions and parity results can be cached, and how much space is left."""
+    """Check that models, conversions and parity results can be cached.
+
+    Returns:
+        What was found, with the space that is left.
+    """
     there = directory
     while not there.exists() and there != there.parent:
         there = there.parent

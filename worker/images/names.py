@@ -164,7 +164,11 @@ class SystemResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host`, in the system's order."""
+        """Resolve a name.
+
+        Returns:
+            The addresses of `host`, in the system's order.
+        """
         outcome: Future[Sequence[Info]] = Future()
 
         def ask() -> None:

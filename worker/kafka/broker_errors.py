@@ -136,10 +136,18 @@ def classify(error: KafkaError) -> ErrorKind:
 
 
 def code_of(error: KafkaError) -> int:
-    """Get the code that a broker answered; 0 for an error that did not come from one."""
+    """Get the code that a broker answered.
+
+    Returns:
+        The code; 0 for an error that did not come from a broker.
+    """
     return int(error.errno) if isinstance(error, BrokerResponseError) else 0
 
 
 def name_of(error: KafkaError) -> str:
-    """Get the code's name as Kafka writes it, or the error's class if no broker answered it."""
+    """Get the name of an error.
+
+    Returns:
+        The code's name as Kafka writes it, or the error's class if no broker answered it.
+    """
     return str(error.message) if isinstance(error, BrokerResponseError) else type(error).__name__

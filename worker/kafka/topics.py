@@ -132,7 +132,11 @@ def _refuse_compaction(described: Mapping[str, Mapping[str, str]], topics: Seque
 async def describe_configs(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Read the configuration of each topic; it is empty where it may not be read."""
+    """Read the configuration of each topic.
+
+    Returns:
+        The configurations by topic; empty where one may not be read.
+    """
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
     with contextlib.suppress(KafkaError):

@@ -18,11 +18,14 @@ _FORBIDDEN = {"Cc": "the control character", "Cs": "half a surrogate pair,"}
 
 
 def labels_of(options: Mapping[str, Field], directory: Path) -> tuple[tuple[str, ...], list[Path]]:
-    """The labels in class order, empty if there are none, and the files that name them.
+    """Read the labels.
 
     Args:
         options: with `label_list`, or `class_id_map_file` and `delimiter`, or neither.
         directory: the model's.
+
+    Returns:
+        The labels in class order, empty if there are none, and the files that name them.
 
     Raises:
         ConfigError: both are given, or one of them cannot be.

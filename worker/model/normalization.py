@@ -14,12 +14,15 @@ Triple = tuple[float, float, float]
 
 
 def normalization(step: Field, options: Mapping[str, Field], *, chw: bool) -> Normalize:
-    """The numbers, checked.
+    """Check the numbers of `NormalizeImage`.
 
     Args:
         step: the operator.
         options: its keys.
         chw: whether ToCHWImage comes before it.
+
+    Returns:
+        The numbers.
 
     Raises:
         ConfigError: they are impossible, or different images would become equal.

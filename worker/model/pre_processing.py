@@ -100,7 +100,10 @@ class PreProcessing:
 
 
 def pre_processing(section: Field) -> PreProcessing:
-    """What the operators ask for.
+    """Read the operators of `PreProcess`.
+
+    Returns:
+        What they ask for.
 
     Raises:
         ConfigError: an operator or a key is unknown, missing, given twice or out of order, or a

@@ -55,7 +55,11 @@ def open_missing() -> None:
 
 
 def duplicate(descriptor: int) -> int:
-    """A copy that is none of the standard descriptors, and that no child inherits."""
+    """Copy a descriptor.
+
+    Returns:
+        A copy that is none of the standard descriptors, and that no child inherits.
+    """
     copy = os.dup(descriptor)
     if copy > STDERR:
         return copy

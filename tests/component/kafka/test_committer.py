@@ -31,7 +31,7 @@ async def fails(metrics: Metrics, count: int) -> None:
 
     enough = failed() + count
     async with asyncio.timeout(BOUND):
-        while failed() < enough:  # noqa: ASYNC110 - a counter tells nobody
+        while failed() < enough:  # noqa: ASYNC110 - a counter has no event
             await asyncio.sleep(0.005)
 
 
@@ -146,7 +146,7 @@ async def test_a_connection_that_has_gone_silent_is_replaced(
     running = asyncio.create_task(committer.run())
     try:
         async with asyncio.timeout(BOUND):
-            while next(iter(assignment)).committed != 1:  # noqa: ASYNC110 - it tells nobody
+            while next(iter(assignment)).committed != 1:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.02)
     finally:
         running.cancel()

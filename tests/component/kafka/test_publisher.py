@@ -378,7 +378,7 @@ async def test_a_doubtful_refusal_is_final_once_it_lasts_while_others_are_taken(
         retries = started.value("classify_publish_retries_total")
         async with asyncio.timeout(BOUND):
             # One may have begun before: the second one sees what holds now.
-            while started.value("classify_publish_retries_total") < retries + 2:  # noqa: ASYNC110 - a counter tells nobody
+            while started.value("classify_publish_retries_total") < retries + 2:  # noqa: ASYNC110 - a counter has no event
                 await asyncio.sleep(0.01)
 
     await tried_again()
