@@ -1,4 +1,4 @@
-"""What is fetched ahead has one limit for all partitions, and none uses it up at the others' cost."""
+"""What is fetched ahead has one limit for all partitions, and none can use it up alone."""
 
 from __future__ import annotations
 
