@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.support.schemas import schema
 from worker import __version__
+from worker.contract.headers import JOB_ID, JOB_OPTIONS, fold_name
 from worker.errors import Reason
 from worker.http import server
 
@@ -64,6 +65,25 @@ def test_request_has_the_fields_of_a_job() -> None:
         return {**rest, "properties": properties} if properties else rest
 
     assert shape(resolved(REQUEST_BODY["schema"])) == shape(schema("job"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [parameter["name"] for parameter in OPERATION["parameters"]],
+        [
+            name
+            for name in DOCUMENT["components"]["schemas"]["Form"]["properties"]
+            if name != "file"
+        ],
+    ],
+    ids=["query", "form"],
+)
+def test_query_and_form_have_the_options_of_a_job(names: list[str]) -> None:
+    # A job's id has no effect over HTTP.
+    assert sorted(map(fold_name, names)) == sorted(
+        fold_name(option) for option in JOB_OPTIONS if option != JOB_ID
+    )
 
 
 @pytest.mark.parametrize("name", list(REQUEST_BODY["examples"]))
