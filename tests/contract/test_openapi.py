@@ -54,17 +54,30 @@ def test_statuses_are_those_of_the_reasons() -> None:
     assert set(OPERATION["responses"]) == {"200"} | statuses
 
 
-def test_request_has_the_fields_of_a_job() -> None:
-    def shape(node: Any) -> Any:
-        """A schema without its prose, and without how long a URL may be."""
-        prose = {"title", "description", "examples", "if", "then", "$schema", "$id"}
-        if not isinstance(node, dict):
-            return node
-        properties = {name: shape(one) for name, one in node.get("properties", {}).items()}
-        rest = {key: one for key, one in node.items() if key not in prose | {"properties"}}
-        return {**rest, "properties": properties} if properties else rest
+def shape(node: Any) -> Any:
+    """A schema without its prose, and without how long a URL may be."""
+    prose = {"title", "description", "examples", "if", "then", "$schema", "$id"}
+    if not isinstance(node, dict):
+        return node
+    properties = {name: shape(one) for name, one in node.get("properties", {}).items()}
+    rest = {key: shape(one) for key, one in node.items() if key not in prose | {"properties"}}
+    return {**rest, "properties": properties} if properties else rest
 
+
+def test_request_has_the_fields_of_a_job() -> None:
     assert shape(resolved(REQUEST_BODY["schema"])) == shape(schema("job"))
+
+
+def test_response_has_the_fields_of_a_result() -> None:
+    kafka = schema("result")
+    expected = shape(kafka["properties"]["result"])
+    expected["properties"]["categories"]["items"] = shape(kafka["$defs"]["category"])
+    # Only a topic has a limit that a picture can be too large for.
+    del expected["properties"]["imageOmitted"], expected["not"]
+
+    assert shape(resolved(DOCUMENT["components"]["schemas"]["Success"]))["properties"][
+        "result"
+    ] == (expected)
 
 
 @pytest.mark.parametrize(
