@@ -15,6 +15,7 @@ from worker import __version__
 from worker.contract.headers import JOB_ID, JOB_OPTIONS, fold_name
 from worker.errors import Reason
 from worker.http import server
+from worker.image_formats import ImageFormat
 
 DOCUMENT: dict[str, Any] = json.loads(Path(server.OPENAPI).read_text("utf-8"))
 OPERATION = DOCUMENT["paths"]["/image-classification"]["post"]
@@ -66,6 +67,13 @@ def shape(node: Any) -> Any:
 
 def test_request_has_the_fields_of_a_job() -> None:
     assert shape(resolved(REQUEST_BODY["schema"])) == shape(schema("job"))
+
+
+def test_request_names_the_formats_that_are_read() -> None:
+    described = REQUEST_BODY["schema"]["$ref"].removeprefix("#/components/schemas/")
+    image = DOCUMENT["components"]["schemas"][described]["properties"]["image"]
+    *most, last = ImageFormat
+    assert f"{', '.join(most)} and {last} are read." in image["description"]
 
 
 def test_response_has_the_fields_of_a_result() -> None:
