@@ -22,6 +22,7 @@ import yaml
 from PIL import Image
 
 from demo.images import photographs
+from worker.image_formats import listed
 
 BALD_EAGLE, TIGER_CAT, ESPRESSO = 22, 282, 967
 TIMEOUT = 60.0
