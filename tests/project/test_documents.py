@@ -150,7 +150,8 @@ def test_options_in_commands_exist(path: Path) -> None:
     for line in re.findall(
         r"^    (?:.*\| )?(classify-worker .*)$", path.read_text("utf-8"), re.MULTILINE
     ):
-        _, name, *words = shlex.split(line, comments=True)
+        alone = line.partition(" | ")[0].rstrip("\\")
+        _, name, *words = shlex.split(alone, comments=True)
         command = commands[name]
         command = getattr(command, "commands", {}).get("".join(words[:1]), command)
         known = {option for each in command.params for option in each.opts}
