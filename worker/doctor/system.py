@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
+from worker.hpip import CONVERTER, OnnxBackend, installed_backends, remedy
 from worker.inference.placement import available_cores
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
@@ -33,7 +34,7 @@ LITTLE_SPACE = 2**30
 
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _NOTEWORTHY = ("avx", "avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")
-_OPTIONAL = ("onnxruntime", "openvino", "paddle2onnx")
+_OPTIONAL = (*get_args(OnnxBackend), CONVERTER)
 
 
 def look_at_python() -> Sequence[Finding]:
@@ -141,11 +142,10 @@ def look_at_backends() -> Sequence[Finding]:
     """
     versions = {name: version for name in _OPTIONAL if (version := _version(name))}
     found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
-    others = versions.keys() & {"onnxruntime", "openvino"}
-    if others and "paddle2onnx" in versions:
+    if installed_backends():
         return [Finding("Backends", Status.OK, found)]
-    remedy = "the extra hpip (pip install '.[hpip]' from a checkout) adds ones that may be faster"
-    return [Finding("Backends", Status.OK, found, remedy)]
+    how = f"the extra hpip adds ones that may be faster; {remedy()}"
+    return [Finding("Backends", Status.OK, found, how)]
 
 
 def look_at_cache(directory: Path) -> Sequence[Finding]:

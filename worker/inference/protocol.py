@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from worker.device import Device
 from worker.failpoints import Failpoints
+from worker.hpip import OnnxBackend
 from worker.model import ModelSpec
 
 __all__ = ["BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
 
-BackendName = Literal["paddle", "onnxruntime", "openvino"]
+BackendName = Literal["paddle", OnnxBackend]
 """The libraries with which a predictor process can compute."""
 
 
