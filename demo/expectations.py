@@ -8,7 +8,7 @@ from pathlib import Path
 
 from demo.images import Photograph, photographs
 from worker.errors import Reason
-from worker.submit import Answer, Encoding, Item
+from worker.submit import Encoding, Item, ItemResult
 
 __all__ = ["Expectation", "expectations", "problems"]
 
@@ -43,7 +43,7 @@ def expectations(directory: Path) -> tuple[Expectation, ...]:
     return (*whole, Expectation(broken, None))
 
 
-def problems(expected: Sequence[Expectation], answers: Sequence[Answer]) -> list[str]:
+def problems(expected: Sequence[Expectation], answers: Sequence[ItemResult]) -> list[str]:
     """What is wrong with the answers, one sentence for each job."""
     by_item = {(answer.item.name, answer.item.encoding): answer for answer in answers}
     found: list[str] = []
@@ -55,7 +55,7 @@ def problems(expected: Sequence[Expectation], answers: Sequence[Answer]) -> list
     return found
 
 
-def _problem(photograph: Photograph | None, answer: Answer) -> str | None:
+def _problem(photograph: Photograph | None, answer: ItemResult) -> str | None:
     if photograph is None:
         wanted = Reason.CORRUPT_IMAGE.status
         refused = answer.code == wanted and answer.error

@@ -12,7 +12,7 @@ from rich.console import Console
 from demo.expectations import Expectation
 from worker.cli.report import progress_bar
 from worker.settings import Settings
-from worker.submit import Answer, Item, Options, Submission
+from worker.submit import Item, ItemResult, Options, Submission
 
 __all__ = ["submit_all"]
 
@@ -21,7 +21,7 @@ JOB_SECONDS = 60.0
 
 def submit_all(
     expected: Sequence[Expectation], settings: Settings, pictures: Path, console: Console
-) -> tuple[list[Answer], float]:
+) -> tuple[list[ItemResult], float]:
     """The answers in the order of `expected`, and the seconds from the first job to the last one.
 
     Args:
@@ -31,7 +31,7 @@ def submit_all(
     Raises:
         WorkerError: Kafka cannot be used, or a picture not be saved.
     """
-    answers: list[Answer] = []
+    answers: list[ItemResult] = []
     times: list[float] = []
     progress = progress_bar(console, "answered")
     task = progress.add_task("", total=len(expected))
@@ -39,7 +39,7 @@ def submit_all(
     def taken(_: Item) -> None:
         times.append(time.monotonic())
 
-    def answered(answer: Answer) -> None:
+    def answered(answer: ItemResult) -> None:
         times.append(time.monotonic())
         answers.append(answer)
         progress.advance(task)

@@ -15,7 +15,7 @@ from demo.jars import Progress as Report
 from worker.cli.rows import wrap
 from worker.cli.submit_report import AnswerTable, output_record
 from worker.settings import Settings
-from worker.submit import Answer
+from worker.submit import ItemResult
 
 __all__ = ["bar", "show_answers", "show_figures", "show_running"]
 
@@ -29,7 +29,7 @@ def bar(console: Console, what: str) -> Iterator[Report]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def show_answers(console: Console, answers: Sequence[Answer], pictures: Path) -> None:
+def show_answers(console: Console, answers: Sequence[ItemResult], pictures: Path) -> None:
     """The table of all jobs.
 
     Args:

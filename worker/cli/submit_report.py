@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from worker.cli.options import OutputFormat
     from worker.cli.output_file import OutputFile
-    from worker.submit import Answer, Item
+    from worker.submit import Item, ItemResult
 
 __all__ = ["AnswerReport", "AnswerTable", "output_record"]
 
@@ -116,7 +116,7 @@ class AnswerReport(Report):
         self.taken += 1
         self._progress.update(self._task, total=self.taken)
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: ItemResult) -> None:
         """Write one answer; what went wrong is told on standard error as well.
 
         Raises:
@@ -140,7 +140,7 @@ class AnswerReport(Report):
             yield f"pictures are in {self._pictures}, as NUMBER-NAME.jpg"
 
 
-def output_record(answer: Answer) -> OutputRecord:
+def output_record(answer: ItemResult) -> OutputRecord:
     """The answer in the shape that is written; `job` and `way` are what it was called before."""
     return OutputRecord(
         answer.item.name,

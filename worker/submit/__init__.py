@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from worker.submit.item_result import ItemResult
     from worker.submit.items import Encoding, Item, find_items
-    from worker.submit.results import Answer
     from worker.submit.submission import Options, Submission
 
-__all__ = ["Answer", "Encoding", "Item", "Options", "Submission", "find_items"]
+__all__ = ["Encoding", "Item", "ItemResult", "Options", "Submission", "find_items"]
 
 _MODULES = {
-    "Answer": "results",
+    "ItemResult": "item_result",
     "Encoding": "items",
     "Item": "items",
     "Options": "submission",

@@ -18,10 +18,10 @@ from worker.images.local_files import read_file
 from worker.images.sniffing import sniff
 from worker.kafka.job_client import JobClient
 from worker.settings import Settings
+from worker.submit.item_result import ItemResult
 from worker.submit.items import Encoding, Item
 from worker.submit.outstanding import Outstanding, PendingJob
 from worker.submit.pictures import save_picture
-from worker.submit.results import Answer
 from worker.submit.serve import FileServer
 
 __all__ = ["Options", "Submission"]
@@ -67,7 +67,7 @@ class Submission:
         settings: Settings,
         options: Options,
         taken: Callable[[Item], None],
-        answered: Callable[[Answer], None],
+        answered: Callable[[ItemResult], None],
     ) -> None:
         self._options = options
         self._taken = taken
@@ -124,7 +124,7 @@ class Submission:
             self._outstanding.locate(job.correlation, record_id, expires)
         except JobError as error:
             self._outstanding.take(job.correlation, None)
-            self._end(job, Answer(job.number, job.item, error=error.message))
+            self._end(job, ItemResult(job.number, job.item, error=error.message))
         finally:
             self._may_send.release()
 
@@ -164,7 +164,7 @@ class Submission:
                 await self._match(record)
             for job in self._outstanding.take_expired(time.monotonic()):
                 error = f"no result within {self._options.timeout:g} s"
-                self._end(job, Answer(job.number, job.item, job.record_id, error=error))
+                self._end(job, ItemResult(job.number, job.item, job.record_id, error=error))
 
     async def _match(self, record: Record) -> None:
         """Find the job that a result belongs to; nothing happens if it is not one of ours."""
@@ -177,20 +177,20 @@ class Submission:
             await asyncio.wait(tuple(self._sends))
             job = self._outstanding.take(None, source)
         if job is not None:
-            self._end(job, self._read_answer(job, record, source))
+            self._end(job, self._read_result(job, record, source))
 
-    def _read_answer(self, job: PendingJob, record: Record, source: str | None) -> Answer:
+    def _read_result(self, job: PendingJob, record: Record, source: str | None) -> ItemResult:
         latency = time.monotonic() - job.began
         try:
             result = read_result(record.value)
         except ValueError as error:
-            return Answer(job.number, job.item, source, error=str(error), latency=latency)
+            return ItemResult(job.number, job.item, source, error=str(error), latency=latency)
         picture: Path | None = None
         if result.picture is not None and self._options.save_dir is not None:
             picture = save_picture(
                 self._options.save_dir, job.number, job.item.name, result.picture
             )
-        return Answer(
+        return ItemResult(
             job.number,
             job.item,
             source,
@@ -201,11 +201,11 @@ class Submission:
             picture=picture,
         )
 
-    def _end(self, job: PendingJob, answer: Answer) -> None:
+    def _end(self, job: PendingJob, result: ItemResult) -> None:
         self._server.withdraw(job.correlation)
         self._open -= 1
         self._may_take.release()
-        self._answered(answer)
+        self._answered(result)
 
 
 def _content_type(image: bytes) -> str:

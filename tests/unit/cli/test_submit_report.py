@@ -14,10 +14,10 @@ from rich.console import Console
 from worker.cli.options import OutputFormat
 from worker.cli.submit_report import AnswerReport
 from worker.contract.jobs import Category
-from worker.submit import Answer, Encoding, Item
+from worker.submit import Encoding, Item, ItemResult
 
 CAT = Item("cat.jpg", Path("cat.jpg"), Encoding.BASE64)
-GOOD = Answer(
+GOOD = ItemResult(
     1,
     CAT,
     "jobs-0-1",
@@ -27,14 +27,14 @@ GOOD = Answer(
     0.0123,
     Path("out/0001-cat.jpg"),
 )
-FAILED = Answer(
+FAILED = ItemResult(
     2, Item("b\udcffd\x1b.jpg", Path("x"), Encoding.RAW), "jobs-0-2", 415, "no image", (), 0.5
 )
 
 
 def report(
     output: OutputFormat | None,
-    *answers: Answer,
+    *answers: ItemResult,
     taken: int = 0,
     terminal: bool = False,
     width: int = 90,

@@ -14,7 +14,7 @@ from worker.contract.records import Message, Record
 from worker.contract.results import result_message, without_copies
 from worker.errors import KafkaSetupError
 from worker.settings import Settings
-from worker.submit import Answer, Encoding, Item, Options, Submission, submission
+from worker.submit import Encoding, Item, ItemResult, Options, Submission, submission
 
 Shape = Callable[[Message], Message]
 
@@ -78,9 +78,9 @@ async def items(count: int) -> AsyncIterator[Item]:
         yield Item(str(number), {"image": "x"}, Encoding.JSON)
 
 
-async def run(script: Script, count: int, monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
+async def run(script: Script, count: int, monkeypatch: pytest.MonkeyPatch) -> list[ItemResult]:
     monkeypatch.setattr(submission, "JobClient", lambda *_: script)
-    answers: list[Answer] = []
+    answers: list[ItemResult] = []
     made = Submission(Settings(), Options(timeout=30.0), lambda _: None, answers.append)
     await made.run(items(count))
     assert sorted(answer.number for answer in answers) == list(range(1, count + 1))

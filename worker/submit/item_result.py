@@ -8,11 +8,11 @@ from pathlib import Path
 from worker.contract.jobs import Category
 from worker.submit.items import Item
 
-__all__ = ["Answer"]
+__all__ = ["ItemResult"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ItemResult:
     """What became of one item.
 
     Attributes:
