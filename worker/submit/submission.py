@@ -124,7 +124,10 @@ class Submission:
             self._outstanding.locate(job.correlation, record_id, expires)
         except JobError as error:
             self._outstanding.take(job.correlation, None)
-            self._end(job, ItemResult(job.number, job.item, error=error.message))
+            self._end(
+                job,
+                ItemResult(job.number, job.item, error=error.message, reason=error.reason.label),
+            )
         finally:
             self._may_send.release()
 
