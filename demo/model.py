@@ -122,5 +122,5 @@ def _inference_config() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(f"Preparing {MODEL_NAME}, trained on ImageNet-1k ...", file=sys.stderr)
-    print(prepare_model(cache_directory()))
+    sys.stderr.write(f"Preparing {MODEL_NAME}, trained on ImageNet-1k ...\n")
+    sys.stdout.write(f"{prepare_model(cache_directory())}\n")
