@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
@@ -223,7 +223,7 @@ class FailedInput:
         return failure_as_html(self.input_path, self.error.message)
 
 
-def _is_file(save_path: str | Path, suffixes: Set[str]) -> bool:
+def _is_file(save_path: str | Path, suffixes: Container[str]) -> bool:
     """Whether a path is meant as a file's, by its suffix."""
     path = Path(save_path)
     return path.suffix.lower() in suffixes and not (
