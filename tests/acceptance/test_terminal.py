@@ -87,3 +87,18 @@ def test_brokers_that_are_not_there_are_waited_for_by_name(environ: dict[str, st
         assert terminal.wait() == 3
         assert f"waiting for the brokers at 127.0.0.1:{port} and the topics" in terminal.text
         assert "stopped" not in terminal.text
+
+
+def test_brokers_that_cannot_be_reached_are_told_once_in_whole_words() -> None:
+    (port,) = free_ports(1)
+    server = f"127.0.0.1:{port}"
+    arguments = ("submit", "cat.jpg", "--bootstrap-servers", server)
+    with Terminal(*arguments, environ={}, columns=60) as terminal:
+        terminal.wait_for(f"connecting to {server}")
+        assert terminal.wait() == 3
+        _, found, error = terminal.text.partition("classify-worker: ")
+        assert found
+        assert "cannot use the Kafka brokers" in error
+        assert "correct kafka.bootstrap_servers" in " ".join(error.split())
+        assert max(map(len, f"{found}{error}".splitlines())) <= 60
+        assert "aiokafka" not in terminal.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -41,7 +42,11 @@ app = typer.Typer(
     name="classify-worker",
     help="Image classification on a Kafka stream: jobs in, categories and pictures out.\n\n"
     "Exit codes: 0 done, 1 something failed, 2 wrong usage or settings, "
-    "3 Kafka, the model or a library that they need cannot be used.",
+    "3 Kafka, the model or a library that they need cannot be used.\n\n"
+    "Examples:\n"
+    "    classify-worker predict cat.jpg\n"
+    "    classify-worker serve --port 8080\n"
+    "    classify-worker run --config worker.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     cls=Group,
@@ -109,5 +114,10 @@ def _give_up_stdout() -> None:
 def _die(error: Exception | str, status: int) -> NoReturn:
     from worker.logs import say  # noqa: PLC0415 - most commands log nothing
 
-    say(f"classify-worker: {error}")
+    text = f"classify-worker: {error}"
+    if sys.stderr.isatty():
+        from worker.cli.rows import wrap_lines  # noqa: PLC0415 - errors are rare
+
+        text = wrap_lines(text, shutil.get_terminal_size().columns)
+    say(text)
     sys.exit(status)

@@ -59,7 +59,9 @@ def doctor(
 
     Nothing is created, downloaded or changed. Exit code 3 if something that is needed is missing.
 
-    Example: classify-worker doctor --config worker.yaml --url https://example.org/cat.jpg
+    Examples:
+        classify-worker doctor --no-kafka
+        classify-worker doctor --url https://example.org/cat.jpg
     """
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     import logging  # noqa: PLC0415

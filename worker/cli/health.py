@@ -28,7 +28,8 @@ def health(
 
     It is asked at http.port, on the loopback address if it listens on all.
 
-    Example: classify-worker health --ready
+    Example:
+        classify-worker health --ready
     """
     # Here, so that `--help` and other commands do not pay for it.
     from worker.settings.sources import load  # noqa: PLC0415

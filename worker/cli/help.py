@@ -43,6 +43,10 @@ def canonical_name(name: str) -> str:
 class Command(TyperCommand):
     """A command whose help has groups of options and is wrapped between words alone."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own click
+        """The words of the usage line: typer puts arguments that are required in braces."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
         """Write the whole help."""
         formatter.write(_help(self, ctx))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +31,9 @@ __all__ = ["models"]
 
 models = typer.Typer(
     name="models",
-    help="The published models: list, show and pull them.",
+    help="The published models: list, show and pull them.\n\n"
+    "Example:\n"
+    "    classify-worker models list --local",
     no_args_is_help=True,
     cls=Group,
     rich_markup_mode=None,
@@ -129,13 +130,16 @@ def show(
         return
     from rich.console import Console  # noqa: PLC0415 - JSON needs no console
 
+    from worker.cli.rows import wrap  # noqa: PLC0415
+
     console = Console()
     for key, value in facts.items():
         shown = size_in_words(value) if key == "size" else value
         text = "-" if shown is None else str(shown)
         if key == "description" and console.is_terminal:
-            width = max(NARROWEST, console.width) - KEY_WIDTH
-            text = textwrap.fill(text, width, subsequent_indent=" " * KEY_WIDTH)
+            indent = " " * KEY_WIDTH
+            lines = wrap(text, max(NARROWEST, console.width), indent, indent)
+            text = "\n".join(lines).removeprefix(indent)
         typer.echo(f"{key:<{KEY_WIDTH}}{text}")
 
 

@@ -52,6 +52,11 @@ class OutputFile:
         if self._file is not None:
             self._file.close()
 
+    @property
+    def has_records(self) -> bool:
+        """Whether it is there, as the result of this run."""
+        return self._file is not None
+
     def write(self, record: OutputRecord) -> None:
         """Append a record.
 

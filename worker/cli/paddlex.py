@@ -39,7 +39,7 @@ def command_instead(arguments: Sequence[str]) -> str | None:
 
 
 def _use(command: str) -> str:
-    return f"options follow a command here: classify-worker {command}"
+    return f"options follow a command here:\n    classify-worker {command}"
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
 from worker.contract.jobs import Category
+from worker.image_formats import ImageFormat
 from worker.predict.results import FailedInput
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ __all__ = ["PredictReport", "output_record"]
 SCORE = Column("Score", 7, right=True)
 LABEL_CELLS = 24
 """Least room for labels beside long names."""
+
+WITH_PAGES = (*ImageFormat.TIFF.suffixes, ".pdf")
+"""Names of files whose pages are counted."""
 
 
 class PredictReport(Report):
@@ -55,7 +59,7 @@ class PredictReport(Report):
         super().__init__(form, "classified", len(names), file, out, err, clock)
         self._single = len(names) == 1
         width = self._out.width
-        longest = max((len(split_folder(printable(name))[1]) for name in names), default=0)
+        longest = max(map(_shown_width, names), default=0)
         room = max(width - SCORE.width - LABEL_CELLS - 4, 12)
         self._images = Rows((Column("Image", min(longest, room)), SCORE, Column("Label")), width)
         self._categories = Rows((SCORE, Column("Class", 5, right=True), Column("Label")), width)
@@ -121,6 +125,11 @@ class PredictReport(Report):
             yield f"saved {names} in {self._saved[0].parent}"
         else:
             yield f"results and pictures are in {self._saved[0].parent}"
+
+
+def _shown_width(name: str) -> int:
+    file = split_folder(printable(name))[1]
+    return len(file) + (len(" (page_index 0)") if file.lower().endswith(WITH_PAGES) else 0)
 
 
 def output_record(

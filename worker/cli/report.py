@@ -170,7 +170,7 @@ class Report:
         if self.failed and self.ended > 1:
             reasons = ", ".join(f"{count} {name}" for name, count in self._reasons.most_common())
             yield f"{self.failed} of {self.ended} {self._failure}: {reasons}"
-        if self._file is not None and self.ended:
+        if self._file is not None and self._file.has_records:
             yield f"results are in {self._file.path}"
 
     @property

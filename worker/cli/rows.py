@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-__all__ = ["Column", "Rows", "printable", "wrap"]
+__all__ = ["Column", "Rows", "printable", "wrap", "wrap_lines"]
 
 GAP = 2
 """Spaces between columns."""
@@ -89,6 +89,16 @@ def wrap(text: str, width: int, first: str = "", later: str = "  ") -> list[str]
             longer = f"{later if fits else '  '}{word}"
         line, begun = longer, True
     return [*lines, line]
+
+
+def wrap_lines(text: str, width: int) -> str:
+    """Each line wrapped by `wrap`; one that is indented by four spaces is there to be copied."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        copied = indent.startswith(" " * 4)
+        lines += [line] if copied else wrap(line, width, indent, f"{indent}  ")
+    return "\n".join(lines)
 
 
 def printable(text: str) -> str:

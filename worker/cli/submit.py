@@ -167,6 +167,8 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     if as_json and output_format not in (None, OutputFormat.JSON):
         raise typer.BadParameter("--json is --format json: leave one of the two out")
     # Here, so that `--help` and other commands do not pay for loading them.
+    import logging  # noqa: PLC0415
+
     from worker.cli.output_file import OutputFile as ResultFile  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
@@ -183,6 +185,9 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     settings = load(config, [*(overrides or ()), *options_given]).settings
     # Only what concerns the one at the terminal: a client that connects is no news.
     configure(LogSettings(level="warning", format="console"))
+    client = logging.getLogger("aiokafka")
+    # Until it is connected, the error says all that it would.
+    client.setLevel(logging.CRITICAL)
     with Status(f"connecting to {settings.kafka.bootstrap_servers}") as status:
         # Loading clients and codecs takes part of a second.
         from worker.cli.submit_report import AnswerReport  # noqa: PLC0415
@@ -200,6 +205,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
         async def run(report: AnswerReport) -> None:
             def take(item: Item) -> None:
                 status.end()
+                client.setLevel(logging.WARNING)
                 report.take(item)
 
             submission = Submission(settings, options, take, report.add)

@@ -146,6 +146,7 @@ def output_record(answer: ItemResult) -> OutputRecord:
         answer.item.name,
         answer.code,
         answer.error,
+        reason=answer.reason,
         id=answer.record_id,
         categories=answer.categories,
         latency=answer.latency,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -101,8 +102,13 @@ class HttpServer:
             self._listener = await loop.create_server(connect, host, port, backlog=128)
         except OSError as error:
             await self._runner.cleanup()
+            why = (
+                "another program listens there; choose another port, or 0 for a free one"
+                if error.errno == errno.EADDRINUSE
+                else f"{error.strerror}; name an address of this machine, or 0.0.0.0 for all"
+            )
             raise SettingsError(
-                f"cannot listen on http.host {host}, http.port {port}: {error.strerror}"
+                f"cannot listen on http.host {host}, http.port {port}: {why}"
             ) from error
         self.port = self._listener.sockets[0].getsockname()[1]
 

@@ -144,12 +144,12 @@ def find_model(model: str, cache: Path) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():
         return path
-    named = cache / model
     # A name is one plain component: nothing that could leave the cache.
+    named = cache / model
     if path.name == model and named.is_dir():
         return named
     raise ModelError(
-        advise(model) or f"model {model!r} is neither a directory nor in the model cache ({named})"
+        advise(model) or f"model {model!r} is neither a directory nor in the model cache ({cache})"
     )
 
 

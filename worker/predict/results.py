@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
@@ -131,13 +132,14 @@ class ClassificationResult(dict[str, Any]):
 
         Args:
             save_path: a file ending in `.json`, or the directory for `STEM_res.json`, where STEM is
-                the input's name without its suffix. Missing directories are made.
+                the input's name without its suffix. Missing directories are made. A directory that
+                is there, or has a slash behind it, may be called anything.
 
         Returns:
             the file written.
         """
         target = Path(save_path)
-        if target.suffix.lower() != ".json":
+        if not _is_file(save_path, {".json"}):
             target /= f"{self.output_name.stem}_res.json"
         text = json.dumps(self.json["res"], indent=indent, ensure_ascii=ensure_ascii)
         # A file's name need not be UTF-8; what is not becomes JSON's own escape.
@@ -151,7 +153,7 @@ class ClassificationResult(dict[str, Any]):
         Args:
             save_path: a file with the suffix of a format that is written, or the directory for
                 `STEM_res.EXT`, where EXT is the input's own if that format is written, else png.
-                Missing directories are made.
+                Directories are as in `save_to_json`.
 
         Returns:
             the file written.
@@ -161,7 +163,7 @@ class ClassificationResult(dict[str, Any]):
         """
         target, quality = Path(save_path), PictureSettings().quality
         picture = self._picture()
-        if target.suffix.lower() in WRITABLE_SUFFIXES:
+        if _is_file(save_path, WRITABLE_SUFFIXES):
             return _write(target, encode(picture, target.suffix.lower(), quality))
         stem, suffix = self.output_name.stem, self.output_name.suffix
         try:
@@ -219,6 +221,14 @@ class FailedInput:
     def _repr_html_(self) -> str:
         """What a notebook shows: the input, and what is wrong with it."""
         return failure_as_html(self.input_path, self.error.message)
+
+
+def _is_file(save_path: str | Path, suffixes: Container[str]) -> bool:
+    """Whether a path is meant as a file's, by its suffix."""
+    path = Path(save_path)
+    return path.suffix.lower() in suffixes and not (
+        path.is_dir() or os.fspath(save_path).endswith("/")
+    )
 
 
 def _write(target: Path, data: bytes) -> Path:

@@ -40,12 +40,9 @@ class DirectorySaver:
             WorkerError: the directory cannot be written; the message says why.
         """
         result.output_name = self._unique(result.output_name)
-        return _written(
-            lambda: [
-                result.save_to_json(self._directory),
-                result.save_to_img(self._directory),
-            ]
-        )
+        # With a slash: the directory's own name may end like a file's.
+        directory = f"{self._directory}/"
+        return _written(lambda: [result.save_to_json(directory), result.save_to_img(directory)])
 
     def _unique(self, name: OutputName) -> OutputName:
         stem, number = name.stem, 1

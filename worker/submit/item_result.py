@@ -20,6 +20,7 @@ class ItemResult:
         record_id: `topic-partition-offset` of its job; None if it was not sent or is not known.
         code: the result's `errorCode`, 0 for a success; None when there is no result.
         error: what went wrong, or None.
+        reason: the failure's label if the item was not sent; a result has its code alone.
         categories: best first; empty on failure.
         latency: seconds from sending the job to its result; None when there is no result.
         picture: where the result's picture was saved, or None.
@@ -33,3 +34,4 @@ class ItemResult:
     categories: tuple[Category, ...] = ()
     latency: float | None = None
     picture: Path | None = None
+    reason: str | None = None

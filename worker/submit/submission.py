@@ -124,7 +124,10 @@ class Submission:
             self._outstanding.locate(job.correlation, record_id, expires)
         except JobError as error:
             self._outstanding.take(job.correlation, None)
-            self._end(job, ItemResult(job.number, job.item, error=error.message))
+            self._end(
+                job,
+                ItemResult(job.number, job.item, error=error.message, reason=error.reason.label),
+            )
         finally:
             self._may_send.release()
 
@@ -177,9 +180,9 @@ class Submission:
             await asyncio.wait(tuple(self._sends))
             job = self._outstanding.take(None, source)
         if job is not None:
-            self._end(job, self._read_answer(job, record, source))
+            self._end(job, self._read_result(job, record, source))
 
-    def _read_answer(self, job: PendingJob, record: Record, source: str | None) -> ItemResult:
+    def _read_result(self, job: PendingJob, record: Record, source: str | None) -> ItemResult:
         latency = time.monotonic() - job.began
         try:
             result = read_result(record.value)
@@ -201,11 +204,11 @@ class Submission:
             picture=picture,
         )
 
-    def _end(self, job: PendingJob, answer: ItemResult) -> None:
+    def _end(self, job: PendingJob, result: ItemResult) -> None:
         self._server.withdraw(job.correlation)
         self._open -= 1
         self._may_take.release()
-        self._answered(answer)
+        self._answered(result)
 
 
 def _content_type(image: bytes) -> str:

@@ -22,6 +22,13 @@ def test_the_directory_is_a_model_of_1000_named_classes(model_dir: Path) -> None
     assert spec.labels[282] == "tiger cat"
 
 
+def test_the_module_prints_the_directory_and_nothing_else(model_dir: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.model"], capture_output=True, timeout=60, check=True
+    )
+    assert done.stdout.decode() == f"{model_dir}\n"
+
+
 def test_a_prepared_model_is_used_as_it_is(model_dir: Path) -> None:
     before = model_dir.stat().st_mtime_ns
 

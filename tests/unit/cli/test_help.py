@@ -20,6 +20,8 @@ COMMANDS = {
     "submit": ("submit",),
     "predict": ("predict",),
     "config": ("config",),
+    "doctor": ("doctor",),
+    "health": ("health",),
     "models": ("models",),
     "models list": ("models", "list"),
     "models show": ("models", "show"),
@@ -88,6 +90,10 @@ def test_options_are_in_groups(name: str) -> None:
         "Options",
     ]
     assert titles[-1] == "Options"
+
+
+def test_arguments_are_called_alike_in_usage_and_list() -> None:
+    assert "Usage: classify-worker models show [OPTIONS] NAME\n" in shown(("models", "show"), 80)
 
 
 def test_the_list_of_commands_says_what_each_is_for() -> None:

@@ -132,6 +132,9 @@ def test_a_description_is_wrapped_on_a_terminal() -> None:
     wrapped = [lines[start], *(line for line in lines[start + 1 :] if line.startswith(" "))]
     assert len(wrapped) > 1
     assert max(map(len, wrapped)) <= 80
+    # The room is used, and no word is split at its hyphens.
+    assert min(map(len, wrapped[:-1])) > 65
+    assert not any(line.endswith("-") for line in wrapped)
 
 
 @pytest.mark.parametrize(

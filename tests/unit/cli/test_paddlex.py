@@ -40,7 +40,7 @@ from worker.cli.paddlex import command_instead
 )
 def test_options_without_a_command_get_the_command(typed: str, use: str) -> None:
     answer = command_instead(shlex.split(typed))
-    assert answer == f"options follow a command here: classify-worker {use}"
+    assert answer == f"options follow a command here:\n    classify-worker {use}"
 
 
 @pytest.mark.parametrize("typed", ["--install", "--install hpi-cpu", "--paddle2onnx --opset 7"])

@@ -16,7 +16,7 @@ from worker.cli.options import OutputFormat
 from worker.cli.output_file import OutputFile
 from worker.cli.predict_report import PredictReport
 from worker.contract.jobs import Category
-from worker.errors import JobError, Reason
+from worker.errors import JobError, Reason, WorkerError
 from worker.predict import ClassificationResult, FailedInput
 from worker.predict.inputs import Page
 
@@ -153,8 +153,20 @@ def test_where_a_file_gets_the_results_standard_output_has_none(tmp_path: Path) 
 def test_a_table_says_which_page_it_is_of() -> None:
     page = ClassificationResult("a.tif", np.zeros((2, 2, 3), np.uint8), CATEGORIES, Page(1, 2))
     out, _, _ = report(OutputFormat.TABLE, page)
-    assert lines(out)[2] == "a.tif (page_index 1)"
-    assert lines(out)[3].split() == ["0.93123", "Egyptian", "cat"]
+    assert lines(out)[2] == "a.tif (page_index 1)  0.93123  Egyptian cat"
+
+
+def test_a_file_of_results_that_cannot_be_written_is_not_said_to_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    file = OutputFile(tmp_path / "file" / "results.csv")
+    with (
+        pytest.raises(WorkerError, match=r"results\.csv cannot be written"),
+        PredictReport(OutputFormat.JSON, ["cat.jpg"], file) as shown,
+    ):
+        shown.add(result())
+    assert "results are in" not in capsys.readouterr().err
 
 
 def test_a_file_with_more_pages_than_expected_is_counted_by_its_pages() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from worker.cli.rows import Column, Rows, printable, wrap
+from worker.cli.rows import Column, Rows, printable, wrap, wrap_lines
 
 ROWS = Rows((Column("Name", 6), Column("Score", 7, right=True), Column("Label")), 30)
 
@@ -57,3 +57,13 @@ def test_wrapping_keeps_every_word_and_the_width_where_words_allow_it(
 @pytest.mark.parametrize("sign", ["\x1b", "\r", "\n", "\udce4", "\u202e"])
 def test_what_could_drive_a_terminal_is_replaced(sign: str) -> None:
     assert printable(f"a{sign}b") == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_messages_are_wrapped_line_by_line_but_for_what_is_to_be_copied() -> None:
+    text = "settings are wrong:\n  line 3: unknown key 'modle'\n    classify-worker config --json"
+    assert wrap_lines(text, 20).splitlines() == [
+        "settings are wrong:",
+        "  line 3: unknown",
+        "    key 'modle'",
+        "    classify-worker config --json",
+    ]

@@ -128,8 +128,15 @@ def test_csv_has_a_row_for_each_category() -> None:
 
 def test_jobs_without_a_result_are_counted_as_such() -> None:
     silent = replace(FAILED, code=None, error="no result within 5 s")
-    _, err, _ = report(OutputFormat.JSON, silent, silent, FAILED)
-    assert "classify-worker: 3 of 3 jobs failed: 2 no result, 1 code 415\n" in err
+    unread = replace(FAILED, code=None, error="there is no such file", reason="not_found")
+    out, err, _ = report(OutputFormat.JSON, silent, silent, FAILED, unread)
+    assert "classify-worker: 4 of 4 jobs failed: 2 no result, 1 code 415, 1 not_found\n" in err
+    assert [json.loads(line)["reason"] for line in out.splitlines()] == [
+        None,
+        None,
+        None,
+        "not_found",
+    ]
 
 
 def test_jobs_that_were_not_waited_for_are_counted() -> None:

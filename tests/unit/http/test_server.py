@@ -175,11 +175,11 @@ async def answer_to_a_broken_body(turns: int) -> bytes:
 async def test_a_port_in_use_is_an_error_that_names_the_settings(service: Service) -> None:
     taken = HttpSettings(host="127.0.0.1", port=service.server.port)
     other = HttpServer(taken, service.health, service.metrics, None)
-    with pytest.raises(SettingsError, match=rf"http\.host 127\.0\.0\.1, http\.port {taken.port}: "):
+    with pytest.raises(SettingsError, match=rf"http\.port {taken.port}: .* choose another port"):
         await other.start()
 
 
 async def test_an_address_of_another_machine_is_an_error_too(service: Service) -> None:
     foreign = HttpSettings(host="192.0.2.1", port=0)
-    with pytest.raises(SettingsError, match=r"cannot listen on http\.host 192\.0\.2\.1"):
+    with pytest.raises(SettingsError, match=r"http\.host 192\.0\.2\.1, .*; name an address"):
         await HttpServer(foreign, service.health, service.metrics, None).start()

@@ -68,9 +68,12 @@ def test_one_result_is_saved_as_the_file_that_is_named(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "out.webp").read_bytes().startswith(b"RIFF")
 
 
-@pytest.mark.parametrize("name", ["out", "out.d/", "there.v1", "new/out"])
+@pytest.mark.parametrize(
+    "name", ["out", "out.d/", "there.v1", "new/out", "out.json/", "out.jpg/", "there.png"]
+)
 def test_anything_else_is_a_directory(tmp_path: Path, name: str) -> None:
     (tmp_path / "there.v1").mkdir()
+    (tmp_path / "there.png").mkdir()
     target = f"{tmp_path}/{name}"
     assert make_saver(target, ONE * 2).save(result("cat.jpg")) == [
         tmp_path / name / "cat_res.json",

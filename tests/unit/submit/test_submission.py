@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -78,12 +79,22 @@ async def items(count: int) -> AsyncIterator[Item]:
         yield Item(str(number), {"image": "x"}, Encoding.JSON)
 
 
-async def run(script: Script, count: int, monkeypatch: pytest.MonkeyPatch) -> list[ItemResult]:
+async def run(
+    script: Script, count: int, monkeypatch: pytest.MonkeyPatch, *, missing: int = 0
+) -> list[ItemResult]:
+    """Submit `count` jobs, and files that are not there."""
+
+    async def given() -> AsyncIterator[Item]:
+        async for item in items(count):
+            yield item
+        for number in range(missing):
+            yield Item(f"{number}.jpg", Path(f"/nowhere/{number}.jpg"), Encoding.BASE64)
+
     monkeypatch.setattr(submission, "JobClient", lambda *_: script)
     answers: list[ItemResult] = []
     made = Submission(Settings(), Options(timeout=30.0), lambda _: None, answers.append)
-    await made.run(items(count))
-    assert sorted(answer.number for answer in answers) == list(range(1, count + 1))
+    await made.run(given())
+    assert sorted(answer.number for answer in answers) == list(range(1, count + missing + 1))
     return answers
 
 
@@ -102,6 +113,14 @@ async def test_few_jobs_are_outstanding_at_a_time(monkeypatch: pytest.MonkeyPatc
     await run(script, 40, monkeypatch)
     assert script.sent == 40
     assert script.most_waiting == 3
+
+
+async def test_a_file_that_cannot_be_read_costs_itself_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = await run(Script(), 1, monkeypatch, missing=1)
+    found = {answer.item.name: (answer.code, answer.reason) for answer in answers}
+    assert found == {"0": (0, None), "0.jpg": (None, "not_found")}
 
 
 async def test_a_broker_that_fails_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
