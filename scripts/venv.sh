@@ -62,7 +62,7 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
 # But for what every command loads (2 s): where PYTHONDONTWRITEBYTECODE is set, as in many containers,
 # each start would compile it again, and `--help` would take twice as long.
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
-"$venv/bin/python" -m compileall -q "$site"/{typer,rich,pydantic,pydantic_core,typing_extensions.py,annotated_types,markdown_it,yaml}
+"$venv/bin/python" -m compileall -q "$site"/{typer,annotated_doc,shellingham,rich,pydantic,pydantic_core,annotated_types,typing_extensions.py,typing_inspection,platformdirs,yaml}
 
 # The wheels of Paddle and OpenCV expect a few system libraries that a minimal machine may lack.
 check='import cv2, paddle, simplejpeg'
