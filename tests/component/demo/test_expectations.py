@@ -9,7 +9,7 @@ import pytest
 
 from demo.expectations import ENCODINGS, Expectation, expectations, problems
 from worker.contract.jobs import Category
-from worker.submit import Answer
+from worker.submit import ItemResult
 
 
 @pytest.fixture
@@ -17,15 +17,15 @@ def expected(tmp_path: Path) -> tuple[Expectation, ...]:
     return expectations(tmp_path)
 
 
-def right(expected: tuple[Expectation, ...]) -> list[Answer]:
+def right(expected: tuple[Expectation, ...]) -> list[ItemResult]:
     answers = []
     for number, each in enumerate(expected, 1):
         if each.photograph is None:
-            answers.append(Answer(number, each.item, code=422, error="cut off"))
+            answers.append(ItemResult(number, each.item, code=422, error="cut off"))
         else:
             best = Category(each.photograph.class_id, "any name", 0.5)
             answers.append(
-                Answer(number, each.item, code=0, categories=(best,), picture=Path("p.jpg"))
+                ItemResult(number, each.item, code=0, categories=(best,), picture=Path("p.jpg"))
             )
     return answers
 
