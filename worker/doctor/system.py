@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from worker import hpip
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
+from worker.errors import SettingsError, UnfitSystemError
 from worker.inference.placement import available_cores
 from worker.runtime.children import module_command
 from worker.runtime.environment import child_environment
+from worker.settings import BackendChoice
 
 __all__ = [
     "look_at_backends",
@@ -122,15 +125,26 @@ def _codecs(report: Mapping[str, Any]) -> Finding:
     return Finding("Codecs", Status.OK, report["codecs"])
 
 
-def look_at_backends() -> Sequence[Finding]:
-    """Which libraries are installed that compute a network besides Paddle."""
+def look_at_backends(choice: BackendChoice, device: Device) -> Sequence[Finding]:
+    """Which libraries that compute a network are installed, and whether the chosen one is.
+
+    Args:
+        choice: the setting `predictor.backend`.
+        device: the setting `device`.
+    """
     versions = {name: version for name in _OPTIONAL if (version := _version(name))}
     found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
+    from worker.inference.selection import check_choice  # noqa: PLC0415 - with NumPy
+
+    try:
+        check_choice(choice, device)
+    except (SettingsError, UnfitSystemError) as error:
+        return [Finding("Backends", Status.FAIL, found, str(error))]
     others = versions.keys() & {"onnxruntime", "openvino"}
     if others and "paddle2onnx" in versions:
         return [Finding("Backends", Status.OK, found)]
-    remedy = "the extra hpip (pip install '.[hpip]' from a checkout) adds ones that may be faster"
-    return [Finding("Backends", Status.OK, found, remedy)]
+    advice = f"the extra hpip adds backends that may be faster: {hpip.remedy()}"
+    return [Finding("Backends", Status.OK, found, advice)]
 
 
 def look_at_cache(directory: Path) -> Sequence[Finding]:

@@ -84,3 +84,16 @@ def test_a_pipeline_takes_the_fastest(
             assert made.backend in {*ONNX_BACKENDS, "paddle+onednn"}
             results = list(made.predict([photograph.path for photograph in known]))
         assert [result["class_ids"][0] for result in results] == [each.class_id for each in known]
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_pipeline_computes_with_the_backend_that_the_environment_names(
+    backend: str, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("WORKER_PREDICTOR__BACKEND", backend)
+    (known, *_) = photographs()
+    with create_pipeline(model=model_dir, device="cpu") as made:
+        assert made.backend == made.identity.backend == backend
+        (result,) = made.predict(known.path)
+    assert result["class_ids"][0] == known.class_id
