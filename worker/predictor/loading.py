@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from worker.cache import cache_directory
+from worker.cache import CACHE_VARIABLE, cache_directory
 from worker.device import Device
 from worker.errors import ModelError, ParityError
 from worker.hpip import CONVERTER, OnnxBackend, package_version
@@ -43,7 +43,8 @@ def load_predictor(
 
     Raises:
         ModelError: the backend cannot load the model, the model is no classifier of the given
-            size, or the backend does not pass the parity check (`ParityError`).
+            size or cannot be converted, or the backend does not pass the parity check
+            (`ParityError`).
         UnfitSystemError: Paddle cannot be loaded on this system.
     """
     if device.kind != "cpu":
@@ -63,9 +64,10 @@ def load_predictor(
             )
         except ParityError:
             return plain()
+    network = _convert(spec, backend)
     versions = [f"{name} {package_version(name)}" for name in (backend, CONVERTER)]
     try:
-        return check(lambda: _load_converted(spec, threads, backend), ", ".join(versions))
+        return check(lambda: _load_converted(spec, network, threads, backend), ", ".join(versions))
     except ParityError as error:
         raise ParityError(
             f"{backend} does not answer {spec.name} as plain Paddle does ({error}): "
@@ -73,10 +75,23 @@ def load_predictor(
         ) from error
 
 
-def _load_converted(spec: ModelSpec, threads: int, backend: OnnxBackend) -> Predictor:
+def _convert(spec: ModelSpec, backend: OnnxBackend) -> Path:
+    directory = cache_directory() / "onnx"
     try:
-        path = to_onnx(spec, cache_directory() / "onnx")
-        return Predictor(spec, ONNX_BACKENDS[backend](path, threads))
+        return to_onnx(spec, directory)
+    except OSError as error:
+        raise ModelError(
+            f"{backend} needs {spec.name} as ONNX, and {directory} cannot be written "
+            f"({error.strerror}): name another directory in {CACHE_VARIABLE}, or set "
+            "predictor.backend to paddle"
+        ) from error
+
+
+def _load_converted(
+    spec: ModelSpec, network: Path, threads: int, backend: OnnxBackend
+) -> Predictor:
+    try:
+        return Predictor(spec, ONNX_BACKENDS[backend](network, threads))
     except ModelError:
         raise
     except Exception as error:

@@ -17,7 +17,7 @@ import structlog
 from tests.support.networks import SIDE, export_colours
 from worker.cache import CACHE_VARIABLE, cache_directory
 from worker.device import CPU
-from worker.errors import ModelError
+from worker.errors import ModelError, PredictorError
 from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
 from worker.inference.placement import Placement
@@ -88,6 +88,40 @@ async def test_a_backend_that_is_named_computes_and_does_so_again_after_a_crash(
         await is_right(pool)
         assert pool.pids != [before]
         assert pool.backend == backend
+
+
+def crash_when_imported(package: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a package of this name before the real one, in the processes that are started."""
+    (directory / package).mkdir(parents=True)
+    (directory / package / "__init__.py").write_text("import os\nos.abort()\n")
+    paths = filter(None, [str(directory), os.environ.get("PYTHONPATH")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+async def test_one_that_is_named_and_crashes_is_named_with_what_to_do(
+    colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
+    expected = (
+        r"^onnxruntime could not be loaded, since the predictor process died \(signal 6\): set "
+        r"predictor\.backend to auto or paddle$"
+    )
+    with pytest.raises(PredictorError, match=expected):
+        async with started(colours, "onnxruntime"):
+            pass
+
+
+async def test_auto_goes_on_without_one_that_crashes(
+    colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
+    with structlog.testing.capture_logs() as logged:
+        async with started(colours, "auto", slots=1) as pool:
+            assert pool.backend != "onnxruntime"
+            await is_right(pool)
+    (unusable,) = (row for row in logged if row["event"] == "backend_unusable")
+    assert unusable["backend"] == "onnxruntime"
+    assert "signal 6" in unusable["problem"]
 
 
 async def test_auto_measures_all_once_and_says_what_it_measured(colours: ModelSpec) -> None:

@@ -39,6 +39,9 @@ def to_onnx(spec: ModelSpec, directory: Path) -> Path:
     """
     digest = spec.digest.removeprefix("sha256:")
     target = directory / f"{digest}-{package_version(CONVERTER)}-{OPSET}.onnx"
+    # Without the lock, which a directory that cannot be written does not give.
+    if target.is_file():
+        return target
     directory.mkdir(parents=True, exist_ok=True)
     with exclusive(target.with_suffix(".lock")):
         if not target.is_file():
