@@ -148,7 +148,7 @@ def look_at_backends(choice: BackendChoice, device: Device) -> Sequence[Finding]
 
 
 def look_at_cache(directory: Path) -> Sequence[Finding]:
-    """Whether models, conversions and verdicts can be kept, and how much has room."""
+    """Whether models, conversions and parity results can be kept, and how much has room."""
     there = directory
     while not there.exists() and there != there.parent:
         there = there.parent
