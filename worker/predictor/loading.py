@@ -75,10 +75,10 @@ def load_predictor(
         ) from error
 
 
-def _convert(spec: ModelSpec, backend: OnnxBackend) -> Path:
+def _convert(spec: ModelSpec, backend: OnnxBackend, *, anew: bool = False) -> Path:
     directory = cache_directory() / "onnx"
     try:
-        return to_onnx(spec, directory)
+        return to_onnx(spec, directory, anew=anew)
     except OSError as error:
         raise ModelError(
             f"{backend} needs {spec.name} as ONNX, and {directory} cannot be written "
@@ -90,10 +90,13 @@ def _convert(spec: ModelSpec, backend: OnnxBackend) -> Path:
 def _load_converted(
     spec: ModelSpec, network: Path, threads: int, backend: OnnxBackend
 ) -> Predictor:
+    # Each library has errors of its own for a network that it does not support.
     try:
-        return Predictor(spec, ONNX_BACKENDS[backend](network, threads))
-    except ModelError:
-        raise
-    except Exception as error:
-        # Each library has errors of its own for a network that it does not support.
-        raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
+        loaded = ONNX_BACKENDS[backend](network, threads)
+    except Exception:  # noqa: BLE001 - raised below, unless the file was damaged
+        network = _convert(spec, backend, anew=True)
+        try:
+            loaded = ONNX_BACKENDS[backend](network, threads)
+        except Exception as error:
+            raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
+    return Predictor(spec, loaded)

@@ -170,7 +170,7 @@ async def test_auto_never_takes_one_that_answers_otherwise(
 
 
 async def test_a_selected_backend_that_cannot_be_loaded_any_more_is_selected_anew(
-    colours: ModelSpec,
+    colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with started(colours, "auto"):
         pass
@@ -179,11 +179,26 @@ async def test_a_selected_backend_that_cannot_be_loaded_any_more_is_selected_ane
     for row in rows:
         row["images_per_second"] = 9e9 if row["backend"] == "onnxruntime" else 1.0
     kept.write_text(json.dumps(rows))
-    (converted,) = (cache_directory() / "onnx").glob("*.onnx")
-    converted.write_bytes(b"no network")
+    crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
     with structlog.testing.capture_logs() as logged:
         async with started(colours, "auto") as pool:
-            assert pool.backend == "paddle+onednn"
+            assert pool.backend != "onnxruntime"
             await is_right(pool)
     (failed,) = (entry for entry in logged if entry["event"] == "backend_failed")
-    assert failed["error"].startswith("onnxruntime cannot load colours, sigmoid: ")
+    assert (failed["backend"], failed["error"]) == (
+        "onnxruntime",
+        "the predictor process died (signal 6)",
+    )
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+async def test_a_damaged_converted_model_is_converted_anew(
+    colours: ModelSpec, backend: OnnxBackend
+) -> None:
+    converted = to_onnx(colours, cache_directory() / "onnx")
+    whole = converted.read_bytes()
+    converted.write_bytes(whole[: len(whole) // 2])
+    async with started(colours, backend, slots=1) as pool:
+        assert pool.backend == backend
+        await is_right(pool)
+    assert len(converted.read_bytes()) == len(whole)
