@@ -23,9 +23,10 @@ from worker.errors import ModelError, Reason, SettingsError
 from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.model import load_model_spec
-from worker.predict import ClassificationResult, FailedInput, PipelineConfig
+from worker.predict import ClassificationResult, FailedInput
 from worker.predict.local_engine import LOCAL_FETCH, start_engine
 from worker.predictor.loading import load_predictor
+from worker.settings import Settings
 
 GREEN = np.full((224, 224, 3), (0, 255, 0), np.uint8)
 """Crashes the predictor where `POISON` is injected."""
@@ -36,7 +37,7 @@ POISON = Failpoints((((0, 255, 0), "predictor.kill"),))
 def test_several_devices_share_the_images(model_dir: Path) -> None:
     spec = load_model_spec(model_dir)
     crops = list(np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8))
-    two = start_engine(spec, [Placement(CPU, 1)] * 2, PipelineConfig(model=str(model_dir)))
+    two = start_engine(spec, [Placement(CPU, 1)] * 2, "paddle", 2, Settings())
     pool = two.value.pool
 
     async def scores() -> list[npt.NDArray[np.float32]]:

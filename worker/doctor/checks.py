@@ -43,7 +43,10 @@ def all_checks(settings: Settings, url: str | None, timeout: float, *, kafka: bo
         Check("Python", system.look_at_python),
         Check("Processor", system.look_at_processor),
         Check("Paddle", lambda: system.look_at_libraries(settings.device, timeout)),
-        Check("Backends", system.look_at_backends),
+        Check(
+            "Backends",
+            lambda: system.look_at_backends(settings.predictor.backend, settings.device),
+        ),
         Check("Cache", lambda: system.look_at_cache(cache_directory())),
         Check("Model", look_at_model),
         *([Check("Brokers", look_at_kafka)] if kafka else []),

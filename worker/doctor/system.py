@@ -15,10 +15,12 @@ from typing import Any, get_args
 
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
+from worker.errors import SettingsError, UnfitSystemError
 from worker.hpip import CONVERTER, OnnxBackend, installed_backends, remedy
 from worker.inference.placement import available_cores
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
+from worker.settings import BackendChoice
 
 __all__ = [
     "look_at_backends",
@@ -134,14 +136,24 @@ def _codecs(report: Mapping[str, Any]) -> Finding:
     return Finding("Codecs", Status.OK, report["codecs"])
 
 
-def look_at_backends() -> Sequence[Finding]:
-    """Look which libraries are installed that compute a network besides Paddle.
+def look_at_backends(choice: BackendChoice, device: Device) -> Sequence[Finding]:
+    """Look which libraries are installed that compute a network, and whether the chosen one is.
+
+    Args:
+        choice: the setting `predictor.backend`.
+        device: the setting `device`.
 
     Returns:
-        What was found, and what to install.
+        What was found, and what to install or to set.
     """
+    from worker.inference.selection import check_choice  # noqa: PLC0415 - with NumPy
+
     versions = {name: version for name in _OPTIONAL if (version := _version(name))}
     found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
+    try:
+        check_choice(choice, device)
+    except (SettingsError, UnfitSystemError) as error:
+        return [Finding("Backends", Status.FAIL, found, str(error))]
     if installed_backends():
         return [Finding("Backends", Status.OK, found)]
     how = f"the extra hpip adds ones that may be faster; {remedy()}"

@@ -94,12 +94,23 @@ class PredictorPool:
             OSError: the system has no room for another process.
         """
         backend = await self._select() if self._choice == "auto" else self._choice
-        await asyncio.gather(*(supervisor.load(backend) for supervisor in self._supervisors))
+        try:
+            await self._load(backend)
+        except PredictorError as error:
+            if self._choice in ("auto", "paddle"):
+                raise
+            raise PredictorError(
+                f"{backend} could not be loaded, since {error}: set predictor.backend to auto or "
+                "paddle"
+            ) from error
         await asyncio.gather(*(supervisor.start() for supervisor in self._supervisors))
         if self._calibrates:
             await self._calibrate()
         for supervisor in self._supervisors:
             supervisor.serve()
+
+    async def _load(self, backend: BackendName) -> None:
+        await asyncio.gather(*(supervisor.load(backend) for supervisor in self._supervisors))
 
     async def _calibrate(self) -> None:
         calibrations = await asyncio.gather(
@@ -197,7 +208,7 @@ class PredictorPool:
     async def _loads(self, backend: BackendName) -> bool:
         """Load a backend that was chosen before; False when that fails now."""
         try:
-            await asyncio.gather(*(supervisor.load(backend) for supervisor in self._supervisors))
+            await self._load(backend)
         except (ModelError, PredictorError) as error:
             log.warning("backend_failed", backend=backend, error=str(error))
             return False

@@ -17,7 +17,7 @@ from worker.inference.placement import available_cores
 from worker.model import ModelSpec, load_model_spec
 from worker.predict.image_call import ImageCall
 from worker.predict.inputs import MISSING, Page, Source, find_sources, given_input
-from worker.predict.local_engine import CAPACITY, choose_placements, start_engine
+from worker.predict.local_engine import CAPACITY, choose_backend, choose_placements, start_engine
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
 from worker.predict.read_ahead import work_ahead
@@ -43,15 +43,17 @@ class ImageClassificationPipeline:
     Args:
         config: what to make it of.
         announce: called before a model is downloaded; it returns what is called with the progress.
-        settings: where models come from, what is refused before decoding, and how URLs are fetched;
-            from the environment when None.
+        settings: where models come from, how URLs are fetched, how images are decoded and, without
+            `use_hpip`, what computes; from the environment when None.
 
     Attributes:
         config: what it was made of.
         spec: the model in use.
 
     Raises:
-        SettingsError: `use_hpip`, and nothing is installed to choose from.
+        SettingsError: the environment is not right; or `use_hpip`, and nothing is installed to
+            choose from; or the backend that is set does not go with the device.
+        UnfitSystemError: the backend that is set is not installed, or the system lacks a library.
         ModelError: the model is missing, damaged or cannot be downloaded, or the device is not
             available.
         PredictorError: a device's process died or hung while it started.
@@ -66,12 +68,14 @@ class ImageClassificationPipeline:
         placements = choose_placements(config.device)
         self.config = config
         settings = settings or load().settings
+        # Before a model is downloaded.
+        backend = choose_backend(config, settings.predictor, placements[0].device)
         cache = settings.model_cache or models_directory()
         self.spec: ModelSpec = load_model_spec(
             resolve_model(config.model, cache, settings.zoo, announce)
         )
         self._devices = len(placements)
-        self._portal = start_engine(self.spec, placements, config, settings)
+        self._portal = start_engine(self.spec, placements, backend, config.batch_size, settings)
         self._limits = settings.decode
 
     @property
@@ -209,7 +213,10 @@ def create_pipeline(
         hpi_config: of PaddleX's own plug-in; accepted, and without effect, as in a file.
 
     Raises:
-        SettingsError: the configuration, or what is given here, is not right.
+        SettingsError: the configuration, the environment, or what is given here, is not right; or
+            `use_hpip`, and nothing is installed to choose from.
+        UnfitSystemError: the backend that the environment names is not installed, or the system
+            lacks a library.
         ModelError: the model is missing, damaged or cannot be downloaded, or the device is not
             available.
         PredictorError: a device's process died or hung while it started.

@@ -8,15 +8,31 @@ from ipaddress import IPv4Network, IPv6Network
 from worker.device import Device
 from worker.engine.engine import Engine
 from worker.engine.portal import Portal
+from worker.errors import SettingsError
 from worker.failpoints import Failpoints
+from worker.hpip import CONVERTER, installed_backends, remedy
 from worker.inference.default_device import find_default_device
 from worker.inference.placement import Placement, available_cores, place
+from worker.inference.selection import check_choice
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predict.pipeline_config import PipelineConfig
-from worker.settings import BatchingSettings, FetchSettings, PredictorSettings, Settings
+from worker.settings import (
+    BackendChoice,
+    BatchingSettings,
+    FetchSettings,
+    PredictorSettings,
+    Settings,
+)
 
-__all__ = ["CAPACITY", "LOCAL_FETCH", "choose_placements", "local_fetch", "start_engine"]
+__all__ = [
+    "CAPACITY",
+    "LOCAL_FETCH",
+    "choose_backend",
+    "choose_placements",
+    "local_fetch",
+    "start_engine",
+]
 
 CAPACITY = 1024
 """Images in the memory shared with a predictor process, which takes room only as it is used; a
@@ -42,29 +58,26 @@ LOCAL_FETCH = local_fetch(FetchSettings())
 def start_engine(
     spec: ModelSpec,
     placements: list[Placement],
-    config: PipelineConfig,
-    settings: Settings | None = None,
+    backend: BackendChoice,
+    batch_size: int,
+    settings: Settings,
 ) -> Portal[Engine]:
     """Start an engine in a thread of its own, and wait until it is ready.
 
     Args:
-        settings: of these, how URLs are fetched, how images are decoded and, if it was set, the
-            backend are followed; all defaults when None.
+        backend: what computes, as `predictor.backend`.
+        batch_size: images of a batch for which `auto` chooses the backend.
+        settings: of these, how URLs are fetched and how images are decoded are followed.
 
     Raises:
         ModelError: the model cannot be loaded.
         UnfitSystemError: the system lacks a library.
         PredictorError: a predictor process died or hung while it started.
     """
-    settings = settings or Settings()
-    backend = "auto" if config.use_hpip else "paddle"
-    if not config.use_hpip and "backend" in settings.predictor.model_fields_set:
-        backend = settings.predictor.backend
     local = Settings(
         fetch=local_fetch(settings.fetch),
         decode=settings.decode,
-        # For this the fastest backend is chosen, where that is asked for.
-        batching=BatchingSettings(max_batch=min(config.batch_size, CAPACITY)),
+        batching=BatchingSettings(max_batch=min(batch_size, CAPACITY)),
         predictor=PredictorSettings(backend=backend, timeout=BATCH_TIMEOUT),
     )
 
@@ -74,6 +87,33 @@ def start_engine(
         return engine
 
     return Portal(start, "engine")
+
+
+def choose_backend(
+    config: PipelineConfig, predictor: PredictorSettings, device: Device
+) -> BackendChoice:
+    """Choose what computes: `auto` for `use_hpip`, else what the settings name, else Paddle.
+
+    Args:
+        predictor: followed where `backend` was set.
+
+    Raises:
+        SettingsError: `use_hpip` on the CPU, and nothing is installed to choose from; or the
+            backend does not go with the device.
+        UnfitSystemError: the backend is not installed.
+    """
+    if config.use_hpip:
+        # It is asked for by name: unlike the default `auto`, it must not end as Paddle silently.
+        if device.kind == "cpu" and not installed_backends():
+            raise SettingsError(
+                f"use_hpip needs onnxruntime or openvino, and {CONVERTER}, not installed here; "
+                f"{remedy()}; or leave use_hpip out"
+            )
+        return "auto"
+    if "backend" not in predictor.model_fields_set:
+        return "paddle"
+    check_choice(predictor.backend, device)
+    return predictor.backend
 
 
 def choose_placements(device: Device | None) -> list[Placement]:

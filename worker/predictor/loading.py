@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from worker.cache import cache_directory
+from worker.cache import CACHE_VARIABLE, cache_directory
 from worker.device import Device
 from worker.errors import ModelError, ParityError
 from worker.hpip import CONVERTER, OnnxBackend, package_version
@@ -43,7 +43,8 @@ def load_predictor(
 
     Raises:
         ModelError: the backend cannot load the model, the model is no classifier of the given
-            size, or the backend does not pass the parity check (`ParityError`).
+            size or cannot be converted, or the backend does not pass the parity check
+            (`ParityError`).
         UnfitSystemError: Paddle cannot be loaded on this system.
     """
     if device.kind != "cpu":
@@ -63,9 +64,10 @@ def load_predictor(
             )
         except ParityError:
             return plain()
+    network = _convert(spec, backend)
     versions = [f"{name} {package_version(name)}" for name in (backend, CONVERTER)]
     try:
-        return check(lambda: _load_converted(spec, threads, backend), ", ".join(versions))
+        return check(lambda: _load_converted(spec, network, threads, backend), ", ".join(versions))
     except ParityError as error:
         raise ParityError(
             f"{backend} does not answer {spec.name} as plain Paddle does ({error}): "
@@ -73,12 +75,28 @@ def load_predictor(
         ) from error
 
 
-def _load_converted(spec: ModelSpec, threads: int, backend: OnnxBackend) -> Predictor:
+def _convert(spec: ModelSpec, backend: OnnxBackend, *, anew: bool = False) -> Path:
+    directory = cache_directory() / "onnx"
     try:
-        path = to_onnx(spec, cache_directory() / "onnx")
-        return Predictor(spec, ONNX_BACKENDS[backend](path, threads))
-    except ModelError:
-        raise
-    except Exception as error:
-        # Each library has errors of its own for a network that it does not support.
-        raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
+        return to_onnx(spec, directory, anew=anew)
+    except OSError as error:
+        raise ModelError(
+            f"{backend} needs {spec.name} as ONNX, and {directory} cannot be written "
+            f"({error.strerror}): name another directory in {CACHE_VARIABLE}, or set "
+            "predictor.backend to paddle"
+        ) from error
+
+
+def _load_converted(
+    spec: ModelSpec, network: Path, threads: int, backend: OnnxBackend
+) -> Predictor:
+    # Each library has errors of its own for a network that it does not support.
+    try:
+        loaded = ONNX_BACKENDS[backend](network, threads)
+    except Exception:  # noqa: BLE001 - raised below, unless the file was damaged
+        network = _convert(spec, backend, anew=True)
+        try:
+            loaded = ONNX_BACKENDS[backend](network, threads)
+        except Exception as error:
+            raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
+    return Predictor(spec, loaded)

@@ -22,7 +22,7 @@ from worker.predictor.backends.conversion import to_onnx
 from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
 from worker.predictor.backends.openvino import OpenVinoBackend
 from worker.predictor.backends.paddle import PaddleBackend
-from worker.predictor.loading import ONNX_BACKENDS
+from worker.predictor.loading import ONNX_BACKENDS, load_predictor
 from worker.predictor.parity import TOLERANCE, probe_crops
 from worker.predictor.predictor import Predictor
 
@@ -52,6 +52,32 @@ def test_a_model_is_converted_once(spec: ModelSpec, converted: Path) -> None:
     made = converted.stat()
     assert to_onnx(spec, converted.parent) == converted
     assert converted.stat().st_mtime_ns == made.st_mtime_ns
+
+
+def test_a_converted_model_needs_no_directory_that_can_be_written(
+    spec: ModelSpec, converted: Path
+) -> None:
+    lock = converted.with_suffix(".lock")
+    lock.unlink()
+    lock.mkdir()  # nobody can open it to write, root neither
+    try:
+        assert to_onnx(spec, converted.parent) == converted
+    finally:
+        lock.rmdir()
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(ModelError) as refusal:
+        load_predictor(spec, CPU, 1, "onnxruntime")
+    assert str(refusal.value) == (
+        f"onnxruntime needs {spec.name} as ONNX, and {tmp_path / 'file' / 'onnx'} cannot be "
+        "written (Not a directory): name another directory in CLASSIFY_WORKER_CACHE, or set "
+        "predictor.backend to paddle"
+    )
 
 
 def test_converting_installs_nothing(spec: ModelSpec, tmp_path: Path) -> None:
@@ -84,3 +110,16 @@ def test_a_pipeline_takes_the_fastest(
             assert made.backend in {*ONNX_BACKENDS, "paddle+onednn"}
             results = list(made.predict([photograph.path for photograph in known]))
         assert [result["class_ids"][0] for result in results] == [each.class_id for each in known]
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_pipeline_computes_with_the_backend_that_the_environment_names(
+    backend: str, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("WORKER_PREDICTOR__BACKEND", backend)
+    (known, *_) = photographs()
+    with create_pipeline(model=model_dir, device="cpu") as made:
+        assert made.backend == made.identity.backend == backend
+        (result,) = made.predict(known.path)
+    assert result["class_ids"][0] == known.class_id

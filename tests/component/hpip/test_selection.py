@@ -17,7 +17,7 @@ import structlog
 from tests.support.networks import SIDE, export_colours
 from worker.cache import CACHE_VARIABLE, cache_directory
 from worker.device import CPU
-from worker.errors import ModelError
+from worker.errors import ModelError, PredictorError
 from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
 from worker.inference.placement import Placement
@@ -90,6 +90,40 @@ async def test_a_backend_that_is_named_computes_and_does_so_again_after_a_crash(
         assert pool.backend == backend
 
 
+def crash_when_imported(package: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a package of this name before the real one, in the processes that are started."""
+    (directory / package).mkdir(parents=True)
+    (directory / package / "__init__.py").write_text("import os\nos.abort()\n")
+    paths = filter(None, [str(directory), os.environ.get("PYTHONPATH")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+
+async def test_one_that_is_named_and_crashes_is_named_with_what_to_do(
+    colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
+    expected = (
+        r"^onnxruntime could not be loaded, since the predictor process died \(signal 6\): set "
+        r"predictor\.backend to auto or paddle$"
+    )
+    with pytest.raises(PredictorError, match=expected):
+        async with started(colours, "onnxruntime"):
+            pass
+
+
+async def test_auto_goes_on_without_one_that_crashes(
+    colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
+    with structlog.testing.capture_logs() as logged:
+        async with started(colours, "auto", slots=1) as pool:
+            assert pool.backend != "onnxruntime"
+            await is_right(pool)
+    (unusable,) = (row for row in logged if row["event"] == "backend_unusable")
+    assert unusable["backend"] == "onnxruntime"
+    assert "signal 6" in unusable["problem"]
+
+
 async def test_auto_measures_all_once_and_says_what_it_measured(colours: ModelSpec) -> None:
     chosen: list[str] = []
     for measured in (True, False):
@@ -136,7 +170,7 @@ async def test_auto_never_takes_one_that_answers_otherwise(
 
 
 async def test_a_selected_backend_that_cannot_be_loaded_any_more_is_selected_anew(
-    colours: ModelSpec,
+    colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with started(colours, "auto"):
         pass
@@ -145,11 +179,26 @@ async def test_a_selected_backend_that_cannot_be_loaded_any_more_is_selected_ane
     for row in rows:
         row["images_per_second"] = 9e9 if row["backend"] == "onnxruntime" else 1.0
     kept.write_text(json.dumps(rows))
-    (converted,) = (cache_directory() / "onnx").glob("*.onnx")
-    converted.write_bytes(b"no network")
+    crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
     with structlog.testing.capture_logs() as logged:
         async with started(colours, "auto") as pool:
-            assert pool.backend == "paddle+onednn"
+            assert pool.backend != "onnxruntime"
             await is_right(pool)
     (failed,) = (entry for entry in logged if entry["event"] == "backend_failed")
-    assert failed["error"].startswith("onnxruntime cannot load colours, sigmoid: ")
+    assert (failed["backend"], failed["error"]) == (
+        "onnxruntime",
+        "the predictor process died (signal 6)",
+    )
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+async def test_a_damaged_converted_model_is_converted_anew(
+    colours: ModelSpec, backend: OnnxBackend
+) -> None:
+    converted = to_onnx(colours, cache_directory() / "onnx")
+    whole = converted.read_bytes()
+    converted.write_bytes(whole[: len(whole) // 2])
+    async with started(colours, backend, slots=1) as pool:
+        assert pool.backend == backend
+        await is_right(pool)
+    assert len(converted.read_bytes()) == len(whole)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from worker.device import CPU, Device
 from worker.doctor import system
 from worker.doctor.findings import Status
+from worker.settings import BackendChoice
 
 
 def test_this_interpreter_is_one_that_is_tested() -> None:
@@ -62,8 +64,9 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     assert "CLASSIFY_WORKER_CACHE" in found.remedy
 
 
-def test_backends_are_named() -> None:
-    (found,) = system.look_at_backends()
+@pytest.mark.parametrize("choice", ["auto", "paddle"])
+def test_backends_are_named(choice: BackendChoice) -> None:
+    (found,) = system.look_at_backends(choice, CPU)
     assert found.status is Status.OK
     assert found.found.startswith("paddle")
 
@@ -77,6 +80,19 @@ def test_other_backends_are_recommended_where_they_can_be_installed(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(sys, "version_info", version)
-    (found,) = system.look_at_backends()
+    (found,) = system.look_at_backends("auto", CPU)
     assert found.status is Status.OK
     assert re.search(says, found.remedy)
+
+
+def test_a_backend_that_is_set_and_missing_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    (found,) = system.look_at_backends("openvino", CPU)
+    assert found.status is Status.FAIL
+    assert "predictor.backend: openvino needs openvino" in found.remedy
+
+
+def test_a_backend_that_does_not_go_with_the_device_is_a_failure() -> None:
+    (found,) = system.look_at_backends("onnxruntime", Device.parse("gpu:0"))
+    assert found.status is Status.FAIL
+    assert "set predictor.backend to auto or paddle, or device to cpu" in found.remedy

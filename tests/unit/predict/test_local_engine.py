@@ -1,18 +1,24 @@
-"""Local settings: which addresses are read, by way of which proxy, and on which devices."""
+"""Local settings: which addresses are read, by way of which proxy, and what computes where."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 
+from worker import create_pipeline
 from worker.device import CPU, Device
-from worker.errors import JobError, Reason
+from worker.errors import JobError, Reason, SettingsError, UnfitSystemError
 from worker.images.fetch import ImageFetcher
 from worker.inference.placement import Placement, available_cores
-from worker.predict.local_engine import LOCAL_FETCH, choose_placements
+from worker.predict.local_engine import LOCAL_FETCH, choose_backend, choose_placements
+from worker.predict.pipeline_config import PipelineConfig
+from worker.settings import PredictorSettings
 
 
 @pytest.fixture
@@ -65,6 +71,74 @@ async def test_the_users_own_proxy_is_used(address: str, monkeypatch: pytest.Mon
 async def test_a_url_that_cannot_be_one_is_refused() -> None:
     error = await refused("ftp://example.com/a.jpg")
     assert error.message == "the URL's scheme is 'ftp'; only http and https are fetched"
+
+
+EXTRA = ("onnxruntime", "openvino", "paddle2onnx")
+
+
+@pytest.fixture
+def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the extra `hpip` were not installed, wherever it is."""
+    for name in EXTRA:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture
+def with_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the extra `hpip` were installed."""
+    for name in EXTRA:
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def config(*, use_hpip: bool) -> PipelineConfig:
+    return PipelineConfig(model="any", use_hpip=use_hpip)
+
+
+@pytest.mark.usefixtures("with_extra")
+@pytest.mark.parametrize(
+    ("use_hpip", "settings", "expected"),
+    [
+        (False, PredictorSettings(), "paddle"),
+        (False, PredictorSettings(backend="auto"), "auto"),
+        (False, PredictorSettings(backend="openvino"), "openvino"),
+        (True, PredictorSettings(), "auto"),
+        (True, PredictorSettings(backend="paddle"), "auto"),
+    ],
+)
+def test_what_computes_is_paddle_unless_told_otherwise(
+    *, use_hpip: bool, settings: PredictorSettings, expected: str
+) -> None:
+    assert choose_backend(config(use_hpip=use_hpip), settings, CPU) == expected
+
+
+@pytest.mark.usefixtures("without_extra")
+def test_the_extra_that_use_hpip_needs_is_named() -> None:
+    with pytest.raises(SettingsError, match="use_hpip needs onnxruntime or openvino, and paddle2"):
+        choose_backend(config(use_hpip=True), PredictorSettings(), CPU)
+    # Elsewhere than on the CPU Paddle computes in any case.
+    gpu = Device.parse("gpu:0")
+    assert choose_backend(config(use_hpip=True), PredictorSettings(), gpu) == "auto"
+    # The default of the worker takes what there is.
+    assert choose_backend(config(use_hpip=False), PredictorSettings(backend="auto"), CPU) == "auto"
+
+
+@pytest.mark.usefixtures("without_extra")
+def test_a_backend_that_is_set_and_missing_is_an_error() -> None:
+    with pytest.raises(
+        UnfitSystemError, match=r"predictor\.backend: onnxruntime needs onnxruntime"
+    ):
+        choose_backend(config(use_hpip=False), PredictorSettings(backend="onnxruntime"), CPU)
+
+
+@pytest.mark.usefixtures("without_extra")
+def test_a_backend_that_is_missing_is_refused_before_the_model_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORKER_PREDICTOR__BACKEND", "openvino")
+    with pytest.raises(UnfitSystemError, match="openvino needs openvino"):
+        create_pipeline(model="no-such-model", device="cpu")
 
 
 @pytest.mark.parametrize("device", ["cpu", "CPU"])

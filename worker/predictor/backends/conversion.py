@@ -27,8 +27,11 @@ TIMEOUT = 300.0
 """Seconds; a model of 100 MB takes about ten."""
 
 
-def to_onnx(spec: ModelSpec, directory: Path) -> Path:
+def to_onnx(spec: ModelSpec, directory: Path, *, anew: bool = False) -> Path:
     """Convert a model, on the first call.
+
+    Args:
+        anew: convert it on this call too, in place of a file that is damaged.
 
     Returns:
         The ONNX file in `directory`.
@@ -39,9 +42,12 @@ def to_onnx(spec: ModelSpec, directory: Path) -> Path:
     """
     digest = spec.digest.removeprefix("sha256:")
     target = directory / f"{digest}-{package_version(CONVERTER)}-{OPSET}.onnx"
+    # Without the lock, which a directory that cannot be written does not give.
+    if target.is_file() and not anew:
+        return target
     directory.mkdir(parents=True, exist_ok=True)
     with exclusive(target.with_suffix(".lock")):
-        if not target.is_file():
+        if anew or not target.is_file():
             _convert(spec, target)
     return target
 
