@@ -191,7 +191,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     with Status(f"connecting to {settings.kafka.bootstrap_servers}") as status:
         # Loading clients and codecs takes part of a second.
         from worker.cli.submit_report import AnswerReport  # noqa: PLC0415
-        from worker.predict.saving import picture_directory  # noqa: PLC0415
+        from worker.predict.save_target import picture_directory  # noqa: PLC0415
         from worker.submit import Encoding, Options, Submission, find_items  # noqa: PLC0415
 
         options = Options(

@@ -13,8 +13,9 @@ from worker.predict.inputs import Source
 from worker.predict.naming import OutputName
 from worker.predict.page_count import count_images
 from worker.predict.results import ClassificationResult
+from worker.predict.save_target import is_directory
 
-__all__ = ["DirectorySaver", "FileSaver", "Saver", "make_saver", "picture_directory"]
+__all__ = ["DirectorySaver", "FileSaver", "Saver", "make_saver"]
 
 JSON_SUFFIX = ".json"
 
@@ -95,7 +96,7 @@ def make_saver(target: str, sources: Sequence[Source]) -> Saver:
         SettingsError: `target` is a file, but there are several images; or it is neither.
     """
     path = Path(target)
-    if _is_directory(target):
+    if is_directory(target):
         return DirectorySaver(path)
     suffix = path.suffix.lower()
     if suffix != JSON_SUFFIX and suffix not in WRITABLE_SUFFIXES:
@@ -108,31 +109,6 @@ def make_saver(target: str, sources: Sequence[Source]) -> Saver:
     if images > 1:
         raise _several(target, str(images))
     return FileSaver(path)
-
-
-def picture_directory(target: str) -> Path:
-    """The directory for pictures of any number of images, as the user wrote it.
-
-    Raises:
-        SettingsError: it is a file, or a name that looks like a file's.
-    """
-    if not _is_directory(target):
-        raise SettingsError(
-            f"--save-dir {target}: pictures are saved in a directory, one file each. For a "
-            f"directory of that name write {target}/ with a slash"
-        )
-    return Path(target)
-
-
-def _is_directory(target: str) -> bool:
-    path = Path(target)
-    if path.is_dir():
-        return True
-    if path.suffix and not target.endswith("/"):
-        return False
-    if path.exists():
-        raise SettingsError(f"--save-dir {target} is a file: name a directory")
-    return True
 
 
 def _several(target: str, count: str) -> SettingsError:

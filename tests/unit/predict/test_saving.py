@@ -12,7 +12,8 @@ from worker.contract.jobs import Category
 from worker.errors import SettingsError, WorkerError
 from worker.predict.inputs import Source
 from worker.predict.results import ClassificationResult
-from worker.predict.saving import DirectorySaver, FileSaver, make_saver, picture_directory
+from worker.predict.save_target import picture_directory
+from worker.predict.saving import DirectorySaver, FileSaver, make_saver
 
 ONE = [Source("cat.jpg", Path("cat.jpg"))]
 
