@@ -122,8 +122,8 @@ def test_urls_of_a_host_share_connections_and_never_more_than_its_places(model_d
         ("gpu:0", ModelError, "gpu:0: the installed paddlepaddle has no CUDA"),
         ("gpu:0,1", ModelError, "gpu:0: the installed paddlepaddle has no CUDA"),
         ("npu:0", ModelError, "npu:0: Paddle's plug-in for NPUs is missing"),
-        ("cpu:0", SettingsError, "device 'cpu:0' is not known"),
-        ("tpu", SettingsError, "device 'tpu' is not known: use cpu, gpu:0"),
+        ("cpu:0", SettingsError, "device is 'cpu:0': not a device"),
+        ("tpu", SettingsError, "device is 'tpu': not a device; use cpu, gpu:0"),
     ],
 )
 def test_a_device_is_refused_before_the_model_is_looked_at(

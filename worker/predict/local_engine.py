@@ -11,7 +11,7 @@ from worker.engine.portal import Portal
 from worker.errors import SettingsError
 from worker.failpoints import Failpoints
 from worker.hpip import CONVERTER, installed_backends, remedy
-from worker.inference.default_device import find_default_device
+from worker.inference.devices import find_device
 from worker.inference.placement import Placement, available_cores, place
 from worker.inference.selection import check_choice
 from worker.metrics import Metrics
@@ -123,7 +123,8 @@ def choose_placements(device: Device | None) -> list[Placement]:
         device: None is the first GPU, else the CPU.
 
     Raises:
-        UnfitSystemError: no device is named, and Paddle cannot be loaded to find one.
+        ModelError: Paddle cannot use the device.
+        UnfitSystemError: Paddle cannot be loaded to find out.
     """
     cores = available_cores()
-    return place(device or find_default_device(), 0, cores, cores)
+    return place(find_device(device), 0, cores, cores)

@@ -1,4 +1,4 @@
-"""A short process that finds the default device; it prints that, or why Paddle cannot be loaded.
+"""A short process that finds the device to use; its argument is the one that is named, or empty.
 
 Paddle must not be loaded into the worker's own process: it holds the GIL, takes a second, and sets
 signal handlers.
@@ -8,21 +8,47 @@ from __future__ import annotations
 
 import sys
 
-from worker.device import CPU
-from worker.errors import UnfitSystemError
-from worker.predictor.backends.devices import default_device, import_paddle, probe_build
+from worker.device import CPU, Device
+from worker.errors import ModelError, UnfitSystemError
+from worker.predictor.backends.devices import (
+    check_device,
+    default_device,
+    import_paddle,
+    probe_build,
+)
 
-__all__ = ["main"]
+__all__ = ["UNFIT", "UNUSABLE", "main"]
+
+UNFIT, UNUSABLE = 1, 2
+"""Exit codes: Paddle cannot be loaded, or not use the device."""
 
 
 def main() -> None:
-    """Print the default device on the last line of standard output.
+    """Print the device on the last line of standard output.
 
     Raises:
-        SystemExit: with status 1, and the reason as the last line.
+        SystemExit: with one of the exit codes above, and the reason as the last line.
     """
     try:
-        print(default_device(probe_build(import_paddle(CPU))), flush=True)  # noqa: T201
+        _say(_find(sys.argv[1]))
     except UnfitSystemError as error:
-        print(error, flush=True)  # noqa: T201
-        sys.exit(1)
+        _say(error)
+        sys.exit(UNFIT)
+    except ModelError as error:
+        _say(error)
+        sys.exit(UNUSABLE)
+
+
+def _find(named: str) -> Device:
+    device = Device.parse(named) if named else None
+    build = probe_build(import_paddle(device or CPU))
+    if device is None:
+        return default_device(build)
+    for each in device.split():
+        check_device(each, build)
+    return device
+
+
+def _say(last_line: object) -> None:
+    sys.stdout.write(f"{last_line}\n")
+    sys.stdout.flush()

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from worker.device import CPU
-from worker.errors import UnfitSystemError
-from worker.inference.default_device import find_default_device, is_cpu_build
+from worker.device import CPU, Device
+from worker.errors import ModelError, UnfitSystemError
+from worker.inference.devices import find_device, is_cpu_build
 from worker.runtime.children import module_command
 
 
 def test_a_build_for_the_cpu_has_the_cpu_and_is_not_loaded_here() -> None:
     program = (
-        "import sys; from worker.inference.default_device import find_default_device; "
-        "print(find_default_device()); sys.exit('paddle' in sys.modules)"
+        "import sys; from worker.inference.devices import find_device; "
+        "print(find_device(None)); sys.exit('paddle' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, timeout=120, check=True
@@ -36,16 +36,16 @@ def test_a_paddle_that_does_not_load_is_an_error_that_says_so(
     paddle: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "paddle.py").write_text(paddle)
-    monkeypatch.setattr("worker.inference.default_device.is_cpu_build", lambda: False)
+    monkeypatch.setattr("worker.inference.devices.is_cpu_build", lambda: False)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UnfitSystemError, match=message):
-        find_default_device()
+        find_device(None)
 
 
 def test_the_probe_finds_what_the_table_of_versions_says() -> None:
     assert is_cpu_build(), "the tests run with a build for CPUs"
     done = subprocess.run(
-        module_command("worker.predictor.device_probe"),
+        module_command("worker.predictor.device_probe", ""),
         capture_output=True,
         timeout=120,
         check=True,
@@ -72,3 +72,9 @@ def test_what_a_build_is_for_is_told_without_loading_it(
     ]:
         versions.write_text(text)
         assert is_cpu_build() is cpu, text
+
+
+def test_a_device_that_is_named_is_found_or_refused() -> None:
+    assert find_device(CPU) == CPU
+    with pytest.raises(ModelError, match="gpu:0: the installed paddlepaddle has no CUDA"):
+        find_device(Device.parse("gpu:0,1"))

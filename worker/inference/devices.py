@@ -1,4 +1,4 @@
-"""Which device to use when none is named; found out in a process of its own."""
+"""Which device to use, and whether it can be used; found out in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ import subprocess
 from pathlib import Path
 
 from worker.device import CPU, Device
-from worker.errors import UnfitSystemError
+from worker.errors import ModelError, UnfitSystemError
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
 
-__all__ = ["find_default_device", "is_cpu_build"]
+__all__ = ["find_device", "is_cpu_build"]
+
+UNUSABLE = 2
+"""The probe's exit code for a device that Paddle cannot use."""
 
 TIMEOUT = 120.0
 """Seconds; loading Paddle takes one or two, more from a cold disk."""
 
 
-def find_default_device() -> Device:
-    """Find the device to use when none is named.
+def find_device(named: Device | None) -> Device:
+    """Find the device to use, before a model is looked for.
 
-    Blocks for as long as loading Paddle takes, unless its package is one for CPUs alone.
+    Blocks for as long as loading Paddle takes, unless only the CPU can be meant.
 
-    Returns:
-        The first GPU that Paddle can use, else the CPU.
+    Args:
+        named: None is the first GPU that Paddle can use, else the CPU.
 
     Raises:
+        ModelError: Paddle cannot use the device that is named.
         UnfitSystemError: Paddle cannot be loaded; the message says what to do.
     """
-    if is_cpu_build():
+    if named == CPU or (named is None and is_cpu_build()):
         return CPU
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
-            module_command("worker.predictor.device_probe"),
+            module_command("worker.predictor.device_probe", str(named or "")),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -43,12 +47,14 @@ def find_default_device() -> Device:
         )
     except subprocess.TimeoutExpired as error:
         raise UnfitSystemError(
-            f"PaddlePaddle did not load within {TIMEOUT:g} s: name a device"
+            f"PaddlePaddle did not load within {TIMEOUT:g} s: try again, or use device cpu"
         ) from error
     # Paddle itself may print before.
     last = (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
     if done.returncode == 0:
         return Device.parse(last)
+    if done.returncode == UNUSABLE:
+        raise ModelError(last)
     raise UnfitSystemError(
         last or f"PaddlePaddle crashed while it loaded (exit status {done.returncode})"
     )
