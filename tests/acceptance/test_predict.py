@@ -298,7 +298,7 @@ def test_settings_of_the_worker(run: Run, model_dir: Path) -> None:
         (
             ["predict", "--input", "a.jpg", "--device", "tpu"],
             2,
-            "classify-worker: device 'tpu' is not known: use cpu, gpu:0",
+            "classify-worker: predict: device is 'tpu': not a device; use cpu, gpu:0",
         ),
         (
             ["predict", "--input", "a.jpg", "--model", "no-such-model"],

@@ -126,7 +126,12 @@ def test_submit_needs_no_opencv(without_opencv: Path) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "predict", "create_pipeline"])
 def test_paddle_without_its_libraries(without_paddle: Path, model_dir: Path, command: str) -> None:
-    environ = {"PYTHONPATH": str(without_paddle), "WORKER_MODEL": str(model_dir)}
+    environ = {
+        "PYTHONPATH": str(without_paddle),
+        "WORKER_MODEL": str(model_dir),
+        # One of the others may have been selected before, and needs no Paddle.
+        "WORKER_PREDICTOR__BACKEND": "paddle",
+    }
     match command:
         case "serve":
             done = run("-m", "worker", "serve", "--set", "http.port=0", environ=environ)
