@@ -197,8 +197,10 @@ def test_predict_prints_results_alone(model: Path, tmp_path: Path) -> None:
 def test_paddle_does_print_on_standard_output(model: Path, tmp_path: Path) -> None:
     # Otherwise the tests above would prove nothing.
     program = (
-        "import sys; from worker import create_pipeline; "
-        "create_pipeline(model=sys.argv[1], device='cpu')"
+        "import sys; from pathlib import Path; from worker.device import CPU; "
+        "from worker.model import load_model_spec; "
+        "from worker.predictor.loading import load_predictor; "
+        "load_predictor(load_model_spec(Path(sys.argv[1])), CPU, 1)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(model)],

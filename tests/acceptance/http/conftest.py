@@ -65,6 +65,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
 @pytest.fixture
 def page(driver: webdriver.Chrome, service: Worker) -> Iterator[Page]:
     """The page, freshly loaded; whatever the browser complains about fails the test."""
+    driver.get_log("browser")  # type: ignore[no-untyped-call] # what earlier pages left
     page = Page(driver, f"http://127.0.0.1:{service.port}/")
     yield page
     page.reset()
