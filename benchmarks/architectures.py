@@ -30,12 +30,12 @@ def prepare_architecture(name: str, cache: Path) -> Path:
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+    staging = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
-        _export(name, workshop)
-        workshop.rename(target)
+        _export(name, staging)
+        staging.rename(target)
     except BaseException:
-        shutil.rmtree(workshop)
+        shutil.rmtree(staging)
         raise
     return target
 

@@ -1,5 +1,5 @@
 """Everything that `make demo` and the integration tests need around the worker.
 
-An optional extra of the package (`classify-worker[demo]`): a real Kafka broker, a real model, real
-photographs. Nothing outside this package imports it.
+A real Kafka broker, a real model and real photographs, from the packages of the extra `demo`.
+Nothing in `worker` imports it, and nothing that is deployed contains it.
 """

@@ -20,7 +20,11 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the demo; its exit code is 0 only if every expected answer came back."""
+    """Run the demo.
+
+    Returns:
+        The exit code: 0 only if every expected answer came back.
+    """
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--keep", action="store_true", help="leave Kafka and the worker running until Ctrl-C"
@@ -33,7 +37,7 @@ def main() -> int:
         help="where pictures and logs go (default: %(default)s)",
     )
     given = parser.parse_args()
-    # Whichever way it is told to end, it stops what it has started.
+    # However it is ended, it stops what it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure(LogSettings(level="warning", format="console"))
     console = Console()

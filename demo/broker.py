@@ -21,7 +21,7 @@ from demo.errors import BrokerError
 from demo.node import new_cluster_id, single_node
 from demo.orphans import OrphanGuard
 from demo.ports import free_ports
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 
 __all__ = ["JAVA_OPTIONS", "KafkaBroker"]
 
@@ -123,7 +123,7 @@ class KafkaBroker:
                     stderr=subprocess.STDOUT,
                     cwd=self._directory,
                     env=child_environment(),
-                    # Out of the terminal's group, lest Ctrl-C stop it before its clients.
+                    # Out of the terminal's group: Ctrl-C must not stop it before its clients.
                     start_new_session=True,
                 )
             guard.watch(process.pid)

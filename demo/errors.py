@@ -10,4 +10,4 @@ class DemoError(WorkerError):
 
 
 class BrokerError(DemoError):
-    """The local Kafka broker did not do as told; the message ends with its log."""
+    """The local Kafka broker failed; the message ends with its log."""

@@ -28,10 +28,13 @@ class Expectation:
 
 
 def expectations(directory: Path) -> tuple[Expectation, ...]:
-    """Each photograph once for every way in, and one that is cut off.
+    """Make the demo's jobs.
 
     Args:
         directory: where the broken photograph is written.
+
+    Returns:
+        Each photograph once for every form in which an image is sent, and one that is cut off.
     """
     found = photographs()
     broken = Item("broken.jpg", _break(found[0], directory / "broken.jpg"), Encoding.RAW)
@@ -44,7 +47,11 @@ def expectations(directory: Path) -> tuple[Expectation, ...]:
 
 
 def problems(expected: Sequence[Expectation], answers: Sequence[ItemResult]) -> list[str]:
-    """What is wrong with the answers, one sentence for each job."""
+    """Compare the answers with what was expected.
+
+    Returns:
+        What is wrong with the answers, one sentence for each job.
+    """
     by_item = {(answer.item.name, answer.item.encoding): answer for answer in answers}
     found: list[str] = []
     for each in expected:

@@ -39,7 +39,10 @@ class Figures:
 
 
 def read_figures(exposition: str) -> Figures:
-    """The figures in a text exposition.
+    """Read the figures in a text exposition.
+
+    Returns:
+        The figures.
 
     Raises:
         DemoError: it lacks the latency histogram.

@@ -55,7 +55,10 @@ _SKIMAGE = {
 
 
 def photographs() -> tuple[Photograph, ...]:
-    """The photographs, always in the same order.
+    """Find the photographs.
+
+    Returns:
+        The photographs, always in the same order.
 
     Raises:
         DemoError: a package of the extra `demo` is missing or lacks a file.

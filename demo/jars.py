@@ -47,7 +47,10 @@ class Jar:
 
 
 def parse_lock(text: str) -> tuple[Jar, ...]:
-    """The jars of a lock file: lines of `group:artifact:version sha256`, `#` begins a comment.
+    """Parse a lock file: lines of `group:artifact:version sha256`, `#` begins a comment.
+
+    Returns:
+        Its jars, in order.
 
     Raises:
         ValueError: a line is neither.
@@ -62,18 +65,25 @@ def parse_lock(text: str) -> tuple[Jar, ...]:
 
 
 def locked_jars() -> tuple[Jar, ...]:
-    """The jars of one Kafka broker, as pinned in `jars.lock` beside this file."""
+    """Read `jars.lock` beside this file.
+
+    Returns:
+        The jars of one Kafka broker.
+    """
     return parse_lock(resources.files("demo").joinpath("jars.lock").read_text("utf-8"))
 
 
 def user_maven(repo_cache: Path) -> MavenContext:
-    """A Maven client with the user's settings that downloads into `repo_cache`.
+    """Make a Maven client with the user's settings.
 
     Repositories and mirrors come from jgo's configuration (`[repositories]` in `~/.config/jgo.conf`
     or the file that `JGO_CONFIG_FILE` names) and are asked before Maven's central repository; one
     that is called `central` replaces it. Proxies and certificates come from the variables that
     `requests` reads (`HTTPS_PROXY`, `REQUESTS_CA_BUNDLE` ...). A local Maven repository is read,
     never written.
+
+    Returns:
+        A client that downloads into `repo_cache`.
     """
     settings = GlobalSettings.load()
     repositories = {**settings.repositories}
@@ -90,7 +100,7 @@ def user_maven(repo_cache: Path) -> MavenContext:
 def fetch_jars(
     directory: Path, jars: tuple[Jar, ...] | None = None, progress: Progress | None = None
 ) -> list[Path]:
-    """The jars as files in `directory`, each verified, the missing ones downloaded.
+    """Verify the jars in `directory`, and download the missing ones.
 
     A jar appears under its name only after its hash was found right, so that an interrupted run
     or a second process at the same time does no harm.
@@ -98,7 +108,10 @@ def fetch_jars(
     Args:
         directory: created if need be.
         jars: those of `jars.lock` by default.
-        progress: told about each jar, from the calling thread.
+        progress: called for each jar, from the calling thread.
+
+    Returns:
+        The jars as files in `directory`.
 
     Raises:
         DemoError: a jar cannot be had, or its hash is not the pinned one.
@@ -106,7 +119,7 @@ def fetch_jars(
     wanted = locked_jars() if jars is None else jars
     directory.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS, "jars") as threads:
-        pending = [threads.submit(_obtain, jar, directory) for jar in wanted]
+        pending = [threads.submit(_provide, jar, directory) for jar in wanted]
         try:
             for done, future in enumerate(as_completed(pending), start=1):
                 future.result()
@@ -117,7 +130,7 @@ def fetch_jars(
     return [directory / jar.filename for jar in wanted]
 
 
-def _obtain(jar: Jar, directory: Path) -> None:
+def _provide(jar: Jar, directory: Path) -> None:
     target = directory / jar.filename
     if target.exists() and sha256_of(target) == jar.sha256:
         return

@@ -22,11 +22,14 @@ JOB_SECONDS = 60.0
 def submit_all(
     expected: Sequence[Expectation], settings: Settings, pictures: Path, console: Console
 ) -> tuple[list[ItemResult], float]:
-    """The answers in the order of `expected`, and the seconds from the first job to the last one.
+    """Submit all jobs, and wait for their answers.
 
     Args:
         settings: of the worker that answers.
         pictures: directory that gets the results' pictures.
+
+    Returns:
+        The answers in the order of `expected`, and the seconds from the first job to the last one.
 
     Raises:
         WorkerError: Kafka cannot be used, or a picture not be saved.

@@ -33,10 +33,13 @@ _SIDE = 224
 
 
 def prepare_model(cache: Path) -> Path:
-    """The model's directory under `cache`, made on the first call (about 5 s).
+    """Make the model under `cache` on the first call, which takes about 5 s.
 
     It holds `inference.json`, `inference.pdiparams` and `inference.yml`. It appears whole or not
     at all, also when several processes prepare it at once.
+
+    Returns:
+        The model's directory.
 
     Raises:
         DemoError: the packages of the extra `demo` are missing or hold other weights.
@@ -45,12 +48,12 @@ def prepare_model(cache: Path) -> Path:
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+    staging = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
-        _export(workshop / "model")
-        _publish(workshop / "model", target)
+        _export(staging / "model")
+        _publish(staging / "model", target)
     finally:
-        shutil.rmtree(workshop)
+        shutil.rmtree(staging)
     return target
 
 

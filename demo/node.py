@@ -13,12 +13,15 @@ _ONE_REPLICA = ("offsets.topic", "transaction.state.log", "share.coordinator.sta
 
 
 def single_node(broker: str, controller: str, data: Path) -> dict[str, str]:
-    """The contents of `server.properties`.
+    """Write the contents of `server.properties`.
 
     Args:
         broker: `host:port` for clients.
         controller: `host:port` for the node's talk with itself.
         data: the log directory.
+
+    Returns:
+        The properties and their values.
     """
     return {
         "process.roles": "broker,controller",
@@ -46,7 +49,11 @@ def single_node(broker: str, controller: str, data: Path) -> dict[str, str]:
 
 
 def new_cluster_id() -> str:
-    """A random id in Kafka's form: 16 bytes, URL-safe Base64 without padding."""
+    """Make a random id in Kafka's form.
+
+    Returns:
+        16 bytes in URL-safe Base64 without padding.
+    """
     while True:
         cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
         # The formatting tool would take a leading dash for an option.

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 
 __all__ = ["OrphanGuard"]
 

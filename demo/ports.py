@@ -17,7 +17,10 @@ _ATTEMPTS = 1000
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports of 127.0.0.1 that nothing listens on.
+    """Find free ports.
+
+    Returns:
+        Different TCP ports of 127.0.0.1 that nothing listens on.
 
     Raises:
         DemoError: none was found.

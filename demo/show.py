@@ -22,7 +22,7 @@ __all__ = ["bar", "show_answers", "show_figures", "show_running"]
 
 @contextmanager
 def bar(console: Console, what: str) -> Iterator[Report]:
-    """A progress bar that is told (done, in all)."""
+    """A progress bar that is called with (done, in all)."""
     progress = Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console)
     task = progress.add_task(what, total=None)
     with progress:

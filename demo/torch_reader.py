@@ -84,7 +84,10 @@ def _rebuild_tensor(
 
 
 def read_state_dict(path: Path) -> dict[str, Array]:
-    """The named tensors of a state dict, each an array of its own.
+    """Read the named tensors of a state dict.
+
+    Returns:
+        The tensors by name, each an array of its own.
 
     Raises:
         ValueError: the file is not a legacy state dict, is cut short or too long.

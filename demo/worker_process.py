@@ -103,7 +103,10 @@ class WorkerProcess:
             time.sleep(0.1)
 
     def metrics(self) -> str:
-        """What `/metrics` says now.
+        """Read `/metrics`.
+
+        Returns:
+            The text exposition.
 
         Raises:
             DemoError: it does not answer.
@@ -148,5 +151,9 @@ class WorkerProcess:
 
 
 def log_end(path: Path) -> str:
-    """The last lines of a log."""
+    """Read the end of a log.
+
+    Returns:
+        Its last lines.
+    """
     return "\n".join(path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:])

@@ -58,7 +58,11 @@ class Device:
         return self.indices[0] if self.indices else 0
 
     def split(self) -> tuple[Device, ...]:
-        """Its devices one by one, each with its index; the CPU is one device."""
+        """Split a device into single ones.
+
+        Returns:
+            Its devices, each with its index; the CPU is one device.
+        """
         if self.kind == "cpu":
             return (self,)
         return tuple(Device(self.kind, (index,)) for index in self.indices or (0,))

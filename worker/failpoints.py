@@ -1,10 +1,9 @@
 """Faults on demand, so that tests can prove what the worker does about them.
 
 `WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5,decode.hang=0000ff"`: a batch that
-holds a crop of nothing but that colour (`RRGGBB`) meets its fate in the predictor process, every
-batch takes that many seconds longer, and a crop of the last colour holds the thread that decoded
-it.
-Unset, as in production, this costs one comparison a batch and one an image.
+holds a crop of nothing but that colour (`RRGGBB`) triggers the fault in the predictor process,
+every batch takes that many seconds longer, and a crop of the last colour hangs the thread that
+decoded it. Unset, as in production, this costs one comparison a batch and one an image.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _SLOW = "predictor.slow"
 
 @dataclass(frozen=True, slots=True)
 class Failpoints:
-    """What shall go wrong, and for which crops.
+    """Which faults to inject, and for which crops.
 
     Attributes:
         actions: for each colour the action's name: `predictor.kill` ends the process with SIGKILL,
@@ -70,7 +69,10 @@ class Failpoints:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """The failpoints in `WORKER_FAILPOINTS`; none when it is unset or empty.
+        """Read the failpoints in `WORKER_FAILPOINTS`.
+
+        Returns:
+            The failpoints; none when the variable is unset or empty.
 
         Raises:
             SettingsError: a failpoint is unknown or its value is wrong.
@@ -93,7 +95,7 @@ class Failpoints:
         return bool(self.actions or self.slow)
 
     def before_batch(self, crops: npt.NDArray[np.uint8]) -> None:
-        """Do what is due for a batch.
+        """Inject the faults that are due for a batch.
 
         Args:
             crops: `[N, H, W, 3] uint8` RGB.
@@ -110,7 +112,7 @@ class Failpoints:
                 _ACTIONS[action]()
 
     def after_decoding(self, crop: npt.NDArray[np.uint8]) -> None:
-        """Do what is due for an image in the thread that decoded it.
+        """Inject the faults that are due for an image, in the thread that decoded it.
 
         Args:
             crop: `[H, W, 3] uint8` RGB.

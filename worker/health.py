@@ -50,7 +50,7 @@ class Health:
         poll: beats with every poll.
         predictor_stalled: asks whether a predictor holds a batch for too long.
         images_stalled: asks whether a thread holds an image for too long.
-        on_change: told why the worker is not ready, whenever that may have changed.
+        on_change: called with why the worker is not ready, whenever that may have changed.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
     """
 
@@ -88,7 +88,7 @@ class Health:
         self._update()
 
     def not_ready(self) -> list[str]:
-        """Tell why the worker is not ready.
+        """Explain why the worker is not ready.
 
         Returns:
             The reasons; none when it is ready.
@@ -98,7 +98,7 @@ class Health:
         return reasons + (["draining"] if self._draining else [])
 
     def not_live(self) -> list[str]:
-        """Tell why the worker is stuck. A frozen event loop answers no probe.
+        """Explain why the worker is stuck. A frozen event loop answers no probe.
 
         Returns:
             The reasons; none when it makes progress.

@@ -82,7 +82,11 @@ class Logger:
 
 
 def get_logger(name: str) -> Logger:
-    """The logger of a module that may be used without `configure`."""
+    """Get the logger of a module that may be used without `configure`.
+
+    Returns:
+        The logger.
+    """
     return Logger(name)
 
 

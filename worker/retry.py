@@ -18,7 +18,7 @@ __all__ = ["SYSTEM_CLOCK", "Clock", "Retry"]
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time and chance; tests hand in their own.
+    """The clocks and random numbers of retries; tests pass their own.
 
     Attributes:
         monotonic: seconds since some point; never goes back.

@@ -19,7 +19,7 @@ async def test_every_job_is_answered_though_the_worker_is_killed_amid_500(
     broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
 ) -> None:
     await traffic.create_topics(partitions=3)
-    # Short, lest the group wait for the dead member any longer.
+    # Short, so that the group does not wait long for the dead member.
     environ = {
         "WORKER_KAFKA__SESSION_TIMEOUT": "6",
         "WORKER_KAFKA__HEARTBEAT_INTERVAL": "1",

@@ -1,4 +1,4 @@
-"""The Python door with a real model: every kind of input, order, errors, and several devices."""
+"""`create_pipeline` with a real model: every kind of input, order, errors, and several devices."""
 
 from __future__ import annotations
 

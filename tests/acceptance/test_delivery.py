@@ -7,7 +7,7 @@ import asyncio
 from demo.broker import KafkaBroker
 from tests.support.harness import Traffic
 from tests.support.images import job, noise_jpeg
-from tests.support.stands import HeldImage
+from tests.support.loopback import HeldImage
 from tests.support.workers import PATIENT, MakeWorker
 
 

@@ -99,7 +99,7 @@ async def test_the_loop_never_stalls_while_a_batch_of_a_second_runs(
     pool = PredictorPool(
         spec,
         [Placement(CPU, 1)],
-        PredictorSettings(),
+        PredictorSettings(backend="paddle"),
         BatchingSettings(max_batch=len(crops)),
         metrics,
         Failpoints(),

@@ -1,4 +1,4 @@
-"""The example clients, run as their README says, against a worker with both doors."""
+"""The example clients, run as their README says, against a worker with Kafka and HTTP."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CHELSEA = next(one for one in photographs() if one.name == "chelsea")
 BOUND = 240.0
 """Seconds for one command; the first run of a machine downloads and compiles."""
 
-BOTH_DOORS = ("python", "nodejs", "java", "go")
+WITH_KAFKA = ("python", "nodejs", "java", "go")
 HTTP_ALONE = ("cpp", "csharp", "php")
 EXAMPLE_PROGRAMS = [
-    *((language, door) for door in ("http", "kafka") for language in BOTH_DOORS),
+    *((language, protocol) for protocol in ("http", "kafka") for language in WITH_KAFKA),
     *((language, "http") for language in HTTP_ALONE),
 ]
 
@@ -41,7 +41,7 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def worker(make_worker: MakeWorker, broker: KafkaBroker, model_dir: Path) -> tuple[Worker, Names]:
-    """A worker with both doors open, and its topics."""
+    """A worker with Kafka and HTTP, and its topics."""
     names = Names.new()
     worker = make_worker(
         broker.bootstrap_servers,
@@ -65,33 +65,33 @@ class Commands:
         self._made = made
         self._jars = kafka_jars
 
-    def __call__(self, language: str, door: str) -> list[str]:
-        """The command of the example in a language for a door."""
+    def __call__(self, language: str, protocol: str) -> list[str]:
+        """The command of the example in a language for a protocol."""
         make: Callable[[str], list[str]] = getattr(self, f"_{language}")
-        return make(door)
+        return make(protocol)
 
-    def _python(self, door: str) -> list[str]:
-        return [sys.executable, str(EXAMPLES / "python" / f"{door}_client.py")]
+    def _python(self, protocol: str) -> list[str]:
+        return [sys.executable, str(EXAMPLES / "python" / f"{protocol}_client.py")]
 
-    def _nodejs(self, door: str) -> list[str]:
+    def _nodejs(self, protocol: str) -> list[str]:
         home = self._made / "nodejs"
         if not home.exists():
             shutil.copytree(
                 EXAMPLES / "nodejs", home, ignore=shutil.ignore_patterns("node_modules")
             )
             self._run([tool("npm"), "ci", "--no-audit", "--no-fund"], home)
-        return [tool("node"), str(home / f"{door}_client.mjs")]
+        return [tool("node"), str(home / f"{protocol}_client.mjs")]
 
-    def _java(self, door: str) -> list[str]:
+    def _java(self, protocol: str) -> list[str]:
         tool("javac")  # the launcher of single files needs the compiler
         names = {"http": "HttpExample.java", "kafka": "KafkaExample.java"}
         path = os.pathsep.join(map(str, self._jars))
-        return [tool("java"), "-cp", path, str(EXAMPLES / "java" / names[door])]
+        return [tool("java"), "-cp", path, str(EXAMPLES / "java" / names[protocol])]
 
-    def _go(self, door: str) -> list[str]:
-        program = self._made / f"go-{door}"
+    def _go(self, protocol: str) -> list[str]:
+        program = self._made / f"go-{protocol}"
         if not program.exists():
-            self._run([tool("go"), "build", "-o", str(program), f"./{door}"], EXAMPLES / "go")
+            self._run([tool("go"), "build", "-o", str(program), f"./{protocol}"], EXAMPLES / "go")
         return [str(program)]
 
     def _cpp(self, _: str) -> list[str]:
@@ -126,10 +126,10 @@ def commands(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) -
     return Commands(tmp_path_factory.mktemp("examples"), kafka_jars)
 
 
-@pytest.mark.parametrize(("language", "door"), EXAMPLE_PROGRAMS)
+@pytest.mark.parametrize(("language", "protocol"), EXAMPLE_PROGRAMS)
 def test_example(
     language: str,
-    door: str,
+    protocol: str,
     worker: tuple[Worker, Names],
     broker: KafkaBroker,
     commands: Commands,
@@ -139,8 +139,8 @@ def test_example(
     arguments = {
         "http": [f"http://127.0.0.1:{service.port}"],
         "kafka": [broker.bootstrap_servers, names.jobs, names.results],
-    }[door]
-    command = commands(language, door)
+    }[protocol]
+    command = commands(language, protocol)
 
     good = run([*command, str(CHELSEA.path), *arguments], tmp_path)
     assert (good.status, len(good.output.splitlines())) == (0, 5), good

@@ -1,4 +1,4 @@
-"""What jobs are answered: each kind of bad one, and every way in for good ones."""
+"""What jobs are answered: each kind of bad one, and good ones in every form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from demo.broker import KafkaBroker
 from tests.support.harness import Names, Traffic, Worker
 from tests.support.images import job, noise_jpeg
-from tests.support.stands import ImageServer
+from tests.support.loopback import ImageServer
 from tests.support.workers import MakeWorker
 
 JPEG = noise_jpeg(0)

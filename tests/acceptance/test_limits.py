@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from demo.broker import KafkaBroker
 from tests.support.harness import Traffic
 from tests.support.images import base64_of, job, noise_jpeg
-from tests.support.stands import HeldImage
+from tests.support.loopback import HeldImage
 from tests.support.workers import PATIENT, MakeWorker
 
 JOBS = [job(noise_jpeg(seed), visualize=False) for seed in range(20)]

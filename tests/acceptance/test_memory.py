@@ -14,7 +14,7 @@ from demo.broker import KafkaBroker
 from tests.support.batches import send_batch
 from tests.support.harness import Traffic, Worker
 from tests.support.images import colour_png, job, noise_jpeg
-from tests.support.stands import HeldImage, ImageServer
+from tests.support.loopback import HeldImage, ImageServer
 from tests.support.workers import PATIENT, MakeWorker
 
 JOBS = 5000

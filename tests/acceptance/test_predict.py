@@ -22,6 +22,7 @@ import yaml
 from PIL import Image
 
 from demo.images import photographs
+from worker.image_formats import listed
 
 BALD_EAGLE, TIGER_CAT, ESPRESSO = 22, 282, 967
 TIMEOUT = 60.0
@@ -107,7 +108,7 @@ def test_a_directory_with_a_bad_file(run: Run, model_dir: Path, tmp_path: Path) 
     assert said == [
         (
             "classify-worker: photos/broken.jpg: the file is no image that is known here "
-            "(first bytes: 74 68 69 73 20 69 73 20); send JPEG, PNG, WebP, BMP, GIF or TIFF"
+            f"(first bytes: 74 68 69 73 20 69 73 20); send {listed()}"
         ),
         "classify-worker: 1 of 4 images could not be used: 1 not_an_image",
         "classify-worker: results and pictures are in out",

@@ -13,7 +13,7 @@ import pytest
 from tests.support.harness import Worker, until
 from tests.support.http_client import classify
 from tests.support.images import job, noise_jpeg
-from tests.support.stands import HeldArchive
+from tests.support.loopback import HeldArchive
 from tests.support.workers import ONE_SMALL_SLOT
 from tests.support.zoo_host import make_archive
 

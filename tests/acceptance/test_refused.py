@@ -1,4 +1,4 @@
-"""Messages that the brokers refuse for good, and topics that would: nobody else waits for them."""
+"""Messages that the brokers refuse for good, and topics that would: no other job waits for them."""
 
 from __future__ import annotations
 

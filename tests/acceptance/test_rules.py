@@ -1,4 +1,4 @@
-"""Networks of every ending with a real Paddle, by every door: what they answer, or why not."""
+"""Networks of every ending with a real Paddle, by every interface: what they answer, or why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each way to prove who is who, at a broker that asks for it, and what is said when one fails."""
+"""Each method of authentication at a broker that requires it, and the errors when one fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker ends: in order and in time, with its work committed; at once when told twice."""
+"""How a worker ends: in order and in time, with its work committed; at once at a second signal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from demo.broker import KafkaBroker
 from tests.support.harness import Traffic, Worker, until, wait_until_gone
 from tests.support.images import job, noise_jpeg
-from tests.support.stands import HeldImage
+from tests.support.loopback import HeldImage
 from tests.support.workers import PATIENT, MakeWorker
 
 DEADLINE = 20.0
@@ -86,7 +86,7 @@ async def test_what_does_not_end_by_the_deadline_is_left_uncommitted(
     broker: KafkaBroker, make_worker: MakeWorker, traffic: Traffic
 ) -> None:
     await traffic.create_topics()
-    # A good part of it is for the last commit, and for saying goodbye to the brokers.
+    # A good part of it is for the last commit and for closing the connections.
     environ = {**PATIENT, "WORKER_SHUTDOWN__DEADLINE": "10"}
     worker = make_worker(broker.bootstrap_servers, traffic.names, **environ).start()
     async with HeldImage(noise_jpeg(0)) as held:

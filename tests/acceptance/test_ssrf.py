@@ -11,7 +11,7 @@ import asyncio
 from demo.broker import KafkaBroker
 from tests.support.harness import Traffic
 from tests.support.images import job, noise_jpeg
-from tests.support.stands import ImageServer
+from tests.support.loopback import ImageServer
 from tests.support.workers import MakeWorker
 
 IMAGES = {"/cat.jpg": noise_jpeg(0)}

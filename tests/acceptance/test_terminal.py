@@ -20,6 +20,7 @@ def environ(quick_model: Path) -> dict[str, str]:
         "WORKER_MODEL": str(quick_model),
         "WORKER_HTTP__HOST": "127.0.0.1",
         "WORKER_HTTP__PORT": "0",
+        "WORKER_PREDICTOR__BACKEND": "paddle",
         "WORKER_PREDICTOR__SLOTS": "1",
         "WORKER_PREDICTOR__THREADS": "1",
         "WORKER_BATCHING__MAX_BATCH": "8",

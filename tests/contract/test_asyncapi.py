@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 from tests.support.paths import ROOT
 from tests.support.schemas import SCHEMAS
 from worker import __version__
+from worker.contract.headers import JOB_OPTIONS
 from worker.settings import KafkaSettings
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text("utf-8"))
@@ -69,6 +70,11 @@ def test_every_reference_leads_somewhere() -> None:
     assert {file.removeprefix("./") for file in files} == {
         path.name for path in SCHEMAS.glob("*.schema.json")
     }
+
+
+def test_raw_images_have_the_options_of_a_job_as_headers() -> None:
+    headers = DOCUMENT["components"]["messages"]["jobRawImage"]["headers"]["properties"]
+    assert set(JOB_OPTIONS) == headers.keys() - {"content-type", "correlation-id", "traceparent"}
 
 
 def test_addresses_are_the_default_topics() -> None:

@@ -1,6 +1,7 @@
 """What the job schema accepts the worker accepts, what it refuses the worker refuses."""
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -9,7 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.schemas import golden, schema, validator
-from worker.contract.options import MAX_DEADLINE_MS, MAX_JOB_ID
+from worker.contract.headers import JOB_OPTIONS
+from worker.contract.job_options import MAX_DEADLINE_MS, MAX_JOB_ID
 from worker.contract.parsing import MAX_URL, parse_job
 from worker.contract.records import Record
 from worker.errors import JobError
@@ -58,6 +60,11 @@ def test_the_schemas_limits_are_the_workers() -> None:
     assert properties["image"]["then"]["maxLength"] == MAX_URL
     assert properties["jobId"]["maxLength"] == MAX_JOB_ID
     assert properties["deadlineMs"]["maximum"] == MAX_DEADLINE_MS
+
+
+def test_the_schema_names_the_headers_of_raw_images() -> None:
+    (named,) = re.findall(r"the options are the headers ([\w, -]+)\.", schema("job")["description"])
+    assert tuple(re.split(", | and ", named)) == JOB_OPTIONS
 
 
 scalars = (

@@ -12,8 +12,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.support.schemas import schema
 from worker import __version__
+from worker.contract.headers import JOB_ID, JOB_OPTIONS, fold_name
 from worker.errors import Reason
 from worker.http import server
+from worker.image_formats import ImageFormat
 
 DOCUMENT: dict[str, Any] = json.loads(Path(server.OPENAPI).read_text("utf-8"))
 OPERATION = DOCUMENT["paths"]["/image-classification"]["post"]
@@ -53,17 +55,56 @@ def test_statuses_are_those_of_the_reasons() -> None:
     assert set(OPERATION["responses"]) == {"200"} | statuses
 
 
-def test_request_has_the_fields_of_a_job() -> None:
-    def shape(node: Any) -> Any:
-        """A schema without its prose, and without how long a URL may be."""
-        prose = {"title", "description", "examples", "if", "then", "$schema", "$id"}
-        if not isinstance(node, dict):
-            return node
-        properties = {name: shape(one) for name, one in node.get("properties", {}).items()}
-        rest = {key: one for key, one in node.items() if key not in prose | {"properties"}}
-        return {**rest, "properties": properties} if properties else rest
+def shape(node: Any) -> Any:
+    """A schema without its prose, and without how long a URL may be."""
+    prose = {"title", "description", "examples", "if", "then", "$schema", "$id"}
+    if not isinstance(node, dict):
+        return node
+    properties = {name: shape(one) for name, one in node.get("properties", {}).items()}
+    rest = {key: shape(one) for key, one in node.items() if key not in prose | {"properties"}}
+    return {**rest, "properties": properties} if properties else rest
 
+
+def test_request_has_the_fields_of_a_job() -> None:
     assert shape(resolved(REQUEST_BODY["schema"])) == shape(schema("job"))
+
+
+def test_request_names_the_formats_that_are_read() -> None:
+    described = REQUEST_BODY["schema"]["$ref"].removeprefix("#/components/schemas/")
+    image = DOCUMENT["components"]["schemas"][described]["properties"]["image"]
+    *most, last = ImageFormat
+    assert f"{', '.join(most)} and {last} are read." in image["description"]
+
+
+def test_response_has_the_fields_of_a_result() -> None:
+    kafka = schema("result")
+    expected = shape(kafka["properties"]["result"])
+    expected["properties"]["categories"]["items"] = shape(kafka["$defs"]["category"])
+    # Only a topic has a limit that a picture can be too large for.
+    del expected["properties"]["imageOmitted"], expected["not"]
+
+    assert shape(resolved(DOCUMENT["components"]["schemas"]["Success"]))["properties"][
+        "result"
+    ] == (expected)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [parameter["name"] for parameter in OPERATION["parameters"]],
+        [
+            name
+            for name in DOCUMENT["components"]["schemas"]["Form"]["properties"]
+            if name != "file"
+        ],
+    ],
+    ids=["query", "form"],
+)
+def test_query_and_form_have_the_options_of_a_job(names: list[str]) -> None:
+    # A job's id has no effect over HTTP.
+    assert sorted(map(fold_name, names)) == sorted(
+        fold_name(option) for option in JOB_OPTIONS if option != JOB_ID
+    )
 
 
 @pytest.mark.parametrize("name", list(REQUEST_BODY["examples"]))

@@ -91,8 +91,8 @@ def test_any_text_is_a_url_or_a_bad_one(text: str) -> None:
     assert url.port
     assert url.raw_user is None
     assert str(url).isascii()
-    verdict = outcome(lambda: AddressPolicy().check(url.raw_host or ""))
-    assert verdict is None or verdict.reason is Reason.FORBIDDEN_URL
+    refusal = outcome(lambda: AddressPolicy().check(url.raw_host or ""))
+    assert refusal is None or refusal.reason is Reason.FORBIDDEN_URL
 
 
 @settings(max_examples=3000, deadline=None)

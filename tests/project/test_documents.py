@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,30 @@ def test_commands_exist(path: Path) -> None:
     known = get_command(app).commands  # type: ignore[attr-defined]
     for name in re.findall(r"classify-worker ([a-z]+)", path.read_text("utf-8")):
         assert name in known, name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_options_in_commands_exist(path: Path) -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for line in re.findall(
+        r"^    (?:.*\| )?(classify-worker .*)$", path.read_text("utf-8"), re.MULTILINE
+    ):
+        alone = line.partition(" | ")[0].rstrip("\\")
+        _, name, *words = shlex.split(alone, comments=True)
+        command = commands[name]
+        command = getattr(command, "commands", {}).get("".join(words[:1]), command)
+        known = {option for each in command.params for option in each.opts}
+        assert {word for word in words if re.match("--?[a-z]", word)} <= known, line
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_settings_that_a_document_names_exist(path: Path) -> None:
+    known = describe()
+    groups = "|".join({key.partition(".")[0] for key in known if "." in key})
+    for name in re.findall(rf"`((?:{groups})\.[a-z_.]+)[`:=]", path.read_text("utf-8")):
+        is_file = name.endswith((".css", ".html", ".js", ".json", ".md", ".py", ".yaml"))
+        is_group = any(key.startswith(f"{name}.") for key in known)
+        assert name in known or is_group or is_file, name
 
 
 def test_files_that_the_architecture_names_exist() -> None:

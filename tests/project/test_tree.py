@@ -1,4 +1,4 @@
-"""The tests stand where a reader looks for them."""
+"""Tests are where a reader looks for them."""
 
 from __future__ import annotations
 

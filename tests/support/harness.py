@@ -30,7 +30,7 @@ BOUND = 120.0
 """Seconds after which something that must happen counts as never happening."""
 
 PAUSE = 0.02
-"""Seconds between two looks at a state of another process, which tells nobody of its changes."""
+"""Seconds between two looks at a state of another process that sends no event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,7 @@ class Traffic:
         await self.admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
         # The controller has made it; the broker that clients ask may not know it yet.
         async with asyncio.timeout(BOUND):
-            while name not in await self.admin.list_topics():  # noqa: ASYNC110 - it tells nobody
+            while name not in await self.admin.list_topics():  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(PAUSE)
 
     async def grow(self, partitions: int) -> None:

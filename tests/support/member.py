@@ -129,7 +129,7 @@ class Member:
         async with asyncio.timeout(BOUND):
             for _ in range(count):
                 last = self.heartbeat.last
-                while self.heartbeat.last == last:  # noqa: ASYNC110 - a heartbeat tells nobody
+                while self.heartbeat.last == last:  # noqa: ASYNC110 - a heartbeat has no event
                     await asyncio.sleep(0.005)
 
     async def reach_committed(self, partition: int, offset: int) -> None:

@@ -1,4 +1,4 @@
-"""A broker with a listener for each way to prove who is who, its certificates and its tokens."""
+"""A broker with a listener for each method of authentication, its certificates and tokens."""
 
 from __future__ import annotations
 

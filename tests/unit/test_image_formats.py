@@ -16,7 +16,9 @@ def test_every_format_has_a_decoder() -> None:
 @pytest.mark.parametrize("image_format", ImageFormat)
 def test_pillow_calls_them_the_same(image_format: ImageFormat) -> None:
     Image.init()
-    assert image_format.media_type == Image.MIME[image_format.upper()]
+    # It reads more formats than it has media types for.
+    media_type = Image.MIME.get(image_format.upper(), image_format.media_type)
+    assert image_format.media_type == media_type
     extensions = Image.registered_extensions()
     assert {extensions[suffix] for suffix in image_format.suffixes} == {image_format.upper()}
 

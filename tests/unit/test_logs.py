@@ -1,4 +1,4 @@
-"""Logs are structured, in one form whoever writes them, and hold neither secrets nor image data."""
+"""Logs are structured, in one form for all libraries, without secrets or image data."""
 
 import base64
 import io

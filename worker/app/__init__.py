@@ -1,4 +1,4 @@
-"""The worker's life: startup, main loop, shutdown. Everything is made here, once, and handed on."""
+"""The worker's lifecycle: startup, main loop, shutdown. All its parts are made here, once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from worker import __version__, logs
-from worker.app.model import resolve_spec
+from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
 from worker.app.stopping import Stopper
 from worker.engine.engine import Engine
@@ -37,8 +37,8 @@ class App:
     Args:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
-        signals: what stops it: in order the first time, at once the second.
-        notices: called at each step, for those who watch a start.
+        signals: stop the worker: in order at the first one, at once at the second.
+        notices: called at each step of the start.
 
     Raises:
         SettingsError: `predictor.backend` does not go with the device.
@@ -152,7 +152,7 @@ class App:
         )
 
     async def _done_before_a_signal(self, starting: asyncio.Task[KafkaService | None]) -> bool:
-        """Wait for it, but not beyond a signal: a large model takes minutes to come or to load."""
+        """Wait for a step of the start, or for a signal: a large model takes minutes to load."""
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What a worker tells the person who started it; by default nobody is told."""
+"""Notices about a worker's start for the person who started it; ignored by default."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Notices", "Silence"]
 
 
 class Notices(Protocol):
-    """Told of each step; all methods are called in the event loop, and must not block."""
+    """Receives each step; all methods are called in the event loop, and must not block."""
 
     def listening(self, port: int) -> None:
         """The HTTP server listens on `port`; the model is looked for next."""
@@ -29,7 +29,7 @@ class Notices(Protocol):
 
 
 class Silence:
-    """Tells nobody."""
+    """Ignores all notices."""
 
     def listening(self, port: int) -> None:
         """See `Notices`."""

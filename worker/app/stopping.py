@@ -1,4 +1,4 @@
-"""What a signal does to a worker that runs, whatever its event loop is at."""
+"""What a signal does to a running worker, even while its event loop is blocked."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from worker.runtime.signals import Watchdog
 __all__ = ["Stopper"]
 
 LAST_LINES = 0.2
-"""Seconds for lines that wait to be written, where the process is ended at once."""
+"""Seconds to write pending log lines when the process is ended at once."""
 
 ECHO = 0.01
 """Seconds after the first signal in which another is taken for the same: `timeout` signals its
-child and, in the same breath, its whole group. No person is so quick."""
+child and, at the same moment, its whole group. A person is slower."""
 
 log = structlog.get_logger(__name__)
 
 
 class Stopper:
-    """Stops a worker in order at the first signal, and at once at a second that is no echo of it.
+    """Stops a worker in order at the first signal, and at once at a later one.
+
+    A signal that comes within `ECHO` of the first one counts as the same.
 
     Args:
         begin: stops it in order; called in `loop`.
@@ -54,7 +56,7 @@ class Stopper:
         self._watchdog = Watchdog(self._overdue)
 
     def hear(self, number: signal.Signals) -> None:
-        """Take a signal; called by the thread that hears them."""
+        """Handle a signal; called by the thread that receives signals."""
         now = time.monotonic()
         if self._told is not None:
             if now - self._told < ECHO:
@@ -71,7 +73,7 @@ class Stopper:
             self._loop.call_soon_threadsafe(self._begin, number)
 
     def _overdue(self) -> None:
-        # It logs nothing: a log may be what everything waits for.
+        # Log nothing: a blocked log may be what everything waits for.
         self._kill_predictors()
         _end_process(0 if self._stopped() else 1)
 

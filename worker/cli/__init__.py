@@ -15,7 +15,7 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line and exit.
 
-    Signals are provided for before anything else is loaded, which can take seconds: a worker is
+    Signal handling is set up before anything else is loaded, which can take seconds: a worker is
     stopped in order at any time, and Ctrl-C ends any other command without a trace.
     """
     works = sys.argv[1:2] in (["run"], ["serve"])
@@ -24,7 +24,7 @@ def main() -> NoReturn:
 
         end_at_once()
     if sys.argv[1:2] == ["health"]:
-        from worker.cli.probe import answer_at_once  # noqa: PLC0415
+        from worker.cli.health_request import answer_at_once  # noqa: PLC0415
 
         status = answer_at_once(sys.argv[2:])
         if status is not None:

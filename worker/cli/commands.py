@@ -1,4 +1,4 @@
-"""All commands under one name, and what their errors exit with."""
+"""All commands under one name, and the exit codes of their errors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
     """Run the command line and exit.
 
     Args:
-        signals: what stops a worker; for the commands that are one.
+        signals: stop a worker; for the commands that run one.
     """
     if instead := command_instead(sys.argv[1:]):
         _die(instead, EXIT_USAGE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 GRACE = 1.5
-"""Seconds that a check gets beyond what it gives to whom it asks."""
+"""Seconds that a check may take in addition to its own time-out."""
 
 INDENT = 20
 """Columns for status and subject."""
@@ -74,7 +74,7 @@ def doctor(
 
     settings = load(config, overrides or ()).settings
     configure(LogSettings(level="error", format="console"))
-    # What it would log stands in the report, once and with a remedy.
+    # The report says what would be logged, once and with a remedy.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     findings = examine(all_checks(settings, url, timeout, kafka=kafka), timeout + GRACE)
@@ -108,8 +108,8 @@ def _print_report(findings: Iterable[Finding]) -> bool:
             console.print(
                 Text(f"{'':<{INDENT - 3}}-> {_wrapped(finding.remedy, console)}"), soft_wrap=True
             )
-    verdict = "everything that is needed is there" if usable else "something needed is missing"
-    console.print(Text(verdict, style=_STYLES["ok" if usable else "fail"]), soft_wrap=True)
+    summary = "everything that is needed is there" if usable else "something needed is missing"
+    console.print(Text(summary, style=_STYLES["ok" if usable else "fail"]), soft_wrap=True)
     return usable
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.health_request import TIMEOUT, ask
 from worker.cli.options import EXIT_FAILED, Config, Overrides
-from worker.cli.probe import TIMEOUT, ask
 from worker.errors import SettingsError
 
 __all__ = ["health"]

@@ -1,4 +1,4 @@
-"""Ctrl-C: ends any command but a worker, at whatever it is, with nothing to read but exit code 130.
+"""Ctrl-C ends any command except a worker at once, silently, with exit code 130.
 
 An exception would not do: raised amid an import, a callback or the interpreter's end, it can end up
 anywhere, as a traceback or as another error.
@@ -35,7 +35,7 @@ def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
     Returns:
         Whether the work came to its end.
     """
-    import asyncio  # noqa: PLC0415 - only who gets here pays for it
+    import asyncio  # noqa: PLC0415 - loaded only where it is needed
 
     async def watched() -> bool:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -38,7 +38,7 @@ def terminal_log(loaded: Loaded) -> LogSettings:
 
 
 def narrates(log: LogSettings) -> bool:
-    """Whether there is somebody to tell: not where programs read the log."""
+    """Whether a person reads the output: not where programs read the log."""
     return log.format == "console" and sys.stderr.isatty()
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from worker.cli.records import CSV_HEADER
+from worker.cli.output_record import CSV_HEADER
 from worker.errors import SettingsError, WorkerError
 
 if TYPE_CHECKING:
-    from worker.cli.records import OutputRecord
+    from worker.cli.output_record import OutputRecord
 
 __all__ = ["OutputFile"]
 

@@ -1,4 +1,4 @@
-"""What people type who come from PaddleX: its options without a command, and the command to use."""
+"""Recognises PaddleX's options without a command, and says which command to use."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     file = None if output is None else ResultFile(output)
     loaded = load(config, overrides or ())
     refuse_others(loaded)
-    # Native code's complaints, in one form; its chatter is no news.
+    # Warnings of native code are shown in one form; the rest of its output is left out.
     configure(LogSettings(level="warning", format="console"))
     options = {
         "model": model,

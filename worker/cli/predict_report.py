@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from worker.cli.records import OutputRecord
+from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
 from worker.contract.jobs import Category
@@ -73,7 +73,7 @@ class PredictReport(Report):
             saved: the files in which the result was saved.
 
         Raises:
-            BrokenPipeError: nobody reads standard output any more.
+            BrokenPipeError: the reader of standard output has gone.
             WorkerError: the file of results cannot be written.
         """
         self._saved = saved or self._saved

@@ -1,4 +1,4 @@
-"""What `predict` takes of the worker's settings, and what it is told that it does not."""
+"""Which of the worker's settings `predict` follows, and the refusal of the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TAKEN = (
 """Settings, and groups of them, that `predict` follows."""
 
 NOT_TAKEN = (
-    # Whoever types the URL chooses where it leads.
+    # The user types the URL and may reach any address.
     "fetch.allow_networks",
     "fetch.trust_env",
 )

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker.cli.options import OutputFormat
-from worker.cli.records import CSV_HEADER
+from worker.cli.output_record import CSV_HEADER
 from worker.cli.rows import printable, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from worker.cli.output_file import OutputFile
-    from worker.cli.records import OutputRecord
+    from worker.cli.output_record import OutputRecord
 
 __all__ = ["Line", "Report", "progress_bar", "split_folder"]
 
@@ -28,7 +28,11 @@ Line = tuple[str, str | None]
 
 
 def progress_bar(console: Console, what: str, *, disable: bool = False) -> Progress:
-    """A bar for one task, as `classified 3/7`; it is gone when it is stopped."""
+    """Make a progress bar for one task, such as `classified 3/7`.
+
+    Returns:
+        A bar that disappears when it is stopped.
+    """
     return Progress(
         TextColumn(what),
         BarColumn(),
@@ -124,7 +128,7 @@ class Report:
             shown: what prints PaddleX's dictionary, if that is what is written.
 
         Raises:
-            BrokenPipeError: nobody reads standard output any more.
+            BrokenPipeError: the reader of standard output has gone.
             WorkerError: the file of results cannot be written.
         """
         self.ended += 1
@@ -147,7 +151,7 @@ class Report:
         if record.error is not None:
             self.failed += 1
             self._reasons[self._reason(record)] += 1
-            # Who sees the table need not be told twice.
+            # On a terminal the table has shown it.
             if not in_table or self._err is not self._out:
                 name = record.input
                 self._note(f"{name}: {record.error}" if name else record.error)
@@ -189,7 +193,12 @@ class Report:
 
 
 def split_folder(name: str) -> tuple[str, str]:
-    """A path or URL up to its last slash, and the rest; the first is empty if there is none."""
+    """Split a path or URL after its last slash.
+
+    Returns:
+        What is before the slash, slash included, and the rest; the former is empty if there is no
+        slash.
+    """
     path, mark, query = name.partition("?") if "://" in name else (name, "", "")
     folder, slash, file = path.rpartition("/")
     if not file or folder.endswith(":/"):

@@ -107,7 +107,11 @@ def settings_given(
     host: str | None,
     port: int | None,
 ) -> list[str]:
-    """The options as settings; what is not given is left to the other sources."""
+    """Turn options into settings.
+
+    Returns:
+        `key=value` for each option that was given; other sources decide about the rest.
+    """
     given = {
         "model": model,
         # It takes the place of the model, wherever it is set.

@@ -13,7 +13,10 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
 
 
 def size_in_bytes(text: str) -> int:
-    """`60M`, `1.5 GB` or `1000000` in bytes; K, M and G are powers of 1024.
+    """Read a size such as `60M`, `1.5 GB` or `1000000`; K, M and G are powers of 1024.
+
+    Returns:
+        Bytes.
 
     Raises:
         typer.BadParameter: it is no size.
@@ -25,5 +28,9 @@ def size_in_bytes(text: str) -> int:
 
 
 def size_in_words(size: int) -> str:
-    """A size in MiB."""
+    """Write a size for people.
+
+    Returns:
+        The size in MiB.
+    """
     return f"{size / 2**20:.1f} MiB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from worker.cli.records import OutputRecord
+from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
 
@@ -117,10 +117,10 @@ class AnswerReport(Report):
         self._progress.update(self._task, total=self.taken)
 
     def add(self, answer: ItemResult) -> None:
-        """Write one answer; what went wrong is told on standard error as well.
+        """Write one answer; failures are also reported on standard error.
 
         Raises:
-            BrokenPipeError: nobody reads standard output any more.
+            BrokenPipeError: the reader of standard output has gone.
             WorkerError: the file of results cannot be written.
         """
         record = output_record(answer)
@@ -141,7 +141,7 @@ class AnswerReport(Report):
 
 
 def output_record(answer: ItemResult) -> OutputRecord:
-    """The answer in the shape that is written; `job` and `way` are what it was called before."""
+    """The answer in the shape that is written; `job` and `way` are older names of two fields."""
     return OutputRecord(
         answer.item.name,
         answer.code,

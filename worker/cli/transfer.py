@@ -61,7 +61,11 @@ class Transfer:
         self._progress.stop()
 
     def of(self, name: str) -> Callable[[int, int | None], None]:
-        """Begin with the next model; what is returned takes the bytes that have come."""
+        """Begin with the next model.
+
+        Returns:
+            A function to call with the bytes that have come, and those in all.
+        """
         self._count += 1
         task = self._progress.add_task(f"[{self._count}/{self._total}] {name}", total=None)
 

@@ -6,7 +6,7 @@ every name that is unknown here. Not copied are:
 - what describes the job's value and would be wrong about the result: `content-type`,
   `content-encoding`, CloudEvents' `ce_*`, the job's options;
 - names that the worker sets itself;
-- credentials (`SECRET_HEADERS`): whoever may read results need not be allowed to send jobs.
+- credentials (`SECRET_HEADERS`): readers of results need not be allowed to send jobs.
 """
 
 from __future__ import annotations

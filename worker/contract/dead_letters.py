@@ -1,8 +1,8 @@
 """Dead letters: failed records with why they failed, by `schemas/dead-letter.schema.json`.
 
 A dead letter keeps key, value and all headers of its record, credentials included: put back into
-the jobs topic it is the same job again. So whoever may read the dead-letter topic must be allowed
-to read the jobs topic. It adds `dead-letter-*` headers. Those of an earlier failure are replaced: a
+the jobs topic it is the same job again. So readers of the dead-letter topic must also be allowed to
+read the jobs topic. It adds `dead-letter-*` headers. Those of an earlier failure are replaced: a
 record that was put back and failed again tells of its last failure only.
 """
 

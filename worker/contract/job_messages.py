@@ -10,7 +10,7 @@ import orjson
 import pybase64
 
 from worker.contract.headers import CONTENT_TYPE, CORRELATION_ID, JOB_ID, TOP_K, VISUALIZE
-from worker.contract.options import MAX_JOB_ID
+from worker.contract.job_options import MAX_JOB_ID
 from worker.contract.records import Message
 
 __all__ = ["JobEnvelope"]

@@ -22,8 +22,7 @@ from worker.contract.headers import (
     text_headers,
     text_pairs,
 )
-from worker.contract.jobs import EncodedImage, ImageSource, Job, RawImage, UrlImage
-from worker.contract.options import (
+from worker.contract.job_options import (
     MAX_JOB_ID,
     Given,
     given_options,
@@ -34,6 +33,7 @@ from worker.contract.options import (
     read_visualize,
     wrong_type,
 )
+from worker.contract.jobs import EncodedImage, ImageSource, Job, RawImage, UrlImage
 from worker.errors import JobError, Reason, Stage
 from worker.image_formats import MEDIA_TYPES
 
@@ -116,25 +116,22 @@ def job_from_object(
     if params is not None and not isinstance(params, dict):
         raise wrong_type("field 'inferenceParams'", "an object", params)
     params, beside = params or {}, beside or {}
-    return Job(
-        image=_image(body),
-        job_id=read_job_id([("field 'jobId'", body.get("jobId")), *beside.get(JOB_ID, ())])
-        or read_job_id([("header id", default_id)]),
-        top_k=read_top_k(
-            [
-                ("field 'inferenceParams.topK'", params.get("topK")),
-                ("field 'inferenceParams.topk'", params.get("topk")),
-                ("field 'topK'", body.get("topK")),
-                ("field 'topk'", body.get("topk")),
-                *beside.get(TOP_K, ()),
-            ]
-        ),
-        visualize=read_visualize(
-            [("field 'visualize'", body.get("visualize")), *beside.get(VISUALIZE, ())]
-        ),
-        deadline=read_deadline(
-            [("field 'deadlineMs'", body.get("deadlineMs")), *beside.get(DEADLINE_MS, ())]
-        ),
+    given = {
+        JOB_ID: [("field 'jobId'", body.get("jobId"))],
+        TOP_K: [
+            ("field 'inferenceParams.topK'", params.get("topK")),
+            ("field 'inferenceParams.topk'", params.get("topk")),
+            ("field 'topK'", body.get("topK")),
+            ("field 'topk'", body.get("topk")),
+        ],
+        VISUALIZE: [("field 'visualize'", body.get("visualize"))],
+        DEADLINE_MS: [("field 'deadlineMs'", body.get("deadlineMs"))],
+    }
+    for option, places in given.items():
+        places.extend(beside.get(option, ()))
+    image = _image(body)
+    return _job(
+        image, given, read_job_id(given[JOB_ID]) or read_job_id([("header id", default_id)])
     )
 
 
@@ -197,8 +194,12 @@ def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:
     Raises:
         JobError: an option is wrong, or has two different values.
     """
+    return _job(RawImage(data), given, job_id)
+
+
+def _job(image: ImageSource, given: Given, job_id: str | None) -> Job:
     return Job(
-        image=RawImage(data),
+        image=image,
         job_id=job_id,
         top_k=read_top_k(given.get(TOP_K, ())),
         visualize=read_visualize(given.get(VISUALIZE, ())),

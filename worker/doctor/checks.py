@@ -13,12 +13,15 @@ __all__ = ["all_checks"]
 
 
 def all_checks(settings: Settings, url: str | None, timeout: float, *, kafka: bool) -> list[Check]:
-    """What is looked at, in the order of the report.
+    """List all checks.
 
     Args:
         url: an image's address to fetch.
         timeout: seconds that each check gives to what it asks.
         kafka: whether the brokers and topics are wanted.
+
+    Returns:
+        The checks, in the order of the report.
     """
 
     def look_at_model() -> Sequence[Finding]:

@@ -14,7 +14,7 @@ __all__ = ["Check", "Finding", "Status", "examine"]
 
 
 class Status(enum.StrEnum):
-    """How well it is."""
+    """The state of what was looked at."""
 
     OK = "ok"
     WARN = "warn"
@@ -52,11 +52,14 @@ class Check:
 
 
 def examine(checks: Sequence[Check], timeout: float) -> Iterator[Finding]:
-    """Run all checks at once; their findings in order, without secrets, as they come.
+    """Run all checks at once.
 
     Args:
         timeout: seconds, in all; what takes longer is left behind, in a thread that ends with the
             process.
+
+    Yields:
+        Their findings in the order of `checks`, without secrets, each as soon as it is known.
     """
     deadline = time.monotonic() + timeout
     for run in [_Run(check) for check in checks]:

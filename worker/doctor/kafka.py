@@ -14,10 +14,13 @@ __all__ = ["judge_topic", "look_at_kafka"]
 
 
 def look_at_kafka(settings: Settings, timeout: float) -> Sequence[Finding]:
-    """The brokers and the three topics; nothing is created.
+    """Check the brokers and the three topics; nothing is created.
 
     Args:
         timeout: seconds for all answers.
+
+    Returns:
+        A finding for the brokers, and one for each topic if they answer.
     """
     kafka = settings.kafka
     names = (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic)
@@ -47,7 +50,11 @@ def _judge_brokers(cluster: Cluster, where: str) -> Finding:
 
 
 def judge_topic(subject: str, name: str, cluster: Cluster, settings: Settings) -> Finding:
-    """One topic: there, or made at the start; large, safe and kept as the worker needs it."""
+    """Check that a topic exists or will be created, and that it is large and safe enough.
+
+    Returns:
+        What was found, and what to do.
+    """
     state = cluster.topics.get(name)
     if state is None:
         if settings.kafka.create_topics:

@@ -21,10 +21,13 @@ SUBJECT = "Model"
 
 
 def look_at_model(settings: Settings, timeout: float) -> Sequence[Finding]:
-    """The model that the settings name; nothing is downloaded.
+    """Check the model that the settings name; nothing is downloaded.
 
     Args:
         timeout: seconds for the host of the published models to answer.
+
+    Returns:
+        What was found, and what to do.
     """
     cache = settings.model_cache or models_directory()
     published = catalogue().get(settings.model)

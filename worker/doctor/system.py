@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
+from worker.hpip import CONVERTER, OnnxBackend, installed_backends, remedy
 from worker.inference.placement import available_cores
+from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
-from worker.runtime.environment import child_environment
 
 __all__ = [
     "look_at_backends",
@@ -27,17 +28,21 @@ __all__ = [
     "look_at_python",
 ]
 
-PROBE = "worker.doctor.probe"
+PROBE = "worker.doctor.library_probe"
 LITTLE_SPACE = 2**30
 """Bytes that are free on a disk below which a large model does not fit."""
 
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _NOTEWORTHY = ("avx", "avx2", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")
-_OPTIONAL = ("onnxruntime", "openvino", "paddle2onnx")
+_OPTIONAL = (*get_args(OnnxBackend), CONVERTER)
 
 
 def look_at_python() -> Sequence[Finding]:
-    """The interpreter: one of those that the worker is tested with?"""
+    """Check that the worker is tested with this interpreter.
+
+    Returns:
+        The interpreter's version.
+    """
     found = (
         f"{platform.python_version()}, {sys.executable}, {platform.system()} {platform.machine()}"
     )
@@ -47,7 +52,11 @@ def look_at_python() -> Sequence[Finding]:
 
 
 def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding]:
-    """The processor, the features that kernels are chosen by, and the cores that may be used."""
+    """Describe the processor.
+
+    Returns:
+        Its model, the features that kernels are chosen by, and the cores that may be used.
+    """
     facts = _cpu_facts(cpuinfo)
     features = set(facts.get("flags", facts.get("Features", "")).split())
     shown = [name for name in _NOTEWORTHY if name in features]
@@ -65,11 +74,14 @@ def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding
 
 
 def look_at_libraries(device: Device, timeout: float) -> Sequence[Finding]:
-    """Paddle, the codecs and the devices, in a process of its own: native code may crash.
+    """Load Paddle and the codecs in a process of its own: native code may crash.
 
     Args:
         device: the setting `device`.
         timeout: seconds for that process.
+
+    Returns:
+        A finding each for Paddle, the devices and the codecs.
     """
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
@@ -123,18 +135,25 @@ def _codecs(report: Mapping[str, Any]) -> Finding:
 
 
 def look_at_backends() -> Sequence[Finding]:
-    """Which libraries are installed that compute a network besides Paddle."""
+    """Look which libraries are installed that compute a network besides Paddle.
+
+    Returns:
+        What was found, and what to install.
+    """
     versions = {name: version for name in _OPTIONAL if (version := _version(name))}
     found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
-    others = versions.keys() & {"onnxruntime", "openvino"}
-    if others and "paddle2onnx" in versions:
+    if installed_backends():
         return [Finding("Backends", Status.OK, found)]
-    remedy = "the extra hpip (pip install '.[hpip]' from a checkout) adds ones that may be faster"
-    return [Finding("Backends", Status.OK, found, remedy)]
+    how = f"the extra hpip adds ones that may be faster; {remedy()}"
+    return [Finding("Backends", Status.OK, found, how)]
 
 
 def look_at_cache(directory: Path) -> Sequence[Finding]:
-    """Whether models, conversions and verdicts can be kept, and how much has room."""
+    """Check that models, conversions and parity results can be cached.
+
+    Returns:
+        What was found, with the space that is left.
+    """
     there = directory
     while not there.exists() and there != there.parent:
         there = there.parent

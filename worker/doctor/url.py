@@ -17,10 +17,13 @@ SUBJECT = "URLs"
 
 
 def look_at_url(url: str | None, settings: FetchSettings, timeout: float) -> Sequence[Finding]:
-    """Fetch `url` once, under the worker's own rules; without one, say what these are.
+    """Fetch `url` once, under the worker's own rules.
 
     Args:
         timeout: seconds for the answer.
+
+    Returns:
+        What came of it; without a URL, which rules apply.
     """
     if url is None:
         private = ", ".join(map(str, settings.allow_networks)) or "none"

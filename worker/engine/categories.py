@@ -39,7 +39,7 @@ def _best(scores: Scores, count: int) -> npt.NDArray[np.intp]:
     count = min(count, len(scores))
     if count == 0:
         return np.empty(0, np.intp)
-    # All that tie with the last one too, so that which of them are named does not hang on chance.
+    # All that tie with the last one too, so that the choice among them does not depend on chance.
     candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
     return candidates[np.lexsort((candidates, -scores[candidates]))][:count]
 

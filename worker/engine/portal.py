@@ -111,7 +111,7 @@ class Portal(Generic[T]):
         self._life.end_and_wait()
 
     def _refusal(self) -> str | None:
-        # Threads do not survive a fork: whoever waited for this one would wait for ever.
+        # Threads do not survive a fork: waiting for this one would never end.
         if os.getpid() != self._process:
             return FORKED
         return CLOSED if self._closed else None

@@ -20,7 +20,7 @@ from worker.settings import DecodeSettings
 __all__ = ["AnyImage", "LocalImage", "Pixels", "prepare_image"]
 
 Pixels = npt.NDArray[np.uint8]
-"""`[H, W, 3] uint8` BGR, which nobody else writes into."""
+"""`[H, W, 3] uint8` BGR, which no other code writes into."""
 
 LocalImage: TypeAlias = EncodedImage | RawImage | Path | Pixels
 """An image that need not be fetched. Paths and pixels come from callers in Python alone."""
@@ -43,8 +43,8 @@ def prepare_image(
         transform: the model's own scaling and cropping.
         limits: what is refused before decoding.
         picture_side: longest side of the picture in pixels; None when no picture is wanted.
-        account: told how many bytes decoding will take before it begins, and how many more or fewer
-            are held when it has ended.
+        account: called with the bytes that decoding will take before it begins, and with the change
+            of the bytes held when it has ended.
 
     Raises:
         JobError: the image cannot be used; the message says why.

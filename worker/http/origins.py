@@ -166,12 +166,12 @@ def _is_asked_for(own: tuple[str, int], origin: str, request: web.BaseRequest) -
     without a preflight request.
     """
     scheme = origin.partition(":")[0]
-    told = [
+    named = [
         *request.headers.getall("Host", []),
         *request.headers.getall("X-Forwarded-Host", []),
         *(pair[5:] for pair in _forwarded(request) if pair[:5].lower() == "host="),
     ]
-    hosts = (host.strip().strip('"') for each in told for host in each.split(","))
+    hosts = (host.strip().strip('"') for each in named for host in each.split(","))
     return any(_authority(f"{scheme}://{host}") == own for host in hosts if host)
 
 

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from worker.contract.documents import read_document
 from worker.contract.headers import JOB_ID
+from worker.contract.job_options import Given, given_options, read_job_id
 from worker.contract.jobs import Job
-from worker.contract.options import Given, given_options, read_job_id
 from worker.contract.parsing import job_from_object, raw_job
 from worker.errors import JobError, Reason
 from worker.http.form import UNKNOWN_TYPE, read_form

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.images.refusals import UnsupportedError
+from worker.images.decode_errors import UnsupportedError
 
 if TYPE_CHECKING:
     import numpy.typing as npt

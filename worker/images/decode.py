@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from worker.images.decode_errors import UnsupportedError, damaged, unsupported
 from worker.images.decoders import DECODERS
 from worker.images.limits import check_bytes, check_cost, check_size
 from worker.images.memory import raising_memory_errors
-from worker.images.refusals import UnsupportedError, damaged, unsupported
 from worker.images.sniffing import sniff
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from worker.images.headers import Header
+    from worker.images.announced_size import Header
     from worker.settings import DecodeSettings
 
 __all__ = ["decode", "decode_pixels", "inspect", "read_header"]

@@ -1,4 +1,4 @@
-"""Who decodes each format: the second half of the table in `worker.image_formats`.
+"""The decoder of each format: the second half of the table in `worker.image_formats`.
 
 JPEG goes through simplejpeg, TIFF through the codecs of imagecodecs, which report errors, and
 everything else through OpenCV. All release the GIL while they decode.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.image_formats import ImageFormat
-from worker.images import headers
+from worker.images import announced_size
 from worker.images.bmp import read_bmp_header, unpack_fields, with_usual_header
 from worker.images.codecs import cv2
 from worker.images.gif import first_frame
@@ -26,7 +26,7 @@ from worker.images.tiff_decode import decode_tiff
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from worker.images.headers import Header
+    from worker.images.announced_size import Header
 
 __all__ = ["DECODERS", "Decoder"]
 
@@ -85,10 +85,10 @@ def _with_opencv(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
 
 
 DECODERS: Mapping[ImageFormat, Decoder] = {
-    ImageFormat.JPEG: Decoder(headers.read_jpeg, decode_jpeg),
-    ImageFormat.PNG: Decoder(headers.read_png, _png),
-    ImageFormat.WEBP: Decoder(headers.read_webp, _with_opencv),
-    ImageFormat.BMP: Decoder(headers.read_bmp, _bmp),
-    ImageFormat.GIF: Decoder(headers.read_gif, _gif),
-    ImageFormat.TIFF: Decoder(headers.read_tiff, _tiff),
+    ImageFormat.JPEG: Decoder(announced_size.read_jpeg, decode_jpeg),
+    ImageFormat.PNG: Decoder(announced_size.read_png, _png),
+    ImageFormat.WEBP: Decoder(announced_size.read_webp, _with_opencv),
+    ImageFormat.BMP: Decoder(announced_size.read_bmp, _bmp),
+    ImageFormat.GIF: Decoder(announced_size.read_gif, _gif),
+    ImageFormat.TIFF: Decoder(announced_size.read_tiff, _tiff),
 }

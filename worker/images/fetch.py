@@ -56,7 +56,7 @@ class ImageFetcher:
         settings: limits, time-outs, and the networks that may be reached although not public.
         clock: what deadlines and pauses go by.
         resolver: name resolution, the system's when None.
-        on_failed_attempt: told of each attempt that failed and is followed by another.
+        on_failed_attempt: called for each failed attempt that is followed by another.
     """
 
     def __init__(
@@ -250,8 +250,8 @@ class ImageFetcher:
         family, kind, protocol, _, address = info
         try:
             self._policy.check_address(str(address[0]))
-        except JobError as verdict:
-            raise ForbiddenAddressError(verdict) from verdict
+        except JobError as job_error:
+            raise ForbiddenAddressError(job_error) from job_error
         return socket.socket(family, kind, protocol)
 
 

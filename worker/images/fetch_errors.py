@@ -32,12 +32,12 @@ class ForbiddenAddressError(OSError):
     An `OSError`, as that makes aiohttp try the name's other addresses before it gives up.
 
     Attributes:
-        verdict: the error for the job, which names the address.
+        job_error: the error for the job, which names the address.
     """
 
-    def __init__(self, verdict: JobError) -> None:
+    def __init__(self, job_error: JobError) -> None:
         super().__init__("the address is not allowed")
-        self.verdict = verdict
+        self.job_error = job_error
 
 
 class StatusError(Exception):
@@ -147,7 +147,7 @@ def _status(status: int) -> JobError:
 def _connect(error: aiohttp.ClientConnectorError) -> JobError:
     cause = error.os_error
     if isinstance(cause, ForbiddenAddressError):
-        return cause.verdict
+        return cause.job_error
     host = repr(error.host)
     match error:
         case aiohttp.ClientConnectorDNSError():

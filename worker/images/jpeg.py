@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from worker.images.refusals import UnsupportedError
+from worker.images.decode_errors import UnsupportedError
 from worker.images.tiff import first_directory
 
 __all__ = [
@@ -166,7 +166,7 @@ def segments(data: bytes) -> Iterator[Segment]:
 
 
 def _check_scans(data: bytes, first: int, components: Sequence[int], *, progressive: bool) -> None:
-    """Refuse too many scans, and too few: decoders fill in what no scan brings, without a word."""
+    """Refuse too many scans, and too few: decoders silently fill in what no scan brings."""
     # Searching for bytes also finds thumbnails and what follows the image, but is much quicker than
     # walking: only a file that is suspicious is walked.
     hasty, precise = _found_scans(data, first), _walked_scans(data)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.images.codecs import cv2, simplejpeg
+from worker.images.decode_errors import UnsupportedError
 from worker.images.jpeg_repair import without_oddities
 from worker.images.jpeg_unusual import decode_unusual
 from worker.images.orientation import upright
-from worker.images.refusals import UnsupportedError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from worker.images.headers import Header
+    from worker.images.announced_size import Header
 
 __all__ = ["decode_jpeg"]
 

@@ -1,7 +1,7 @@
-"""JPEG of samplings that TurboJPEG does not know: decoded by OpenCV, which tells no warnings.
+"""JPEG of samplings that TurboJPEG does not know: decoded by OpenCV, which reports no warnings.
 
-What OpenCV would not tell is tried out: pixels that were all there are the same with more data
-behind them, and others with less.
+Missing pixels are found by trial: a complete image decodes to the same pixels with more data behind
+it, and to others with less.
 """
 
 from __future__ import annotations

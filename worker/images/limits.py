@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from worker.errors import JobError, Reason
 
 if TYPE_CHECKING:
-    from worker.images.headers import Header
+    from worker.images.announced_size import Header
     from worker.settings import DecodeSettings
 
 __all__ = ["CODEC_MAX_PIXELS", "check_bytes", "check_cost", "check_size"]

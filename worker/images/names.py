@@ -164,7 +164,11 @@ class SystemResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host`, in the system's order."""
+        """Resolve a name.
+
+        Returns:
+            The addresses of `host`, in the system's order.
+        """
         outcome: Future[Sequence[Info]] = Future()
 
         def ask() -> None:
@@ -172,7 +176,7 @@ class SystemResolver(AbstractResolver):
                 found = self._getaddrinfo(
                     host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
                 )
-            except Exception as error:  # noqa: BLE001 - handed to who waits
+            except Exception as error:  # noqa: BLE001 - passed on to the waiters
                 outcome.set_exception(error)
             else:
                 outcome.set_result(found)

@@ -20,7 +20,7 @@ import numpy as np
 from worker.errors import JobError, Reason
 from worker.images.limits import check_size
 from worker.images.sniffing import sniff
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 from worker.runtime.processes import anonymous_file, end_process, start_module
 
 if TYPE_CHECKING:
@@ -84,11 +84,14 @@ class PdfFile:
         return self._pages
 
     def render(self, index: int, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
-        """A page as `[H, W, 3] uint8` BGR on white, turned as it asks, two pixels per point.
+        """Render a page on white, turned as it asks, with two pixels per point.
 
         Args:
             index: from 0 up.
             limits: on the page and on each image in it; checked before either is decoded.
+
+        Returns:
+            `[H, W, 3] uint8` BGR.
 
         Raises:
             JobError: `TOO_MANY_PIXELS`, or `CORRUPT_IMAGE` when the page cannot be read, or costs
@@ -212,7 +215,11 @@ class _Renderer:
         raise EOFError  # it says nothing that makes sense
 
     def end(self) -> int:
-        """Its exit status, after it has been ended."""
+        """End the process.
+
+        Returns:
+            Its exit status.
+        """
         self._finalizer()
         return self._process.returncode
 

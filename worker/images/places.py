@@ -109,11 +109,14 @@ class FairPlaces:
         return any(each.waiters for other, each in self._keys.items() if other != key)
 
     async def acquire(self, key: Hashable, since: float | None = None) -> Place:
-        """Wait for a place; the caller releases it.
+        """Wait for a place.
 
         Args:
             since: when the caller first wanted a place for what it does, if this is not the first
                 one: what has begun is finished before more is begun. Clock time.
+
+        Returns:
+            The place, which the caller releases.
         """
         entry = self._keys.get(key)
         if entry is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.images.refusals import UnsupportedError
+from worker.images.decode_errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

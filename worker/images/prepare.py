@@ -53,8 +53,8 @@ def prepare(
         transform: the model's own scaling and cropping.
         limits: what is refused before decoding.
         picture_side: longest side of the picture in pixels; None when no picture is wanted.
-        account: told how many bytes decoding will take before it begins, and how many more or fewer
-            are held when it has ended.
+        account: called with the bytes that decoding will take before it begins, and with the change
+            of the bytes held when it has ended.
 
     Raises:
         JobError: the image cannot be used; the message says why.

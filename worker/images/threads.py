@@ -94,7 +94,7 @@ class ImageThreads:
             await self._clock.sleep(pause)
 
     def shutdown(self) -> None:
-        """Take no more calls and drop those that wait; who is in one is not waited for."""
+        """Take no more calls and drop those that wait; threads that run one are not waited for."""
         if self._watch is not None:
             self._watch.cancel()
         for call in self._calls:
@@ -125,7 +125,7 @@ class ImageThreads:
         threading.Thread(target=self._serve, name="image", daemon=True).start()
 
     def _serve(self) -> None:
-        """In a thread: do what is asked for, until told to end or found lost."""
+        """In a thread: run calls until the pool closes or gives this thread up."""
         while (call := self._queue.get()) is not None:
             self._do(call)
             if call.replaced:
@@ -137,7 +137,7 @@ class ImageThreads:
         result: object = None
         error: BaseException | None = None
         try:
-            # Who was cancelled meanwhile waits for nothing.
+            # A caller that was cancelled meanwhile waits no longer.
             if not call.answer.cancelled():
                 with raising_memory_errors():
                     result = call.work()
@@ -206,7 +206,7 @@ class _Call:
     Attributes:
         began: when a thread began it; None while it waits for one.
         answer: what it returned or raised.
-        given_up: whether nobody waits for its end any more, because it is overdue.
+        given_up: whether its caller waits no longer, because it is overdue.
         replaced: whether another thread has taken the place of the one that is in it.
     """
 

@@ -50,7 +50,10 @@ class Field:
     raw: bytes
 
     def numbers(self, most: int | None = None) -> tuple[int, ...]:
-        """The unsigned numbers of this field, the first `most` of them.
+        """Read the unsigned numbers of this field.
+
+        Returns:
+            The first `most` of them.
 
         Raises:
             ValueError: it holds none, or the file ends before they do.
@@ -63,7 +66,10 @@ class Field:
         return struct.unpack_from(f"{self.order}{count}{_NUMBERS[self.code]}", self.raw)
 
     def ratios(self) -> tuple[Fraction, ...]:
-        """The numbers of this field, which may be fractions.
+        """Read the numbers of this field, which may be fractions.
+
+        Returns:
+            The numbers.
 
         Raises:
             ValueError: it holds none, or the file ends before they do.

@@ -67,7 +67,7 @@ def _undo_alpha(
 def _palette(numbers: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """`[colours, 3] uint8` BGR."""
     table = np.array(numbers, np.uint16).reshape(3, -1)[::-1].T
-    # Some writers fill in 8 bits; libtiff tells them in the same way.
+    # Some writers fill in 8 bits; libtiff recognises them in the same way.
     return (table if table.max() < 256 else table >> 8).astype(np.uint8)
 
 

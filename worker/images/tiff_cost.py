@@ -1,4 +1,4 @@
-"""How many bytes decoding a TIFF file holds at a time, told from its layout."""
+"""How many bytes decoding a TIFF file holds at a time, computed from its layout."""
 
 from __future__ import annotations
 

@@ -113,11 +113,19 @@ class _Reader:
         self.size = len(data) * 8
 
     def peek(self, bits: int) -> int:
-        """The next `bits` bits, at most 24."""
+        """Look at the next bits, at most 24.
+
+        Returns:
+            The next `bits` bits as a number.
+        """
         return self.words[self.at >> 3] >> (32 - bits - (self.at & 7)) & ((1 << bits) - 1)
 
     def run(self, table: Sequence[tuple[int, int]]) -> int:
-        """The pixels of the run that is coded next."""
+        """Read the run that is coded next.
+
+        Returns:
+            Its length in pixels.
+        """
         words, at, total = self.words, self.at, 0
         while True:
             length, pixels = table[words[at >> 3] >> (32 - RUN_BITS - (at & 7)) & 0x1FFF]

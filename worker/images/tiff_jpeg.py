@@ -1,4 +1,4 @@
-"""JPEG inside TIFF: streams without tables, whose colours the TIFF directory tells."""
+"""JPEG inside TIFF: streams without tables, whose colours the TIFF directory names."""
 
 from __future__ import annotations
 

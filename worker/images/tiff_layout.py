@@ -164,7 +164,10 @@ class Layout:
         )
 
     def colour_map(self) -> tuple[int, ...]:
-        """The palette, 16 bits each: all reds, then all greens, then all blues.
+        """Read the palette.
+
+        Returns:
+            16 bits each: all reds, then all greens, then all blues.
 
         Raises:
             ValueError: it is missing, cut off or out of range.
@@ -179,7 +182,11 @@ class Layout:
         return numbers
 
     def segments(self) -> Iterator[Segment]:
-        """The strips or tiles of one plane, in the order of the file."""
+        """Divide one plane into its strips or tiles.
+
+        Returns:
+            The strips or tiles, in the order of the file.
+        """
         for row in range(self.down):
             top = row * self.segment_height
             rows = min(self.segment_height, self.height - top)
@@ -189,9 +196,12 @@ class Layout:
                 yield Segment(row * self.across + column, top, left, rows, columns)
 
     def places(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Offsets and sizes in bytes of all segments, plane by plane.
+        """Find the bytes of all segments.
 
         Sizes are empty where the file has none, as old uncompressed files do.
+
+        Returns:
+            Offsets and sizes in bytes, plane by plane.
 
         Raises:
             ValueError: some are missing, or there are absurdly many.

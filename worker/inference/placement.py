@@ -83,7 +83,7 @@ def _groups() -> Iterator[Path]:
         for line in MEMBERSHIP.read_text("utf-8", "replace").splitlines():
             controllers, _, path = line.partition(":")[2].partition(":")
             if "cpu" in controllers.split(",") or not controllers:
-                # Of a host's path, a container sees nothing: what is not there has no say.
+                # A container does not see the host's path: a missing file sets no limit.
                 inner = PurePosixPath(path.lstrip("/"))
                 yield from (root / group for root in roots for group in (inner, *inner.parents))
 

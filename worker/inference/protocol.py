@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 from worker.device import Device
 from worker.failpoints import Failpoints
+from worker.hpip import OnnxBackend
 from worker.model import ModelSpec
 
 __all__ = ["BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
 
-BackendName = Literal["paddle", "onnxruntime", "openvino"]
-"""What a predictor process can be told to compute with."""
+BackendName = Literal["paddle", OnnxBackend]
+"""The libraries with which a predictor process can compute."""
 
 
 @dataclass(frozen=True, slots=True)

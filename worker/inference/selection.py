@@ -71,7 +71,7 @@ class TrialSlot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one backend.
+    """The result of measuring one backend.
 
     Attributes:
         backend: as in `predictor.backend`.

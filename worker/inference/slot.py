@@ -28,7 +28,7 @@ from worker.errors import (
 from worker.failpoints import Failpoints
 from worker.inference.protocol import BackendName, Loaded, Ran, Run, SharedBatch, Start
 from worker.model import ModelSpec
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 from worker.runtime.native_output import NativeOutput
 from worker.runtime.processes import anonymous_file, end_process, start_logged
 
@@ -95,7 +95,7 @@ class Slot:
     def choose(self, backend: BackendName) -> None:
         """Have the next processes compute with `backend`; one that computes with another is ended.
 
-        Paddle computes unless told otherwise.
+        The default is Paddle.
         """
         if backend != self._start.backend:
             self.kill()
@@ -182,7 +182,7 @@ class Slot:
     def interrupt(self) -> None:
         """End the process for good, from another thread.
 
-        Who waits in `start` or `run` gets `PredictorCrashedError`.
+        Callers that wait in `start` or `run` get `PredictorCrashedError`.
         """
         self._interrupted = True
         process = self._process

@@ -142,7 +142,7 @@ class SlotSupervisor:
         self._serving = asyncio.create_task(self._serve(), name=f"slot-{self._index}")
 
     def interrupt(self) -> None:
-        """Begin to stop: who waits for the process waits no longer."""
+        """Begin to stop: callers wait for the process no longer."""
         if self._serving is not None:
             self._serving.cancel()
         self._slot.interrupt()

@@ -74,8 +74,8 @@ class Assignment:
     def restart(self, state: PartitionState) -> PartitionState:
         """Give a partition whose offsets begin again a new ledger.
 
-        Its running jobs settle nothing in that, but their results are published: nobody else has
-        these jobs.
+        Its running jobs settle nothing in that, but their results are published: no other member
+        has these jobs.
 
         Returns:
             The state that takes the place of `state`.

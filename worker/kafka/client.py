@@ -15,9 +15,9 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaSetupError
+from worker.kafka.broker_errors import name_all_codes
 from worker.kafka.consumer import Consumer
 from worker.kafka.oauth import token_provider
-from worker.kafka.refusals import name_all_codes
 from worker.settings import KafkaSettings, PublishSettings, TlsSettings
 
 __all__ = [

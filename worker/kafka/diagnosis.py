@@ -54,7 +54,11 @@ async def find_cause(settings: KafkaSettings) -> str | None:
 
 
 async def find_fault(settings: KafkaSettings, host: str, port: int) -> str | None:
-    """Connect to one broker; a sentence on what is wrong, None if it can be used."""
+    """Connect to one broker.
+
+    Returns:
+        A sentence on what is wrong; None if it can be used.
+    """
     error = await _attempt(settings, host, port)
     return None if error is None else _explain(settings, error)
 

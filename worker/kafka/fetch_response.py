@@ -30,11 +30,14 @@ class PartitionResponse:
     data: bytes
 
     def readable_end(self, *, committed: bool) -> int:
-        """Where the records end that the broker can send.
+        """Find where the records end that the broker can send.
 
         Args:
             committed: whether only committed records are read: they end at the first open
                 transaction.
+
+        Returns:
+            An offset.
         """
         stable = self.stable_end
         return self.end if not committed or stable is None or stable < 0 else stable

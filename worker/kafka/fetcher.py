@@ -26,11 +26,11 @@ from aiokafka.errors import (
     for_code,
 )
 
+from worker.kafka.broker_errors import ErrorKind, classify
 from worker.kafka.damage import Damage
 from worker.kafka.fetch_buffer import FetchBuffer
 from worker.kafka.fetch_response import PartitionResponse, read_partition_response
 from worker.kafka.fetched_batches import FetchedBatches
-from worker.kafka.refusals import Verdict, judge
 
 if TYPE_CHECKING:
     from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
@@ -215,7 +215,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         elif error is TopicAuthorizationFailedError:
             self._set_error(partition, error(partition.topic))
             return True
-        elif error.invalid_metadata or judge(error()) is Verdict.RETRY:
+        elif error.invalid_metadata or classify(error()) is ErrorKind.RETRY:
             log.info("fetch_refused", partition=partition.partition, error=error.__name__)
             self._client.force_metadata_update()
             self._buffer.suspend(partition, REFUSED_PAUSE)

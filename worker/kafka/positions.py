@@ -1,8 +1,8 @@
 """Where reading begins, and where it goes on if the brokers no longer have the next offset.
 
 aiokafka has one setting for two different cases: a group without a committed offset is new and may
-start anywhere, a group whose offset is out of range has missed records. So aiokafka is told not to
-choose (`auto_offset_reset: none`), and the errors that it then raises are handled here.
+start anywhere, a group whose offset is out of range has missed records. So aiokafka is configured
+not to choose (`auto_offset_reset: none`), and the errors that it then raises are handled here.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from worker.contract.records import Message
+from worker.kafka.broker_errors import TOO_LARGE, ErrorKind, Refused, classify, code_of, name_of
 from worker.kafka.client import BATCH_BYTES
 from worker.kafka.producer import MessageTooLargeError, ReplaceableProducer
-from worker.kafka.refusals import TOO_LARGE, Refused, Verdict, code_of, judge, name_of
 from worker.kafka.topic_history import TopicHistory
 from worker.metrics import Metrics
 from worker.retry import SYSTEM_CLOCK, Clock, Retry
@@ -74,7 +74,7 @@ class Publisher:
         limits: largest message in bytes by topic, where it is known.
         default_limit: largest message in bytes of all other topics.
         backoff_max: longest pause between attempts, in seconds.
-        history: what topics accepted and refused; by default nothing is called about it.
+        history: what topics accepted and refused; by default one that reports to no callback.
         clock: measures the pauses.
     """
 
@@ -156,22 +156,22 @@ class Publisher:
             except MessageTooLargeError:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
             except KafkaError as failed:
-                error, verdict = failed, judge(failed)
+                error, kind = failed, classify(failed)
             else:
                 history.accepted(topic)
                 return None
             self._metrics.publish_retries.inc()
             log.warning("publish_failed", topic=topic, error=str(error))
-            history.refused(topic, verdict, error)
-            if not isolated and verdict is not Verdict.RETRY:
+            history.refused(topic, kind, error)
+            if not isolated and kind is not ErrorKind.RETRY:
                 continue  # its batch was refused, which says nothing about the message yet
-            if verdict is Verdict.DOUBTFUL:
+            if kind is ErrorKind.DOUBTFUL:
                 doubted = history.clock() if doubted is None else doubted
                 if history.is_message_at_fault(topic, doubted):
-                    verdict = Verdict.FINAL
-            if verdict is Verdict.TOO_LARGE:
+                    kind = ErrorKind.FINAL
+            if kind is ErrorKind.TOO_LARGE:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
-            if verdict is Verdict.FINAL:
+            if kind is ErrorKind.FINAL:
                 return Refused(topic, code_of(error), name_of(error))
             await self._clock.sleep(next(pauses))
 

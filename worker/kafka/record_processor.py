@@ -16,8 +16,8 @@ from worker.contract.parsing import parse_job, recover_job_id
 from worker.contract.records import Record
 from worker.contract.results import result_message, without_copies, without_picture
 from worker.errors import Failure, JobError, Reason, Stage
+from worker.kafka.broker_errors import Refused
 from worker.kafka.publisher import Outgoing
-from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings
 

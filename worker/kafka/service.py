@@ -16,13 +16,13 @@ from worker.contract.records import Record
 from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
 from worker.kafka.assignment import Assignment
+from worker.kafka.broker_errors import Refused
 from worker.kafka.client import make_consumer, make_producer, stop_bounded
 from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
 from worker.kafka.publisher import Publisher
 from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.kafka.record_processor import RecordProcessor
-from worker.kafka.refusals import Refused
 from worker.kafka.topic_history import TopicHistory
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 from aiokafka.errors import KafkaError
 
-from worker.kafka.refusals import Verdict, code_of, name_of
+from worker.kafka.broker_errors import ErrorKind, code_of, name_of
 
 __all__ = ["DOUBT_PATIENCE", "ISOLATION_SECONDS", "TopicHistory"]
 
@@ -68,14 +68,14 @@ class TopicHistory:
             self._forbidden.discard(topic)
             self._on_forbidden(bool(self._forbidden))
 
-    def refused(self, topic: str, verdict: Verdict, error: KafkaError) -> None:
+    def refused(self, topic: str, kind: ErrorKind, error: KafkaError) -> None:
         """Take note that a message, or its batch, was refused."""
-        if verdict is Verdict.RETRY:
+        if kind is ErrorKind.RETRY:
             return
         # A batch that is too large shows that the topic's limit is not known: that stays so.
-        until = math.inf if verdict is Verdict.TOO_LARGE else self.clock() + ISOLATION_SECONDS
+        until = math.inf if kind is ErrorKind.TOO_LARGE else self.clock() + ISOLATION_SECONDS
         self._isolated_until[topic] = max(until, self._isolated_until.get(topic, until))
-        if verdict is Verdict.FORBIDDEN and topic not in self._forbidden:
+        if kind is ErrorKind.FORBIDDEN and topic not in self._forbidden:
             log.error(
                 "publish_forbidden",
                 topic=topic,

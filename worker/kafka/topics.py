@@ -132,7 +132,11 @@ def _refuse_compaction(described: Mapping[str, Mapping[str, str]], topics: Seque
 async def describe_configs(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Read the configuration of each topic; it is empty where it may not be read."""
+    """Read the configuration of each topic.
+
+    Returns:
+        The configurations by topic; empty where one may not be read.
+    """
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
     with contextlib.suppress(KafkaError):
@@ -143,7 +147,7 @@ async def describe_configs(
 async def _described(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """The configuration of each topic; empty, and told, where it may not be read."""
+    """The configuration of each topic; empty, with a warning, where it may not be read."""
     described = await describe_configs(admin, topics)
     if unknown := sorted(topic for topic, values in described.items() if not values):
         # Reading a topic's configuration needs a separate right. Without it

@@ -97,7 +97,11 @@ class ModelSpec:
         )
 
     def label(self, class_id: int) -> str:
-        """The label of a class, or the id as text when the model names none."""
+        """Look up the label of a class.
+
+        Returns:
+            The label, or the id as text when the model names none.
+        """
         return self.labels[class_id] if class_id < len(self.labels) else str(class_id)
 
     def check_classes(self, count: int) -> None:
@@ -129,7 +133,10 @@ class ModelSpec:
 
 
 def find_model(model: str, cache: Path) -> Path:
-    """The directory of a model: the path itself, or the name below the cache.
+    """Find the directory of a model.
+
+    Returns:
+        The path itself, or the directory of that name below the cache.
 
     Raises:
         ModelError: there is neither; the message says where it was looked for.

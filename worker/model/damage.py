@@ -41,10 +41,13 @@ _BLOCKS = 1
 
 
 def is_cut_off(params: Path) -> bool:
-    """Whether a file of weights ends within a tensor.
+    """Look whether a file of weights ends within a tensor.
 
     The format is Paddle's `SerializeToStream`: for each tensor its version, its levels of detail,
     its version again, its description as protobuf, and its elements.
+
+    Returns:
+        True if it does.
 
     Raises:
         OSError: the file cannot be read.
@@ -63,7 +66,10 @@ def is_cut_off(params: Path) -> bool:
 
 
 def is_program(program: Path) -> bool:
-    """Whether an `inference.pdmodel` is a whole protobuf message with a block in it.
+    """Look whether an `inference.pdmodel` is a whole protobuf message with a block in it.
+
+    Returns:
+        True if it is.
 
     Raises:
         OSError: the file cannot be read.

@@ -35,7 +35,11 @@ class Field:
     node: Node
 
     def refusal(self, reason: str) -> ConfigError:
-        """The error that says what is wrong here."""
+        """Make the error that says what is wrong here.
+
+        Returns:
+            The error, not raised.
+        """
         return ConfigError(f"{self.name} {reason}", self.node.line)
 
     @property
@@ -44,11 +48,14 @@ class Field:
         return isinstance(self.node, Scalar) and _type_of(self.node) == _NULL
 
     def table(self, known: Iterable[str], prefix: str | None = None) -> dict[str, Field]:
-        """The fields of a mapping by their keys; nothing for null.
+        """Read a mapping with known keys.
 
         Args:
             known: the keys that may stand here.
             prefix: what precedes the keys in names, by default this field's own and a dot.
+
+        Returns:
+            Its fields by their keys; none for null.
 
         Raises:
             ConfigError: it is no mapping, or has another key; the nearest known one is named.
@@ -68,7 +75,10 @@ class Field:
         return fields
 
     def entries(self, prefix: str = "") -> dict[str, Field]:
-        """The fields of a mapping with any keys; nothing for null.
+        """Read a mapping with any keys.
+
+        Returns:
+            Its fields by their keys; none for null.
 
         Raises:
             ConfigError: it is no mapping.
@@ -80,11 +90,14 @@ class Field:
         return {key: Field(prefix + key, node) for key, node in self.node.entries.items()}
 
     def items(self, what: str, each: str) -> list[Field]:
-        """The fields of a list.
+        """Read a list.
 
         Args:
             what: what must stand here, for the refusal.
             each: the name of an item.
+
+        Returns:
+            Its fields.
 
         Raises:
             ConfigError: it is no list.
@@ -104,7 +117,10 @@ class Field:
         return isinstance(self.node, Table)
 
     def value(self) -> object:
-        """What YAML takes a scalar for: text, number, truth value, date or None.
+        """Read a scalar as YAML understands it.
+
+        Returns:
+            Text, a number, a truth value, a date or None.
 
         Raises:
             ConfigError: it is a list or a mapping, too long, or no value of its type.
@@ -123,7 +139,10 @@ class Field:
         return value
 
     def text(self) -> str:
-        """A scalar as it is written, whatever YAML takes it for.
+        """Read a scalar as it is written, whatever YAML takes it for.
+
+        Returns:
+            The text.
 
         Raises:
             ConfigError: it is a list or a mapping.
@@ -134,7 +153,10 @@ class Field:
         return self.node.text
 
     def flag(self) -> bool:
-        """A truth value.
+        """Read a truth value.
+
+        Returns:
+            The value.
 
         Raises:
             ConfigError: it is none.
@@ -145,7 +167,10 @@ class Field:
         return value
 
     def count(self, least: int = 1) -> int:
-        """A whole number from `least` up.
+        """Read a whole number.
+
+        Returns:
+            A number from `least` up.
 
         Raises:
             ConfigError: it is none.
@@ -157,7 +182,10 @@ class Field:
         return value
 
     def number(self) -> float:
-        """A finite number.
+        """Read a finite number.
+
+        Returns:
+            The number.
 
         Raises:
             ConfigError: it is none.
@@ -173,7 +201,10 @@ class Field:
         return number
 
     def share(self) -> float:
-        """A number from 0 to 1.
+        """Read a share.
+
+        Returns:
+            A number from 0 to 1.
 
         Raises:
             ConfigError: it is none.
@@ -184,17 +215,29 @@ class Field:
         return number
 
     def line_of(self, key: str) -> int:
-        """The line of a key of this mapping."""
+        """Find the line of a key of this mapping.
+
+        Returns:
+            The line, from 1.
+        """
         return self.node.lines[key] if isinstance(self.node, Table) else self.node.line
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is spelled most like `name`."""
+    """Find the known name that is spelled most like `name`.
+
+    Returns:
+        The name.
+    """
     return difflib.get_close_matches(shown(name), list(known), n=1, cutoff=0.0)[0]
 
 
 def shown(text: str) -> str:
-    """Text in a message, cut where it is too long for one."""
+    """Shorten a text for a message.
+
+    Returns:
+        The text, cut off where it is too long for a message.
+    """
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 

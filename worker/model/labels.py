@@ -18,11 +18,14 @@ _FORBIDDEN = {"Cc": "the control character", "Cs": "half a surrogate pair,"}
 
 
 def labels_of(options: Mapping[str, Field], directory: Path) -> tuple[tuple[str, ...], list[Path]]:
-    """The labels in class order, empty if there are none, and the files that name them.
+    """Read the labels.
 
     Args:
         options: with `label_list`, or `class_id_map_file` and `delimiter`, or neither.
         directory: the model's.
+
+    Returns:
+        The labels in class order, empty if there are none, and the files that name them.
 
     Raises:
         ConfigError: both are given, or one of them cannot be.
@@ -69,7 +72,7 @@ def _file_name(named: Field) -> str:
     check_text(name, named)
     path = PurePosixPath(name.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts:
-        # Whoever made the model must not choose which files of this machine become labels.
+        # The author of a model must not choose which files of this machine become labels.
         raise named.refusal(
             f"is {shown(name)!r}: copy the file into the model's directory and name it from there"
         )

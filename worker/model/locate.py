@@ -1,4 +1,4 @@
-"""Where the inference model is that a path means, and what to pass instead of a path to none."""
+"""Finds the inference model that a path means; if there is none, says what to pass instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _FILES = (*PROGRAM_FILES, "inference.pdiparams", "inference.yml")
 
 
 def inference_directory(directory: Path) -> Path:
-    """The directory itself, or the one with the inference model in a training's output."""
+    """Find the inference model in a directory or in a training's output.
+
+    Returns:
+        The directory itself, or the one below it that holds the inference model.
+    """
     candidates = (directory, *(directory / below for below in _EXPORTED))
     return next((each for each in candidates if _has_program(each)), directory)
 

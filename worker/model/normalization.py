@@ -14,15 +14,18 @@ Triple = tuple[float, float, float]
 
 
 def normalization(step: Field, options: Mapping[str, Field], *, chw: bool) -> Normalize:
-    """The numbers, checked.
+    """Check the numbers of `NormalizeImage`.
 
     Args:
         step: the operator.
         options: its keys.
         chw: whether ToCHWImage comes before it.
 
+    Returns:
+        The numbers.
+
     Raises:
-        ConfigError: they cannot be, or images would not be told apart after them.
+        ConfigError: they are impossible, or different images would become equal.
     """
     if "channel_num" in options and options["channel_num"].value() != 3:
         raise options["channel_num"].refusal("must be 3: images are RGB")
@@ -66,7 +69,7 @@ def _fits(number: float, *, zero: bool) -> bool:
 
 
 def _keeps_levels_apart(normalize: Normalize) -> bool:
-    """Whether images are still told apart after it: in float32 numbers overflow and coincide."""
+    """Whether different images stay different: in float32 numbers overflow and coincide."""
     import numpy as np  # noqa: PLC0415 - see above
 
     levels = np.arange(256, dtype=np.float32)[:, None]

@@ -46,10 +46,13 @@ class PostProcessing:
 
 
 def post_processing(section: Field, directory: Path) -> PostProcessing:
-    """What the section asks for; the five best classes if it is empty.
+    """Read the section `PostProcess`.
 
     Args:
         directory: the model's, where a file of labels is looked for.
+
+    Returns:
+        What it asks for; the five best classes if it is empty.
 
     Raises:
         ConfigError: it asks for something else, or a value cannot be.

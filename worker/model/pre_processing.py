@@ -28,7 +28,7 @@ __all__ = ["PreProcessing", "pre_processing"]
 C = TypeVar("C", bound=str)
 
 MAX_SIDE = 8192
-"""Longest side of a network's input, in pixels: more is a slip of the pen."""
+"""Longest side of a network's input, in pixels: more is a typing error."""
 
 _OPERATORS: Mapping[str, Sequence[str]] = {
     "DecodeImage": ("to_rgb", "img_mode", "to_np", "channel_first", "backend"),
@@ -100,7 +100,10 @@ class PreProcessing:
 
 
 def pre_processing(section: Field) -> PreProcessing:
-    """What the operators ask for.
+    """Read the operators of `PreProcess`.
+
+    Returns:
+        What they ask for.
 
     Raises:
         ConfigError: an operator or a key is unknown, missing, given twice or out of order, or a

@@ -79,7 +79,10 @@ Node = Scalar | Listing | Table
 
 
 def parse(data: bytes) -> Node | None:
-    """The tree of a document; None if there is nothing in it.
+    """Parse a document.
+
+    Returns:
+        Its tree; None if there is nothing in it.
 
     Raises:
         ConfigError: it is too large or too deep, no UTF-8, no YAML, or has a key twice.

@@ -42,7 +42,7 @@ class ImageClassificationPipeline:
 
     Args:
         config: what to make it of.
-        announce: called before a model is downloaded; what it returns is told how that goes on.
+        announce: called before a model is downloaded; it returns what is called with the progress.
         settings: where models come from, what is refused before decoding, and how URLs are fetched;
             from the environment when None.
 

@@ -9,7 +9,7 @@ from worker.device import Device
 from worker.engine.engine import Engine
 from worker.engine.portal import Portal
 from worker.failpoints import Failpoints
-from worker.inference.devices import find_default_device
+from worker.inference.default_device import find_default_device
 from worker.inference.placement import Placement, available_cores, place
 from worker.metrics import Metrics
 from worker.model import ModelSpec
@@ -29,8 +29,8 @@ BATCH_TIMEOUT = 600.0
 def local_fetch(settings: FetchSettings) -> FetchSettings:
     """The worker's limits on time, bytes and redirects, for any address.
 
-    Whoever runs this chose the URL: there is nobody to protect from them, an image server on the
-    own machine or network is an ordinary one, and the proxy is the user's own.
+    The user of this process chose the URL, so that no address is forbidden: image servers on the
+    own machine or network are ordinary ones, and the proxy is the user's own.
     """
     anywhere = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
     return settings.model_copy(update={"allow_networks": anywhere, "trust_env": True})

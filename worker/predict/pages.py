@@ -42,8 +42,8 @@ def split_pages(
 
     Args:
         fetch: brings the bytes at a URL, or raises JobError.
-        limits: on the files, and on each page of a PDF. Whoever decodes a page of a TIFF keeps
-            them itself.
+        limits: on the files, and on each page of a PDF. The decoder of a TIFF's page keeps them
+            itself.
     """
     for source in sources:
         suffix = _suffix(source)
@@ -63,7 +63,7 @@ def _suffix(source: Source) -> str:
             try:
                 name = urlsplit(url).path
             except ValueError:
-                return ""  # whoever fetches it says what is wrong
+                return ""  # fetching it again says what is wrong
         case RawImage(data) if source.page is None:
             return PDF_SUFFIX if is_pdf(data) else ImageFormat.TIFF.suffixes[0]
         case _:
@@ -114,7 +114,7 @@ def _pdf_pages(source: Source, fetch: Fetch, limits: DecodeSettings) -> Iterator
             yield replace(source, content=error)
             return
         if pdf is None:
-            yield source  # whoever decodes it says what it is
+            yield source  # decoding it says what it is
             return
         for index in range(len(pdf)):
             page = Page(index, len(pdf))

@@ -1,4 +1,4 @@
-"""Work that gets no memory is tried again: whoever has it may give it back."""
+"""Retries work that gets no memory: other work may free some."""
 
 from __future__ import annotations
 

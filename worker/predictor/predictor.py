@@ -83,7 +83,7 @@ class Predictor:
         lowest, highest = float(answer.min()), float(answer.max())
         if _are_scores(lowest, highest):
             return answer if lowest >= 0 and highest <= 1 else answer.clip(0, 1)
-        # To take them for logits from now on would be to have answered other images wrongly.
+        # If these were logits, the answers for earlier images would have been wrong.
         raise ValueError(
             f"the network answered with {lowest:.4g} to {highest:.4g}, though with scores from 0 "
             "to 1 when it was loaded: export it with a softmax or a sigmoid at its end"
@@ -110,7 +110,7 @@ class Predictor:
                 f"the network answers with {answer.dtype}, not with floating-point scores; does it "
                 "end in an argmax? Export it without"
             )
-        # Trailing dimensions of one, as a pooling leaves them, are no matter.
+        # Trailing dimensions of one, as a pooling leaves them, do not matter.
         if answer.ndim == 1 or not 0 < answer[0].size == answer.shape[1]:
             raise ValueError(
                 f"the network answers {count} images with shape {answer.shape}, not with one score "

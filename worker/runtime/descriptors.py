@@ -1,4 +1,4 @@
-"""The standard descriptors: that they exist, and that results and log lines alone go out there.
+"""Makes sure that the standard descriptors exist, and carry only results and log lines.
 
 Native code writes where it likes: Paddle prints on standard output while it loads some networks,
 codecs complain on standard error. A reader of either would take that for results or log lines.
@@ -55,7 +55,11 @@ def open_missing() -> None:
 
 
 def duplicate(descriptor: int) -> int:
-    """A copy that is none of the standard descriptors, and that no child inherits."""
+    """Copy a descriptor.
+
+    Returns:
+        A copy that is none of the standard descriptors, and that no child inherits.
+    """
     copy = os.dup(descriptor)
     if copy > STDERR:
         return copy
@@ -158,7 +162,7 @@ def _enlarge(pipe: int) -> None:
 
 
 def _never_blocking(descriptor: int) -> int | None:
-    """The same file or pipe, opened anew so that writing never waits; None where that is no way.
+    """The same file or pipe, opened anew so that writing never waits; None where it cannot be.
 
     Not the flag of the descriptor itself, which is shared with the parent process.
     """

@@ -1,4 +1,4 @@
-"""Log lines on their way out: logging never waits for a slow reader of the log."""
+"""Writes log lines, so that logging never waits for a slow reader of the log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LineWriter:
         limit: bytes that may wait.
 
     Attributes:
-        on_drop: told the number of lines dropped, in any thread, as it happens.
+        on_drop: called with the number of lines dropped, in any thread, as it happens.
         dropped: lines dropped so far.
     """
 
@@ -50,7 +50,7 @@ class LineWriter:
         self._lines: deque[bytes] = deque()
         # Invariant: bytes of `_lines` and of what is being written now.
         self._held = 0
-        # Invariant: lines dropped that no notice has told of yet.
+        # Invariant: lines dropped that no notice has reported yet.
         self._untold = 0
         self._failing = False
         # Whether what was written last ends within a line, which then costs no other.

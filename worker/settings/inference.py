@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from worker.hpip import OnnxBackend
 from worker.settings.base import Group, Seconds, Wait
 
 __all__ = ["BackendChoice", "BatchingSettings", "PredictorSettings"]
 
-BackendChoice = Literal["auto", "paddle", "onnxruntime", "openvino"]
+BackendChoice = Literal["auto", "paddle", OnnxBackend]
 
 
 class BatchingSettings(Group):

@@ -32,7 +32,8 @@ _TABLE_HEAD = """\
 # Settings
 
 Made from the settings models by `python -m worker.settings.reference`, like
-[configs/worker.yaml](../configs/worker.yaml), which holds every setting with its default.
+[configs/worker.yaml](../configs/worker.yaml), which holds every setting with its default. The
+[glossary](glossary.md) explains words such as *slot* and *linger*.
 
 A setting comes from, the later the stronger:
 

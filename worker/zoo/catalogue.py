@@ -85,7 +85,11 @@ def catalogue() -> Mapping[str, ZooModel]:
 
 
 def addresses() -> Addresses:
-    """Read where the models are published."""
+    """Read where the models are published.
+
+    Returns:
+        The addresses.
+    """
     return Addresses(**_document()["addresses"])
 
 

@@ -1,4 +1,4 @@
-"""Brings a published model onto this machine: whole, verified, once however many ask for it."""
+"""Brings a published model onto this machine: whole, verified, and only once at a time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def pull(
 
     Args:
         cache: made if need be.
-        progress: told about the download as it goes on, from the calling thread.
+        progress: called with the progress of the download, from the calling thread.
 
     Returns:
         Where it is, and what is known of its archive.

@@ -25,7 +25,7 @@ def resolve_model(
     """Find a model by its path or by its name in the cache, or pull a published one.
 
     Args:
-        announce: called before a model is pulled; what it returns is told how that goes on.
+        announce: called before a model is pulled; it returns what is called with the progress.
 
     Returns:
         The model's directory.

@@ -1,4 +1,4 @@
-"""What `POST /image-classification` answers: the reference service's shape, and clear failures."""
+"""What `POST /image-classification` answers: the shape of PaddleX's service, and clear failures."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from demo.images import photographs
 from tests.support.harness import Worker
 from tests.support.http_client import JSON, ask, classify
 from tests.support.images import base64_of, colour_png, job
+from tests.support.loopback import ImageServer
 from tests.support.paths import IMAGES
-from tests.support.stands import ImageServer
 from tests.support.workers import MakeService
 
 CHELSEA = next(one for one in photographs() if one.name == "chelsea")

@@ -16,7 +16,7 @@ import pytest
 from tests.support.harness import BOUND, Worker
 from tests.support.http_client import JSON, Response, classify
 from tests.support.images import base64_of, colour_png
-from tests.support.stands import HeldImage
+from tests.support.loopback import HeldImage
 from tests.support.workers import MakeService
 
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""The HTTP door under load, with clients that leave or dawdle, and while it starts and stops."""
+"""The HTTP server under load, with clients that leave or dawdle, while it starts and stops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.http_client import (
     read_response,
 )
 from tests.support.images import colour_png, job
-from tests.support.stands import HeldArchive, HeldImage
+from tests.support.loopback import HeldArchive, HeldImage
 from tests.support.workers import MakeService
 
 PNG = colour_png("#336699")

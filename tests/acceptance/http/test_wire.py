@@ -1,4 +1,4 @@
-"""The documented clients of the reference service, byte for byte as their libraries send.
+"""The documented clients of PaddleX's service, byte for byte as their libraries send.
 
 Recorded from requests, axios and PHP's curl; the others as their sources write them. All read
 `result.categories` and decode `result.image`.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from demo.ports import free_ports
-from worker.cli.probe import ask
+from worker.cli.health_request import ask
 
 Answers = dict[str, tuple[int, bytes]]
 

@@ -1,4 +1,4 @@
-"""What commands and package faces may not load: each of these takes as long as a command may."""
+"""What commands and packages must not load when they are imported: heavy libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker that cannot go on tells why: in its log, and without waiting for who reads that."""
+"""How a worker that cannot go on says why: in its log, and without waiting for a reader."""
 
 from __future__ import annotations
 

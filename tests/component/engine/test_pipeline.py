@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.support.paths import IMAGES
 from worker.budget import Budget, Reservation
+from worker.contract.job_options import MAX_DEADLINE_MS
 from worker.contract.jobs import (
     EncodedImage,
     ImageSource,
@@ -27,15 +28,14 @@ from worker.contract.jobs import (
     Success,
     UrlImage,
 )
-from worker.contract.options import MAX_DEADLINE_MS
 from worker.device import CPU
 from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
+from worker.images.announced_size import Header
 from worker.images.decode import decode_pixels, read_header
 from worker.images.fetch import ImageFetcher
-from worker.images.headers import Header
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
 from worker.model import ModelSpec
@@ -395,7 +395,7 @@ async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
 
 
 class Hanging(Failpoints):
-    """Holds whoever has decoded an image until it is told to let go."""
+    """Holds the thread that has decoded an image until it is released."""
 
     go_on = threading.Event()
 

@@ -63,7 +63,7 @@ class Pool:
     async def reaches(self, name: str, value: float, **labels: str) -> None:
         """Wait until a metric has a value; there is no other sign of it."""
         async with asyncio.timeout(BOUND):
-            while self.value(name, **labels) != value:  # noqa: ASYNC110 - a counter tells nobody
+            while self.value(name, **labels) != value:  # noqa: ASYNC110 - a counter has no event
                 await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""Topics of a test's own on the run's broker, and what stands in them."""
+"""Topics of a test's own on the run's broker, and their records."""
 
 from __future__ import annotations
 

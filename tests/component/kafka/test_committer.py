@@ -31,22 +31,22 @@ async def fails(metrics: Metrics, count: int) -> None:
 
     enough = failed() + count
     async with asyncio.timeout(BOUND):
-        while failed() < enough:  # noqa: ASYNC110 - a counter tells nobody
+        while failed() < enough:  # noqa: ASYNC110 - a counter has no event
             await asyncio.sleep(0.005)
 
 
 def settle(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    holding = assignment.get(partition)
-    assert holding is not None
+    state = assignment.get(partition)
+    assert state is not None
     for offset in offsets:
-        holding.ledger.settle(offset)
+        state.ledger.settle(offset)
 
 
 def track(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    holding = assignment.get(partition)
-    assert holding is not None
+    state = assignment.get(partition)
+    assert state is not None
     for offset in offsets:
-        holding.ledger.track(offset)
+        state.ledger.track(offset)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def test_a_connection_that_has_gone_silent_is_replaced(
     running = asyncio.create_task(committer.run())
     try:
         async with asyncio.timeout(BOUND):
-            while next(iter(assignment)).committed != 1:  # noqa: ASYNC110 - it tells nobody
+            while next(iter(assignment)).committed != 1:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.02)
     finally:
         running.cancel()

@@ -1,4 +1,4 @@
-"""What is fetched ahead has one limit for all partitions, and nobody holds it against others."""
+"""What is fetched ahead has one limit for all partitions, and none can use it up alone."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Altered:
     async def brings(self, count: int) -> None:
         """Wait for so many answers that had records."""
         async with asyncio.timeout(BOUND):
-            while self.filled < count:  # noqa: ASYNC110 - a broker tells nobody
+            while self.filled < count:  # noqa: ASYNC110 - a broker sends no event
                 await asyncio.sleep(0.005)
 
     async def _send_altered(self, node: int, request: Any, **options: Any) -> Any:
@@ -205,7 +205,7 @@ async def test_a_poll_lets_others_run_while_it_steps_over_many_records(
         consumer.assign([partition])
         consumer.seek(partition, count - 1)
         async with asyncio.timeout(BOUND):
-            while not consumer.fetched_bytes:  # noqa: ASYNC110 - it tells nobody
+            while not consumer.fetched_bytes:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.005)
         poll = asyncio.create_task(consumer.getmany(timeout_ms=30_000))
         turns = 0

@@ -18,10 +18,10 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from demo.broker import KafkaBroker
 from tests.support.topics import CreateTopic, Read
 from worker.contract.records import Message
-from worker.kafka import refusals
+from worker.kafka import broker_errors
+from worker.kafka.broker_errors import Refused
 from worker.kafka.client import make_producer
 from worker.kafka.publisher import Outgoing, Publisher
-from worker.kafka.refusals import Refused
 from worker.kafka.topic_history import DOUBT_PATIENCE, ISOLATION_SECONDS, TopicHistory
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
@@ -355,7 +355,7 @@ async def test_a_topic_that_refused_is_trusted_again_after_a_while(
     await started.publish(keyed)
     (_, shared, alone) = started.producers
     now = ISOLATION_SECONDS
-    await alone.stop()  # whoever still needs it would make another one
+    await alone.stop()  # a caller that still needs it would make another one
     await started.publish(keyed)
     assert started.producers == [started.producers[0], shared, alone]
     await read(topic, 2)
@@ -368,7 +368,7 @@ async def test_a_doubtful_refusal_is_final_once_it_lasts_while_others_are_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As if Kafka had not said that the record is the cause.
-    monkeypatch.delitem(refusals._VERDICTS, 87)
+    monkeypatch.delitem(broker_errors._KINDS, 87)
     topic = await create_topic(kafka.results_topic, cleanup_policy="compact")
     now = 0.0
     started = await make_publisher(clock=lambda: now)
@@ -378,7 +378,7 @@ async def test_a_doubtful_refusal_is_final_once_it_lasts_while_others_are_taken(
         retries = started.value("classify_publish_retries_total")
         async with asyncio.timeout(BOUND):
             # One may have begun before: the second one sees what holds now.
-            while started.value("classify_publish_retries_total") < retries + 2:  # noqa: ASYNC110 - a counter tells nobody
+            while started.value("classify_publish_retries_total") < retries + 2:  # noqa: ASYNC110 - a counter has no event
                 await asyncio.sleep(0.01)
 
     await tried_again()

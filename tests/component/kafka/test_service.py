@@ -53,7 +53,7 @@ class Service:
     async def drains(self) -> None:
         """Wait until nothing is taken in any more."""
         async with asyncio.timeout(BOUND):
-            while self.service._assignment.accepting:  # noqa: ASYNC110 - it tells nobody
+            while self.service._assignment.accepting:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0)
 
     async def committed(self) -> int | None:

@@ -11,8 +11,8 @@ def test_of_several_processes_one_checks(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from worker.predictor.parity import trusted
-from worker.predictor.parity_cache import VerdictStore
+from worker.predictor.parity import load_checked
+from worker.predictor.parity_cache import ParityCache
 import numpy as np
 
 class Network:
@@ -23,10 +23,10 @@ def plain():
     print("checked", flush=True)
     return Network()
 
-store = VerdictStore(Path(sys.argv[1]), "sha256:1", "fast 1.0")
+cache = ParityCache(Path(sys.argv[1]), "sha256:1", "fast 1.0")
 print("ready", flush=True)
 sys.stdin.readline()
-trusted(Network, plain, (8, 8), store)
+load_checked(Network, plain, (8, 8), cache)
 """
     processes = [
         subprocess.Popen(

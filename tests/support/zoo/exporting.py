@@ -19,8 +19,8 @@ Export = Callable[..., Path]
 
 def export_to(target: Path, name: str, *options: str, older: bool = False) -> None:
     """Export in a process of its own: the flag is read once, and large networks are freed."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as workshop:
-        made = Path(workshop) / name
+    with tempfile.TemporaryDirectory(dir=target.parent) as staging:
+        made = Path(staging) / name
         exporter = subprocess.run(
             [
                 sys.executable,

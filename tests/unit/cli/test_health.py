@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.cli.probe import DEFAULT_HOST, DEFAULT_PORT, answer_at_once
+from worker.cli.health_request import DEFAULT_HOST, DEFAULT_PORT, answer_at_once
 from worker.settings import HttpSettings
 
 

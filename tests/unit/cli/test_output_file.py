@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker.cli.output_file import OutputFile
-from worker.cli.records import OutputRecord
+from worker.cli.output_record import OutputRecord
 from worker.contract.jobs import Category
 from worker.errors import SettingsError, WorkerError
 

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from worker.contract.job_messages import JobEnvelope
+from worker.contract.job_options import MAX_JOB_ID
 from worker.contract.jobs import EncodedImage, Job, RawImage, UrlImage
-from worker.contract.options import MAX_JOB_ID
 from worker.contract.parsing import parse_job
 from worker.contract.records import Message, Record
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from worker.contract.job_options import MAX_JOB_ID
 from worker.contract.jobs import EncodedImage, RawImage, UrlImage
-from worker.contract.options import MAX_JOB_ID
 from worker.contract.parsing import MAX_URL, job_from_object, parse_job, recover_job_id
 from worker.contract.records import Record
 from worker.errors import JobError, Reason, Stage
+from worker.image_formats import MEDIA_TYPES
 
 
 def record(value: object, *headers: tuple[str, bytes]) -> Record:
@@ -302,11 +303,13 @@ def test_content_types_of_json_jobs(content_type: bytes) -> None:
 
 
 def test_other_content_types_are_refused() -> None:
+    subtypes = "|".join(each.removeprefix("image/") for each in MEDIA_TYPES)
+    assert subtypes.startswith("jpeg|png|")
     assert refused({"image": "QUJD"}, ("content-type", b"text/xml")) == (
         Reason.CONTENT_TYPE,
         (
             "content-type 'text/xml' is not accepted; "
-            "use application/json, or image/jpeg|png|webp|bmp|gif|tiff for a raw image"
+            f"use application/json, or image/{subtypes} for a raw image"
         ),
     )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,17 @@ def test_backends_are_named() -> None:
     (found,) = system.look_at_backends()
     assert found.status is Status.OK
     assert found.found.startswith("paddle")
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [((3, 12), r"pip install '\.\[hpip\]'"), ((3, 13), "use Python 3.11 or 3.12")],
+)
+def test_other_backends_are_recommended_where_they_can_be_installed(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], says: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "version_info", version)
+    (found,) = system.look_at_backends()
+    assert found.status is Status.OK
+    assert re.search(says, found.remedy)

@@ -1,4 +1,4 @@
-"""Which categories answer, by the reference's three rules."""
+"""Which categories answer, by PaddleX's three rules."""
 
 from __future__ import annotations
 

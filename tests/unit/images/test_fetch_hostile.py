@@ -215,6 +215,6 @@ def test_every_kind_of_error_has_an_answer(
 
 
 def test_a_forbidden_address_speaks_for_itself() -> None:
-    verdict = JobError(Reason.FORBIDDEN_URL, "the URL leads to 10.0.0.1")
-    error = aiohttp.ClientConnectorError(KEY, ForbiddenAddressError(verdict))
-    assert explain(error) is verdict
+    job_error = JobError(Reason.FORBIDDEN_URL, "the URL leads to 10.0.0.1")
+    error = aiohttp.ClientConnectorError(KEY, ForbiddenAddressError(job_error))
+    assert explain(error) is job_error

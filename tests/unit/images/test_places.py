@@ -1,4 +1,4 @@
-"""Who gets the next place, and that places are neither lost nor made."""
+"""Which waiter gets the next place, and that places are neither lost nor invented."""
 
 from __future__ import annotations
 

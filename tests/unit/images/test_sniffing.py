@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from worker.errors import JobError, Reason
-from worker.image_formats import ImageFormat
+from worker.image_formats import ImageFormat, listed
 from worker.images.sniffing import refuse_unknown, sniff
 
 TGA = [
@@ -87,7 +87,7 @@ def test_what_is_no_image_is_named_if_known(data: bytes, says: str) -> None:
     with pytest.raises(JobError, match=says) as caught:
         sniff(data)
     assert caught.value.reason is Reason.NOT_AN_IMAGE
-    assert "send JPEG, PNG, WebP, BMP, GIF or TIFF" in caught.value.message
+    assert f"send {listed()}" in caught.value.message
 
 
 @pytest.mark.parametrize(

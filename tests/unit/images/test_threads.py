@@ -1,4 +1,4 @@
-"""Image threads: who gets no memory tries again, and who hangs holds up nobody for ever."""
+"""Image threads: work that gets no memory is retried, and a thread that hangs is replaced."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ PIL = {
 
 
 def by_the_book(rgb: Pixels, resize: Resize, crop: Crop | None) -> Pixels:
-    """The reference's steps, one after the other, on the whole RGB image."""
+    """PaddleX's steps, one after the other, on the whole RGB image."""
     height, width = rgb.shape[:2]
     if resize.size is not None:
         size = resize.size

@@ -67,7 +67,7 @@ async def fails(metrics: Metrics, count: int) -> None:
 
     enough = failed() + count
     async with asyncio.timeout(BOUND):
-        while failed() < enough:  # noqa: ASYNC110 - a counter tells nobody
+        while failed() < enough:  # noqa: ASYNC110 - a counter has no event
             await asyncio.sleep(0.005)
 
 

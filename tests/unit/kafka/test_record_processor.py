@@ -12,8 +12,8 @@ from worker.budget import Budget, Reservation
 from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
 from worker.contract.records import Record
 from worker.errors import Failure, Reason, Stage
+from worker.kafka.broker_errors import Refused
 from worker.kafka.record_processor import RecordProcessor
-from worker.kafka.refusals import Refused
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings
 

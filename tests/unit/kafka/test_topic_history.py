@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.errors import KafkaError, for_code
 
-from worker.kafka.refusals import Verdict
+from worker.kafka.broker_errors import ErrorKind
 from worker.kafka.topic_history import DOUBT_PATIENCE, ISOLATION_SECONDS, TopicHistory
 
 REFUSED: KafkaError = for_code(29)()
@@ -34,7 +34,7 @@ def history(clock: Clock, forbidden: list[bool]) -> TopicHistory:
 
 
 def test_a_refusal_isolates_its_topic_for_a_while(history: TopicHistory, clock: Clock) -> None:
-    history.refused("results", Verdict.FINAL, REFUSED)
+    history.refused("results", ErrorKind.FINAL, REFUSED)
     assert history.is_isolated("results")
     assert not history.is_isolated("dead letters")
     clock.now += ISOLATION_SECONDS
@@ -42,13 +42,13 @@ def test_a_refusal_isolates_its_topic_for_a_while(history: TopicHistory, clock: 
 
 
 def test_a_condition_of_the_brokers_isolates_nothing(history: TopicHistory) -> None:
-    history.refused("results", Verdict.RETRY, REFUSED)
+    history.refused("results", ErrorKind.RETRY, REFUSED)
     assert not history.is_isolated("results")
 
 
 def test_a_topic_with_an_unknown_limit_stays_isolated(history: TopicHistory, clock: Clock) -> None:
-    history.refused("results", Verdict.TOO_LARGE, REFUSED)
-    history.refused("results", Verdict.FINAL, REFUSED)
+    history.refused("results", ErrorKind.TOO_LARGE, REFUSED)
+    history.refused("results", ErrorKind.FINAL, REFUSED)
     clock.now += 10 * ISOLATION_SECONDS
     assert history.is_isolated("results")
 
@@ -69,9 +69,9 @@ def test_a_message_is_at_fault_only_if_its_topic_accepts_others(
 def test_it_is_reported_whether_any_topic_refuses_everything(
     history: TopicHistory, forbidden: list[bool]
 ) -> None:
-    history.refused("results", Verdict.FORBIDDEN, REFUSED)
-    history.refused("results", Verdict.FORBIDDEN, REFUSED)
-    history.refused("dead letters", Verdict.FORBIDDEN, REFUSED)
+    history.refused("results", ErrorKind.FORBIDDEN, REFUSED)
+    history.refused("results", ErrorKind.FORBIDDEN, REFUSED)
+    history.refused("dead letters", ErrorKind.FORBIDDEN, REFUSED)
     history.accepted("results")
     history.accepted("results")
     history.accepted("dead letters")

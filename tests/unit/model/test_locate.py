@@ -1,4 +1,4 @@
-"""Paths of people who trained a model: what is understood, and what the others are told."""
+"""Paths of people who trained a model: which are understood, and which message the others get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels, and the three rules by which the reference answers; everything else is refused."""
+"""Labels, and the three rules by which PaddleX answers; everything else is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each operator and key of the reference's preprocessing: done, or refused by name and line."""
+"""Each operator and key of PaddleX's preprocessing: done, or refused by name and line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def normalized(**options: Any) -> dict[str, Any]:
         ({"to_rgb": False}, "BGR"),
         ({"to_rgb": False, "backend": "cv2"}, "BGR"),
         ({"to_rgb": False, "backend": "pil"}, "BGR"),
-        # An image of Pillow's, of which the reference makes no array, stays RGB.
+        # An image of Pillow's, of which PaddleX makes no array, stays RGB.
         ({"to_rgb": False, "to_np": False, "backend": "pil"}, "RGB"),
         ({"img_mode": "RGB"}, "RGB"),
         ({"img_mode": "BGR"}, "BGR"),

@@ -1,4 +1,4 @@
-"""Whatever stands in a model's YAML, reading it ends soon, as a tree or with an error."""
+"""Whatever a model's YAML contains, reading it ends soon, as a tree or with an error."""
 
 from __future__ import annotations
 

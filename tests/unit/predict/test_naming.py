@@ -1,4 +1,4 @@
-"""How results are called on disk: the reference's names, and nothing outside the directory."""
+"""The file names of results: PaddleX's names, and nothing outside the directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipeline files: both shapes of the reference, what is given on top, and what is refused."""
+"""Pipeline files: both of PaddleX's shapes, what is given on top, and what is refused."""
 
 from __future__ import annotations
 

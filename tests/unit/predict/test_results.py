@@ -1,4 +1,4 @@
-"""Results: their keys, what they print, and the files they save, as the reference's do."""
+"""Results: their keys, what they print, and the files they save, as PaddleX's do."""
 
 from __future__ import annotations
 

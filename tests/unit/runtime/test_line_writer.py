@@ -1,4 +1,4 @@
-"""Lines on their way out: in order and complete, and nobody waits for a reader that has stopped."""
+"""Lines are written in order and complete, and no caller waits for a reader that has stopped."""
 
 from __future__ import annotations
 

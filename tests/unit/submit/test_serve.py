@@ -1,4 +1,4 @@
-"""Files are served to who knows their address, for as long as they are offered."""
+"""Files are served at secret addresses, for as long as they are offered."""
 
 from __future__ import annotations
 

@@ -73,17 +73,17 @@ function showFigures(before, after) {
   showLatency("kafka", "job", "classify_latency_seconds");
   showStages(grown);
 
-  function showLatency(door, noun, name) {
+  function showLatency(group, noun, name) {
     const count = grown(`${name}_count`);
     const within = (q) => bound(q, before.samples, after.samples, name);
-    put(`${door}-mean`, count > 0 ? (1000 * grown(`${name}_sum`)) / count : null, 0);
-    $(`${door}-count`).textContent = count > 1 ? `mean of ${counted(count, noun)}` : count === 1 ? `one ${noun}` : `no ${noun}`;
+    put(`${group}-mean`, count > 0 ? (1000 * grown(`${name}_sum`)) / count : null, 0);
+    $(`${group}-count`).textContent = count > 1 ? `mean of ${counted(count, noun)}` : count === 1 ? `one ${noun}` : `no ${noun}`;
     // Of one there is no more to say.
-    $(`${door}-bounds`).hidden = count < 2;
+    $(`${group}-bounds`).hidden = count < 2;
     if (count < 2) return;
-    put(`${door}-half`, 1000 * within(0.5), 0);
-    $(`${door}-share`).textContent = count < ENOUGH_FOR_A_TAIL ? "all" : "99 of 100";
-    put(`${door}-tail`, 1000 * within(count < ENOUGH_FOR_A_TAIL ? 1 : 0.99), 0);
+    put(`${group}-half`, 1000 * within(0.5), 0);
+    $(`${group}-share`).textContent = count < ENOUGH_FOR_A_TAIL ? "all" : "99 of 100";
+    put(`${group}-tail`, 1000 * within(count < ENOUGH_FOR_A_TAIL ? 1 : 0.99), 0);
   }
 }
 

@@ -1,7 +1,7 @@
 """From Paddle's inference format to ONNX, once per model, for the backends that read that.
 
 A process of its own, with the arguments PROGRAM PARAMS TARGET, does it: the converter writes on
-standard output, and a native fault of its must cost no more than this.
+standard output, and a native crash of it must cost no more than that process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from worker.cache import exclusive, write_whole
 from worker.errors import ModelError
 from worker.hpip import CONVERTER, package_version
 from worker.model import ModelSpec
+from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
-from worker.runtime.environment import child_environment
 
 __all__ = ["to_onnx"]
 

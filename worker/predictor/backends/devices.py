@@ -125,7 +125,7 @@ def import_paddle(device: Device) -> ModuleType:
 
 @contextmanager
 def _one_thread_named() -> Iterator[None]:
-    """Paddle warns about other numbers, which are of no matter: `configure_device` sets its own."""
+    """Paddle warns about other numbers, which do not matter: `configure_device` sets its own."""
     named = os.environ.get("OMP_NUM_THREADS")
     if named is not None:
         os.environ["OMP_NUM_THREADS"] = "1"

@@ -16,7 +16,7 @@ from aiokafka.errors import (
     kafka_errors,
 )
 
-__all__ = ["TOO_LARGE", "Refused", "Verdict", "code_of", "judge", "name_all_codes", "name_of"]
+__all__ = ["TOO_LARGE", "ErrorKind", "Refused", "classify", "code_of", "name_all_codes", "name_of"]
 
 # As in org.apache.kafka.common.protocol.Errors (4.3): code, name, and whether the same request may
 # succeed later. Only codes that producers and consumers get.
@@ -44,7 +44,7 @@ _HIGHEST_CODE = 255
 TOO_LARGE = int(MessageSizeTooLargeError.errno)
 
 
-class Verdict(enum.Enum):
+class ErrorKind(enum.Enum):
     """What to do about a message that was not acknowledged.
 
     Attributes:
@@ -65,28 +65,28 @@ class Verdict(enum.Enum):
     FINAL = enum.auto()
 
 
-_VERDICTS = {
-    10: Verdict.TOO_LARGE,  # MESSAGE_TOO_LARGE
-    18: Verdict.TOO_LARGE,  # RECORD_LIST_TOO_LARGE: a batch larger than a segment
-    44: Verdict.FINAL,  # POLICY_VIOLATION
-    87: Verdict.FINAL,  # INVALID_RECORD: no key in a compacted topic, a schema that is enforced
-    17: Verdict.FORBIDDEN,  # INVALID_TOPIC_EXCEPTION
-    21: Verdict.FORBIDDEN,  # INVALID_REQUIRED_ACKS
-    29: Verdict.FORBIDDEN,  # TOPIC_AUTHORIZATION_FAILED
-    31: Verdict.FORBIDDEN,  # CLUSTER_AUTHORIZATION_FAILED: idempotent writes, before Kafka 3.0
-    35: Verdict.FORBIDDEN,  # UNSUPPORTED_VERSION
-    43: Verdict.FORBIDDEN,  # UNSUPPORTED_FOR_MESSAGE_FORMAT: a format that knows no headers
-    53: Verdict.FORBIDDEN,  # TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-    76: Verdict.FORBIDDEN,  # UNSUPPORTED_COMPRESSION_TYPE
-    8: Verdict.RETRY,  # BROKER_NOT_AVAILABLE
-    9: Verdict.RETRY,  # REPLICA_NOT_AVAILABLE
-    13: Verdict.RETRY,  # NETWORK_EXCEPTION
-    72: Verdict.RETRY,  # LISTENER_NOT_FOUND
-    45: Verdict.RETRY,  # OUT_OF_ORDER_SEQUENCE_NUMBER
-    47: Verdict.RETRY,  # INVALID_PRODUCER_EPOCH
-    49: Verdict.RETRY,  # INVALID_PRODUCER_ID_MAPPING
-    59: Verdict.RETRY,  # UNKNOWN_PRODUCER_ID
-    90: Verdict.RETRY,  # PRODUCER_FENCED
+_KINDS = {
+    10: ErrorKind.TOO_LARGE,  # MESSAGE_TOO_LARGE
+    18: ErrorKind.TOO_LARGE,  # RECORD_LIST_TOO_LARGE: a batch larger than a segment
+    44: ErrorKind.FINAL,  # POLICY_VIOLATION
+    87: ErrorKind.FINAL,  # INVALID_RECORD: no key in a compacted topic, a schema that is enforced
+    17: ErrorKind.FORBIDDEN,  # INVALID_TOPIC_EXCEPTION
+    21: ErrorKind.FORBIDDEN,  # INVALID_REQUIRED_ACKS
+    29: ErrorKind.FORBIDDEN,  # TOPIC_AUTHORIZATION_FAILED
+    31: ErrorKind.FORBIDDEN,  # CLUSTER_AUTHORIZATION_FAILED: idempotent writes, before Kafka 3.0
+    35: ErrorKind.FORBIDDEN,  # UNSUPPORTED_VERSION
+    43: ErrorKind.FORBIDDEN,  # UNSUPPORTED_FOR_MESSAGE_FORMAT: a format that knows no headers
+    53: ErrorKind.FORBIDDEN,  # TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    76: ErrorKind.FORBIDDEN,  # UNSUPPORTED_COMPRESSION_TYPE
+    8: ErrorKind.RETRY,  # BROKER_NOT_AVAILABLE
+    9: ErrorKind.RETRY,  # REPLICA_NOT_AVAILABLE
+    13: ErrorKind.RETRY,  # NETWORK_EXCEPTION
+    72: ErrorKind.RETRY,  # LISTENER_NOT_FOUND
+    45: ErrorKind.RETRY,  # OUT_OF_ORDER_SEQUENCE_NUMBER
+    47: ErrorKind.RETRY,  # INVALID_PRODUCER_EPOCH
+    49: ErrorKind.RETRY,  # INVALID_PRODUCER_ID_MAPPING
+    59: ErrorKind.RETRY,  # UNKNOWN_PRODUCER_ID
+    90: ErrorKind.RETRY,  # PRODUCER_FENCED
     # All other codes are RETRY if Kafka calls them retriable, and DOUBTFUL if not. The latter are
     # UNKNOWN_SERVER_ERROR (-1), CORRUPT_MESSAGE (2, the checksum; before Kafka 2.4 also what is
     # INVALID_RECORD now), INVALID_TIMESTAMP (32, each attempt has a new one), INVALID_REQUEST (42),
@@ -126,20 +126,28 @@ def name_all_codes() -> None:
             )
 
 
-def judge(error: KafkaError) -> Verdict:
+def classify(error: KafkaError) -> ErrorKind:
     """Decide what to do about a message whose delivery failed with `error`."""
     if not isinstance(error, BrokerResponseError):
-        return Verdict.RETRY  # a connection, a time-out, a client that stopped
+        return ErrorKind.RETRY  # a connection, a time-out, a client that stopped
     if error.retriable:
-        return Verdict.RETRY
-    return _VERDICTS.get(error.errno, Verdict.DOUBTFUL)
+        return ErrorKind.RETRY
+    return _KINDS.get(error.errno, ErrorKind.DOUBTFUL)
 
 
 def code_of(error: KafkaError) -> int:
-    """Get the code that a broker answered; 0 for an error that did not come from one."""
+    """Get the code that a broker answered.
+
+    Returns:
+        The code; 0 for an error that did not come from a broker.
+    """
     return int(error.errno) if isinstance(error, BrokerResponseError) else 0
 
 
 def name_of(error: KafkaError) -> str:
-    """Get the code's name as Kafka writes it, or the error's class if no broker answered it."""
+    """Get the name of an error.
+
+    Returns:
+        The code's name as Kafka writes it, or the error's class if no broker answered it.
+    """
     return str(error.message) if isinstance(error, BrokerResponseError) else type(error).__name__

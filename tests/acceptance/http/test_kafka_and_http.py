@@ -1,4 +1,4 @@
-"""One worker with both doors: Kafka, and HTTP beside it."""
+"""One worker with Kafka and HTTP side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.images import job, noise_jpeg
 from tests.support.workers import MakeWorker
 
 
-async def test_both_doors_answer_the_same(
+async def test_kafka_and_http_answer_the_same(
     make_worker: MakeWorker, broker: KafkaBroker, traffic: Traffic
 ) -> None:
     await traffic.create_topics()

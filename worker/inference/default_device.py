@@ -9,8 +9,8 @@ from pathlib import Path
 
 from worker.device import CPU, Device
 from worker.errors import UnfitSystemError
+from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
-from worker.runtime.environment import child_environment
 
 __all__ = ["find_default_device", "is_cpu_build"]
 
@@ -33,7 +33,7 @@ def find_default_device() -> Device:
         return CPU
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
-            module_command("worker.predictor.probe"),
+            module_command("worker.predictor.device_probe"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -55,7 +55,7 @@ def find_default_device() -> Device:
 
 
 def is_cpu_build() -> bool:
-    """Whether the installed Paddle is built for CPUs alone; told without loading it.
+    """Whether the installed Paddle is built for CPUs alone; found out without loading it.
 
     Returns:
         True if its own table of versions says so; False for any other build, and when in doubt.
@@ -65,7 +65,7 @@ def is_cpu_build() -> bool:
         return False
     try:
         versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
-    except Exception:  # noqa: BLE001 - whoever loads Paddle says what is wrong with it
+    except Exception:  # noqa: BLE001 - loading Paddle reports what is wrong with it
         return False
     accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
     return "cuda_version" in versions and all(

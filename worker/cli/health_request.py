@@ -1,4 +1,4 @@
-"""Asks the worker on this machine how it is, in a fraction of a second; see `worker.cli.health`.
+"""Asks the worker on this machine whether it is alive; see `worker.cli.health`.
 
 A container runs it every few seconds, so it loads next to nothing: `answer_at_once` reads the two
 settings that it needs from the environment, and leaves everything else to the command proper.
@@ -62,7 +62,7 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
 
 
 def answer_at_once(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
-    """Answer the usual call, as a container makes it, without loading the command line.
+    """Handle the usual call, as a container makes it, without loading the command line.
 
     Args:
         arguments: what follows `health`.

@@ -79,11 +79,11 @@ MADE: Mapping[str, Callable[[], bytes]] = {
 
 LEFT_OUT = {
     "huge_6000x4000.jpg",  # too large to keep; the answer to it was compared once
-    "truncated.jpg",  # the reference classifies memory that nobody wrote; it is refused here
+    "truncated.jpg",  # PaddleX classifies uninitialised memory; it is refused here
 }
 REFUSED_BY_BOTH = {"empty.jpg", "text.jpg"}
 LIKE = {
-    # The reference judges files by their names. The content decides here.
+    # PaddleX judges files by their names. The content decides here.
     "noext": "astronaut.jpg",
     "palette.gif": "palette.png",
 }
@@ -100,7 +100,7 @@ def data_of(name: str) -> bytes:
 
 @dataclass
 class Core:
-    """What every door does with an image: decode, transform, predict, choose."""
+    """What the engine does with an image: decode, transform, predict, choose."""
 
     directory: Path
 

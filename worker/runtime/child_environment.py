@@ -1,7 +1,7 @@
-"""What of its environment the worker hands on to the processes that it starts: no secrets.
+"""Which environment variables the worker's child processes get: no secrets.
 
-They run native code on what strangers send, and need none. What they do need differs from machine
-to machine (the toolkits of accelerators have dozens of variables), so the rest is handed on.
+They run native code on untrusted input, and need none. What they do need differs from machine to
+machine (the toolkits of accelerators have dozens of variables), so the rest is handed on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["child_environment"]
 
 _SECRET_NAME = re.compile(
-    r"WORKER_"  # settings, among them passwords; children are told what they need
+    r"WORKER_"  # settings, among them passwords; children do not read them
     r"|.*(PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTH|SIGNATURE|SESSION"
     r"|(API|ACCESS|ACCOUNT|PRIVATE|ENCRYPTION|SIGNING|MASTER|SAS|SSH)_?KEY"
     r"|NETRC|CONNECTION_?STRING|DSN|JAAS|JWT|WEBHOOK)"

@@ -10,13 +10,13 @@ import pytest
 
 from worker.device import CPU
 from worker.errors import UnfitSystemError
-from worker.inference.devices import find_default_device, is_cpu_build
+from worker.inference.default_device import find_default_device, is_cpu_build
 from worker.runtime.children import module_command
 
 
 def test_a_build_for_the_cpu_has_the_cpu_and_is_not_loaded_here() -> None:
     program = (
-        "import sys; from worker.inference.devices import find_default_device; "
+        "import sys; from worker.inference.default_device import find_default_device; "
         "print(find_default_device()); sys.exit('paddle' in sys.modules)"
     )
     done = subprocess.run(
@@ -36,7 +36,7 @@ def test_a_paddle_that_does_not_load_is_an_error_that_says_so(
     paddle: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "paddle.py").write_text(paddle)
-    monkeypatch.setattr("worker.inference.devices.is_cpu_build", lambda: False)
+    monkeypatch.setattr("worker.inference.default_device.is_cpu_build", lambda: False)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UnfitSystemError, match=message):
         find_default_device()
@@ -45,7 +45,10 @@ def test_a_paddle_that_does_not_load_is_an_error_that_says_so(
 def test_the_probe_finds_what_the_table_of_versions_says() -> None:
     assert is_cpu_build(), "the tests run with a build for CPUs"
     done = subprocess.run(
-        module_command("worker.predictor.probe"), capture_output=True, timeout=120, check=True
+        module_command("worker.predictor.device_probe"),
+        capture_output=True,
+        timeout=120,
+        check=True,
     )
     assert done.stdout.decode().split()[-1] == str(CPU)
 

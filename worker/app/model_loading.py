@@ -1,4 +1,4 @@
-"""The model to serve: found, or pulled while probes are answered and signals heard."""
+"""Finds or pulls the model to serve. Meanwhile probes are answered and signals handled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
-    """Read the model that the settings name, after pulling it if it is a published one not here.
+    """Read the model that the settings name; pull it first if it is published and not here.
 
     Cancelling leaves a pull behind, which ends with the process; the next one goes on from there.
 
@@ -41,7 +41,8 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
         log.info("pulling_model", model=model.name)
 
     def announce(model: ZooModel) -> Progress:
-        # By way of the loop: a thread that dies with the process must not hold the log's stream.
+        # Logged in the event loop: this thread can be killed at any time, and must not hold the
+        # log's stream then.
         loop.call_soon_threadsafe(begin, model)
         log_tenths = _log_tenths(model)
 
@@ -61,7 +62,7 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
 
 
 def _log_tenths(model: ZooModel) -> Progress:
-    """Logs each tenth of a model that comes."""
+    """Logs each tenth of a download."""
     logged = 0
 
     def progress(have: int, total: int | None) -> None:
@@ -83,7 +84,7 @@ async def _in_daemon_thread(call: Callable[[], T]) -> T:
     def work() -> None:
         try:
             outcome.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             outcome.set_exception(error)
 
     threading.Thread(target=work, name="model", daemon=True).start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.runtime.environment import child_environment
+from worker.runtime.child_environment import child_environment
 from worker.settings.sources import describe
 
 SECRETS = {
