@@ -82,6 +82,7 @@ clean: ## Remove the virtual environments and what tools left behind (not the us
 $(STAMP): $(VENV)/.packages pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check -e .
 	$(BIN)/python -m compileall -q worker demo
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/classify-worker submit --help >/dev/null  # compiles what commands load
 	touch $@
 
 $(VENV)/.packages: requirements/dev.txt requirements/zoo.txt scripts/venv.sh

@@ -16,6 +16,6 @@ def test_it_is_wrong_usage() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "classify-worker: options follow a command here: "
+        "classify-worker: options follow a command here:\n    "
         "classify-worker predict --pipeline image_classification --input a.jpg\n"
     )
