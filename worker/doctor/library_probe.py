@@ -38,8 +38,7 @@ def _look_at_paddle(text: str, report: dict[str, object]) -> None:
     build = probe_build(paddle)
     report["devices"] = dict(build.devices)
     try:
-        for each in device.split():
-            check_device(each, build)
+        check_device(device, build)
     except ModelError as error:
         report["device_error"] = str(error)
     report["paddle"] = f"paddlepaddle {paddle.__version__}"

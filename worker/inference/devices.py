@@ -9,13 +9,11 @@ from pathlib import Path
 
 from worker.device import CPU, Device
 from worker.errors import ModelError, UnfitSystemError
+from worker.inference.protocol import UNUSABLE_DEVICE
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
 
 __all__ = ["find_device", "is_cpu_build"]
-
-UNUSABLE = 2
-"""The probe's exit code for a device that Paddle cannot use."""
 
 TIMEOUT = 120.0
 """Seconds; loading Paddle takes one or two, more from a cold disk."""
@@ -53,7 +51,7 @@ def find_device(named: Device | None) -> Device:
     last = (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
     if done.returncode == 0:
         return Device.parse(last)
-    if done.returncode == UNUSABLE:
+    if done.returncode == UNUSABLE_DEVICE:
         raise ModelError(last)
     raise UnfitSystemError(
         last or f"PaddlePaddle crashed while it loaded (exit status {done.returncode})"

@@ -20,7 +20,10 @@ from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
 from worker.model import ModelSpec
 
-__all__ = ["BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
+__all__ = ["UNUSABLE_DEVICE", "BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
+
+UNUSABLE_DEVICE = 2
+"""Exit code of the process that looks for a device: Paddle cannot use the one that is named."""
 
 BackendName = Literal["paddle", OnnxBackend]
 """The libraries with which a predictor process can compute."""

@@ -10,6 +10,7 @@ import sys
 
 from worker.device import CPU, Device
 from worker.errors import ModelError, UnfitSystemError
+from worker.inference.protocol import UNUSABLE_DEVICE
 from worker.predictor.backends.devices import (
     check_device,
     default_device,
@@ -17,26 +18,24 @@ from worker.predictor.backends.devices import (
     probe_build,
 )
 
-__all__ = ["UNFIT", "UNUSABLE", "main"]
-
-UNFIT, UNUSABLE = 1, 2
-"""Exit codes: Paddle cannot be loaded, or not use the device."""
+__all__ = ["main"]
 
 
 def main() -> None:
     """Print the device on the last line of standard output.
 
     Raises:
-        SystemExit: with one of the exit codes above, and the reason as the last line.
+        SystemExit: with `UNUSABLE_DEVICE` if Paddle cannot use the device that is named, with 1 if
+            Paddle cannot be loaded; the reason is the last line.
     """
     try:
         _say(_find(sys.argv[1]))
     except UnfitSystemError as error:
         _say(error)
-        sys.exit(UNFIT)
+        sys.exit(1)
     except ModelError as error:
         _say(error)
-        sys.exit(UNUSABLE)
+        sys.exit(UNUSABLE_DEVICE)
 
 
 def _find(named: str) -> Device:
@@ -44,8 +43,7 @@ def _find(named: str) -> Device:
     build = probe_build(import_paddle(device or CPU))
     if device is None:
         return default_device(build)
-    for each in device.split():
-        check_device(each, build)
+    check_device(device, build)
     return device
 
 

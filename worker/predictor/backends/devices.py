@@ -157,7 +157,7 @@ def check_device(device: Device, build: PaddleBuild) -> None:
     """Refuse a device that `build` cannot use, before anything is loaded onto it.
 
     Args:
-        device: a single one.
+        device: one or several; the first that cannot be used is named.
 
     Raises:
         ModelError: the message says what to install, to check or to choose instead.
@@ -166,15 +166,16 @@ def check_device(device: Device, build: PaddleBuild) -> None:
     if kind == "cpu":
         return
     count = build.devices.get(kind)
-    if count is None:
-        raise ModelError(f"{device}: {_REMEDIES[kind]}, or use cpu")
-    if count == 0:
-        raise ModelError(
-            f"{device}: Paddle finds no {kind.upper()}: {_INVISIBLE[kind]}, or use cpu"
-        )
-    if device.index >= count:
-        known = f"{kind}:0" if count == 1 else f"{kind}:0 to {kind}:{count - 1}"
-        raise ModelError(f"{device}: there is no such device; use {known}")
+    for each in device.split():
+        if count is None:
+            raise ModelError(f"{each}: {_REMEDIES[kind]}, or use cpu")
+        if count == 0:
+            raise ModelError(
+                f"{each}: Paddle finds no {kind.upper()}: {_INVISIBLE[kind]}, or use cpu"
+            )
+        if each.index >= count:
+            known = f"{kind}:0" if count == 1 else f"{kind}:0 to {kind}:{count - 1}"
+            raise ModelError(f"{each}: there is no such device; use {known}")
 
 
 def default_device(build: PaddleBuild) -> Device:

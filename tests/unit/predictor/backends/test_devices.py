@@ -26,6 +26,7 @@ TWO_GPUS = PaddleBuild({"gpu": 2})
         ("mlu:0", CPU_BUILD, "mlu:0: Paddle's plug-in for MLUs is missing: install paddle-custom"),
         ("gpu:0", PaddleBuild({"gpu": 0}), "gpu:0: Paddle finds no GPU: check the driver"),
         ("gpu:2", TWO_GPUS, "gpu:2: there is no such device; use gpu:0 to gpu:1"),
+        ("gpu:1,2", TWO_GPUS, "gpu:2: there is no such device; use gpu:0 to gpu:1"),
         ("npu:1", PaddleBuild({"npu": 1}), "npu:1: there is no such device; use npu:0"),
     ],
 )
@@ -37,7 +38,7 @@ def test_a_device_that_is_not_here_is_refused(
     assert str(refused.value).startswith(message)
 
 
-@pytest.mark.parametrize("device", ["cpu", "gpu", "gpu:0", "gpu:1"])
+@pytest.mark.parametrize("device", ["cpu", "gpu", "gpu:0", "gpu:1", "gpu:0,1"])
 def test_a_device_that_is_here_is_accepted(device: str) -> None:
     check_device(Device.parse(device), TWO_GPUS)
 
