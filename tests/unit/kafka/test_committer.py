@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.commits import fails, settle, track
 from tests.support.topics import CreateTopic
 from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, stop_bounded
@@ -56,33 +57,6 @@ def committing(interval: float = 0.01) -> tuple[Broker, Assignment, Committer, M
     assignment.assign([ZERO, ONE])
     consumer: Any = broker
     return broker, assignment, Committer(consumer, assignment, interval, metrics, 0.02), metrics
-
-
-async def fails(metrics: Metrics, count: int) -> None:
-    """Wait until so many more commits have failed, or wait for their answer for too long."""
-    labels = {"outcome": "failure"}
-
-    def failed() -> float:
-        return metrics.registry.get_sample_value("classify_commits_total", labels) or 0.0
-
-    enough = failed() + count
-    async with asyncio.timeout(BOUND):
-        while failed() < enough:  # noqa: ASYNC110 - a counter has no event
-            await asyncio.sleep(0.005)
-
-
-def settle(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    state = assignment.get(partition)
-    assert state is not None
-    for offset in offsets:
-        state.ledger.settle(offset)
-
-
-def track(assignment: Assignment, partition: TopicPartition, *offsets: int) -> None:
-    state = assignment.get(partition)
-    assert state is not None
-    for offset in offsets:
-        state.ledger.track(offset)
 
 
 async def test_nothing_settled_is_nothing_to_commit() -> None:
