@@ -5,8 +5,9 @@ Names are loaded when they are first used: `worker.predict.template` needs no co
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from worker.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from worker.predict.image_classification import ImageClassificationPipeline, create_pipeline
@@ -21,16 +22,13 @@ __all__ = [
     "create_pipeline",
 ]
 
-_MODULES = {
-    "ClassificationResult": "results",
-    "FailedInput": "results",
-    "ImageClassificationPipeline": "image_classification",
-    "PipelineConfig": "pipeline_config",
-    "create_pipeline": "image_classification",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ClassificationResult": "results",
+        "FailedInput": "results",
+        "ImageClassificationPipeline": "image_classification",
+        "PipelineConfig": "pipeline_config",
+        "create_pipeline": "image_classification",
+    },
+)

@@ -5,8 +5,9 @@ Names are loaded when they are first used: a client for Kafka takes a moment to 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from worker.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from worker.submit.item_result import ItemResult
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoding", "Item", "ItemResult", "Options", "Submission", "find_items"]
 
-_MODULES = {
-    "ItemResult": "item_result",
-    "Encoding": "items",
-    "Item": "items",
-    "Options": "submission",
-    "Submission": "submission",
-    "find_items": "items",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ItemResult": "item_result",
+        "Encoding": "items",
+        "Item": "items",
+        "Options": "submission",
+        "Submission": "submission",
+        "find_items": "items",
+    },
+)
