@@ -25,6 +25,7 @@ __all__ = [
     "Config",
     "Device",
     "Format",
+    "Inputs",
     "Model",
     "OutputFile",
     "OutputFormat",
@@ -81,6 +82,18 @@ Overrides = Annotated[
         metavar="KEY=VALUE",
         help="Override one setting, such as fetch.read_timeout=10; repeat for more.",
         show_default=False,
+    ),
+]
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="INPUT",
+        help="The same, as PaddleX has it; repeat for more.",
+        show_default=False,
+        rich_help_panel=INPUT_GROUP,
     ),
 ]
 

@@ -14,6 +14,7 @@ from worker.cli.options import (
     OUTPUT_GROUP,
     Config,
     Format,
+    Inputs,
     OutputFile,
     OutputFormat,
     Overrides,
@@ -38,17 +39,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
             rich_help_panel=INPUT_GROUP,
         ),
     ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="INPUT",
-            help="The same, as PaddleX has it; repeat for more.",
-            show_default=False,
-            rich_help_panel=INPUT_GROUP,
-        ),
-    ] = None,
+    inputs: Inputs = None,
     send_as: Annotated[
         Literal["base64", "raw", "url"],
         typer.Option(
