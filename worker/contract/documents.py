@@ -38,6 +38,9 @@ def read_document(value: Data, name: str, remedy: str) -> object:
         name: what messages call the document.
         remedy: how the message for a document that is no text ends.
 
+    Returns:
+        The value, as `json.loads` returns it.
+
     Raises:
         JobError: it is not UTF-8, or not JSON, or has more than `MAX_BESIDES` bytes besides the
             text of its field `image`.
