@@ -25,10 +25,13 @@ __all__ = ["decode", "decode_pixels", "inspect", "read_header"]
 
 
 def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
-    """Decode an image into `[H, W, 3] uint8` BGR, upright.
+    """Decode an image.
 
     Grey is replicated, alpha dropped, 16 bits shifted right by 8, the EXIF orientation applied; of
     several frames or pages the first is taken.
+
+    Returns:
+        `[H, W, 3] uint8` BGR, upright.
 
     Raises:
         JobError: `TOO_LARGE` or `TOO_MANY_PIXELS` before a pixel is decoded, `NOT_AN_IMAGE` when

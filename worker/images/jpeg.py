@@ -92,6 +92,9 @@ class JpegHeader:
 def read_jpeg_header(data: bytes) -> JpegHeader:
     """Read the header of a JPEG file, and of its scans if there are several.
 
+    Returns:
+        Size and components of the frame, the EXIF orientation, and how much decoding has to keep.
+
     Raises:
         UnsupportedError: it is of a kind that nothing here decodes.
         ValueError: it ends before its frame header, a part of its image is in no scan, or it has
@@ -138,10 +141,13 @@ def _header(content: bytes, orientation: int) -> JpegHeader:
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Walk the marker segments up to the end of the image, which is one too.
+    """Walk the marker segments of a JPEG file.
 
-    Bytes between segments that are no marker are stepped over: pixels behind a scan's header, and
-    what should not be there. So does libjpeg.
+    Bytes between segments that are no marker are skipped, as libjpeg does: pixels behind a scan's
+    header, and what should not be there.
+
+    Yields:
+        The segments in order; the last one is the end of the image, unless the file is cut off.
 
     Raises:
         ValueError: there are more than any image needs.

@@ -34,7 +34,7 @@ _MARGIN = 16 * 1024 * 1024
 
 @contextmanager
 def raising_memory_errors() -> Iterator[None]:
-    """Raises MemoryError for whatever a codec raises when it gets no memory."""
+    """Raise MemoryError for whatever a codec raises when it gets no memory."""
     try:
         yield
     except Exception as error:

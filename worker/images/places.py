@@ -237,7 +237,11 @@ class HostPlaces:
         return len(self._hosts)
 
     def seat(self) -> Seat:
-        """Make a context that holds a place at one host at a time."""
+        """Make a context that holds a place at one host at a time.
+
+        Returns:
+            The context; it holds no place until its `take` is called.
+        """
         return Seat(self)
 
     async def _acquire(self, host: Hashable, name: Hashable, since: float | None) -> Place:
