@@ -139,6 +139,9 @@ class FetchBuffer:
     ) -> dict[TopicPartition, list[Record]]:
         """Take records of `partitions` (of all, if empty), as many as are there and allowed.
 
+        Returns:
+            Records in the order of their offsets, by partition; empty when there are none.
+
         Raises:
             KafkaError: a partition cannot be used.
         """
