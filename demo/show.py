@@ -22,7 +22,11 @@ __all__ = ["bar", "show_answers", "show_figures", "show_running"]
 
 @contextmanager
 def bar(console: Console, what: str) -> Iterator[Report]:
-    """A progress bar that is called with (done, in all)."""
+    """Show a progress bar while the block runs.
+
+    Yields:
+        A function to call with the work that is done, and the work in all.
+    """
     progress = Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console)
     task = progress.add_task(what, total=None)
     with progress:

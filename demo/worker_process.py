@@ -132,7 +132,11 @@ class WorkerProcess:
             raise self.failed(f"ended with exit code {status} when it was stopped")
 
     def failed(self, what: str) -> DemoError:
-        """The error that says so, with the end of the worker's log."""
+        """Make the error for a worker that failed.
+
+        Returns:
+            The error, not raised, with the end of the worker's log.
+        """
         return DemoError(f"the worker {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
 
     def _is_ready(self) -> bool:

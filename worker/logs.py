@@ -244,7 +244,11 @@ def _notice(formatter: logging.Formatter) -> Callable[[int], str]:
 
 
 def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Processor: redact secrets, take out image data, shorten what is long."""
+    """Redact secrets, remove image data and shorten long values; a processor of structlog.
+
+    Returns:
+        The event, changed in place.
+    """
     for name, value in event.items():
         if name == "exception":
             event[name] = _without_payloads(str(value))[-MAX_TRACE:]

@@ -61,7 +61,13 @@ class Portal(Generic[T]):
             raise
 
     def submit(self, call: Coroutine[Any, Any, R]) -> Future[R]:
-        """Begin a call; cancelling its future cancels it.
+        """Begin a call on the portal's event loop.
+
+        Args:
+            call: a coroutine; it is closed if the portal refuses it.
+
+        Returns:
+            The future of its result; cancelling it cancels the call.
 
         Raises:
             RuntimeError: it is closed, or this is a fork of the process that made it.

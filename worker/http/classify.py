@@ -90,7 +90,11 @@ class Classify:
         return None
 
     async def infer(self, request: web.Request) -> web.Response:
-        """Answer one request. It is cancelled when the client disconnects."""
+        """Answer one request; the task is cancelled when the client disconnects.
+
+        Returns:
+            The result or the failure as JSON, with the HTTP status that goes with it.
+        """
         log_id = new_log_id()
         failure = self._refusal(request)
         if failure is not None:

@@ -132,6 +132,9 @@ class SlotSupervisor:
         Args:
             input_size: `(H, W)` in pixels.
 
+        Returns:
+            The measurements, and the batch size to use.
+
         Raises:
             PredictorError: a run failed.
         """

@@ -157,8 +157,11 @@ def load_model_spec(directory: Path) -> ModelSpec:
     """Read and check a model directory.
 
     Args:
-        directory: with the model's files, or a training's output with them in `inference` or
+        directory: has the model's files, or is the output of a training with them in `inference` or
             `best_model/inference`.
+
+    Returns:
+        Everything that the model's files say, checked.
 
     Raises:
         ModelError: a file is missing, unreadable or says something that is not supported; it is

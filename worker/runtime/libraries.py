@@ -26,7 +26,7 @@ DIRECTORY_REMEDY = "mount a writable directory at /tmp, or name one in TMPDIR"
 
 @contextmanager
 def importing(package: str, remedy: str) -> Iterator[None]:
-    """Say what to do where the imports within fail.
+    """Turn failures of the imports within into an error that says what to do.
 
     Args:
         remedy: where a library, or the package itself, is missing.
