@@ -27,16 +27,16 @@ log = structlog.get_logger(__name__)
 
 
 class Stopper:
-    """Stops a worker in order at the first signal, and at once at a later one.
+    """Stops a worker gracefully at the first signal, and at once at a later one.
 
     A signal that comes within `ECHO` of the first one counts as the same.
 
     Args:
-        begin: stops it in order; called in `loop`.
+        begin: stops it gracefully; called in `loop`.
         loop: the worker's.
         deadline: seconds from the first signal to the process's end.
         predictors: the processes that must not outlive it.
-        stopped: whether it has stopped in order, and only the process is left to end.
+        stopped: whether it has stopped gracefully, and only the process is left to end.
     """
 
     def __init__(

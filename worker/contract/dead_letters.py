@@ -3,7 +3,7 @@
 A dead letter keeps key, value and all headers of its record, credentials included: put back into
 the jobs topic it is the same job again. So readers of the dead-letter topic must also be allowed to
 read the jobs topic. It adds `dead-letter-*` headers. Those of an earlier failure are replaced: a
-record that was put back and failed again tells of its last failure only.
+record that was put back and failed again has only its last failure.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ MAX_BESIDES = 128 * 1024
 # A document up to this size is parsed as it is, whatever is in it.
 _WHOLE = 2 * MAX_BESIDES
 _BLANK = b" \t\r\n"
-# Stands for the image's text while the rest is parsed. Random, so that no document contains it.
+# Replaces the image's text while the rest is parsed. Random, so that no document contains it.
 _PLACEHOLDER = f"image {secrets.token_hex(16)}".encode()
 # So close to the cut, a document that was cut off may have a syntax error: an incomplete literal or
 # escape.

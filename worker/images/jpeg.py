@@ -49,7 +49,7 @@ _RARE = {
 }
 """Markers that announce what no codec here decodes."""
 # In entropy-coded data FF is followed by 00 (a stuffed FF) or by D0 to D7 (restarts).
-# Not of a whole row of FF, which may stand before a marker: each FF of a row without one would be
+# Not of a whole row of FF, which may precede a marker: each FF of a row without one would be
 # tried as its beginning, and a small file of them would take hours.
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 

@@ -69,8 +69,7 @@ class FairPlaces:
     Weighted fair queueing: a free place goes to the key that will have had the least time with it,
     and within one key to the one that came first. So a key with a thousand waiters delays another
     key by one turn, not by a thousand, and one that takes seconds gets fewer turns than one that
-    takes milliseconds. None waits for ever: a key that comes later begins where the others are by
-    then.
+    takes milliseconds. None waits forever: a key that comes later begins where the others are then.
 
     Args:
         most: places in all.

@@ -1,8 +1,8 @@
-"""The threads that decode and draw: what gets no memory is tried again, and what hangs is given up.
+"""The threads that decode and draw: a call without memory is retried, one that hangs is abandoned.
 
 A thread cannot be killed. One that hangs in a codec is lost until the process ends. Its call is
 given up, so that its job is answered and not delivered again; another thread takes its place, so
-that other jobs go on; and liveness fails, so that the orchestrator starts the process anew.
+that other jobs go on; and liveness fails, so that the orchestrator restarts the process.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class ImageThreads:
 
         Raises:
             JobError: `UNAVAILABLE` when there was no memory for it, several times; `POISON` when it
-                did not end. Besides, whatever `work` raises.
+                did not end.
+            Exception: whatever else `work` raises.
         """
         pauses, attempt = self._retry.pauses(self._clock), 0
         while True:
@@ -176,7 +177,7 @@ class ImageThreads:
         if watched:
             begun = [call.began for call in watched if call.began is not None]
             due = min(begun, default=now) + self.timeout - now
-            # Not at once: a clock may stand still.
+            # Not at once: some clocks do not advance between two calls.
             self._watch = loop.call_later(max(due, self.timeout / 100), self._give_up_overdue, loop)
 
     def _give_up(self, call: _Call) -> None:
@@ -187,7 +188,7 @@ class ImageThreads:
                 JobError(
                     Reason.POISON,
                     f"the {call.stage} stage did not end within {self.timeout:g} s; save the image "
-                    "anew, or send another",
+                    "again, or send another",
                     stage=call.stage,
                 )
             )

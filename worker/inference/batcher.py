@@ -66,7 +66,7 @@ class Batcher(Generic[T, R]):
     """Holds ready images until a predictor slot asks for a batch; for one event loop.
 
     Args:
-        max_batch: most images per batch; may be set anew at any time.
+        max_batch: most images per batch; may be changed at any time.
         linger: seconds that the oldest image waits for a fuller batch while a slot is free.
         clock: monotonic seconds.
         call_at: schedules a callback at a time of that clock and returns a handle with `cancel`.

@@ -70,7 +70,7 @@ class FetchBuffer:
         entries: by partition, in the order of fetching. aiokafka reads them, and puts its errors
             here.
         unreadable: partitions that cannot be read any further for now.
-        skipping: whether the last `take` ended amid records that are skipped.
+        skipping: whether the last `take` ended among records that are skipped.
     """
 
     def __init__(

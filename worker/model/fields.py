@@ -51,7 +51,7 @@ class Field:
         """Read a mapping with known keys.
 
         Args:
-            known: the keys that may stand here.
+            known: the keys that are allowed here.
             prefix: what precedes the keys in names, by default this field's own and a dot.
 
         Returns:
@@ -93,7 +93,7 @@ class Field:
         """Read a list.
 
         Args:
-            what: what must stand here, for the refusal.
+            what: what must be here, for the refusal.
             each: the name of an item.
 
         Returns:

@@ -33,7 +33,7 @@ LAST_WORDS = 1.0
 
 PIPE_BYTES = 1024 * 1024
 """Room in each pipe. Native code that holds the GIL keeps the reader from reading: were the pipe
-full, it would wait for ever. This is what Linux allows to anybody; its default is 64 KiB."""
+full, it would wait forever. This is what Linux allows without privileges; its default is 64 KiB."""
 
 
 def open_missing() -> None:
@@ -45,7 +45,7 @@ def open_missing() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number, hence this one.
+            # The lowest free number, and therefore this one.
             os.open(os.devnull, os.O_RDONLY if descriptor == STDIN else os.O_WRONLY)
             os.set_inheritable(descriptor, True)
     for name, descriptor in (("stdin", STDIN), ("stdout", STDOUT), ("stderr", STDERR)):
@@ -162,9 +162,9 @@ def _enlarge(pipe: int) -> None:
 
 
 def _never_blocking(descriptor: int) -> int | None:
-    """The same file or pipe, opened anew so that writing never waits; None where it cannot be.
+    """Open the same file or pipe again, so that writing never waits; None where that fails.
 
-    Not the flag of the descriptor itself, which is shared with the parent process.
+    The flag of the descriptor itself is not changed: the parent process shares it.
     """
     with contextlib.suppress(OSError):
         return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)

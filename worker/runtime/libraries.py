@@ -18,7 +18,7 @@ OPENCV_REMEDY = (
 
 PADDLE_REMEDY = (
     "install the system library of OpenMP (on Debian and Ubuntu: apt-get install libgomp1), or, if "
-    "that is there, the package anew: pip install --force-reinstall paddlepaddle"
+    "that is there, the package again: pip install --force-reinstall paddlepaddle"
 )
 
 DIRECTORY_REMEDY = "mount a writable directory at /tmp, or name one in TMPDIR"

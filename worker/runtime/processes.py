@@ -119,7 +119,7 @@ def anonymous_file() -> int:
 
 @contextmanager
 def _stop_signals_blocked() -> Iterator[None]:
-    """Block them in this thread, and so for ever in a process that it starts."""
+    """Block them in this thread, and so permanently in a process that it starts."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
