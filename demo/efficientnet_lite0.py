@@ -152,7 +152,7 @@ class EfficientNetLite0(nn.Layer):  # type: ignore[misc]
 
 
 def load_weights(model: EfficientNetLite0, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
-    """Copies the tensors of the PyTorch port's state dict into the model.
+    """Copy the tensors of the PyTorch port's state dict into the model.
 
     Raises:
         ValueError: a tensor is missing, unknown or of another shape.

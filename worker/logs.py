@@ -129,18 +129,18 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     for name, least in _LIBRARIES.items():
-        # At debug level they may speak, one level up: their own debug output is endless.
+        # At debug level they log from info level on: their own debug output is endless.
         logging.getLogger(name).setLevel(logging.INFO if level == logging.DEBUG else least)
     logging.captureWarnings(capture=True)
 
 
-def count_dropped(told: Callable[[int], None]) -> None:
-    """Have `told` called with the number of lines dropped, in any thread, as it happens."""
+def count_dropped(on_drop: Callable[[int], None]) -> None:
+    """Call `on_drop` with the number of lines dropped, in any thread, whenever it happens."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _QueueHandler):
-            handler.writer.on_drop = told
+            handler.writer.on_drop = on_drop
             if handler.writer.dropped:
-                told(handler.writer.dropped)
+                on_drop(handler.writer.dropped)
 
 
 def flush(timeout: float = LAST_LINES) -> None:

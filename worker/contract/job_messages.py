@@ -21,7 +21,7 @@ class JobEnvelope:
     """All of a job but its image.
 
     Attributes:
-        name: becomes the job's id, shortened if need be.
+        name: becomes the job's id, shortened if it is too long.
         correlation: travels as `correlation-id` and comes back with the result.
         top_k: None leaves the number of categories to the worker.
         visualize: False asks for no picture; True leaves it to the worker.

@@ -56,7 +56,7 @@ def error_fields(code: int, message: str) -> dict[str, object]:
 
 
 def outcome_fields(outcome: Outcome) -> dict[str, object]:
-    """Make the fields that say what became of a job, over Kafka and over HTTP alike.
+    """Make the fields for the outcome of a job, which are the same over Kafka and over HTTP.
 
     Returns:
         `errorCode`, `errorMsg` and, for a success, `result` with `categories` and, if there is a

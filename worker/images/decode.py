@@ -1,7 +1,7 @@
 """From an encoded image to pixels, or to an answer that says why not.
 
 The decoders release the GIL, so a pool of threads decodes in parallel. `docs/images.md` says what
-becomes of each odd kind of file.
+happens to each odd kind of file.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class Names(AbstractResolver):
         return await asyncio.shield(self.look_up(host, port).answer) if known is None else known
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Cancel the look-ups that are under way."""
         tasks = [lookup.answer for lookup in self._open.values()]
         for task in tasks:
             task.cancel()
@@ -209,7 +209,7 @@ class SystemResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def _domain(host: str) -> str:

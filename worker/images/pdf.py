@@ -104,7 +104,7 @@ class PdfFile:
                 raise self._died() from error
 
     def close(self) -> None:
-        """Let go of the file; closing again does nothing."""
+        """Release the file; closing again does nothing."""
         with self._turn:
             self._end()
 

@@ -214,7 +214,7 @@ class Place:
     _charged: float
 
     def release(self) -> None:
-        """Give it back; once."""
+        """Give the place back; to be called once."""
         self._places._release(self._key, self._since, self._charged)  # noqa: SLF001 - its other half
 
 

@@ -34,7 +34,7 @@ def advise(given: Path | str) -> str | None:
         given: a file, or a directory without a network; it need not exist, and may be a URL.
 
     Returns:
-        a sentence that begins with what was given; None if nothing better is known.
+        A sentence that begins with what was given; None if nothing better is known.
     """
     path = Path(given)
     if path.is_dir():
