@@ -121,7 +121,7 @@ class Pipeline:
         except JobError as error:
             return error.as_failure()
         except MemoryError:
-            # Outside the threads, where little is held: nothing to wait for, and no defect.
+            # Raised outside the threads, where little is held: waiting would free nothing.
             return Failure(
                 Reason.UNAVAILABLE,
                 "the worker has no memory left for this image; try again later",

@@ -69,7 +69,7 @@ class FairPlaces:
     Weighted fair queueing: a free place goes to the key that will have had the least time with it,
     and within one key to the one that came first. So a key with a thousand waiters delays another
     key by one turn, not by a thousand, and one that takes seconds gets fewer turns than one that
-    takes milliseconds. None waits forever: a key that comes later begins where the others are then.
+    takes milliseconds. None waits forever: a new key begins with the share that the others have had.
 
     Args:
         most: places in all.
@@ -96,7 +96,7 @@ class FairPlaces:
         self._pace: OrderedDict[Hashable, float] = OrderedDict()
         self._waiting = 0
         self._turn = 0
-        # What keys have had by now on average, as they would if they had come at the beginning.
+        # The virtual time of fair queueing: what a key waiting from the beginning would have had.
         self._level = 0.0
 
     def __len__(self) -> int:

@@ -115,8 +115,8 @@ class ImageThreads:
         try:
             result: T = await answer
         finally:
-            # It holds what is raised, whose traceback holds this frame: in a circle with the image,
-            # which would be there until Python looks for circles.
+            # The future, its exception, the traceback and this frame would be a reference cycle,
+            # which keeps the image until the garbage collector runs.
             del answer
         return result
 
@@ -138,19 +138,19 @@ class ImageThreads:
         result: object = None
         error: BaseException | None = None
         try:
-            # A caller that was cancelled meanwhile waits no longer.
+            # Not for a caller that was cancelled meanwhile.
             if not call.answer.cancelled():
                 with raising_memory_errors():
                     result = call.work()
         except MemoryError:
-            # A new one: the traceback of the old one holds on to all that was allocated.
+            # A new one: the traceback of the old one keeps everything that was allocated.
             error = MemoryError()
         except BaseException as raised:  # noqa: BLE001 - the loop's side raises it again
             error = raised
         # The loop is closed when the process ends meanwhile.
         with contextlib.suppress(RuntimeError):
             call.loop.call_soon_threadsafe(self._end, call, result, error)
-        # What was raised holds this frame by its traceback; both of these hold what was raised.
+        # The exception's traceback refers to this frame: without this a reference cycle remains.
         del call, error
 
     def _end(self, call: _Call, result: object, error: BaseException | None) -> None:

@@ -133,7 +133,7 @@ class Field:
         try:
             value: object = yaml.constructor.SafeConstructor().construct_object(node)
         except (yaml.YAMLError, ArithmeticError, LookupError, ValueError) as error:
-            # Of `!!bool q` the constructor says no more than KeyError.
+            # For `!!bool q` the constructor raises a KeyError that explains nothing.
             reason = "no such value" if isinstance(error, LookupError) else str(error)
             raise self.refusal(f"cannot be {text!r}: {' '.join(reason.split())}") from error
         return value

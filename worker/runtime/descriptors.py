@@ -106,7 +106,7 @@ class OwnStreams:
             os.close(write_end)
         (printed, _), (complained, _) = pipes
         native = NativeOutput("native", {printed: logging.INFO, complained: logging.WARNING})
-        # A crash takes the reader with it: what is known of it then goes past the pipe.
+        # A crash ends the pipe's reader too: its report goes to standard error itself.
         crash_report = _never_blocking(err)
         faulthandler.enable(err if crash_report is None else crash_report)
 
