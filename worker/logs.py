@@ -312,7 +312,7 @@ def _renderers(settings: LogSettings, stream: TextIO) -> list[Processor]:
 
 
 def _short_head(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The time of day on the wall, and no module of ours: a terminal is narrow."""
+    """Shorten a line's head: the local time of day, and no module of ours; terminals are narrow."""
     time = datetime.fromisoformat(event["timestamp"]).astimezone()
     event["timestamp"] = f"{time:%H:%M:%S}"
     if str(event.get("logger", "")).partition(".")[0] == _OURS:

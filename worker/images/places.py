@@ -69,7 +69,7 @@ class FairPlaces:
     Weighted fair queueing: a free place goes to the key that will have had the least time with it,
     and within one key to the one that came first. So a key with a thousand waiters delays another
     key by one turn, not by a thousand, and one that takes seconds gets fewer turns than one that
-    takes milliseconds. None waits forever: a new key begins with the share that the others have had.
+    takes milliseconds. None waits forever: a new key begins with what the others have had.
 
     Args:
         most: places in all.

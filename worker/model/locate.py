@@ -28,7 +28,7 @@ def inference_directory(directory: Path) -> Path:
 
 
 def advise(given: Path | str) -> str | None:
-    """What to do where a path is no model: weights to train further, an archive, a single file.
+    """Say what to do where a path is no model: weights to train further, an archive, a single file.
 
     Args:
         given: a file, or a directory without a network; it need not exist, and may be a URL.
