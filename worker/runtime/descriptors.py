@@ -32,8 +32,8 @@ LAST_WORDS = 1.0
 """Seconds to wait at the end for what native code has written."""
 
 PIPE_BYTES = 1024 * 1024
-"""Room in each pipe. Native code that holds the GIL keeps the reader from reading: were the pipe
-full, it would wait forever. This is what Linux allows without privileges; its default is 64 KiB."""
+"""Room in each pipe. Native code that holds the GIL keeps the reader from reading: if the pipe
+were full, it would wait forever. Linux allows that much without privileges; its default is 64 KiB."""
 
 
 def open_missing() -> None:
