@@ -38,7 +38,7 @@ _OPERATORS: Mapping[str, Sequence[str]] = {
     "ToCHWImage": (),
     "KeepKeys": ("keep_keys",),
 }
-"""The operators and their keys. `KeepKeys` chooses among a sample's parts; here there is only one."""
+"""The operators and their keys. `KeepKeys` chooses among a sample's parts; here there is one."""
 
 _ORDER: Mapping[str, int] = {
     "DecodeImage": 0,

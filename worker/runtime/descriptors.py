@@ -33,7 +33,7 @@ LAST_WORDS = 1.0
 
 PIPE_BYTES = 1024 * 1024
 """Room in each pipe. Native code that holds the GIL keeps the reader from reading: if the pipe
-were full, it would wait forever. Linux allows that much without privileges; its default is 64 KiB."""
+were full, it would wait forever. Linux allows this size to every user; its default is 64 KiB."""
 
 
 def open_missing() -> None:
