@@ -10,7 +10,13 @@ __all__ = ["is_directory", "picture_directory"]
 
 
 def picture_directory(target: str) -> Path:
-    """The directory for pictures of any number of images, as the user wrote it.
+    """Check that a name is that of a directory, for pictures of any number of images.
+
+    Args:
+        target: the name as the user wrote it.
+
+    Returns:
+        The directory; it need not exist.
 
     Raises:
         SettingsError: it is a file, or a name that looks like a file's.
