@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network, IPv6Network
 
@@ -61,6 +62,7 @@ def start_engine(
     backend: BackendChoice,
     batch_size: int,
     settings: Settings,
+    on_selecting: Callable[[str], None] = lambda _: None,
 ) -> Portal[Engine]:
     """Start an engine in a thread of its own, and wait until it is ready.
 
@@ -68,6 +70,7 @@ def start_engine(
         backend: what computes, as `predictor.backend`.
         batch_size: images of a batch for which `auto` chooses the backend.
         settings: of these, how URLs are fetched and how images are decoded are followed.
+        on_selecting: called in the engine's thread with each step of the selection of the backend.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -83,6 +86,7 @@ def start_engine(
 
     async def start(stack: AsyncExitStack) -> Engine:
         engine = Engine(spec, placements, local, Failpoints(), Metrics(), capacity=CAPACITY)
+        engine.pool.on_selecting = lambda step, _: on_selecting(step)
         await engine.start(stack)
         return engine
 

@@ -13,12 +13,12 @@ import pytest
 
 from demo.images import photographs
 from worker import create_pipeline
-from worker.cache import CACHE_VARIABLE
+from worker.cache import CACHE_VARIABLE, sha256_of
 from worker.device import CPU
 from worker.errors import ModelError
 from worker.model import ModelSpec
 from worker.predictor.backends import Backend
-from worker.predictor.backends.conversion import to_onnx
+from worker.predictor.backends.conversion import Converted, to_onnx
 from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
 from worker.predictor.backends.openvino import OpenVinoBackend
 from worker.predictor.backends.paddle import PaddleBackend
@@ -29,7 +29,7 @@ from worker.predictor.predictor import Predictor
 
 @pytest.fixture(scope="module")
 def converted(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return to_onnx(spec, tmp_path_factory.mktemp("onnx"))
+    return to_onnx(spec, tmp_path_factory.mktemp("onnx")).path
 
 
 @pytest.mark.parametrize("make", [OnnxRuntimeBackend, OpenVinoBackend])
@@ -50,7 +50,7 @@ def test_answers_are_plain_paddles(
 
 def test_a_model_is_converted_once(spec: ModelSpec, converted: Path) -> None:
     made = converted.stat()
-    assert to_onnx(spec, converted.parent) == converted
+    assert to_onnx(spec, converted.parent) == Converted(converted, sha256_of(converted))
     assert converted.stat().st_mtime_ns == made.st_mtime_ns
 
 
@@ -61,7 +61,7 @@ def test_a_converted_model_needs_no_directory_that_can_be_written(
     lock.unlink()
     lock.mkdir()  # nobody can open it to write, root neither
     try:
-        assert to_onnx(spec, converted.parent) == converted
+        assert to_onnx(spec, converted.parent).path == converted
     finally:
         lock.rmdir()
 
