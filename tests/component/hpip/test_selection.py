@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -20,8 +19,11 @@ from worker.device import CPU
 from worker.errors import ModelError, PredictorError
 from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
-from worker.inference.placement import Placement
+from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
+from worker.inference.protocol import BackendName
+from worker.inference.selection_cache import SelectionCache, SelectionRecord
+from worker.inference.trials import Trial
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
 from worker.predictor.backends.conversion import to_onnx
@@ -185,16 +187,16 @@ async def test_auto_never_takes_one_that_answers_otherwise(
 async def test_a_selected_backend_that_cannot_be_loaded_any_more_is_selected_anew(
     colours: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with started(colours, "auto"):
-        pass
-    (path,) = (cache_directory() / "selection").glob("*.json")
-    kept = json.loads(path.read_text())
-    for row in kept["trials"]:
-        row["images_per_second"] = 9e9 if row["backend"] == "onnxruntime" else 1.0
-    path.write_text(json.dumps(kept))
+    backends: tuple[BackendName, ...] = ("paddle", "openvino", "onnxruntime")
+    layout = [Placement(CPU, 1)]
+    kept = SelectionCache(
+        cache_directory() / "selection", colours.digest, layout, available_cores(), 4, backends
+    )
+    rates = {"onnxruntime": 9e9}
+    kept.write(SelectionRecord(tuple(Trial(name, rates.get(name, 1.0)) for name in backends)))
     crash_when_imported("onnxruntime", tmp_path / "path", monkeypatch)
     with structlog.testing.capture_logs() as logged:
-        async with started(colours, "auto") as pool:
+        async with started(colours, "auto", slots=len(layout)) as pool:
             assert pool.backend != "onnxruntime"
             await is_right(pool)
     (failed,) = (entry for entry in logged if entry["event"] == "backend_failed")

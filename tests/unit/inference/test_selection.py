@@ -170,7 +170,11 @@ async def test_a_worker_that_died_while_it_measured_is_succeeded(tmp_path: Path)
     turn = Worker(tmp_path).cache.turn()
     turn.__enter__()
     worker = Worker(tmp_path, trials(100, 150))
-    worker.elsewhere = lambda: turn.__exit__(None, None, None)  # type: ignore[method-assign]
+
+    def dies() -> None:
+        turn.__exit__(None, None, None)
+
+    worker.elsewhere = dies  # type: ignore[method-assign]
     assert await worker.select() == "onnxruntime"
     assert worker.measured == 1
 
