@@ -130,7 +130,7 @@ async def try_backends(
     end: float | None = None
 
     def left() -> float | None:
-        return None if end is None else end - clock.monotonic()
+        return None if end is None else round(end - clock.monotonic(), 1)
 
     for backend in backends:
         within = left()

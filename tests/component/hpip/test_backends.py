@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,7 +88,8 @@ def test_converting_installs_nothing(spec: ModelSpec, tmp_path: Path) -> None:
         "sys.exit('polygraphy' in sys.modules)"
     )
     target = tmp_path / "model.onnx"
-    command = [sys.executable, "-c", program, *map(str, (spec.program, spec.params, target))]
+    arguments = map(str, (os.getpid(), spec.program, spec.params, target))
+    command = [sys.executable, "-c", program, *arguments]
     subprocess.run(command, capture_output=True, timeout=120, check=True)
     assert target.is_file()
 

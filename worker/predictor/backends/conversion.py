@@ -3,14 +3,15 @@
 Beside each ONNX file lies its SHA-256, as `sha256sum` writes it. A file that is not what the
 converter wrote (cut off, damaged, another one) is never loaded: the model is converted anew.
 
-A process of its own, with the arguments PROGRAM PARAMS TARGET, does it: the converter writes on
-standard output, and a native crash of it must cost no more than that process.
+A process of its own, with the arguments OWNER PROGRAM PARAMS TARGET, does it: the converter writes
+on standard output, and a native crash of it must cost no more than that process.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -22,7 +23,7 @@ from worker.errors import ModelError
 from worker.hpip import CONVERTER, package_version
 from worker.model import ModelSpec
 from worker.runtime.child_environment import child_environment
-from worker.runtime.children import module_command
+from worker.runtime.children import die_with, module_command
 
 __all__ = ["Converted", "to_onnx"]
 
@@ -91,7 +92,8 @@ def _digest_file(target: Path) -> Path:
 
 
 def _convert(spec: ModelSpec, target: Path) -> None:
-    command = module_command(__name__, str(spec.program), str(spec.params), str(target))
+    arguments = map(str, (os.getpid(), spec.program, spec.params, target))
+    command = module_command(__name__, *arguments)
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, with paths
             command,
@@ -114,7 +116,8 @@ def _convert(spec: ModelSpec, target: Path) -> None:
 
 def main() -> None:
     """Convert what the command line names."""
-    program, params, target = sys.argv[1:]
+    owner, program, params, target = sys.argv[1:]
+    die_with(int(owner))
     converter = importlib.import_module(CONVERTER)
     # "polygraphy", the default, installs packages from the network while it runs. The backends
     # fold constants themselves.
