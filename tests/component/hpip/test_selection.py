@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +17,7 @@ import structlog
 from tests.support.networks import SIDE, export_colours
 from worker.cache import CACHE_VARIABLE, cache_directory
 from worker.device import CPU
-from worker.errors import ModelError, PredictorError
+from worker.errors import ModelError, ParityError, PredictorError
 from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
 from worker.inference.placement import Placement, available_cores
@@ -26,7 +27,8 @@ from worker.inference.selection_cache import SelectionCache, SelectionRecord
 from worker.inference.trials import Trial
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
-from worker.predictor.backends.conversion import to_onnx
+from worker.predictor.backends.conversion import Converted, to_onnx
+from worker.predictor.loading import load_predictor
 from worker.settings import BackendChoice, BatchingSettings, PredictorSettings
 
 BOUND = 120.0
@@ -35,20 +37,34 @@ SCORES = 1 / (1 + np.exp([-4.0, -4.0, 4.0]))
 """Of a yellow image: red and green, and no blue."""
 
 
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    return load_model_spec(export_colours(tmp_path_factory.mktemp("colours"), "sigmoid"))
+
+
+@pytest.fixture(scope="module")
+def converted(colours: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    return to_onnx(colours, tmp_path_factory.mktemp("onnx"))
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """A network of the same shape that answers otherwise."""
+    directory = tmp_path_factory.mktemp("another")
+    return to_onnx(load_model_spec(export_colours(directory, "softmax")), directory)
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(converted: Converted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache in which the model is converted already, which takes longest."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    shutil.copytree(converted.path.parent, tmp_path / "cache" / "onnx")
 
 
 @pytest.fixture(autouse=True)
 def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else this machine does, measurements are not in doubt: the system tells nothing."""
     monkeypatch.setattr("worker.runtime.other_load.PROC", tmp_path / "no-proc")
-
-
-@pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    return load_model_spec(export_colours(tmp_path_factory.mktemp("colours"), "sigmoid"))
 
 
 @asynccontextmanager
@@ -77,13 +93,16 @@ async def is_right(pool: PredictorPool) -> None:
     np.testing.assert_allclose(np.stack(scores), np.tile(SCORES, (8, 1)), atol=1e-4)
 
 
-def convert_another(spec: ModelSpec, directory: Path) -> None:
-    """Put another network's ONNX file, and its digest, where those of `spec` are expected."""
-    target = to_onnx(spec, cache_directory() / "onnx").path
-    other = load_model_spec(export_colours(directory, "softmax"))
-    converted = to_onnx(other, directory)
-    converted.path.replace(target)
-    target.with_name(f"{target.name}.sha256").write_text(f"{converted.digest}  {target.name}\n")
+def in_cache(converted: Converted) -> Path:
+    """Where a converted network lies in this test's cache."""
+    return cache_directory() / "onnx" / converted.path.name
+
+
+def put_another(converted: Converted, another: Converted) -> None:
+    """Put another network's ONNX file, and its digest, where those of `converted` are expected."""
+    target = in_cache(converted)
+    shutil.copy(another.path, target)
+    target.with_name(f"{target.name}.sha256").write_text(f"{another.digest}  {target.name}\n")
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -158,9 +177,9 @@ async def test_of_two_that_start_at_once_one_measures_and_both_say_what_was_meas
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 async def test_one_that_answers_otherwise_is_refused_by_its_name(
-    colours: ModelSpec, backend: OnnxBackend, tmp_path: Path
+    colours: ModelSpec, backend: OnnxBackend, converted: Converted, another: Converted
 ) -> None:
-    convert_another(colours, tmp_path / "other")
+    put_another(converted, another)
     expected = (
         rf"^{backend} does not answer colours, sigmoid as plain Paddle does \(a score differs by "
         r"0\.\d+\): set predictor\.backend to auto or paddle$"
@@ -172,9 +191,9 @@ async def test_one_that_answers_otherwise_is_refused_by_its_name(
 
 
 async def test_auto_never_takes_one_that_answers_otherwise(
-    colours: ModelSpec, tmp_path: Path
+    colours: ModelSpec, converted: Converted, another: Converted
 ) -> None:
-    convert_another(colours, tmp_path / "other")
+    put_another(converted, another)
     for _ in range(2):
         with structlog.testing.capture_logs() as logged:
             async with started(colours, "auto") as pool:
@@ -206,31 +225,45 @@ async def test_a_selected_backend_that_cannot_be_loaded_any_more_is_selected_ane
     )
 
 
-@pytest.mark.parametrize("change", ["cut off", "another"])
-async def test_a_converted_model_that_has_changed_since_its_check_is_converted_anew(
-    colours: ModelSpec, change: str, tmp_path: Path
+async def test_a_worker_starts_with_a_damaged_converted_model(
+    colours: ModelSpec, converted: Converted
 ) -> None:
-    async with started(colours, "openvino", slots=1):
-        pass
-    converted = to_onnx(colours, cache_directory() / "onnx").path
-    whole = converted.read_bytes()
-    if change == "cut off":
-        converted.write_bytes(whole[: len(whole) // 2])
-    else:
-        other = load_model_spec(export_colours(tmp_path / "other", "softmax"))
-        converted.write_bytes(to_onnx(other, tmp_path / "other").path.read_bytes())
-    async with started(colours, "openvino", slots=1) as pool:
-        assert pool.backend == "openvino"
+    damaged = in_cache(converted)
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    async with started(colours, "onnxruntime", slots=1) as pool:
+        assert pool.backend == "onnxruntime"
         await is_right(pool)
-    assert converted.read_bytes() == whole
+    assert damaged.read_bytes() == converted.path.read_bytes()
 
 
-async def test_a_result_of_the_check_holds_for_the_file_that_was_checked(
-    colours: ModelSpec, tmp_path: Path
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("change", ["cut off", "another", "no digest"])
+def test_a_converted_model_that_has_changed_since_its_check_is_converted_anew(
+    colours: ModelSpec,
+    backend: OnnxBackend,
+    change: str,
+    converted: Converted,
+    another: Converted,
 ) -> None:
-    async with started(colours, "openvino", slots=1):
-        pass
-    convert_another(colours, tmp_path / "other")
-    with pytest.raises(ModelError, match="openvino does not answer"):
-        async with started(colours, "openvino", slots=1):
-            pass
+    load_predictor(colours, CPU, 1, backend)
+    changed = in_cache(converted)
+    match change:
+        case "cut off":
+            changed.write_bytes(changed.read_bytes()[: changed.stat().st_size // 2])
+        case "another":
+            changed.write_bytes(another.path.read_bytes())
+        case _:
+            changed.with_name(f"{changed.name}.sha256").unlink()
+    scores = load_predictor(colours, CPU, 1, backend).scores(YELLOW[None])
+    np.testing.assert_allclose(scores, SCORES[None], atol=1e-4)
+    assert to_onnx(colours, changed.parent) == Converted(changed, converted.digest)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_result_of_the_check_holds_for_the_file_that_was_checked(
+    colours: ModelSpec, backend: OnnxBackend, converted: Converted, another: Converted
+) -> None:
+    load_predictor(colours, CPU, 1, backend)
+    put_another(converted, another)
+    with pytest.raises(ParityError, match=f"{backend} does not answer"):
+        load_predictor(colours, CPU, 1, backend)
