@@ -104,17 +104,18 @@ class BackendSelection:
         kept = self._cache.read()
         if kept is not None and kept.settled and await self._can_use(kept):
             return fastest(kept.trials)
-        try:
-            async with self._turn():
-                now = self._cache.read()
-                # Another worker has measured since: its measurement is as good as one's own.
-                if now is not None and now != kept and await self._can_use(now):
-                    return fastest(now.trials)
-                record = await self._measure_and_keep(
-                    kept if kept is not None and not kept.settled else None
-                )
-        finally:
-            self._on_step(SelectionStep.DONE, self._backends)
+        backend = await self._select_in_turn(kept)
+        self._on_step(SelectionStep.DONE, self._backends)
+        return backend
+
+    async def _select_in_turn(self, kept: SelectionRecord | None) -> BackendName:
+        async with self._turn():
+            now = self._cache.read()
+            # Another worker has measured since: its measurement is as good as one's own.
+            if now is not None and now != kept and await self._can_use(now):
+                return fastest(now.trials)
+            doubtful = kept if kept is not None and not kept.settled else None
+            record = await self._measure_and_keep(doubtful)
         return fastest(record.trials)
 
     async def _measure_and_keep(self, before: SelectionRecord | None) -> SelectionRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from pathlib import Path
 
@@ -200,6 +201,28 @@ async def test_a_doubtful_record_that_another_worker_has_improved_is_taken(tmp_p
     worker.elsewhere = improved_elsewhere  # type: ignore[method-assign]
     assert await worker.select() == "onnxruntime"
     assert worker.measured == 0
+
+
+async def test_one_that_is_told_to_stop_while_it_measures_leaves_the_turn_to_others(
+    tmp_path: Path,
+) -> None:
+    stopped, other = Worker(tmp_path), Worker(tmp_path, trials(100, 150))
+
+    async def never() -> list[Trial]:
+        begun.set()
+        await asyncio.Event().wait()
+        return []
+
+    begun = asyncio.Event()
+    stopped.measure = never  # type: ignore[method-assign]
+    selecting = asyncio.create_task(stopped.select())
+    await begun.wait()
+    selecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await selecting
+    assert stopped.steps == [SelectionStep.MEASURING], "nothing follows that would be waited for"
+    assert await other.select() == "onnxruntime"
+    assert other.steps == [SelectionStep.MEASURING, SelectionStep.DONE]
 
 
 async def test_without_a_directory_it_measures_each_time(tmp_path: Path) -> None:
