@@ -58,13 +58,17 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock that one thread of one process holds at a time; wait until it is free.
+def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock that one thread of one process holds at a time.
 
     The lock ends with its process, however that ends. The file stays: if it were removed, one
     process could hold a lock on the old file and another one on a new file.
 
+    Args:
+        wait: whether to wait for one who holds it.
+
     Raises:
+        BlockingIOError: somebody holds it, and `wait` is false.
         OSError: the file cannot be made, or its file system has no locks.
     """
     with path.open("ab") as file:
@@ -72,14 +76,18 @@ def exclusive(path: Path) -> Iterator[None]:
             import msvcrt  # noqa: PLC0415 - not on other platforms
 
             while True:
-                # Gives up with an error after ten attempts, a second apart.
-                with contextlib.suppress(OSError):
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                try:
+                    # Gives up with an error: at once, or after ten attempts, a second apart.
+                    mode = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK
+                    msvcrt.locking(file.fileno(), mode, 1)
                     break
+                except OSError as error:
+                    if not wait:
+                        raise BlockingIOError(*error.args) from error
         else:
             import fcntl  # noqa: PLC0415 - not on Windows
 
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 

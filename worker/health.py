@@ -52,6 +52,8 @@ class Health:
         images_stalled: asks whether a thread holds an image for too long.
         on_change: called with why the worker is not ready, whenever that may have changed.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
+        selecting: what the selection of the backend is doing, which takes part of a minute: why it
+            is not warm; else empty.
     """
 
     def __init__(self, poll_limit: float, metrics: Metrics, *, kafka: bool = True) -> None:
@@ -60,6 +62,7 @@ class Health:
         self.images_stalled: Callable[[], bool] = lambda: False
         self.on_change: Callable[[Sequence[str]], None] = lambda _: None
         self.pulling = False
+        self.selecting = ""
         self._metrics = metrics
         self._kafka = kafka
         self._missing = {"warm": True} | ({"assigned": True} if kafka else {})
@@ -94,6 +97,7 @@ class Health:
             The reasons; none when it is ready.
         """
         reasons = ["pulling the model"] if self.pulling else []
+        reasons += [self.selecting] if self.selecting else []
         reasons += [f"not {name}" for name, missing in self._missing.items() if missing]
         return reasons + (["draining"] if self._draining else [])
 

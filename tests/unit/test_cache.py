@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.cache import write_whole
+from worker.cache import exclusive, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -35,3 +35,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_whole(path, b"second")
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_that_is_held_is_not_waited_for_where_that_is_not_wanted(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with exclusive(lock), pytest.raises(BlockingIOError), exclusive(lock, wait=False):
+        pass
+    with exclusive(lock, wait=False):
+        pass

@@ -79,6 +79,16 @@ def test_a_model_that_is_pulled_is_why_the_worker_is_not_warm_and_no_fault() -> 
     assert life.health.not_live() == []
 
 
+def test_a_backend_that_is_selected_is_why_the_worker_is_not_warm_and_no_fault() -> None:
+    life = Life()
+    life.health.selecting = "measuring backends"
+    life.now = 100 * LIMIT
+    assert life.health.not_ready() == ["measuring backends", "not warm", "not assigned"]
+    assert life.health.not_live() == []
+    life.health.selecting = ""
+    assert life.health.not_ready() == ["not warm", "not assigned"]
+
+
 def test_polls_that_stop_are_no_life() -> None:
     life = Life()
     life.health.set_warm()

@@ -123,6 +123,7 @@ class App:
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
         health.images_stalled = engine.images_stalled
+        engine.pool.on_selecting = self._selecting
         self._predictors = lambda: engine.pool.pids
         self._describe_model(spec.name, spec.digest)
         kafka = None
@@ -143,6 +144,10 @@ class App:
             self._classify.open(engine.process, model)
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
+
+    def _selecting(self, step: str, backends: Sequence[str]) -> None:
+        self._health.selecting = step
+        self._notices.selecting(step, backends)
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
         """What the metrics say of the model: its digest once it is here, its backend once up."""

@@ -23,6 +23,15 @@ class Notices(Protocol):
         """The predictors load the model next."""
         ...
 
+    def selecting(self, step: str, backends: Sequence[str]) -> None:
+        """Of what computes, the fastest is looked for, the first time with a model on a machine.
+
+        Args:
+            step: as `Health.selecting`; empty when it is found.
+            backends: that are measured.
+        """
+        ...
+
     def changed(self, not_ready: Sequence[str]) -> None:
         """Readiness may have changed; `not_ready` says what is missing (see `Health`)."""
         ...
@@ -38,6 +47,9 @@ class Silence:
         """See `Notices`."""
 
     def loading(self, model: str) -> None:
+        """See `Notices`."""
+
+    def selecting(self, step: str, backends: Sequence[str]) -> None:
         """See `Notices`."""
 
     def changed(self, not_ready: Sequence[str]) -> None:

@@ -22,11 +22,16 @@ ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, n
 
 WAITS = {
     "pulling the model": "the model to be downloaded",
+    "measuring backends": "the backends to be measured",
+    "waiting for another worker to measure backends": "another worker to measure backends",
     "not warm": "the model to load",
     "not assigned": "the group to hand out partitions",
     "not publishing": "the brokers to allow writing",
 }
 """What is missing: the words of `Health`, and those that follow "waiting for"."""
+
+MEASURING = "measuring backends"
+"""The step of a selection that the waiting for a model is explained by."""
 
 
 def terminal_log(loaded: Loaded) -> LogSettings:
@@ -83,6 +88,13 @@ class Narration:
     def loading(self, model: str) -> None:
         """See `worker.app.notices`."""
         self._wait(f"{model} to load")
+
+    def selecting(self, step: str, backends: Sequence[str]) -> None:
+        """See `worker.app.notices`."""
+        if step == MEASURING:
+            self._once(f"{step}: {', '.join(backends)}, once per model and machine")
+        else:
+            self._wait(WAITS[step] if step else "the predictors to warm up")
 
     def changed(self, not_ready: Sequence[str]) -> None:
         """See `worker.app.notices`."""

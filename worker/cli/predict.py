@@ -176,4 +176,7 @@ def _load(
             status.end()  # its line and the progress bar's would overwrite each other
             return shown.enter_context(Transfer(1)).of(model.name)
 
-        return ImageClassificationPipeline(chosen, announce, settings)
+        def selecting(step: str) -> None:
+            status.say(f"{step}, once per model and machine" if step else "starting to compute")
+
+        return ImageClassificationPipeline(chosen, announce, settings, selecting)

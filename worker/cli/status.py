@@ -35,6 +35,11 @@ class Status:
     ) -> None:
         self.end()
 
+    def say(self, what: str) -> None:
+        """Show another line in its place."""
+        if self._status is not None:
+            self._status.update(f"{what} …")
+
     def end(self) -> None:
         """Make room for something else, such as the progress of a download."""
         if self._status is not None:

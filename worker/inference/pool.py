@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from worker.cache import cache_directory
-from worker.errors import JobError, ModelError, PredictorError, Reason
+from worker.errors import JobError, PredictorError, Reason
 from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
 from worker.inference.batcher import Batcher
 from worker.inference.isolation import Poisoned
 from worker.inference.placement import Placement, available_cores
 from worker.inference.protocol import BackendName
-from worker.inference.selection import Trial, check_choice, fastest, try_backends
+from worker.inference.selection import BackendSelection, OnStep, check_choice
 from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
+from worker.inference.trials import try_backends
 from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.model import ModelSpec
+from worker.runtime.other_load import OtherLoad
 from worker.settings import BatchingSettings, PredictorSettings
 
 __all__ = ["PredictorPool"]
@@ -36,6 +39,9 @@ class PredictorPool:
         capacity: most images of one batch, where each image says how large its batch may be
             (`classify`'s `most`) and nothing is measured at the start; None leaves both to
             `batching`.
+
+    Attributes:
+        on_selecting: is told of each step when backends are measured, which takes a while.
 
     Raises:
         SettingsError: `predictor.backend` does not go with the device.
@@ -57,6 +63,8 @@ class PredictorPool:
         self._spec = spec
         self._placements = placements
         self._choice = predictor.backend
+        self._start_timeout = predictor.start_timeout
+        self.on_selecting: OnStep = lambda *_: None
         self._metrics = metrics
         self._batching = batching
         self._calibrates = capacity is None
@@ -184,48 +192,30 @@ class PredictorPool:
         # Paddle first, since without it nothing can be judged; what usually wins comes last and
         # need not be loaded again.
         backends: tuple[BackendName, ...] = ("paddle", *reversed(installed))
-        max_batch = self._batching.max_batch
+        cores, max_batch = available_cores(), self._batching.max_batch
         # In a thread: finding the versions of packages reads many files.
         cache = await asyncio.to_thread(
             SelectionCache,
             cache_directory() / "selection",
             self._spec.digest,
             self._placements,
-            available_cores(),
+            cores,
             max_batch,
             backends,
         )
-        trials = cache.read()
-        if trials is not None and await self._loads(fastest(trials)):
-            _log_trials(trials, measured=False)
-            return fastest(trials)
-        log.info("measuring_backends", backends=list(backends), slots=len(self._supervisors))
-        trials = await try_backends(self._supervisors, backends, self._spec.input_size, max_batch)
-        cache.write(trials)
-        _log_trials(trials, measured=True)
-        return fastest(trials)
-
-    async def _loads(self, backend: BackendName) -> bool:
-        """Load a backend that was chosen before; False when that fails now."""
-        try:
-            await self._load(backend)
-        except (ModelError, PredictorError) as error:
-            log.warning("backend_failed", backend=backend, error=str(error))
-            return False
-        return True
-
-
-def _log_trials(trials: Sequence[Trial], *, measured: bool) -> None:
-    """Log a table: a row per backend, the chosen one marked."""
-    chosen = fastest(trials)
-    for trial in trials:
-        if trial.problem:
-            log.info("backend_unusable", backend=trial.backend, problem=trial.problem)
-        else:
-            log.info(
-                "backend_measured",
-                backend=trial.backend,
-                images_per_second=round(trial.images_per_second, 1),
-                chosen=trial.backend == chosen,
-                from_cache=not measured,
-            )
+        needed = min(cores, sum(placement.threads for placement in self._placements))
+        measure = partial(
+            try_backends,
+            self._supervisors,
+            backends,
+            self._spec.input_size,
+            max_batch,
+            self._start_timeout,
+            OtherLoad(needed, lambda: self.pids),
+        )
+        # Paddle has as long to load as the others have in all.
+        patience = 2 * self._start_timeout
+        selection = BackendSelection(
+            cache, backends, self._load, measure, patience, self.on_selecting
+        )
+        return await selection.select()

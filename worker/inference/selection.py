@@ -1,87 +1,39 @@
-"""Selection of the backend: the fastest one, judged with all slots running at once.
-
-One slot alone says little. OpenVINO pins its threads, so that two processes of one thread share a
-core: alone it is the fastest for PP-LCNet_x1_0, and with two slots on two cores the slowest. So
-each backend is loaded in every slot, and all of them compute at the same time, on the threads that
-they will have. Whether a backend answers rightly is judged in its process, when it loads.
-"""
+"""Selection of the backend: what `auto` takes, measured once and by one worker at a time."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+import enum
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 
 from worker.device import Device
 from worker.errors import ModelError, PredictorError, SettingsError, UnfitSystemError
 from worker.hpip import missing_packages, remedy
-from worker.inference.calibration import noise
 from worker.inference.protocol import BackendName
+from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
+from worker.inference.trials import Trial, fastest
+from worker.logs import get_logger
+from worker.retry import SYSTEM_CLOCK, Clock
 from worker.settings import BackendChoice
 
-__all__ = ["Trial", "TrialSlot", "check_choice", "fastest", "try_backends"]
+__all__ = ["BackendSelection", "OnStep", "SelectionStep", "check_choice"]
 
-T = TypeVar("T")
+PAUSE = 0.25
+"""Seconds between two looks whether another worker has measured: a file lock tells nobody."""
 
-USUAL_BATCH = 8
-"""Images of a batch that is measured, where `batching.max_batch` gives no other number."""
-
-LONGEST_RUN = 1.0
-"""Seconds; where a batch would take longer, single images are measured."""
-
-WINDOWS = 3
-"""Times that each backend is measured; the best counts, since other load can only slow it."""
-
-WINDOW = 0.4
-"""Seconds of one measurement."""
+log = get_logger(__name__)
 
 
-class TrialSlot(Protocol):
-    """A slot that loads one backend after another and measures it."""
+class SelectionStep(enum.StrEnum):
+    """What a selection is doing, in the words of `/readyz`."""
 
-    @property
-    def backend(self) -> str:
-        """What computes in it, such as `paddle+onednn`."""
-        ...
-
-    async def load(self, backend: BackendName) -> None:
-        """Load a backend, in place of the one before.
-
-        Raises:
-            ModelError: it cannot load the model, or answers it otherwise than plain Paddle.
-            PredictorError: its process died or hung.
-        """
-        ...
-
-    async def measure(self, pixels: Sequence[npt.NDArray[np.uint8]], seconds: float) -> float:
-        """Run a batch again and again.
-
-        Returns:
-            Images per second.
-
-        Raises:
-            PredictorError: a run failed.
-        """
-        ...
+    MEASURING = "measuring backends"
+    WAITING = "waiting for another worker to measure backends"
+    DONE = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """The result of measuring one backend.
-
-    Attributes:
-        backend: as in `predictor.backend`.
-        images_per_second: of all slots together; 0 if it cannot be used.
-        problem: why it cannot be used, or empty.
-    """
-
-    backend: BackendName
-    images_per_second: float
-    problem: str = ""
+OnStep = Callable[[SelectionStep, Sequence[BackendName]], None]
+"""Is told of each step, with the backends that are measured."""
 
 
 def check_choice(choice: BackendChoice, device: Device) -> None:
@@ -106,76 +58,131 @@ def check_choice(choice: BackendChoice, device: Device) -> None:
         )
 
 
-async def try_backends(
-    slots: Sequence[TrialSlot],
-    backends: Sequence[BackendName],
-    input_size: tuple[int, int],
-    max_batch: int,
-) -> list[Trial]:
-    """Load one backend after another in all slots, and measure each.
-
-    In memory is one backend at a time. The slots are left with the last one that could be loaded.
+class BackendSelection:
+    """Finds the fastest backend that answers rightly, by what was kept or by measuring.
 
     Args:
-        backends: in the order in which they are tried, `paddle` first.
-        input_size: `(H, W)` in pixels.
-        max_batch: images of a batch; 0 where that is not fixed.
-
-    Returns:
-        What came of each.
-
-    Raises:
-        ModelError: Paddle itself cannot load the model.
-        PredictorError: no backend can be used.
-        OSError: the system has no room for another process.
+        cache: what was measured before.
+        backends: to choose from.
+        load: loads a backend into all slots.
+        measure: tries all backends in all slots.
+        patience: seconds to wait for another worker that measures.
+        on_step: is told what goes on.
     """
-    pixels = noise(max_batch or USUAL_BATCH, input_size)
-    trials: list[Trial] = []
-    errors: list[ModelError | PredictorError] = []
-    for backend in backends:
+
+    def __init__(
+        self,
+        cache: SelectionCache,
+        backends: Sequence[BackendName],
+        load: Callable[[BackendName], Awaitable[None]],
+        measure: Callable[[], Awaitable[list[Trial]]],
+        patience: float,
+        on_step: OnStep,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._cache = cache
+        self._backends = backends
+        self._load = load
+        self._measure = measure
+        self._patience = patience
+        self._on_step = on_step
+        self._clock = clock
+
+    async def select(self) -> BackendName:
+        """Select a backend, and log what was measured.
+
+        A record that is in doubt (see `SelectionRecord`) is measured again, a few times.
+
+        Returns:
+            The fastest one.
+
+        Raises:
+            ModelError: Paddle itself cannot load the model.
+            PredictorError: no backend can be used.
+            OSError: the system has no room for another process.
+        """
+        kept = self._cache.read()
+        if kept is not None and kept.settled and await self._can_use(kept):
+            return fastest(kept.trials)
+        backend = await self._select_in_turn(kept)
+        self._on_step(SelectionStep.DONE, self._backends)
+        return backend
+
+    async def _select_in_turn(self, kept: SelectionRecord | None) -> BackendName:
+        async with self._turn():
+            now = self._cache.read()
+            # Another worker has measured since: its measurement is as good as one's own.
+            if now is not None and now != kept and await self._can_use(now):
+                return fastest(now.trials)
+            doubtful = kept if kept is not None and not kept.settled else None
+            record = await self._measure_and_keep(doubtful)
+        return fastest(record.trials)
+
+    async def _measure_and_keep(self, before: SelectionRecord | None) -> SelectionRecord:
+        self._on_step(SelectionStep.MEASURING, self._backends)
+        log.info("measuring_backends", backends=list(self._backends))
+        trials = await self._measure()
+        record = before.measured_again(trials) if before else SelectionRecord(tuple(trials))
+        self._cache.write(record)
+        _log_table(record, from_cache=False)
+        return record
+
+    async def _can_use(self, record: SelectionRecord) -> bool:
+        """Load what a record chooses; False when that fails now."""
+        backend = fastest(record.trials)
         try:
-            # The first one alone: it converts the model and checks parity for all.
-            await slots[0].load(backend)
-            await _all(slot.load(backend) for slot in slots[1:])
-            trials.append(Trial(backend, await _measure(slots, pixels)))
+            await self._load(backend)
         except (ModelError, PredictorError) as error:
-            if backend == "paddle" and isinstance(error, ModelError):
-                raise
-            errors.append(error)
-            trials.append(Trial(backend, 0.0, str(error)))
-    if not any(trial.images_per_second for trial in trials):
-        raise errors[0]
-    return trials
+            log.warning("backend_failed", backend=backend, error=str(error))
+            return False
+        _log_table(record, from_cache=True)
+        return True
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until no other worker measures, but not for ever."""
+        end = self._clock.monotonic() + self._patience
+        waited = False
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(self._cache.turn())
+                except BlockingIOError:
+                    if self._clock.monotonic() >= end:
+                        log.warning("measurement_not_awaited", seconds=self._patience)
+                        break
+                    if not waited:
+                        self._on_step(SelectionStep.WAITING, self._backends)
+                        log.info("waiting_for_measurement", seconds=self._patience)
+                    waited = True
+                    await self._clock.sleep(PAUSE)
+                    continue
+                except OSError:
+                    pass  # a directory without locks keeps no record either
+                break
+            yield
 
 
-def fastest(trials: Sequence[Trial]) -> BackendName:
-    """The backend that computed the most images per second."""
-    return max(trials, key=lambda trial: trial.images_per_second).backend
-
-
-async def _measure(slots: Sequence[TrialSlot], pixels: Sequence[npt.NDArray[np.uint8]]) -> float:
-    """Images per second of all slots together."""
-    # The first run also prepares, so this is more than an image will take.
-    slowest = min(await _all(slot.measure(pixels[:1], 0) for slot in slots))
-    batch = pixels if len(pixels) / slowest <= LONGEST_RUN else pixels[:1]
-    await _all(slot.measure(batch, 0) for slot in slots)
-    windows = [await _all(slot.measure(batch, WINDOW) for slot in slots) for _ in range(WINDOWS)]
-    return max(sum(rates) for rates in windows)
-
-
-async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """Await all at once, to the end of the slowest even if one fails.
-
-    Returns:
-        What they return, in order.
-
-    Raises:
-        BaseException: what the first one that failed raised.
-    """
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    good: list[T] = []
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-        good.append(answer)
-    return good
+def _log_table(record: SelectionRecord, *, from_cache: bool) -> None:
+    """Log a table: a row per backend, the chosen one marked, and why it may be in doubt."""
+    chosen = fastest(record.trials)
+    for trial in record.trials:
+        if trial.problem:
+            log.info("backend_unusable", backend=trial.backend, problem=trial.problem)
+        else:
+            log.info(
+                "backend_measured",
+                backend=trial.backend,
+                images_per_second=round(trial.images_per_second, 1),
+                chosen=trial.backend == chosen,
+                cores_taken_by_others=round(trial.taken, 2),
+                from_cache=from_cache,
+            )
+    if record.doubt:
+        log.info(
+            "selection_in_doubt",
+            reason=record.doubt,
+            measurements=record.measurements,
+            next="kept" if record.settled else "the next start measures again",
+            most=MEASUREMENTS,
+        )

@@ -101,10 +101,13 @@ class Slot:
             self.kill()
             self._start = replace(self._start, backend=backend)
 
-    def start(self) -> None:
+    def start(self, within: float | None = None) -> None:
         """Start the process and load the model; nothing if it is up.
 
         The process ends with the thread that calls this, as the kernel takes that for its parent.
+
+        Args:
+            within: seconds that it may take, where that is less than `start_timeout`.
 
         Raises:
             ModelError: the process says why it cannot load the model, or why not with this
@@ -116,12 +119,12 @@ class Slot:
         if self.running:
             return
         try:
-            self._start_process()
+            self._start_process(self._start_timeout if within is None else within)
         except BaseException:
             self.kill()
             raise
 
-    def _start_process(self) -> None:
+    def _start_process(self, timeout: float) -> None:
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
@@ -142,7 +145,7 @@ class Slot:
                 # The interruption came before there was a process to end.
                 self.kill()
                 raise PredictorCrashedError("the predictor was interrupted while it started")
-            answer = self._ask(self._start, self._start_timeout)
+            answer = self._ask(self._start, min(timeout, self._start_timeout))
             if not isinstance(answer, Loaded):
                 self.kill()
                 raise answer if isinstance(answer, UnfitSystemError) else ModelError(str(answer))

@@ -81,8 +81,11 @@ class SlotSupervisor:
         # Invariant: while the slot is busy or down, when it must have made progress; else None.
         self._due: float | None = None
 
-    async def load(self, backend: BackendName) -> None:
+    async def load(self, backend: BackendName, within: float | None = None) -> None:
         """Start the process with a backend, which may be a trial; see `start`.
+
+        Args:
+            within: seconds that it may take, where that is less than the slot's time-out.
 
         Raises:
             ModelError: it cannot load the model.
@@ -92,7 +95,7 @@ class SlotSupervisor:
 
         def load() -> None:
             self._slot.choose(backend)
-            self._slot.start()
+            self._slot.start(within)
 
         await self._in_thread(load)
 

@@ -45,6 +45,8 @@ class ImageClassificationPipeline:
         announce: called before a model is downloaded; it returns what is called with the progress.
         settings: where models come from, how URLs are fetched, how images are decoded and, without
             `use_hpip`, what computes; from the environment when None.
+        on_selecting: called in another thread with what the selection of the backend is doing, such
+            as `measuring backends`; empty when it is done.
 
     Attributes:
         config: what it was made of.
@@ -64,6 +66,7 @@ class ImageClassificationPipeline:
         config: PipelineConfig,
         announce: Callable[[ZooModel], Progress] = lambda _: unwatched,
         settings: Settings | None = None,
+        on_selecting: Callable[[str], None] = lambda _: None,
     ) -> None:
         placements = choose_placements(config.device)
         self.config = config
@@ -75,7 +78,9 @@ class ImageClassificationPipeline:
             resolve_model(config.model, cache, settings.zoo, announce)
         )
         self._devices = len(placements)
-        self._portal = start_engine(self.spec, placements, backend, config.batch_size, settings)
+        self._portal = start_engine(
+            self.spec, placements, backend, config.batch_size, settings, on_selecting
+        )
         self._limits = settings.decode
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network, IPv6Network
 
@@ -64,6 +65,7 @@ def start_engine(
     backend: BackendChoice,
     batch_size: int,
     settings: Settings,
+    on_selecting: Callable[[str], None] = lambda _: None,
 ) -> Portal[Engine]:
     """Start an engine in a thread of its own, and wait until it is ready.
 
@@ -71,6 +73,7 @@ def start_engine(
         backend: what computes, as `predictor.backend`.
         batch_size: images of a batch for which `auto` chooses the backend.
         settings: only those on fetching URLs and decoding images are used.
+        on_selecting: called in the engine's thread with each step of the selection of the backend.
 
     Returns:
         The portal to the engine; closing it stops the engine.
@@ -89,6 +92,7 @@ def start_engine(
 
     async def start(stack: AsyncExitStack) -> Engine:
         engine = Engine(spec, placements, local, Failpoints(), Metrics(), capacity=CAPACITY)
+        engine.pool.on_selecting = lambda step, _: on_selecting(step)
         await engine.start(stack)
         return engine
 

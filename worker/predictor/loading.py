@@ -12,7 +12,7 @@ from worker.hpip import CONVERTER, OnnxBackend, package_version
 from worker.inference.protocol import BackendName
 from worker.model import ModelSpec
 from worker.predictor.backends import Backend, own_sentence
-from worker.predictor.backends.conversion import to_onnx
+from worker.predictor.backends.conversion import Converted, to_onnx
 from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
 from worker.predictor.backends.openvino import OpenVinoBackend
 from worker.predictor.backends.paddle import PaddleBackend, onednn_version
@@ -69,8 +69,10 @@ def load_predictor(
             return plain()
     network = _convert(spec, backend)
     versions = [f"{name} {package_version(name)}" for name in (backend, CONVERTER)]
+    # The result holds for this very file, which might be replaced together with its digest.
+    checked = ", ".join((*versions, network.digest))
     try:
-        return check(lambda: _load_converted(spec, network, threads, backend), ", ".join(versions))
+        return check(lambda: _load_converted(spec, network, threads, backend), checked)
     except ParityError as error:
         raise ParityError(
             f"{backend} does not answer {spec.name} as plain Paddle does ({error}): "
@@ -78,10 +80,10 @@ def load_predictor(
         ) from error
 
 
-def _convert(spec: ModelSpec, backend: OnnxBackend, *, anew: bool = False) -> Path:
+def _convert(spec: ModelSpec, backend: OnnxBackend) -> Converted:
     directory = cache_directory() / "onnx"
     try:
-        return to_onnx(spec, directory, anew=anew)
+        return to_onnx(spec, directory)
     except OSError as error:
         raise ModelError(
             f"{backend} needs {spec.name} as ONNX, and {directory} cannot be written "
@@ -91,15 +93,11 @@ def _convert(spec: ModelSpec, backend: OnnxBackend, *, anew: bool = False) -> Pa
 
 
 def _load_converted(
-    spec: ModelSpec, network: Path, threads: int, backend: OnnxBackend
+    spec: ModelSpec, network: Converted, threads: int, backend: OnnxBackend
 ) -> Predictor:
     # Each library has errors of its own for a network that it does not support.
     try:
-        loaded = ONNX_BACKENDS[backend](network, threads)
-    except Exception:  # noqa: BLE001 - raised below, unless the file was damaged
-        network = _convert(spec, backend, anew=True)
-        try:
-            loaded = ONNX_BACKENDS[backend](network, threads)
-        except Exception as error:
-            raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
+        loaded = ONNX_BACKENDS[backend](network.path, threads)
+    except Exception as error:
+        raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
     return Predictor(spec, loaded)

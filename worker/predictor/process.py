@@ -8,9 +8,6 @@ event loop, and because a native crash or an out-of-memory kill must cost one ba
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -20,16 +17,15 @@ from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
 from worker.predictor.backends import own_sentence
 from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
+from worker.runtime.children import die_with
 
 __all__ = ["main", "serve"]
-
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serve the owner on the inherited descriptors until it closes the socket or dies."""
     owner, socket, memory = (int(argument) for argument in sys.argv[1:4])
-    _die_with(owner)
+    die_with(owner)
     with Connection(socket) as connection:
         try:
             serve(connection, memory)
@@ -69,11 +65,3 @@ def _answer(predictor: Predictor, shared: SharedBatch, count: int, start: Start)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
         return f"{type(error).__name__}: {own_sentence(error)}"
     return Ran(time.perf_counter() - began)
-
-
-def _die_with(owner: int) -> None:
-    """Have the kernel kill this process with its owner: a stuck predictor reads no socket."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != owner:
-            sys.exit("the owner died before the predictor process was up")

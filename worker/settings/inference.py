@@ -56,7 +56,9 @@ class PredictorSettings(Group):
         description="Time for one batch, after which the predictor is killed and started again.",
     )
     start_timeout: Seconds = Field(
-        180.0, description="Time for a predictor process to load its model and warm up."
+        180.0,
+        description="Time for a predictor process to load its model and warm up, and for auto to "
+        "measure all backends but paddle.",
     )
     top_k: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0,

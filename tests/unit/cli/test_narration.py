@@ -6,6 +6,7 @@ import pytest
 
 from worker.cli.narration import WAITS, Narration
 from worker.health import Health
+from worker.inference.selection import SelectionStep
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import HttpSettings, LogSettings, Settings
@@ -63,8 +64,27 @@ def test_it_says_what_is_missing_once(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+def test_it_says_what_is_measured_and_that_it_is_once(capsys: pytest.CaptureFixture[str]) -> None:
+    said = narration()
+    said.loading("PP-LCNet_x1_0")
+    said.selecting(SelectionStep.WAITING, ["paddle", "onnxruntime"])
+    said.selecting(SelectionStep.MEASURING, ["paddle", "onnxruntime"])
+    said.selecting(SelectionStep.DONE, ["paddle", "onnxruntime"])
+    said.changed([])
+    assert capsys.readouterr().err.splitlines() == [
+        "waiting for PP-LCNet_x1_0 to load ...",
+        "waiting for another worker to measure backends ...",
+        "measuring backends: paddle, onnxruntime, once per model and machine",
+        "waiting for the predictors to warm up ...",
+        "ready; Ctrl-C stops",
+    ]
+
+
 def test_every_reason_of_readiness_has_words() -> None:
     health = Health(1.0, Metrics())
     health.pulling = True
     health.set_publishing(False)
-    assert set(health.not_ready()) == set(WAITS)
+    reasons = set(health.not_ready())
+    for health.selecting in SelectionStep:
+        reasons.update(health.not_ready())
+    assert reasons == set(WAITS)

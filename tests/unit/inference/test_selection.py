@@ -1,126 +1,235 @@
-"""Which backend is selected: the fastest of all slots together, and what is remembered of it."""
+"""Which backend `auto` takes: by what was kept, by measuring, by what another worker found."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
+import structlog
 
 from worker.device import CPU, Device
 from worker.errors import ModelError, PredictorCrashedError, SettingsError, UnfitSystemError
 from worker.inference.placement import Placement
 from worker.inference.protocol import BackendName
-from worker.inference.selection import Trial, check_choice, fastest, try_backends
-from worker.inference.selection_cache import SelectionCache
+from worker.inference.selection import BackendSelection, SelectionStep, check_choice
+from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
+from worker.inference.trials import Trial
+from worker.retry import Clock
 
-ALL: tuple[BackendName, ...] = ("paddle", "openvino", "onnxruntime")
-Pixels = npt.NDArray[np.uint8]
+BACKENDS: tuple[BackendName, ...] = ("paddle", "onnxruntime")
+PATIENCE = 100.0
 
 
-class Machine:
-    """Slots whose backends compute as fast as the test says, or fail as it says.
+def trials(paddle: float, onnxruntime: float, taken: float = 0.0) -> tuple[Trial, ...]:
+    return (Trial("paddle", paddle, taken=taken), Trial("onnxruntime", onnxruntime))
+
+
+class Worker:
+    """A worker that selects a backend; its measurements come out as the test says.
 
     Attributes:
-        rates: images per second of one slot, by backend.
+        outcomes: of the measurements to come.
+        measured: how many it has made.
         fails: what loading a backend raises.
-        fails_running: what running one raises.
+        steps: that it was told of.
+        elsewhere: called when it waits: what other workers do meanwhile.
     """
 
-    def __init__(self, slots: int, **rates: float) -> None:
-        self.rates = rates
-        self.fails: dict[str, Exception] = {}
-        self.fails_running: dict[str, Exception] = {}
-        self.slots = [StandIn(self) for _ in range(slots)]
-
-
-class StandIn:
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.backend = ""
-        self.loads: list[BackendName] = []
-        self.batches: list[int] = []
+    def __init__(self, directory: Path, *outcomes: tuple[Trial, ...]) -> None:
+        self.cache = SelectionCache(directory, "sha256:1", [Placement(CPU, 1)], 1, 0, BACKENDS)
+        self.outcomes = list(outcomes)
+        self.measured = 0
+        self.fails: dict[BackendName, Exception] = {}
+        self.steps: list[SelectionStep] = []
+        self.now = 0.0
+        self.waits = 0
 
     async def load(self, backend: BackendName) -> None:
-        self.loads.append(backend)
-        if error := self.machine.fails.get(backend):
+        if error := self.fails.get(backend):
             raise error
-        self.backend = backend
 
-    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> float:
-        # All slots have the same backend, or what is measured is nothing that will ever run.
-        assert {slot.backend for slot in self.machine.slots} == {self.backend}
-        self.batches.append(len(pixels))
-        if error := self.machine.fails_running.get(self.backend):
-            raise error
-        return self.machine.rates[self.backend]
+    async def measure(self) -> list[Trial]:
+        self.measured += 1
+        return list(self.outcomes.pop(0))
 
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.waits += 1
+        self.elsewhere()
 
-async def tried(machine: Machine, max_batch: int = 0) -> list[Trial]:
-    return await try_backends(machine.slots, ALL, (2, 3), max_batch)
+    def elsewhere(self) -> None:
+        pass
 
-
-async def test_the_slots_rates_are_added_up_and_the_fastest_is_selected() -> None:
-    machine = Machine(2, paddle=118, openvino=68, onnxruntime=153)
-    trials = await tried(machine)
-    assert trials == [
-        Trial("paddle", 236),
-        Trial("openvino", 136),
-        Trial("onnxruntime", 306),
-    ]
-    assert fastest(trials) == "onnxruntime"
-    assert all(slot.loads == list(ALL) for slot in machine.slots)
-
-
-@pytest.mark.parametrize(
-    "error", [ModelError("answers otherwise"), PredictorCrashedError("died (signal 11)")]
-)
-@pytest.mark.parametrize("running", [False, True])
-async def test_one_that_cannot_be_used_is_dropped(error: Exception, running: bool) -> None:
-    machine = Machine(2, paddle=118, openvino=900, onnxruntime=90)
-    (machine.fails_running if running else machine.fails)["openvino"] = error
-    trials = await tried(machine)
-    assert trials[1] == Trial("openvino", 0, str(error))
-    assert fastest(trials) == "paddle"
-    # One that cannot be loaded is tried in the first slot alone.
-    assert ("openvino" in machine.slots[1].loads) is running
+    async def select(self) -> BackendName:
+        clock = Clock(lambda: self.now, sleep=self.sleep)
+        return await BackendSelection(
+            self.cache,
+            BACKENDS,
+            self.load,
+            self.measure,
+            PATIENCE,
+            lambda step, _: self.steps.append(step),
+            clock,
+        ).select()
 
 
-async def test_a_model_that_paddle_cannot_load_is_an_error_at_once() -> None:
-    machine = Machine(1, onnxruntime=90)
-    machine.fails["paddle"] = ModelError("inference.json is damaged")
-    with pytest.raises(ModelError, match="is damaged"):
-        await tried(machine)
-    assert machine.slots[0].loads == ["paddle"]
+async def test_it_measures_once_and_takes_the_fastest(tmp_path: Path) -> None:
+    first = Worker(tmp_path, trials(100, 150))
+    assert await first.select() == "onnxruntime"
+    assert first.steps == [SelectionStep.MEASURING, SelectionStep.DONE]
+    later = Worker(tmp_path)
+    assert await later.select() == "onnxruntime"
+    assert (later.measured, later.steps) == (0, [])
 
 
-async def test_where_paddle_crashes_another_may_do() -> None:
-    machine = Machine(1, openvino=80, onnxruntime=90)
-    machine.fails["paddle"] = PredictorCrashedError("died (signal 11)")
-    assert fastest(await tried(machine)) == "onnxruntime"
+async def test_the_table_is_logged_by_each_start(tmp_path: Path) -> None:
+    for from_cache in (False, True):
+        with structlog.testing.capture_logs() as logged:
+            await Worker(tmp_path, trials(100, 150, taken=0.04)).select()
+        rows = [each for each in logged if each["event"] == "backend_measured"]
+        assert [
+            (
+                row["backend"],
+                row["images_per_second"],
+                row["chosen"],
+                row["cores_taken_by_others"],
+                row["from_cache"],
+            )
+            for row in rows
+        ] == [
+            ("paddle", 100, False, 0.04, from_cache),
+            ("onnxruntime", 150, True, 0.0, from_cache),
+        ]
+        assert "selection_in_doubt" not in {each["event"] for each in logged}
 
 
-async def test_without_any_that_can_be_used_the_first_ones_error_is_raised() -> None:
-    machine = Machine(1)
-    machine.fails = {name: PredictorCrashedError(f"{name} died") for name in ALL}
-    with pytest.raises(PredictorCrashedError, match="paddle died"):
-        await tried(machine)
-
-
-@pytest.mark.parametrize(
-    ("rate", "max_batch", "largest"),
-    [(100.0, 0, 8), (100.0, 32, 32), (100.0, 1, 1), (2.0, 0, 1), (2.0, 32, 1)],
-)
-async def test_batches_are_as_large_as_they_will_be_unless_the_model_is_slow(
-    rate: float, max_batch: int, largest: int
+async def test_what_was_measured_beside_other_load_is_measured_again_by_the_next_start(
+    tmp_path: Path,
 ) -> None:
-    machine = Machine(1, paddle=rate, openvino=rate, onnxruntime=rate)
-    await tried(machine, max_batch)
-    assert max(machine.slots[0].batches) == largest
+    with structlog.testing.capture_logs() as logged:
+        assert await Worker(tmp_path, trials(100, 60, taken=0.5)).select() == "paddle"
+    (doubt,) = (each for each in logged if each["event"] == "selection_in_doubt")
+    assert doubt["reason"] == "other programs had 50% of the cores"
+    assert doubt["next"] == "the next start measures again"
+    quiet = Worker(tmp_path, trials(100, 150))
+    assert await quiet.select() == "onnxruntime"
+    assert quiet.measured == 1
+    later = Worker(tmp_path)
+    assert await later.select() == "onnxruntime"
+
+
+async def test_on_a_machine_that_is_never_quiet_a_few_starts_measure(tmp_path: Path) -> None:
+    for taken in (0.5, 0.2, 0.9)[:MEASUREMENTS]:
+        worker = Worker(tmp_path, trials(100, 60 if taken > 0.2 else 150, taken=taken))
+        await worker.select()
+        assert worker.measured == 1
+    with structlog.testing.capture_logs() as logged:
+        later = Worker(tmp_path)
+        assert await later.select() == "onnxruntime", "as the least disturbed one found"
+    assert later.measured == 0
+    (doubt,) = (each for each in logged if each["event"] == "selection_in_doubt")
+    assert (doubt["measurements"], doubt["next"]) == (MEASUREMENTS, "kept")
+
+
+@pytest.mark.parametrize("error", [ModelError("refused"), PredictorCrashedError("it died")])
+async def test_a_kept_one_that_cannot_be_loaded_any_more_is_measured_anew(
+    tmp_path: Path, error: Exception
+) -> None:
+    await Worker(tmp_path, trials(100, 150)).select()
+    worker = Worker(tmp_path, trials(100, 90))
+    worker.fails["onnxruntime"] = error
+    with structlog.testing.capture_logs() as logged:
+        assert await worker.select() == "paddle"
+    (failed,) = (each for each in logged if each["event"] == "backend_failed")
+    assert (failed["backend"], failed["error"]) == ("onnxruntime", str(error))
+
+
+async def test_while_another_worker_measures_it_waits_and_takes_what_that_found(
+    tmp_path: Path,
+) -> None:
+    other = Worker(tmp_path)
+    turn = other.cache.turn()
+    turn.__enter__()
+    worker = Worker(tmp_path)
+
+    def measured_elsewhere() -> None:
+        if worker.waits == 3:
+            other.cache.write(SelectionRecord(trials(100, 150)))
+            turn.__exit__(None, None, None)
+
+    worker.elsewhere = measured_elsewhere  # type: ignore[method-assign]
+    with structlog.testing.capture_logs() as logged:
+        assert await worker.select() == "onnxruntime"
+    assert worker.measured == 0
+    assert worker.steps == [SelectionStep.WAITING, SelectionStep.DONE]
+    assert [each["event"] for each in logged].count("waiting_for_measurement") == 1
+
+
+async def test_a_worker_that_died_while_it_measured_is_succeeded(tmp_path: Path) -> None:
+    turn = Worker(tmp_path).cache.turn()
+    turn.__enter__()
+    worker = Worker(tmp_path, trials(100, 150))
+
+    def dies() -> None:
+        turn.__exit__(None, None, None)
+
+    worker.elsewhere = dies  # type: ignore[method-assign]
+    assert await worker.select() == "onnxruntime"
+    assert worker.measured == 1
+
+
+async def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, trials(100, 150))
+    with Worker(tmp_path).cache.turn():
+        assert await worker.select() == "onnxruntime"
+    assert PATIENCE <= worker.now < PATIENCE + 1
+    assert worker.measured == 1
+
+
+async def test_a_doubtful_record_that_another_worker_has_improved_is_taken(tmp_path: Path) -> None:
+    await Worker(tmp_path, trials(100, 60, taken=0.5)).select()
+    turn = Worker(tmp_path).cache.turn()
+    turn.__enter__()
+    worker = Worker(tmp_path)
+
+    def improved_elsewhere() -> None:
+        worker.cache.write(SelectionRecord(trials(100, 150, taken=0.3), 2))
+        turn.__exit__(None, None, None)
+
+    worker.elsewhere = improved_elsewhere  # type: ignore[method-assign]
+    assert await worker.select() == "onnxruntime"
+    assert worker.measured == 0
+
+
+async def test_one_that_is_told_to_stop_while_it_measures_leaves_the_turn_to_others(
+    tmp_path: Path,
+) -> None:
+    stopped, other = Worker(tmp_path), Worker(tmp_path, trials(100, 150))
+
+    async def never() -> list[Trial]:
+        begun.set()
+        await asyncio.Event().wait()
+        return []
+
+    begun = asyncio.Event()
+    stopped.measure = never  # type: ignore[method-assign]
+    selecting = asyncio.create_task(stopped.select())
+    await begun.wait()
+    selecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await selecting
+    assert stopped.steps == [SelectionStep.MEASURING], "nothing follows that would be waited for"
+    assert await other.select() == "onnxruntime"
+    assert other.steps == [SelectionStep.MEASURING, SelectionStep.DONE]
+
+
+async def test_without_a_directory_it_measures_each_time(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    worker = Worker(tmp_path / "file", trials(100, 150), trials(100, 90))
+    assert await worker.select() == "onnxruntime"
+    assert await worker.select() == "paddle"
 
 
 @pytest.mark.parametrize("choice", ["auto", "paddle"])
@@ -149,66 +258,3 @@ def test_one_that_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
         "pip install '.[hpip]' in a checkout of this project installs it; "
         "or set predictor.backend to auto or paddle"
     )
-
-
-TRIALS = [Trial("paddle", 236.0), Trial("openvino", 0.0, "it crashed")]
-
-
-def cache(
-    directory: Path, digest: str = "sha256:1", slots: int = 2, cores: int = 2, max_batch: int = 0
-) -> SelectionCache:
-    placements = [Placement(CPU, 1)] * slots
-    return SelectionCache(directory, digest, placements, cores, max_batch, ("paddle", "openvino"))
-
-
-def test_trials_are_kept_for_their_model_and_layout_alone(tmp_path: Path) -> None:
-    cache(tmp_path / "new").write(TRIALS)
-    assert cache(tmp_path / "new").read() == TRIALS
-    for other in (
-        cache(tmp_path / "new", digest="sha256:2"),
-        cache(tmp_path / "new", slots=1),
-        cache(tmp_path / "new", cores=4),
-        cache(tmp_path / "new", max_batch=16),
-    ):
-        assert other.read() is None
-
-
-def test_trials_are_made_again_for_another_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = "worker.inference.selection_cache"
-    monkeypatch.setattr(f"{module}.package_version", lambda _: "1")
-    cache(tmp_path).write(TRIALS)
-    assert cache(tmp_path).read() == TRIALS
-    monkeypatch.setattr(f"{module}.package_version", lambda _: "2")
-    assert cache(tmp_path).read() is None
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\xff",
-        b"[]",
-        b"{}",
-        b'[{"backend": "paddle"}]',
-        json.dumps([{"backend": "paddle", "images_per_second": 1, "problem": ""}]).encode(),
-        json.dumps(
-            [{"backend": b, "images_per_second": 1, "problem": ""} for b in ("paddle", "wrong")]
-        ).encode(),
-        json.dumps(
-            [{"backend": b, "images_per_second": 0, "problem": ""} for b in ("paddle", "openvino")]
-        ).encode(),
-    ],
-)
-def test_what_is_of_no_use_is_not_read(tmp_path: Path, content: bytes) -> None:
-    cache(tmp_path).write(TRIALS)
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(content)
-    assert cache(tmp_path).read() is None
-
-
-def test_without_a_directory_nothing_is_kept_and_nothing_fails(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    cache(tmp_path / "file").write(TRIALS)
-    assert cache(tmp_path / "file").read() is None

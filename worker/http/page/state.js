@@ -6,6 +6,8 @@ import { $ } from "./dom.js";
 const REASONS = [
   ["draining", "waiting", "Stopping"],
   ["pulling the model", "starting", "Starting, downloading the model"],
+  ["measuring backends", "starting", "Starting, measuring backends"],
+  ["waiting for another worker to measure backends", "starting", "Starting, another worker measures backends"],
   ["not warm", "starting", "Starting, loading the model"],
   ["not assigned", "starting", "Starting, waiting for Kafka's partitions"],
   ["not publishing", "waiting", "Not ready: Kafka takes no results"],

@@ -1,24 +1,31 @@
 """Converts a model from Paddle's inference format to ONNX, once, for the backends that read ONNX.
 
-It is done in a process of its own, with the arguments PROGRAM PARAMS TARGET: the converter writes
-to standard output, and a native crash must cost no more than that process.
+Beside each ONNX file is its SHA-256, as `sha256sum` writes it. A file that is not what the converter
+wrote (cut off, damaged, another one) is never loaded: the model is converted again.
+
+It is done in a process of its own, with the arguments OWNER PROGRAM PARAMS TARGET: the converter
+writes to standard output, and a native crash must cost no more than that process.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from worker.cache import exclusive, write_whole
+from worker.cache import exclusive, sha256_of, write_whole
 from worker.errors import ModelError
 from worker.hpip import CONVERTER, package_version
 from worker.model import ModelSpec
 from worker.runtime.child_environment import child_environment
-from worker.runtime.children import module_command
+from worker.runtime.children import die_with, module_command
 
-__all__ = ["to_onnx"]
+__all__ = ["Converted", "to_onnx"]
 
 OPSET = 14
 """The ONNX operator set: the first one that has all operators of the models of the zoo."""
@@ -27,11 +34,24 @@ TIMEOUT = 300.0
 """Seconds; a model of 100 MB takes about ten."""
 
 
-def to_onnx(spec: ModelSpec, directory: Path, *, anew: bool = False) -> Path:
-    """Convert a model, on the first call.
+log = logging.getLogger(__name__)
 
-    Args:
-        anew: convert it on this call too, in place of a file that is damaged.
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A network as ONNX.
+
+    Attributes:
+        path: the file.
+        digest: its SHA-256, 64 hexadecimal digits. A parity result holds for this file alone.
+    """
+
+    path: Path
+    digest: str
+
+
+def to_onnx(spec: ModelSpec, directory: Path) -> Converted:
+    """Convert a model, on the first call and when its file in `directory` is not what it was.
 
     Returns:
         The ONNX file in `directory`.
@@ -43,17 +63,37 @@ def to_onnx(spec: ModelSpec, directory: Path, *, anew: bool = False) -> Path:
     digest = spec.digest.removeprefix("sha256:")
     target = directory / f"{digest}-{package_version(CONVERTER)}-{OPSET}.onnx"
     # Without the lock, which a directory that cannot be written does not give.
-    if target.is_file() and not anew:
-        return target
+    if known := _unchanged(target):
+        return known
     directory.mkdir(parents=True, exist_ok=True)
     with exclusive(target.with_suffix(".lock")):
-        if anew or not target.is_file():
-            _convert(spec, target)
-    return target
+        if known := _unchanged(target):
+            return known
+        if target.exists():
+            log.warning("%s is not as it was converted: %s is converted anew", target, spec.name)
+            target.unlink()
+        _convert(spec, target)
+        digest = sha256_of(target)
+        write_whole(_digest_file(target), f"{digest}  {target.name}\n".encode("ascii"))
+        return Converted(target, digest)
+
+
+def _unchanged(target: Path) -> Converted | None:
+    """A file that is as the converter wrote it, or None."""
+    with suppress(OSError, ValueError):
+        written = _digest_file(target).read_text("ascii").split(" ")[0]
+        if sha256_of(target) == written:
+            return Converted(target, written)
+    return None
+
+
+def _digest_file(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
 
 
 def _convert(spec: ModelSpec, target: Path) -> None:
-    command = module_command(__name__, str(spec.program), str(spec.params), str(target))
+    arguments = map(str, (os.getpid(), spec.program, spec.params, target))
+    command = module_command(__name__, *arguments)
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, with paths
             command,
@@ -76,7 +116,8 @@ def _convert(spec: ModelSpec, target: Path) -> None:
 
 def main() -> None:
     """Convert what the command line names."""
-    program, params, target = sys.argv[1:]
+    owner, program, params, target = sys.argv[1:]
+    die_with(int(owner))
     converter = importlib.import_module(CONVERTER)
     # "polygraphy", the default, installs packages from the network while it runs. The backends
     # fold constants themselves.

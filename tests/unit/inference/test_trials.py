@@ -1,0 +1,175 @@
+"""Trials of backends: measured with all slots together, dropped where they cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from worker.errors import ModelError, PredictorCrashedError, PredictorTimeoutError
+from worker.inference.protocol import BackendName
+from worker.inference.trials import Trial, fastest, try_backends
+from worker.retry import Clock
+
+ALL: tuple[BackendName, ...] = ("paddle", "openvino", "onnxruntime")
+Pixels = npt.NDArray[np.uint8]
+
+
+class Machine:
+    """Slots whose backends compute as fast as the test says, or fail as it says.
+
+    Attributes:
+        rates: images per second of one slot, by backend.
+        fails: what loading a backend raises.
+        fails_running: what running one raises.
+        loading: seconds that loading one takes.
+        taken: share of the cores that other programs have, by backend.
+    """
+
+    def __init__(self, slots: int, **rates: float) -> None:
+        self.rates = rates
+        self.fails: dict[str, Exception] = {}
+        self.fails_running: dict[str, Exception] = {}
+        self.loading: dict[str, float] = {}
+        self.taken: dict[str, float] = {}
+        self.now = 0.0
+        self.slots = [StandIn(self) for _ in range(slots)]
+
+
+class Others:
+    """What other programs take, seen from when it is asked first."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.began = False
+
+    def begin(self) -> None:
+        self.began = True
+
+    def taken(self) -> float:
+        assert self.began
+        return self.machine.taken.get(self.machine.slots[0].backend, 0.0)
+
+
+class StandIn:
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.backend = ""
+        self.loads: list[BackendName] = []
+        self.batches: list[int] = []
+        self.windows = 0
+
+    async def load(self, backend: BackendName, within: float | None = None) -> None:
+        self.loads.append(backend)
+        seconds = self.machine.loading.get(backend, 0.0)
+        self.machine.now += seconds if within is None else min(seconds, within)
+        if within is not None and seconds > within:
+            raise PredictorTimeoutError(f"no answer within {within:g} s")
+        if error := self.machine.fails.get(backend):
+            raise error
+        self.backend = backend
+
+    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> float:
+        # All slots have the same backend, or what is measured is nothing that will ever run.
+        assert {slot.backend for slot in self.machine.slots} == {self.backend}
+        self.batches.append(len(pixels))
+        self.windows += seconds > 0
+        self.machine.now += seconds
+        if error := self.machine.fails_running.get(self.backend):
+            raise error
+        return self.machine.rates[self.backend]
+
+
+async def tried(machine: Machine, max_batch: int = 0, limit: float = 100.0) -> list[Trial]:
+    clock = Clock(lambda: machine.now)
+    others = Others(machine)
+    return await try_backends(machine.slots, ALL, (2, 3), max_batch, limit, others, clock)
+
+
+async def test_the_slots_rates_are_added_up_and_the_fastest_is_selected() -> None:
+    machine = Machine(2, paddle=118, openvino=68, onnxruntime=153)
+    trials = await tried(machine)
+    assert trials == [
+        Trial("paddle", 236),
+        Trial("openvino", 136),
+        Trial("onnxruntime", 306),
+    ]
+    assert fastest(trials) == "onnxruntime"
+    assert all(slot.loads == list(ALL) for slot in machine.slots)
+
+
+@pytest.mark.parametrize(
+    "error", [ModelError("answers otherwise"), PredictorCrashedError("died (signal 11)")]
+)
+@pytest.mark.parametrize("running", [False, True])
+async def test_one_that_cannot_be_used_is_dropped(error: Exception, running: bool) -> None:
+    machine = Machine(2, paddle=118, openvino=900, onnxruntime=90)
+    (machine.fails_running if running else machine.fails)["openvino"] = error
+    trials = await tried(machine)
+    passing = isinstance(error, PredictorCrashedError)
+    assert trials[1] == Trial("openvino", 0, str(error), passing)
+    assert fastest(trials) == "paddle"
+    # One that cannot be loaded is tried in the first slot alone.
+    assert ("openvino" in machine.slots[1].loads) is running
+
+
+async def test_a_model_that_paddle_cannot_load_is_an_error_at_once() -> None:
+    machine = Machine(1, onnxruntime=90)
+    machine.fails["paddle"] = ModelError("inference.json is damaged")
+    with pytest.raises(ModelError, match="is damaged"):
+        await tried(machine)
+    assert machine.slots[0].loads == ["paddle"]
+
+
+async def test_where_paddle_crashes_another_may_do() -> None:
+    machine = Machine(1, openvino=80, onnxruntime=90)
+    machine.fails["paddle"] = PredictorCrashedError("died (signal 11)")
+    assert fastest(await tried(machine)) == "onnxruntime"
+
+
+async def test_without_any_that_can_be_used_the_first_ones_error_is_raised() -> None:
+    machine = Machine(1)
+    machine.fails = {name: PredictorCrashedError(f"{name} died") for name in ALL}
+    with pytest.raises(PredictorCrashedError, match="paddle died"):
+        await tried(machine)
+
+
+@pytest.mark.parametrize(
+    ("rate", "max_batch", "largest"),
+    [(100.0, 0, 8), (100.0, 32, 32), (100.0, 1, 1), (2.0, 0, 1), (2.0, 32, 1)],
+)
+async def test_batches_are_as_large_as_they_will_be_unless_the_model_is_slow(
+    rate: float, max_batch: int, largest: int
+) -> None:
+    machine = Machine(1, paddle=rate, openvino=rate, onnxruntime=rate)
+    await tried(machine, max_batch)
+    assert max(machine.slots[0].batches) == largest
+
+
+async def test_what_others_took_is_told_of_each_backend() -> None:
+    machine = Machine(2, paddle=118, openvino=68, onnxruntime=153)
+    machine.taken = {"openvino": 0.4}
+    assert [trial.taken for trial in await tried(machine)] == [0.0, 0.4, 0.0]
+
+
+async def test_backends_besides_paddle_share_one_time_limit() -> None:
+    machine = Machine(2, paddle=118, openvino=900, onnxruntime=90)
+    # Paddle, which is needed in any case, may take its time.
+    machine.loading = {"paddle": 500.0, "openvino": 300.0}
+    trials = await tried(machine, limit=50.0)
+    assert trials[0].images_per_second == 236
+    assert trials[1] == Trial("openvino", 0, "no answer within 50 s", passing=True)
+    problem = "not tried, since the time to measure backends, 50 s, was over"
+    assert trials[2] == Trial("onnxruntime", 0, problem, passing=True)
+    assert fastest(trials) == "paddle"
+
+
+async def test_where_time_runs_out_one_measurement_counts() -> None:
+    machine = Machine(1, paddle=100, openvino=100, onnxruntime=100)
+    machine.loading = {"openvino": 9.5}
+    trials = await tried(machine, limit=9.7)
+    assert trials[1].images_per_second == 100
+    assert trials[2].problem.startswith("not tried")
+    assert machine.slots[0].windows == 3 + 1, "three of Paddle, and one"

@@ -1,0 +1,206 @@
+"""Trials of backends: which one is the fastest, judged with all slots running at once.
+
+One slot alone says little. OpenVINO pins its threads, so that two processes of one thread share a
+core: alone it is the fastest for PP-LCNet_x1_0, and with two slots on two cores the slowest. So
+each backend is loaded in every slot, and all of them compute at the same time, on the threads that
+they will have. Whether a backend answers rightly is judged in its process, when it loads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.errors import ModelError, PredictorError
+from worker.inference.calibration import noise
+from worker.inference.protocol import BackendName
+from worker.retry import SYSTEM_CLOCK, Clock
+
+__all__ = ["Load", "Trial", "TrialSlot", "fastest", "try_backends"]
+
+T = TypeVar("T")
+
+USUAL_BATCH = 8
+"""Images of a batch that is measured, where `batching.max_batch` gives no other number."""
+
+LONGEST_RUN = 1.0
+"""Seconds; where a batch would take longer, single images are measured."""
+
+WINDOWS = 3
+"""Times that each backend is measured; the best counts, since other load can only slow it."""
+
+WINDOW = 0.4
+"""Seconds of one measurement."""
+
+
+class TrialSlot(Protocol):
+    """A slot that loads one backend after another and measures it."""
+
+    async def load(self, backend: BackendName, within: float | None = None) -> None:
+        """Load a backend, in place of the one before.
+
+        Args:
+            within: seconds that it may take; None is the slot's own time-out.
+
+        Raises:
+            ModelError: it cannot load the model, or answers it otherwise than plain Paddle.
+            PredictorError: its process died or hung.
+        """
+        ...
+
+    async def measure(self, pixels: Sequence[npt.NDArray[np.uint8]], seconds: float) -> float:
+        """Run a batch again and again.
+
+        Returns:
+            Images per second.
+
+        Raises:
+            PredictorError: a run failed.
+        """
+        ...
+
+
+class Load(Protocol):
+    """Measures what other programs take of the cores; `worker.runtime.other_load.OtherLoad`."""
+
+    def begin(self) -> None:
+        """Begin to measure."""
+        ...
+
+    def taken(self) -> float:
+        """Measure since `begin`: a share of the cores that the slots need, 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The result of measuring one backend.
+
+    Attributes:
+        backend: as in `predictor.backend`.
+        images_per_second: of all slots together; 0 if it cannot be used.
+        problem: why it cannot be used, or empty.
+        passing: whether the problem may be gone next time: a process that died or took too long,
+            rather than a model that the backend does not support.
+        taken: share of the slots' cores that other programs had while it was measured, 0 to 1.
+    """
+
+    backend: BackendName
+    images_per_second: float
+    problem: str = ""
+    passing: bool = False
+    taken: float = 0.0
+
+
+async def try_backends(
+    slots: Sequence[TrialSlot],
+    backends: Sequence[BackendName],
+    input_size: tuple[int, int],
+    max_batch: int,
+    limit: float,
+    load: Load,
+    clock: Clock = SYSTEM_CLOCK,
+) -> list[Trial]:
+    """Load one backend after another in all slots, and measure each.
+
+    In memory is one backend at a time. The slots are left with the last one that could be loaded.
+
+    Args:
+        backends: in the order in which they are tried, `paddle` first.
+        input_size: `(H, W)` in pixels.
+        max_batch: images of a batch; 0 where that is not fixed.
+        limit: seconds for all backends but the first, without which nothing can be computed.
+
+    Returns:
+        What came of each.
+
+    Raises:
+        ModelError: Paddle itself cannot load the model.
+        PredictorError: no backend can be used.
+        OSError: the system has no room for another process.
+    """
+    pixels = noise(max_batch or USUAL_BATCH, input_size)
+    trials: list[Trial] = []
+    errors: list[ModelError | PredictorError] = []
+    end: float | None = None
+
+    def left() -> float | None:
+        return None if end is None else round(end - clock.monotonic(), 1)
+
+    for backend in backends:
+        within = left()
+        if within is not None and within <= 0:
+            problem = f"not tried, since the time to measure backends, {limit:g} s, was over"
+            trials.append(Trial(backend, 0.0, problem, passing=True))
+            continue
+        try:
+            # The first one alone: it converts the model and checks parity for all.
+            await slots[0].load(backend, within)
+            within = left()
+            await _all(slot.load(backend, within) for slot in slots[1:])
+            rate, taken = await _measure(slots, pixels, load, left)
+            trials.append(Trial(backend, rate, taken=taken))
+        except (ModelError, PredictorError) as error:
+            if backend == "paddle" and isinstance(error, ModelError):
+                raise
+            errors.append(error)
+            passing = isinstance(error, PredictorError)
+            trials.append(Trial(backend, 0.0, str(error), passing))
+        if end is None:
+            end = clock.monotonic() + limit
+    if not any(trial.images_per_second for trial in trials):
+        raise errors[0]
+    return trials
+
+
+def fastest(trials: Sequence[Trial]) -> BackendName:
+    """The backend that computed the most images per second."""
+    return max(trials, key=lambda trial: trial.images_per_second).backend
+
+
+async def _measure(
+    slots: Sequence[TrialSlot],
+    pixels: Sequence[npt.NDArray[np.uint8]],
+    load: Load,
+    left: Callable[[], float | None],
+) -> tuple[float, float]:
+    """Measure the backend that all slots have loaded, once or, where time is left, several times.
+
+    Returns:
+        Images per second of all slots together, and the share of their cores that others had.
+    """
+    # The first run also prepares, so this is more than an image will take.
+    slowest = min(await _all(slot.measure(pixels[:1], 0) for slot in slots))
+    batch = pixels if len(pixels) / slowest <= LONGEST_RUN else pixels[:1]
+    await _all(slot.measure(batch, 0) for slot in slots)
+    best = 0.0
+    load.begin()
+    for _ in range(WINDOWS):
+        best = max(best, sum(await _all(slot.measure(batch, WINDOW) for slot in slots)))
+        within = left()
+        if within is not None and within <= 0:
+            break
+    return best, load.taken()
+
+
+async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """Await all at once, to the end of the slowest even if one fails.
+
+    Returns:
+        What they return, in order.
+
+    Raises:
+        BaseException: what the first one that failed raised.
+    """
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    good: list[T] = []
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+        good.append(answer)
+    return good
