@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from contextlib import ExitStack
 from types import TracebackType
@@ -14,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from worker.cli.options import OutputFormat
 from worker.cli.output_record import CSV_HEADER
 from worker.cli.rows import printable, wrap
+from worker.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from worker.cli.output_file import OutputFile
     from worker.cli.output_record import OutputRecord
@@ -59,7 +59,7 @@ class Report:
         file: gets the results as well.
         out: standard output.
         err: standard error.
-        clock: seconds.
+        clock: measures the time.
 
     Attributes:
         ended: results so far.
@@ -76,7 +76,7 @@ class Report:
         file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._out = out or Console()
         on_terminal = self._out.is_terminal
@@ -95,7 +95,7 @@ class Report:
         self._file = file
         self._reasons: Counter[str] = Counter()
         self._clock = clock
-        self._began = self._last = clock()
+        self._began = self._last = clock.monotonic()
         self._open = ExitStack()
         self.ended = self.failed = 0
 
@@ -118,7 +118,7 @@ class Report:
     def begin(self) -> None:
         """Show progress from now on, and measure the time."""
         self._progress.start()
-        self._began = self._last = self._clock()
+        self._began = self._last = self._clock.monotonic()
 
     def _add(self, record: OutputRecord, table: Iterator[Line], shown: object = None) -> None:
         """Write one result, or what is wrong with an input.
@@ -132,7 +132,7 @@ class Report:
             WorkerError: the file of results cannot be written.
         """
         self.ended += 1
-        self._last = self._clock()
+        self._last = self._clock.monotonic()
         in_table = False
         if self._file is not None:
             self._file.write(record)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
+from worker.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -78,7 +78,7 @@ class AnswerReport(Report):
         file: gets the answers as well.
         out: standard output.
         err: standard error.
-        clock: seconds.
+        clock: measures the time.
 
     Attributes:
         taken: jobs begun so far.
@@ -92,7 +92,7 @@ class AnswerReport(Report):
         file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(form, "answered", None, file, out, err, clock)
         self._table = AnswerTable(self._out.width)

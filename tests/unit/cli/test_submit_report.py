@@ -13,6 +13,7 @@ from rich.console import Console
 
 from worker.cli.options import OutputFormat
 from worker.cli.submit_report import AnswerReport
+from worker.clock import Clock
 from worker.contract.jobs import Category
 from worker.submit import Encoding, Item, ItemResult
 
@@ -46,7 +47,7 @@ def report(
         None,
         Console(file=out, width=width, force_terminal=terminal, color_system=None),
         Console(file=err, width=width),
-        clock=iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__,
+        clock=Clock(iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__),
     ) as shown:
         for _ in range(taken or len(answers)):
             shown.take(CAT)
