@@ -18,7 +18,8 @@ def clocks() -> Iterator[tuple[str, str | None]]:
             match node:
                 case ast.arg(arg="clock") | ast.AnnAssign(target=ast.Name(id="clock")):
                     where = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    yield where, node.annotation and ast.unparse(node.annotation)
+                    kind = node.annotation
+                    yield where, None if kind is None else ast.unparse(kind)
 
 
 def defaults() -> Iterator[tuple[str, str]]:

@@ -135,10 +135,13 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
         made = _load(chosen, loaded.settings, status)
     from worker.cli.predict_report import PredictReport  # noqa: PLC0415
     from worker.predict import FailedInput  # noqa: PLC0415
+    from worker.predict.saving import FileSaver  # noqa: PLC0415
 
     names = [source.input_path or "" for source in sources]
     with made, PredictReport(output_format, names, file) as report:
         report.begin()
+        if isinstance(saver, FileSaver):
+            sources = saver.check(made.pages(sources))
         for result in made.predict(sources, on_error="yield"):
             saved = []
             if saver is not None and not isinstance(result, FailedInput):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -94,6 +95,7 @@ class Report:
         self._task = self._progress.add_task("", total=total)
         self._file = file
         self._reasons: Counter[str] = Counter()
+        self._explained: dict[str, str] = {}
         self._clock = clock
         self._began = self._last = clock.monotonic()
         self._open = ExitStack()
@@ -149,16 +151,25 @@ class Report:
                     self._out.out(text, style=style, highlight=False)
                     in_table = True
         if record.error is not None:
-            self.failed += 1
-            self._reasons[self._reason(record)] += 1
+            self._count(record)
             # On a terminal the table has shown it.
             if not in_table or self._err is not self._out:
                 name = record.input
                 self._note(f"{name}: {record.error}" if name else record.error)
 
-    def _reason(self, record: OutputRecord) -> str:
-        """What failures are counted by."""
-        return record.reason or ("no result" if record.code is None else f"code {record.code}")
+    def _count(self, record: OutputRecord) -> None:
+        """Count a failure by its reason; of a result's code alone, one is kept to tell what it is.
+
+        A worker's result says no more: its message is what helps.
+        """
+        self.failed += 1
+        if record.reason is not None or record.code is None:
+            self._reasons[record.reason or "no result"] += 1
+            return
+        status = _status(record.code)
+        self._reasons[f"with {status}"] += 1
+        name = f" ({record.input})" if record.input else ""
+        self._explained.setdefault(status, f"{record.error}{name}")
 
     def _summary(self) -> Iterator[str]:
         if self.ended > 1:
@@ -170,6 +181,7 @@ class Report:
         if self.failed and self.ended > 1:
             reasons = ", ".join(f"{count} {name}" for name, count in self._reasons.most_common())
             yield f"{self.failed} of {self.ended} {self._failure}: {reasons}"
+            yield from (f"{status}, the first: {why}" for status, why in self._explained.items())
         if self._file is not None and self._file.has_records:
             yield f"results are in {self._file.path}"
 
@@ -190,6 +202,14 @@ class Report:
         lines = wrap(text, self._err.width) if self._err.is_terminal else [text]
         for line in lines:
             self._err.out(line, highlight=False)
+
+
+def _status(code: int) -> str:
+    """An HTTP status with its phrase."""
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"code {code}"
 
 
 def split_folder(name: str) -> tuple[str, str]:

@@ -82,6 +82,7 @@ class AnswerReport(Report):
 
     Attributes:
         taken: jobs begun so far.
+        saved: the file that was saved last, or None.
     """
 
     things = "jobs"
@@ -96,7 +97,7 @@ class AnswerReport(Report):
     ) -> None:
         super().__init__(form, "answered", None, file, out, err, clock)
         self._table = AnswerTable(self._out.width)
-        self._pictures: Path | None = None
+        self.saved: Path | None = None
         self._complete = True
         self.taken = 0
 
@@ -124,8 +125,7 @@ class AnswerReport(Report):
             WorkerError: the file of results cannot be written.
         """
         record = output_record(answer)
-        if answer.picture is not None:
-            self._pictures = answer.picture.parent
+        self.saved = answer.saved or self.saved
         lines = self._table.lines(answer.number, answer.item.encoding.value, record)
         self._add(record, lines)
         self._progress.update(self._task, completed=self.ended)
@@ -136,8 +136,10 @@ class AnswerReport(Report):
         if self.taken > self.ended:
             yield f"{self.taken - self.ended} of {self.taken} jobs were not waited for"
         yield from super()._summary()
-        if self._pictures is not None:
-            yield f"pictures are in {self._pictures}, as NUMBER-NAME.jpg"
+        if self.saved is not None and self.ended == 1:
+            yield f"saved {self.saved.name} in {self.saved.parent}"
+        elif self.saved is not None:
+            yield f"pictures are in {self.saved.parent}, as NUMBER-NAME.jpg"
 
 
 def output_record(answer: ItemResult) -> OutputRecord:

@@ -156,6 +156,14 @@ class ImageClassificationPipeline:
         results = self._predict(given, size, count)
         return results if on_error == "yield" else _raising(results)
 
+    def pages(self, given: object) -> Iterator[Source]:
+        """The single images in `given`, lazily and in order: of TIFF and PDF files each page.
+
+        Args:
+            given: as for `predict`, which takes what comes out as well.
+        """
+        return split_pages(find_sources(given), self._fetch, self._limits)
+
     def close(self) -> None:
         """End its thread and processes; further use is an error."""
         self._portal.close()
@@ -177,7 +185,7 @@ class ImageClassificationPipeline:
         # Enough that all cores have something to read while the network computes.
         ahead = 0 if in_groups else max(1, available_cores() // together)
         calls = work_ahead(
-            split_pages(find_sources(given), self._fetch, self._limits),
+            self.pages(given),
             lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
             together * (1 + ahead),
             in_groups=in_groups,

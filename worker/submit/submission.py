@@ -21,7 +21,7 @@ from worker.settings import Settings
 from worker.submit.item_result import ItemResult
 from worker.submit.items import Encoding, Item
 from worker.submit.outstanding import Outstanding, PendingJob
-from worker.submit.pictures import save_picture
+from worker.submit.saving import Saver
 from worker.submit.serve import FileServer
 
 __all__ = ["Options", "Submission"]
@@ -43,14 +43,14 @@ class Options:
         top_k: number of categories; None leaves it to the worker.
         visualize: False asks for no pictures.
         timeout: seconds to wait for a job's result after the brokers have acknowledged the job.
-        save_dir: directory for the results' pictures; None saves none.
+        saver: saves what results hold; None saves nothing.
         serve_host: address of this machine at which the worker fetches files sent as `URL`.
     """
 
     top_k: int | None = None
     visualize: bool = True
     timeout: float = 60.0
-    save_dir: Path | None = None
+    saver: Saver | None = None
     serve_host: str = "127.0.0.1"
 
 
@@ -192,11 +192,10 @@ class Submission:
             result = read_result(record.value)
         except ValueError as error:
             return ItemResult(job.number, job.item, source, error=str(error), latency=latency)
-        picture: Path | None = None
-        if result.picture is not None and self._options.save_dir is not None:
-            picture = save_picture(
-                self._options.save_dir, job.number, job.item.name, result.picture
-            )
+        saver = self._options.saver
+        saved: Path | None = None
+        if saver is not None and result.code == 0:
+            saved = saver.save(job.number, job.item.name, result)
         return ItemResult(
             job.number,
             job.item,
@@ -205,7 +204,7 @@ class Submission:
             error=None if result.code == 0 else result.message,
             categories=result.categories,
             latency=latency,
-            picture=picture,
+            saved=saved,
         )
 
     def _end(self, job: PendingJob, result: ItemResult) -> None:
