@@ -75,6 +75,8 @@ class ImageClassificationPipeline:
             resolve_model(config.model, cache, settings.zoo, announce)
         )
         self._devices = len(placements)
+        # Once: to read a container's quota takes half a millisecond, a tenth of a small network.
+        self._cores = available_cores()
         self._portal = start_engine(self.spec, placements, backend, config.batch_size, settings)
         self._limits = settings.decode
 
@@ -183,7 +185,7 @@ class ImageClassificationPipeline:
         together = min(size, CAPACITY) * self._devices
         in_groups = isinstance(given, Iterator)
         # Enough that all cores have something to read while the network computes.
-        ahead = 0 if in_groups else max(1, available_cores() // together)
+        ahead = 0 if in_groups else max(1, self._cores // together)
         calls = work_ahead(
             self.pages(given),
             lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
