@@ -43,6 +43,16 @@ def test_serve_says_where_it_is_and_that_it_has_stopped(environ: dict[str, str])
         assert "{" not in terminal.text
 
 
+def test_an_error_of_usage_breaks_no_word() -> None:
+    with Terminal("predict", environ={}, columns=60) as terminal:
+        assert terminal.wait() == 2
+        assert max(map(len, terminal.text.splitlines())) <= 60
+        assert terminal.text.endswith(
+            "Error: Invalid value for INPUT: name an image, a directory\n"
+            "  or a URL, as in classify-worker predict cat.jpg\n"
+        )
+
+
 def test_a_format_that_is_chosen_is_kept_and_nothing_comes_between(
     environ: dict[str, str],
 ) -> None:
