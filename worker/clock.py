@@ -8,13 +8,18 @@ bounds a wait of the operating system, reads `time.monotonic`.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 __all__ = ["SYSTEM_CLOCK", "Clock"]
+
+
+async def _sleep(seconds: float) -> None:
+    import asyncio  # noqa: PLC0415 - commands without an event loop do not pay for it
+
+    await asyncio.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Clock:
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    sleep: Callable[[float], Awaitable[None]] = _sleep
     block: Callable[[float], None] = time.sleep
     uniform: Callable[[float, float], float] = random.uniform
 
