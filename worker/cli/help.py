@@ -20,7 +20,7 @@ from worker.cli.options import EXIT_FAILED, EXIT_USAGE
 
 __all__ = ["Command", "Group", "UsageError", "canonical_name", "usage_error_text"]
 
-UsageError: type[Exception] = typer.BadParameter.__base__
+UsageError: Any = typer.BadParameter.__base__
 """What a wrong command line raises; of click's errors typer exports only some that follow it."""
 
 WIDEST = 100
@@ -63,12 +63,13 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands with the same kind of help; it lists what its commands are for."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:  # noqa: ANN401 - as typer has it
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as typer has it
         """Run the command line; on a terminal an error of usage is wrapped between words."""
-        if not standalone_mode or not sys.stderr.isatty():
-            return super().main(*args, standalone_mode=standalone_mode, **extra)
+        if not options.get("standalone_mode", True) or not sys.stderr.isatty():
+            return super().main(*args, **options)
+        options["standalone_mode"] = False
         try:
-            status = super().main(*args, standalone_mode=False, **extra)
+            status = super().main(*args, **options)
         except UsageError as error:
             sys.stderr.write(usage_error_text(error, shutil.get_terminal_size().columns))
             status = EXIT_USAGE
