@@ -1,9 +1,9 @@
-"""Where the time comes from: what decides by the time, or pauses, is given a `Clock`.
+"""Where the time comes from: what decides by it, or pauses before another attempt, has a `Clock`.
 
-So tests set the time, and none waits for it. Two kinds of code read the time elsewhere. What sets
-timers of the event loop (`asyncio.timeout_at`, `call_at`) compares with `loop.time()`, the one that
-agrees with them: uvloop's counts milliseconds. What only measures for a metric or a message, or
-bounds a wait of the operating system, reads `time.monotonic`.
+So tests set the time, and none waits for it. Two kinds of code have none. What sets timers of the
+event loop (`asyncio.timeout_at`, `call_at`, ticks) compares with `loop.time()`, the one that agrees
+with them: uvloop's counts milliseconds. What only measures for a metric or a message, or bounds a
+wait of the operating system, reads `time.monotonic`.
 """
 
 from __future__ import annotations

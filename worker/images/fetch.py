@@ -240,7 +240,7 @@ class ImageFetcher:
         async with response:
             if response.status in _REDIRECTS:
                 return parse_redirect(url, response.headers.get("Location"))
-            return await read_image(response, limits, self._clock.wall())
+            return await read_image(response, limits, self._clock)
 
     def _judged_socket(self, info: AddrInfoType) -> socket.socket:
         """A socket for one resolved address, unless it may not be reached.
