@@ -261,6 +261,12 @@ def test_one_result_in_the_file_that_is_named(run: Run, model_dir: Path, tmp_pat
     assert done.stderr == "classify-worker: saved out.jpg in new\n"
 
 
+def test_that_there_was_nothing_to_classify_is_told_and_no_model_is_loaded(run: Run) -> None:
+    done = run("predict", "-", "--model", "no-such-model", given="\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == ("classify-worker: nothing was classified: the sources name no image\n")
+
+
 def test_pages_at_a_url_are_counted_before_the_first_is_computed(
     run: Run, model_dir: Path, tmp_path: Path, served: str
 ) -> None:
