@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
 SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
-# Pure tests share nothing: all processors run them at once. The others run one after another.
+# Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
 SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
+BY_FILE := --numprocesses logical --maxprocesses 4 --dist loadfile
 
 export PYTHON
 ARGS ?=
@@ -39,7 +40,7 @@ test: $(STAMP) ## All tests, against a real Kafka broker and in a real browser (
 	scripts/clients.sh
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest $(PARALLEL) $(PURE_TESTS)
-	$(BIN)/python -m pytest $(OTHER_TESTS)
+	$(BIN)/python -m pytest $(BY_FILE) $(OTHER_TESTS)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

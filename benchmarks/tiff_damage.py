@@ -42,7 +42,7 @@ def opencv(data: bytes) -> Pixels:
 
 
 def pillow(data: bytes) -> Pixels:
-    """With libtiff inside, and its return codes heeded."""
+    """With libtiff inside, and its return codes checked."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return np.asarray(image)

@@ -96,11 +96,11 @@ class KafkaBroker:
 
     @property
     def running(self) -> bool:
-        """Whether the process lives (a paused one does)."""
+        """Whether the process exists (a paused one does)."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, timeout: float = 60.0) -> None:
-        """Starts the broker and returns when it serves requests.
+        """Start the broker and return when it serves requests.
 
         Args:
             timeout: seconds until it counts as failed.
@@ -138,7 +138,7 @@ class KafkaBroker:
             raise
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Stops the broker in good order, or kills it after `timeout` seconds; no-op if stopped."""
+        """Stop the broker gracefully, or kill it after `timeout` seconds; no-op if stopped."""
         if self._process is None:
             return
         if self.running:
@@ -151,14 +151,14 @@ class KafkaBroker:
         self._reap()
 
     def kill(self) -> None:
-        """Ends the process at once (SIGKILL), as a crash or the kernel would; no-op if stopped."""
+        """End the process at once (SIGKILL), as a crash or the kernel would; no-op if stopped."""
         if self._process is None:
             return
         self._process.kill()
         self._reap()
 
     def restart(self, timeout: float = 60.0) -> None:
-        """Starts again on the same port and data, after a clean stop if it is running.
+        """Start again on the same port and data, after a clean stop if it is running.
 
         Raises:
             BrokerError: as `start`.
@@ -167,7 +167,7 @@ class KafkaBroker:
         self.start(timeout)
 
     def pause(self) -> None:
-        """Freezes the process (SIGSTOP): connections stay open, nothing answers. POSIX only.
+        """Freeze the process (SIGSTOP): connections stay open, nothing answers. POSIX only.
 
         Raises:
             BrokerError: it is not running.
@@ -179,7 +179,7 @@ class KafkaBroker:
             os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """Lets a paused process go on (SIGCONT); harmless for one that is not paused.
+        """Let a paused process go on (SIGCONT); harmless for one that is not paused.
 
         Raises:
             BrokerError: it is not running.

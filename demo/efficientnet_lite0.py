@@ -136,7 +136,14 @@ class EfficientNetLite0(nn.Layer):  # type: ignore[misc]
         self.softmax = nn.Softmax(-1)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        """`[N, 3, 224, 224] float32`, normalised, to probabilities `[N, 1000]`."""
+        """Compute the probabilities of the classes.
+
+        Args:
+            x: `[N, 3, 224, 224] float32`, normalised.
+
+        Returns:
+            `[N, 1000] float32`, 0 to 1.
+        """
         x = self.act(self.bn0(self.conv_stem(x)))
         for block in self.blocks:
             x = block(x)
@@ -145,7 +152,7 @@ class EfficientNetLite0(nn.Layer):  # type: ignore[misc]
 
 
 def load_weights(model: EfficientNetLite0, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
-    """Copies the tensors of the PyTorch port's state dict into the model.
+    """Copy the tensors of the PyTorch port's state dict into the model.
 
     Raises:
         ValueError: a tensor is missing, unknown or of another shape.

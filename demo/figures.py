@@ -63,7 +63,7 @@ def read_figures(exposition: str) -> Figures:
 
 
 def quantile(level: float, buckets: Sequence[tuple[float, float]]) -> float:
-    """A quantile by interpolation within its bucket, like Prometheus' `histogram_quantile`.
+    """Compute a quantile by interpolation within its bucket, like Prometheus' `histogram_quantile`.
 
     Args:
         level: 0 to 1.

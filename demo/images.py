@@ -84,7 +84,7 @@ def photographs() -> tuple[Photograph, ...]:
 
 
 def _package_directory(package: str) -> Path:
-    """Where an installed package lies; it is not imported."""
+    """Find the directory of an installed package, which is not imported."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise DemoError(f"The package {package!r} is missing: install the extra 'demo'.")

@@ -106,7 +106,7 @@ def fetch_jars(
     or a second process at the same time does no harm.
 
     Args:
-        directory: created if need be.
+        directory: created if it is missing.
         jars: those of `jars.lock` by default.
         progress: called for each jar, from the calling thread.
 

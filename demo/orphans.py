@@ -48,11 +48,11 @@ class OrphanGuard:
         return self._process.pid
 
     def watch(self, pid: int) -> None:
-        """Names the child, once."""
+        """Name the child, once."""
         os.write(self._pipe(), b"%d\n" % pid)
 
     def close(self) -> None:
-        """Ends the guard without harm to the child; call it when the child is gone."""
+        """End the guard without harm to the child; call it when the child is gone."""
         self._process.kill()
         self._process.wait(10)
         if self._process.stdin is not None:

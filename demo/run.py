@@ -45,7 +45,7 @@ def run_demo(out: Path, console: Console, *, keep: bool) -> None:
     """Run it, and return if every expected label and the expected error came back.
 
     Args:
-        out: directory for pictures and the worker's log; made if need be.
+        out: directory for pictures and the worker's log; made if it is missing.
         keep: leave everything running until Ctrl-C.
 
     Raises:

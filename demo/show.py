@@ -22,7 +22,11 @@ __all__ = ["bar", "show_answers", "show_figures", "show_running"]
 
 @contextmanager
 def bar(console: Console, what: str) -> Iterator[Report]:
-    """A progress bar that is called with (done, in all)."""
+    """Show a progress bar while the block runs.
+
+    Yields:
+        A function to call with the work that is done, and the work in all.
+    """
     progress = Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console)
     task = progress.add_task(what, total=None)
     with progress:
@@ -30,7 +34,7 @@ def bar(console: Console, what: str) -> Iterator[Report]:
 
 
 def show_answers(console: Console, answers: Sequence[ItemResult], pictures: Path) -> None:
-    """The table of all jobs.
+    """Print the table of all jobs.
 
     Args:
         pictures: directory of the results' pictures.
@@ -45,7 +49,7 @@ def show_answers(console: Console, answers: Sequence[ItemResult], pictures: Path
 
 
 def show_figures(console: Console, figures: Figures, seconds: float) -> None:
-    """Throughput and latency as the worker's own metrics tell them.
+    """Print throughput and latency, from the worker's own metrics.
 
     Args:
         seconds: from the first job to the last answer.
@@ -63,7 +67,7 @@ def show_figures(console: Console, figures: Figures, seconds: float) -> None:
 
 
 def show_running(console: Console, settings: Settings, url: str, out: Path, example: Path) -> None:
-    """The addresses of what is running, and how to use it.
+    """Print the addresses of what is running, and how to use it.
 
     Args:
         url: of the worker's HTTP server.

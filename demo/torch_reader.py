@@ -29,7 +29,7 @@ Array = npt.NDArray[np.generic]
 
 @dataclass(frozen=True, slots=True)
 class _TensorView:
-    """Where a tensor lies: in elements of its storage, not bytes."""
+    """The place of a tensor in its storage, in elements, not bytes."""
 
     storage: str
     offset: int

@@ -79,7 +79,7 @@ class WorkerProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -117,7 +117,7 @@ class WorkerProcess:
             raise self.failed(f"does not answer at {self.url}/metrics ({error})") from error
 
     def stop(self, timeout: float) -> None:
-        """Stop it in order, by SIGTERM.
+        """Stop it gracefully, by SIGTERM.
 
         Raises:
             DemoError: it did not end in time, or with another exit code than 0.
@@ -132,7 +132,11 @@ class WorkerProcess:
             raise self.failed(f"ended with exit code {status} when it was stopped")
 
     def failed(self, what: str) -> DemoError:
-        """The error that says so, with the end of the worker's log."""
+        """Make the error for a worker that failed.
+
+        Returns:
+            The error, not raised, with the end of the worker's log.
+        """
         return DemoError(f"the worker {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
 
     def _is_ready(self) -> bool:

@@ -58,7 +58,7 @@ def read_text(path: Path) -> str:
 class BoundedLoader(yaml.SafeLoader):
     """A `yaml.SafeLoader` that refuses what is nested too deeply or grows too large.
 
-    Its `get_single_node` raises `TooLargeError` besides the errors of the base class.
+    Its `get_single_node` raises `TooLargeError`, in addition to the errors of the base class.
     """
 
     def __init__(self, text: str) -> None:

@@ -52,7 +52,14 @@ class Budget:
         return max(0, self.max_bytes - self._bytes)
 
     def reserve(self, nbytes: int) -> Reservation:
-        """Account for one job. Never waits: a record that is already polled must not be dropped."""
+        """Account for one job, at once: a record that is already polled must not be dropped.
+
+        Args:
+            nbytes: bytes that the job holds for now.
+
+        Returns:
+            The reservation; it counts until it is released.
+        """
         self._jobs += 1
         return Reservation(self._add, self._release, nbytes)
 

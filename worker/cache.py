@@ -59,7 +59,7 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock that only one thread of one process at a time can hold; waits for it.
+    """Hold a lock that one thread of one process holds at a time; wait until it is free.
 
     The lock ends with its process, however that ends. The file stays: if it were removed, one
     process could hold a lock on the old file and another one on a new file.

@@ -33,7 +33,10 @@ class Device:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a device, in either case.
+        """Read a device, in upper or lower case.
+
+        Returns:
+            The device, such as the CPU or several GPUs; whether this machine has it is not checked.
 
         Raises:
             ValueError: it is none; the message says what one looks like.

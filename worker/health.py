@@ -34,12 +34,12 @@ class Heartbeat:
         self.last = self.clock.monotonic()
 
     def beat(self) -> None:
-        """It moved."""
+        """Note that there is progress."""
         self.last = self.clock.monotonic()
 
     @property
     def alive(self) -> bool:
-        """Whether it moved within the limit."""
+        """Whether there was a beat within the limit."""
         return self.clock.monotonic() - self.last <= self.limit
 
 
@@ -66,24 +66,24 @@ class Health:
         self._draining = False
 
     def set_warm(self) -> None:
-        """The predictors are ready."""
+        """Note that the predictors are ready."""
         self._missing["warm"] = False
         # The first poll is due from now on, however long loading took.
         self.poll.beat()
         self._update()
 
     def set_assigned(self, assigned: bool) -> None:
-        """The group has given out its partitions (none, to a spare replica), or takes them back."""
+        """Note whether the group has assigned partitions (none, to a spare replica)."""
         self._missing["assigned"] = not assigned
         self._update()
 
     def set_publishing(self, allowed: bool) -> None:
-        """The brokers let this worker write to its topics, or not: then its jobs wait."""
+        """Note whether the brokers let this worker write to its topics; if not, its jobs wait."""
         self._missing["publishing"] = not allowed
         self._update()
 
     def set_draining(self) -> None:
-        """The worker is stopping."""
+        """Note that the worker is stopping."""
         self._draining = True
         self._update()
 

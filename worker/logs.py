@@ -129,18 +129,18 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     for name, least in _LIBRARIES.items():
-        # At debug level they may speak, one level up: their own debug output is endless.
+        # At debug level they log from info level on: their own debug output is endless.
         logging.getLogger(name).setLevel(logging.INFO if level == logging.DEBUG else least)
     logging.captureWarnings(capture=True)
 
 
-def count_dropped(told: Callable[[int], None]) -> None:
-    """Have `told` called with the number of lines dropped, in any thread, as it happens."""
+def count_dropped(on_drop: Callable[[int], None]) -> None:
+    """Call `on_drop` with the number of lines dropped, in any thread, whenever it happens."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _QueueHandler):
-            handler.writer.on_drop = told
+            handler.writer.on_drop = on_drop
             if handler.writer.dropped:
-                told(handler.writer.dropped)
+                on_drop(handler.writer.dropped)
 
 
 def flush(timeout: float = LAST_LINES) -> None:
@@ -244,7 +244,11 @@ def _notice(formatter: logging.Formatter) -> Callable[[int], str]:
 
 
 def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Processor: redact secrets, take out image data, shorten what is long."""
+    """Redact secrets, remove image data and shorten long values; a processor of structlog.
+
+    Returns:
+        The event, changed in place.
+    """
     for name, value in event.items():
         if name == "exception":
             event[name] = _without_payloads(str(value))[-MAX_TRACE:]
@@ -308,7 +312,7 @@ def _renderers(settings: LogSettings, stream: TextIO) -> list[Processor]:
 
 
 def _short_head(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The time of day on the wall, and no module of ours: a terminal is narrow."""
+    """Shorten a line's head: the local time of day, and no module of ours; terminals are narrow."""
     time = datetime.fromisoformat(event["timestamp"]).astimezone()
     event["timestamp"] = f"{time:%H:%M:%S}"
     if str(event.get("logger", "")).partition(".")[0] == _OURS:

@@ -249,7 +249,11 @@ class Metrics:
             self.stages.labels(stage).observe(time.perf_counter() - began)
 
     def render(self) -> bytes:
-        """Write all metrics in Prometheus' text format."""
+        """Write all metrics.
+
+        Returns:
+            Prometheus' text format.
+        """
         return generate_latest(self.registry)
 
 

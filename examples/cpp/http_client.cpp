@@ -52,7 +52,7 @@ int main(int count, char **arguments) {
 
   httplib::Client client(service);
   client.set_read_timeout(60);
-  // Named twice, as the reference's documented client does: it is sent twice then, too.
+  // Named twice, as the client in PaddleX's documentation does: it is sent twice then, too.
   const httplib::Headers headers = {{"Content-Type", "application/json"}};
   const nlohmann::json request = {{"image", image}, {"inferenceParams", {{"topK", 5}}}};
   auto response =

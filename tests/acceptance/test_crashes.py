@@ -24,7 +24,7 @@ async def test_every_job_is_answered_though_the_worker_is_killed_amid_500(
         "WORKER_KAFKA__SESSION_TIMEOUT": "6",
         "WORKER_KAFKA__HEARTBEAT_INTERVAL": "1",
         "WORKER_INTAKE__MAX_JOBS": "64",
-        # The kill comes amid the jobs on a quick machine too.
+        # The kill comes during the jobs on a quick machine too.
         "WORKER_FAILPOINTS": "predictor.slow=0.05",
     }
     worker = make_worker(broker.bootstrap_servers, traffic.names, **environ).start()
@@ -37,7 +37,7 @@ async def test_every_job_is_answered_though_the_worker_is_killed_amid_500(
     worker.kill()
     done = (await traffic.all_results()).keys()
     committed = sum((await traffic.committed()).values())
-    assert committed <= len(done) < len(ids), "the kill came amid the jobs"
+    assert committed <= len(done) < len(ids), "the kill came during the jobs"
     await asyncio.to_thread(wait_until_gone, predictors)
     worker.start()
     results = await traffic.results(ids)

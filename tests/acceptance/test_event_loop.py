@@ -88,7 +88,7 @@ def crops(spec: ModelSpec, predictor: Predictor) -> np.ndarray[tuple[int, ...], 
     probe = np.random.default_rng(0).integers(0, 256, (8, *spec.input_size, 3), np.uint8)
     predictor.scores(probe)
     best = min(_seconds(lambda: predictor.scores(probe)) for _ in range(5))
-    count = math.ceil(3 * BATCH_SECONDS / best * len(probe))
+    count = math.ceil(2 * BATCH_SECONDS / best * len(probe))
     return np.resize(probe, (count, *spec.input_size, 3))
 
 

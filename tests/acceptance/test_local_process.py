@@ -181,7 +181,7 @@ sys.stdout.flush()
 """
 
 ENDINGS = {
-    "amid a generator": (ENDING, 0),
+    "within a generator": (ENDING, 0),
     "by an error": (ENDING + "sys.exit(7)", 7),
     "let go of": (ENDING + "del results, made", 0),
     "by SIGKILL": (ENDING + "import os; os.kill(os.getpid(), 9)", -9),

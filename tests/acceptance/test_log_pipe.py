@@ -46,6 +46,7 @@ class Service:
                     "WORKER_MODEL": str(model),
                     "WORKER_HTTP__HOST": "127.0.0.1",
                     "WORKER_HTTP__PORT": str(self.port),
+                    "WORKER_PREDICTOR__BACKEND": "paddle",
                     "WORKER_PREDICTOR__SLOTS": "1",
                     "WORKER_SHUTDOWN__DEADLINE": str(DEADLINE),
                 },

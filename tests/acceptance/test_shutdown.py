@@ -49,7 +49,7 @@ async def test_a_signal_under_load_ends_the_worker_in_order(
         await asyncio.to_thread(wait_until_gone, predictors)
         # All that it took in is answered and committed; the rest is untouched.
         done = await traffic.all_results()
-        assert 30 <= len(done) < len(ids), "the signal came amid the jobs"
+        assert 30 <= len(done) < len(ids), "the signal came during the jobs"
         assert sum((await traffic.committed()).values()) == len(done)
     make_worker(broker.bootstrap_servers, traffic.names).start()
     results = await traffic.results(ids)

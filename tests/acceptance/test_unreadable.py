@@ -28,7 +28,7 @@ async def test_a_header_name_that_is_not_utf8_costs_nobody_anything(
     monkeypatch: pytest.MonkeyPatch,
     compression: str | None,
 ) -> None:
-    """A good job and a bad one with such a name, each amid 18 others in the same batch."""
+    """A good job and a bad one with such a name, each among 18 others in the same batch."""
     allow_odd_names(monkeypatch)
     await traffic.create_topics(partitions=2)
     good: list[Content] = [(b"key", value, [("tenant", b"a")]) for value in JOBS[:18]]

@@ -149,8 +149,8 @@ def test_whatever_is_fetched_ends_in_an_answer() -> None:
 class Unplugged(ImageFetcher):
     """Judges each address as ever, and connects to none: a test is heard by nobody else."""
 
-    def _judged_socket(self, info: AddrInfoType) -> socket.socket:
-        super()._judged_socket(info).close()
+    def _checked_socket(self, info: AddrInfoType) -> socket.socket:
+        super()._checked_socket(info).close()
         raise OSError(errno.ENETUNREACH, "unplugged")
 
 

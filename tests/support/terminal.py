@@ -36,7 +36,12 @@ class Terminal:
     def __init__(self, *arguments: str, environ: Mapping[str, str], columns: int = 80) -> None:
         self._end, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("WORKER_")}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            # Another terminal's width would win over this one's.
+            if not name.startswith("WORKER_") and name not in ("COLUMNS", "LINES")
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker", *arguments],
             env=inherited | {"TERM": "xterm"} | dict(environ),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.model_files import CROP, NORMALIZE, RESIZE, document, load, refused, write
 from worker.errors import ModelError
-from worker.model import Crop, Normalize, Resize, find_model, load_model_spec
+from worker.model import CenterCrop, Normalize, Resize, find_model, load_model_spec
 
 
 def test_a_whole_model(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_whole_model(tmp_path: Path) -> None:
     assert spec.program == tmp_path / "model" / "inference.json"
     assert spec.params == tmp_path / "model" / "inference.pdiparams"
     assert spec.resize == Resize(256, None)
-    assert spec.crop == Crop(224, 224)
+    assert spec.crop == CenterCrop(224, 224)
     assert spec.input_size == (224, 224)
     assert spec.normalize == Normalize(1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     assert spec.top_k == 3
@@ -74,7 +74,7 @@ def test_resizes(tmp_path: Path, options: dict[str, Any], expected: Resize) -> N
 
 def test_widths_come_before_heights(tmp_path: Path) -> None:
     spec = load(tmp_path, document({"CropImage": {"size": [300, 200]}}))
-    assert spec.crop == Crop(300, 200)
+    assert spec.crop == CenterCrop(300, 200)
     assert spec.input_size == (200, 300)
     spec = load(tmp_path, document({"ResizeImage": {"size": [300, 200]}}))
     assert spec.input_size == (200, 300)

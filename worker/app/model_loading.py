@@ -30,6 +30,9 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
 
     Cancelling leaves a pull behind, which ends with the process; the next one goes on from there.
 
+    Returns:
+        The model, whose files are on this machine.
+
     Raises:
         ModelError: there is no such model, it cannot be pulled, or it is damaged.
     """

@@ -27,16 +27,16 @@ log = structlog.get_logger(__name__)
 
 
 class Stopper:
-    """Stops a worker in order at the first signal, and at once at a later one.
+    """Stops a worker gracefully at the first signal, and at once at a later one.
 
     A signal that comes within `ECHO` of the first one counts as the same.
 
     Args:
-        begin: stops it in order; called in `loop`.
+        begin: stops it gracefully; called in `loop`.
         loop: the worker's.
         deadline: seconds from the first signal to the process's end.
         predictors: the processes that must not outlive it.
-        stopped: whether it has stopped in order, and only the process is left to end.
+        stopped: whether it has stopped gracefully, and only the process is left to end.
         clock: tells an echo from a second signal.
     """
 
@@ -68,9 +68,9 @@ class Stopper:
             log.warning("stopped_at_once", signal=number.name)
             _end_process(128 + number)
         self._told = now
-        # First of all, and by a thread: a library's thread that never returns (a name server's
-        # silence, say), or a loop that is held up, would keep the process beyond its deadline, into
-        # the orchestrator's SIGKILL.
+        # First, and in a thread: a blocked event loop, or a library's thread that never returns
+        # (its name server is silent, say), would otherwise keep the process running beyond its
+        # deadline, until the orchestrator sends SIGKILL.
         self._watchdog.arm(max(0.0, self._deadline - LAST_LINES))
         with contextlib.suppress(RuntimeError):  # the loop is closed: it is ending already
             self._loop.call_soon_threadsafe(self._begin, number)

@@ -15,11 +15,11 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line and exit.
 
-    Signal handling is set up before anything else is loaded, which can take seconds: a worker is
-    stopped in order at any time, and Ctrl-C ends any other command without a trace.
+    Signal handling is set up before anything else is loaded, which can take seconds: a worker can
+    be stopped gracefully at any time, and Ctrl-C ends any other command without a traceback.
     """
-    works = sys.argv[1:2] in (["run"], ["serve"])
-    if not works:
+    is_worker = sys.argv[1:2] in (["run"], ["serve"])
+    if not is_worker:
         from worker.cli.interrupts import end_at_once  # noqa: PLC0415
 
         end_at_once()
@@ -33,7 +33,7 @@ def main() -> NoReturn:
     from worker.runtime.signals import StopSignals  # noqa: PLC0415
 
     open_missing()
-    signals = StopSignals() if works else None
+    signals = StopSignals() if is_worker else None
     with OwnStreams():
         from worker.cli.commands import run_command_line  # noqa: PLC0415
 

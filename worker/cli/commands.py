@@ -66,7 +66,7 @@ def run_command_line(signals: StopSignals | None = None) -> NoReturn:
     """Run the command line and exit.
 
     Args:
-        signals: stop a worker; for the commands that run one.
+        signals: what stops a worker, for the commands that run one.
     """
     if instead := command_instead(sys.argv[1:]):
         _die(instead, EXIT_USAGE)

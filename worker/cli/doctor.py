@@ -1,4 +1,4 @@
-"""`classify-worker doctor`: is everything there that the worker needs, and if not, what to do."""
+"""`classify-worker doctor`: checks what the worker needs, and says what to do if it is missing."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def doctor(
 
 
 def _print_report(findings: Iterable[Finding]) -> bool:
-    """Print each finding as it comes; whether none of them is a failure."""
+    """Print each finding as it comes, and return whether none of them is a failure."""
     from rich.console import Console  # noqa: PLC0415 - JSON needs no console
     from rich.text import Text  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
 """Asks the worker on this machine whether it is alive; see `worker.cli.health`.
 
 A container runs it every few seconds, so it loads next to nothing: `answer_at_once` reads the two
-settings that it needs from the environment, and leaves everything else to the command proper.
+settings that it needs from the environment, and leaves all other calls to the full command.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
         timeout: seconds.
 
     Returns:
-        whether it is, and a sentence on why it is not, or `ok`.
+        Whether it is; and a sentence that says why it is not, or `ok`.
     """
     import http.client  # noqa: PLC0415 - the options of `health` need only the constants
 
@@ -69,7 +69,8 @@ def answer_at_once(arguments: Sequence[str], environ: Mapping[str, str] = os.env
         arguments: what follows `health`.
 
     Returns:
-        the exit code; None if there is more to it: other options, a settings file, odd values.
+        The exit code; None if the whole command line is needed, for other options, a settings file
+        or values that are not simply an address and a port.
     """
     if not set(arguments) <= {"--ready"} or environ.get("CLASSIFY_WORKER_CONFIG"):
         return None

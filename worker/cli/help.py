@@ -27,7 +27,7 @@ WIDEST = 100
 """Columns above which lines become hard to read."""
 
 DESCRIPTIONS = 28
-"""Column at which descriptions begin; in narrow terminals they stand below the names."""
+"""Column at which descriptions begin; in narrow terminals they are below the names."""
 
 NARROW = 72
 """Columns of a terminal below which it is narrow."""
@@ -39,10 +39,13 @@ _OTHER_NAMES = {"topk": "top-k", "save-path": "save-dir"}
 
 
 def canonical_name(name: str) -> str:
-    """An option's own name for any name it is known by: PaddleX writes `--save_path` and `--topk`.
+    """Translate any name of an option to its own: PaddleX writes `--save_path` and `--topk`.
 
     Args:
         name: without its dashes.
+
+    Returns:
+        The option's own name, without its dashes.
     """
     hyphened = name.replace("_", "-")
     return _OTHER_NAMES.get(hyphened, hyphened)
@@ -52,7 +55,11 @@ class Command(TyperCommand):
     """A command whose help has groups of options and is wrapped between words alone."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own click
-        """The words of the usage line: typer puts arguments that are required in braces."""
+        """Collect the words of the usage line.
+
+        Returns:
+            The words, without the braces in which typer puts required arguments.
+        """
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click

@@ -1,7 +1,7 @@
 """Ctrl-C ends any command except a worker at once, silently, with exit code 130.
 
-An exception would not do: raised amid an import, a callback or the interpreter's end, it can end up
-anywhere, as a traceback or as another error.
+KeyboardInterrupt would not do: raised during an import, a callback or the interpreter's end, it can
+come out as a traceback or as another error.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 def end_at_once() -> None:
-    """From now on Ctrl-C ends the process; not where it is ignored, as in a script's background."""
+    """Let Ctrl-C end the process, unless it is ignored, as for a script's background processes."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 
 def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Like `asyncio.run`, but Ctrl-C cancels the work, and is waited for; a second one is not.
+    """Run a coroutine as `asyncio.run` does, but let Ctrl-C cancel it, and wait for its end.
+
+    A second Ctrl-C ends the process at once.
 
     Returns:
-        Whether the work came to its end.
+        True if it ended by itself; False if it was cancelled.
     """
     import asyncio  # noqa: PLC0415 - loaded only where it is needed
 

@@ -19,7 +19,7 @@ CLASSIFY = "image-classification"
 """The service's path."""
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not listened on
-"""An address of this machine, for those that stand for all of its addresses."""
+"""The address to show in place of one that means all addresses of this machine."""
 
 NAMES = 9
 """Cells of the column of names."""
@@ -30,11 +30,15 @@ WAITS = {
     "not assigned": "the group to hand out partitions",
     "not publishing": "the brokers to allow writing",
 }
-"""What is missing, as `Health` says it, and as the end of \"waiting for\"."""
+"""What is missing: the words of `Health`, and those that follow "waiting for"."""
 
 
 def terminal_log(loaded: Loaded) -> LogSettings:
-    """The log's settings: on a terminal lines for people, unless the format was chosen."""
+    """Choose the log's format: on a terminal lines for people, unless the settings name a format.
+
+    Returns:
+        The log's settings, with that format.
+    """
     log = loaded.settings.log
     if loaded.sources["log.format"] == "default" and sys.stderr.isatty():
         return log.model_copy(update={"format": "console"})
@@ -42,7 +46,7 @@ def terminal_log(loaded: Loaded) -> LogSettings:
 
 
 def narrates(log: LogSettings) -> bool:
-    """Whether a person reads the output: not where programs read the log."""
+    """Tell whether a person reads the log: on a terminal, in lines for people."""
     return log.format == "console" and sys.stderr.isatty()
 
 
@@ -98,7 +102,7 @@ class Narration:
             self._once("ready; Ctrl-C stops")
 
     def stopped(self) -> None:
-        """The worker has ended in order."""
+        """Say that the worker has stopped gracefully."""
         self._once("stopped")
 
     def _wait(self, what: str) -> None:

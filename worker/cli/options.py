@@ -43,7 +43,7 @@ EXIT_UNAVAILABLE = 3
 """Kafka, the model or a library that they need cannot be used."""
 
 EXIT_INTERRUPTED = 130
-"""Ended by Ctrl-C: 128 and the signal's number, as shells have it."""
+"""Ended by Ctrl-C: 128 plus the signal's number, as in shells."""
 
 INPUT_GROUP = "Input"
 MODEL_GROUP = "Model"

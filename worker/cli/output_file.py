@@ -1,4 +1,4 @@
-"""Files of results that grow line by line, so that what is there is valid at any time."""
+"""Files of results, written line by line, so that they are valid at any time."""
 
 from __future__ import annotations
 

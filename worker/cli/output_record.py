@@ -1,4 +1,4 @@
-"""The one shape in which `predict` and `submit` write what became of an image: JSON and CSV."""
+"""The one shape in which `predict` and `submit` write the outcome of an image: JSON and CSV."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CSV_HEADER = "input,page,rank,id,name,score,errorCode,error,picture\n"
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """What became of one image.
+    """The outcome of one image.
 
     Attributes:
         input: the path or URL as it was given, or the id of a job that the user wrote.
@@ -33,7 +33,7 @@ class OutputRecord:
         categories: best first.
         latency: seconds from sending the job to its result; None without one.
         picture: the file in which the picture was saved, or None.
-        extra: what one command alone has to say, by its name in JSON.
+        extra: fields of one command alone, by their names in JSON.
     """
 
     input: str | None
@@ -48,7 +48,11 @@ class OutputRecord:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        """One line, without its end."""
+        """Write the record as a line of JSON.
+
+        Returns:
+            The line, without its line break.
+        """
         content = {
             "input": self.input,
             "page": self.page,
@@ -67,7 +71,11 @@ class OutputRecord:
         return _encodable(json.dumps(content, ensure_ascii=False))
 
     def as_csv(self) -> str:
-        """The lines below `CSV_HEADER`, each with its end."""
+        """Write the record as rows of a CSV file.
+
+        Returns:
+            Lines below `CSV_HEADER`, each with its line break.
+        """
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self._rows())
         return _encodable(text.getvalue())

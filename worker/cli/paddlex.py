@@ -13,13 +13,14 @@ _SERVE_OPTIONS = ("--device", "--host", "--port")
 
 
 def command_instead(arguments: Sequence[str]) -> str | None:
-    """A sentence with this program's command for the arguments of `paddlex`.
+    """Find this program's command for the arguments of `paddlex`.
 
     Args:
         arguments: what follows the program's name.
 
     Returns:
-        None if the arguments are not those of `paddlex`: a command, or no option that marks them.
+        A sentence with the command; None if the arguments are not those of `paddlex`: they begin
+        with a command, or no option is one of `paddlex` alone.
     """
     if not arguments or not arguments[0].startswith("-"):
         return None

@@ -138,17 +138,17 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
                 "classify-worker: nothing was classified: the sources name no image", err=True
             )
             return
-        made = _load(chosen, loaded.settings, status)
+        classifier = _load(chosen, loaded.settings, status)
     from worker.cli.predict_report import PredictReport  # noqa: PLC0415
     from worker.predict import FailedInput  # noqa: PLC0415
     from worker.predict.saving import FileSaver  # noqa: PLC0415
 
     names = [source.input_path or "" for source in sources]
-    with made, PredictReport(output_format, names, file) as report:
+    with classifier, PredictReport(output_format, names, file) as report:
         report.begin()
         if isinstance(saver, FileSaver):
-            sources = saver.check(made.pages(sources))
-        for result in made.predict(sources, on_error="yield"):
+            sources = saver.check(classifier.pages(sources))
+        for result in classifier.predict(sources, on_error="yield"):
             saved = []
             if saver is not None and not isinstance(result, FailedInput):
                 saved = saver.save(result)
@@ -182,7 +182,7 @@ def _load(
     with ExitStack() as shown:
 
         def announce(model: ZooModel) -> Progress:
-            status.end()  # a line of its own would tear the bar
+            status.end()  # its line and the progress bar's would overwrite each other
             return shown.enter_context(Transfer(1)).of(model.name)
 
         return ImageClassificationPipeline(chosen, announce, settings)

@@ -1,4 +1,4 @@
-"""What `predict` prints: results on standard output, what went wrong and progress beside it."""
+"""What `predict` prints: results on standard output, errors and progress on standard error."""
 
 from __future__ import annotations
 
@@ -135,7 +135,14 @@ def _shown_width(name: str) -> int:
 def output_record(
     result: ClassificationResult | FailedInput, saved: Sequence[Path] = ()
 ) -> OutputRecord:
-    """The result in the shape that is written."""
+    """Convert a result to the shape that is written.
+
+    Args:
+        saved: the files in which the result was saved.
+
+    Returns:
+        The record, with the first of `saved` that is a picture.
+    """
     if isinstance(result, FailedInput):
         error = result.error
         return OutputRecord(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pipeline_config", "refuse_others"]
 
-TAKEN = (
+FOLLOWED = (
     "model",
     "model_dir",
     "model_cache",
@@ -29,7 +29,7 @@ TAKEN = (
 )
 """Settings, and groups of them, that `predict` follows."""
 
-NOT_TAKEN = (
+NOT_FOLLOWED = (
     # The user types the URL and may reach any address.
     "fetch.allow_networks",
     "fetch.trust_env",
@@ -41,7 +41,7 @@ COMMAND_LINE = "command line"
 def refuse_others(loaded: Loaded) -> None:
     """Refuse a setting of the command line that would have no effect.
 
-    One in a file or in the environment is there for the worker, and is left alone.
+    One in a file or in the environment is meant for the worker, and is not refused.
 
     Raises:
         SettingsError: naming all of them.
@@ -49,7 +49,7 @@ def refuse_others(loaded: Loaded) -> None:
     others = [
         key
         for key, source in loaded.sources.items()
-        if source == COMMAND_LINE and (key in NOT_TAKEN or not key.startswith(TAKEN))
+        if source == COMMAND_LINE and (key in NOT_FOLLOWED or not key.startswith(FOLLOWED))
     ]
     if others:
         raise SettingsError(
@@ -61,14 +61,17 @@ def refuse_others(loaded: Loaded) -> None:
 def pipeline_config(
     pipeline: str, loaded: Loaded, options: Mapping[str, object | None]
 ) -> PipelineConfig:
-    """The pipeline that is asked for.
+    """Read the configuration of the pipeline that the user chose.
 
-    What wins over what: options, `--set`, the pipeline's file, settings from a file or the
+    In the order of precedence: options, `--set`, the pipeline's file, settings from a file or the
     environment, defaults.
 
     Args:
         pipeline: its name or its file.
         options: what the command line gives, by the names of `PipelineConfig`.
+
+    Returns:
+        The configuration, with everything that takes precedence over the pipeline's file.
 
     Raises:
         SettingsError: the pipeline, its file or an option is not right.
@@ -81,8 +84,8 @@ def pipeline_config(
         sources = {loaded.sources[key] for key in keys[name]} - {"default"}
         if COMMAND_LINE in sources or (sources and not _is_file(pipeline)):
             given[name] = value
-    wins = given | {name: value for name, value in options.items() if value is not None}
-    return load_config(pipeline).overridden("predict", **wins)
+    given |= {name: value for name, value in options.items() if value is not None}
+    return load_config(pipeline).overridden("predict", **given)
 
 
 def _chosen(settings: Settings) -> dict[str, object | None]:

@@ -86,7 +86,7 @@ class Report:
         elif form is None and file is None:
             form = OutputFormat.JSON
         self._form = form
-        # A progress bar is torn by any other console's lines: on a terminal there is just one.
+        # Two consoles on one terminal would write lines into the progress bar.
         self._err = self._out if on_terminal else err or Console(stderr=True)
         self._total = total
         self._progress = progress_bar(

@@ -37,7 +37,7 @@ class Rows:
     Args:
         columns: from left to right. The last one takes the rest of the line, and its text is
             wrapped between words. A cell of another column that is wider than it is followed by a
-            new line, on which the next cell stands in its own place.
+            new line, on which the next cell is in its own column.
         width: cells of a whole line.
     """
 
@@ -46,15 +46,22 @@ class Rows:
         self._width = width
 
     def head(self) -> list[str]:
-        """The lines that stand above the first row."""
+        """Lay out the titles.
+
+        Returns:
+            The lines above the first row, a rule included.
+        """
         titles = self.row([column.title for column in self._columns])
         return [*titles, "─" * max(map(cell_len, titles))]
 
     def row(self, cells: Sequence[str]) -> list[str]:
-        """The lines of one row.
+        """Lay out one row.
 
         Args:
             cells: one string without line breaks for each column.
+
+        Returns:
+            Its lines.
         """
         lines: list[str] = []
         line, start = "", 0
@@ -71,11 +78,15 @@ class Rows:
 
 
 def wrap(text: str, width: int, first: str = "", later: str = "  ") -> list[str]:
-    """Lines of up to `width` cells, broken at spaces alone: a longer word stays whole.
+    """Break text into lines at spaces alone: a longer word stays whole.
 
     Args:
+        width: cells of a line.
         first: what the first line begins with.
         later: what all other lines begin with.
+
+    Returns:
+        The lines, of up to `width` cells each unless a word is longer.
     """
     lines: list[str] = []
     line, begun = first, False
@@ -84,7 +95,7 @@ def wrap(text: str, width: int, first: str = "", later: str = "  ") -> list[str]
         if cell_len(longer) > width:
             if line.strip():
                 lines.append(line)
-            # What is too long for the rest of a line gets as much of it as there is.
+            # A word too long for an indented line gets as much of a line as there is.
             fits = cell_len(later) + cell_len(word) <= width
             longer = f"{later if fits else '  '}{word}"
         line, begun = longer, True
@@ -92,7 +103,14 @@ def wrap(text: str, width: int, first: str = "", later: str = "  ") -> list[str]
 
 
 def wrap_lines(text: str, width: int) -> str:
-    """Each line wrapped by `wrap`; one that is indented by four spaces is there to be copied."""
+    """Wrap each line of a text by `wrap`; those indented by four spaces are to be copied, and stay.
+
+    Args:
+        width: cells of a line.
+
+    Returns:
+        The text, wrapped.
+    """
     lines: list[str] = []
     for line in text.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
@@ -102,5 +120,9 @@ def wrap_lines(text: str, width: int) -> str:
 
 
 def printable(text: str) -> str:
-    """A file's name may hold anything, escape sequences included."""
+    """Make a text safe to print: a file's name may hold anything, escape sequences included.
+
+    Returns:
+        The text; each character that is not printable is replaced.
+    """
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -110,7 +110,7 @@ def settings_given(
     """Turn options into settings.
 
     Returns:
-        `key=value` for each option that was given; other sources decide about the rest.
+        `key=value` for each option that was given.
     """
     given = {
         "model": model,
@@ -141,20 +141,20 @@ def _work(
     log_uncaught()
     narration = Narration(settings, kafka=kafka) if narrates(settings.log) else None
     try:
-        _run_loop(_live(settings, signals, narration, kafka=kafka))
+        _run_loop(_run_app(settings, signals, narration, kafka=kafka))
         if narration is not None:
             narration.stopped()
     except (WorkerError, typer.Exit):
         raise
     except Exception as error:
-        # A defect: its trace belongs into the log, in the log's form.
+        # A bug: its traceback goes to the log, in the log's format.
         structlog.get_logger(__name__).exception("failed")
         raise typer.Exit(EXIT_FAILED) from error
     finally:
         flush()
 
 
-async def _live(
+async def _run_app(
     settings: Settings, signals: StopSignals | None, narration: Narration | None, *, kafka: bool
 ) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.

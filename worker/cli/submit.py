@@ -176,10 +176,10 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     }
     options_given = [f"{key}={value}" for key, value in topics.items() if value is not None]
     settings = load(config, [*(overrides or ()), *options_given]).settings
-    # Only what concerns the one at the terminal: a client that connects is no news.
+    # That a client connects is no news for the user of a terminal.
     configure(LogSettings(level="warning", format="console"))
     client = logging.getLogger("aiokafka")
-    # Until it is connected, the error says all that it would.
+    # Until it is connected, the error that is raised says all that its log would.
     client.setLevel(logging.CRITICAL)
     with Status(f"connecting to {settings.kafka.bootstrap_servers}") as status:
         # Loading clients and codecs takes part of a second.

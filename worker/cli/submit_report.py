@@ -1,4 +1,4 @@
-"""What `submit` prints: answers on standard output; progress and what went wrong beside it."""
+"""What `submit` prints: answers on standard output, errors and progress on standard error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FIXED_CELLS = 36
 class AnswerTable:
     """Lays out a table of answers, row by row.
 
-    A job's number is that of its picture, `NUMBER-NAME.jpg`. Its folder stands above its row, where
+    A job's number is that of its picture, `NUMBER-NAME.jpg`. Its folder is printed above its row if
     it differs from that of the row before.
 
     Args:
@@ -49,7 +49,15 @@ class AnswerTable:
         self._folder: str | None = None
 
     def lines(self, number: int, encoding: str, record: OutputRecord) -> Iterator[Line]:
-        """The lines of one more row, with the head if it is the first; each with its style."""
+        """Lay out one more row.
+
+        Args:
+            number: the job's number.
+            encoding: how its image was sent.
+
+        Yields:
+            Each line with its style; the head's first, if this is the first row.
+        """
         if self._folder is None:
             yield from ((line, "bold") for line in self._rows.head())
         folder, name = split_folder(printable(record.input or ""))
@@ -143,7 +151,11 @@ class AnswerReport(Report):
 
 
 def output_record(answer: ItemResult) -> OutputRecord:
-    """The answer in the shape that is written; `job` and `way` are older names of two fields."""
+    """Convert an answer to the shape that is written.
+
+    Returns:
+        The record; its extra fields `job` and `way` are older names of two fields.
+    """
     return OutputRecord(
         answer.item.name,
         answer.code,

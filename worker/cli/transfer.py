@@ -1,4 +1,4 @@
-"""What `models pull` shows while models come."""
+"""What `models pull` shows while models are downloaded."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Transfer"]
 
 
 class Transfer:
-    """Shows a bar for the model that is coming, and a line for each that came or did not.
+    """Shows a bar for the current download, and a line for each that succeeded or failed.
 
-    A context manager; the bars are seen on terminals alone.
+    A context manager; the bars are shown on terminals alone.
 
     Args:
         total: number of models.
@@ -64,7 +64,7 @@ class Transfer:
         """Begin with the next model.
 
         Returns:
-            A function to call with the bytes that have come, and those in all.
+            A function to call with the bytes that are here, and those in all.
         """
         self._count += 1
         task = self._progress.add_task(f"[{self._count}/{self._total}] {name}", total=None)

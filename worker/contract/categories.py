@@ -25,6 +25,9 @@ def categories_to_json(categories: Iterable[Category]) -> list[dict[str, Any]]:
 def categories_from_json(values: Iterable[Any]) -> tuple[Category, ...]:
     """Decode what `categories_to_json` made, or claims to have made: nothing is trusted.
 
+    Returns:
+        The categories, in the order of `values`.
+
     Raises:
         LookupError: a field is missing.
         TypeError: `values` is no array, or one of them is no object, or a field has a wrong type.

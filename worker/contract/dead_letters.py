@@ -3,7 +3,7 @@
 A dead letter keeps key, value and all headers of its record, credentials included: put back into
 the jobs topic it is the same job again. So readers of the dead-letter topic must also be allowed to
 read the jobs topic. It adds `dead-letter-*` headers. Those of an earlier failure are replaced: a
-record that was put back and failed again tells of its last failure only.
+record that was put back and failed again has only its last failure.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ __all__ = ["dead_letter_message", "without_origin", "without_value"]
 
 
 def dead_letter_message(record: Record, job_id: str | None, failure: Failure) -> Message:
-    """Make the message for the dead-letter topic: the record as it came, and why it failed.
+    """Make the message for the dead-letter topic: the record unchanged, and why it failed.
 
     A null value stays null, so the dead-letter topic must not be compacted.
 
     Args:
-        job_id: the job's own name; None if it has none: then the record's id stands for it.
+        job_id: the job's own name; None if it has none, and the record's id is used.
+
+    Returns:
+        The record's key, value and own headers, and the `dead-letter-*` headers.
     """
     kept = ((name, value) for name, value in record.headers if not _is_added(name))
     return Message(
@@ -64,10 +67,14 @@ def dead_letter_message(record: Record, job_id: str | None, failure: Failure) ->
 
 
 def without_value(message: Message) -> Message:
-    """Make a dead letter smaller by its value; `dead-letter-value-omitted` says how large that was.
+    """Make a dead letter smaller by its value.
 
-    For a record that the jobs topic took and the dead-letter topic does not: its headers still say
-    where to find it.
+    For a record that the jobs topic accepted and the dead-letter topic does not: the headers still
+    say where to find it.
+
+    Returns:
+        A copy with a null value; its header `dead-letter-value-omitted` says how large the value
+        was.
     """
     omitted = (DEAD_LETTER_VALUE_OMITTED, b"%d" % len(message.value or b""))
     return replace(message, value=None, headers=(*message.headers, omitted))
@@ -76,7 +83,8 @@ def without_value(message: Message) -> Message:
 def without_origin(message: Message) -> Message:
     """Make a dead letter smaller by the record's own key and headers, after `without_value`.
 
-    What remains are the `dead-letter-*` headers, which say where to find the record.
+    Returns:
+        A message with the `dead-letter-*` headers alone, which say where to find the record.
     """
     return Message(None, None, tuple(each for each in message.headers if _is_added(each[0])))
 

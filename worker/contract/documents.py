@@ -22,7 +22,7 @@ MAX_BESIDES = 128 * 1024
 # A document up to this size is parsed as it is, whatever is in it.
 _WHOLE = 2 * MAX_BESIDES
 _BLANK = b" \t\r\n"
-# Stands for the image's text while the rest is parsed. Random, so that no document contains it.
+# Replaces the image's text while the rest is parsed. Random, so that no document contains it.
 _PLACEHOLDER = f"image {secrets.token_hex(16)}".encode()
 # So close to the cut, a document that was cut off may have a syntax error: an incomplete literal or
 # escape.
@@ -37,6 +37,9 @@ def read_document(value: Data, name: str, remedy: str) -> object:
     Args:
         name: what messages call the document.
         remedy: how the message for a document that is no text ends.
+
+    Returns:
+        The value, as `json.loads` returns it.
 
     Raises:
         JobError: it is not UTF-8, or not JSON, or has more than `MAX_BESIDES` bytes besides the

@@ -91,7 +91,7 @@ def fold_name(name: str) -> str:
 
 
 def has_prefix(name: str, *prefixes: str) -> bool:
-    """Whether a header's name begins with one of `prefixes`, in any case and with `_` for `-`."""
+    """Tell whether a name begins with one of `prefixes`, in any case and with `_` for `-`."""
     return name.lower().replace("_", "-").startswith(prefixes)
 
 
@@ -119,6 +119,9 @@ def source_headers(record: Record, prefix: str = "") -> tuple[tuple[str, bytes],
 
     A topic that was deleted and created again counts its offsets from 0 again; the timestamp tells
     its records from the earlier ones.
+
+    Returns:
+        Names and values; each name begins with `prefix`.
     """
     return (
         (prefix + SOURCE_TOPIC, record.topic.encode()),

@@ -21,7 +21,7 @@ class JobEnvelope:
     """All of a job but its image.
 
     Attributes:
-        name: becomes the job's id, shortened if need be.
+        name: becomes the job's id, shortened if it is too long.
         correlation: travels as `correlation-id` and comes back with the result.
         top_k: None leaves the number of categories to the worker.
         visualize: False asks for no picture; True leaves it to the worker.
@@ -41,6 +41,9 @@ class JobEnvelope:
 
         Args:
             content_type: `image/...`.
+
+        Returns:
+            The message, without a key.
         """
         headers = [
             (CONTENT_TYPE, content_type.encode()),
@@ -58,9 +61,10 @@ class JobEnvelope:
         return self.with_job({"image": url})
 
     def with_job(self, written: Mapping[str, Any]) -> Message:
-        """Make a job of the JSON object that its author wrote.
+        """Make a job from a JSON object that its author wrote.
 
-        What `written` says counts; the envelope's options apply where it says nothing.
+        Returns:
+            The message, without a key. The fields of `written` win over the envelope's options.
         """
         job = {"jobId": self._job_id, **written}
         if self.top_k is not None and not {"inferenceParams", "topK", "topk"} & job.keys():

@@ -47,12 +47,18 @@ T = TypeVar("T")
 
 
 def given_options(pairs: Iterable[tuple[str, str]], kind: str) -> Given:
-    """Find the options among pairs of name and text: headers, query parameters, a form's fields.
+    """Find the job options among pairs of name and text.
 
-    Texts are read as JSON values where they are any, so that the same checks serve all of them.
+    A text that is a JSON value is read as one, so that the same checks serve headers, query
+    parameters, form fields and documents.
 
     Args:
-        kind: what messages call a pair, such as `header`.
+        pairs: headers, query parameters or form fields, in any spelling.
+        kind: what error messages call a pair, such as `header`.
+
+    Returns:
+        For each option that was found, all values given for it, each with a description of its
+        place.
     """
     given: dict[str, list[tuple[str, object]]] = {}
     for name, text in pairs:
@@ -66,6 +72,9 @@ def given_options(pairs: Iterable[tuple[str, str]], kind: str) -> Given:
 def read_job_id(given: Iterable[tuple[str, object]]) -> str | None:
     """Read the job's own name.
 
+    Returns:
+        The name; None if none is given.
+
     Raises:
         JobError: it is no string, or too long, or two different ones are given.
     """
@@ -75,6 +84,9 @@ def read_job_id(given: Iterable[tuple[str, object]]) -> str | None:
 def read_top_k(given: Iterable[tuple[str, object]]) -> int | None:
     """Read how many categories are wanted.
 
+    Returns:
+        The number, 1 or more; None if none is given.
+
     Raises:
         JobError: it is no whole number from 1 up, or two different ones are given.
     """
@@ -83,6 +95,9 @@ def read_top_k(given: Iterable[tuple[str, object]]) -> int | None:
 
 def read_visualize(given: Iterable[tuple[str, object]]) -> bool | None:
     """Read whether a picture is wanted.
+
+    Returns:
+        Whether a picture is wanted; None if the job does not say.
 
     Raises:
         JobError: it is neither true nor false, or both are given.
@@ -162,14 +177,27 @@ def _json_or_text(text: str) -> object:
 
 
 def wrong_type(where: str, expected: str, got: object) -> JobError:
-    """Make the error for a value of the wrong type."""
+    """Make the error for a value of the wrong type.
+
+    Args:
+        where: names the field or header.
+        expected: the type that is accepted, with its article.
+        got: the value.
+
+    Returns:
+        The error, not raised.
+    """
     # Nested values are named by their type only, so that messages stay on one line.
     shown = json_type(got) if isinstance(got, list | dict) else _shown(got)
     return JobError(Reason.WRONG_FIELD, f"{where} must be {expected}, not {shown}")
 
 
 def json_type(value: object) -> str:
-    """Name the JSON type of a value, with its article."""
+    """Name the JSON type of a value, with its article.
+
+    Returns:
+        Such as `an array`, `a number` or `null`.
+    """
     names = {
         list: "an array",
         dict: "an object",

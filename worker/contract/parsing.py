@@ -59,7 +59,10 @@ def parse_job(record: Record) -> Job:
 
     In CloudEvents' binary mode a record has `ce_*` headers as well: the content type is in
     `content-type` (or, from some producers, in `ce_datacontenttype`), and `ce_id` names the job if
-    nothing else does.
+    no other header or field does.
+
+    Returns:
+        The job, with checked options; its image is neither fetched nor decoded yet.
 
     Raises:
         JobError: the value or a header does not follow the contract.
@@ -102,6 +105,9 @@ def job_from_object(
     Args:
         default_id: the job's name if the document has no `jobId`.
         beside: options that were given outside of the document.
+
+    Returns:
+        The job, with checked options; its image is neither fetched nor decoded yet.
 
     Raises:
         JobError: it is not an object, or a field is missing or wrong, or options contradict each
@@ -189,7 +195,14 @@ def _read_value(value: bytes) -> object:
 
 
 def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:
-    """Make the job of an encoded image with the options that were given beside it.
+    """Make the job of an encoded image and the options that came with it.
+
+    Args:
+        data: the encoded image.
+        given: the options, from headers or a query.
+
+    Returns:
+        The job, with checked options; its image is not decoded yet.
 
     Raises:
         JobError: an option is wrong, or has two different values.

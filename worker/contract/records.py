@@ -12,7 +12,11 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 def record_id(topic: str, partition: int, offset: int) -> str:
-    """Name a record by where it is: `topic-partition-offset`, the same for every delivery."""
+    """Name a record by its place.
+
+    Returns:
+        `topic-partition-offset`, the same for every delivery of the record.
+    """
     return f"{topic}-{partition}-{offset}"
 
 

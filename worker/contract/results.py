@@ -56,7 +56,7 @@ def error_fields(code: int, message: str) -> dict[str, object]:
 
 
 def outcome_fields(outcome: Outcome) -> dict[str, object]:
-    """Make the fields that say what became of a job, over Kafka and over HTTP alike.
+    """Make the fields for the outcome of a job, which are the same over Kafka and over HTTP.
 
     Returns:
         `errorCode`, `errorMsg` and, for a success, `result` with `categories` and, if there is a
@@ -77,9 +77,12 @@ def result_message(
 
     Args:
         record: where the job came from; its id is the result's `id`, the same for every delivery.
-        job_id: the job's own name; None if it has none: then the record's id stands for it.
-        outcome: what became of it.
+        job_id: the job's own name; None if it has none, and the record's id is used.
+        outcome: how the job ended.
         model: what computed it, or would have.
+
+    Returns:
+        A JSON message with the headers that say where the record is, and those copied from the job.
     """
     value = {
         "id": record.id,
@@ -117,7 +120,10 @@ def without_picture(message: Message) -> Message:
 def without_copies(message: Message) -> Message:
     """Make a result smaller by its key and by all headers that were copied from the job.
 
-    For a result that is too large because of them. A failure then has a few KiB at most.
+    For a result that is too large because of them.
+
+    Returns:
+        A message with the same value and the worker's own headers; a failure has a few KiB at most.
     """
     headers = tuple(header for header in message.headers if header[0] in _OWN_HEADERS)
     return Message(None, message.value, headers)
@@ -152,7 +158,10 @@ def result_source(record: Record) -> tuple[str | None, str | None]:
 
 
 def read_result(value: bytes | None) -> Result:
-    """Read the value of a result. It comes from elsewhere: nothing about it is trusted.
+    """Read the value of a result. Other programs may write to the topic: nothing in it is trusted.
+
+    Returns:
+        What the result says, in fields of the right types.
 
     Raises:
         ValueError: it does not follow the schema.

@@ -94,7 +94,7 @@ def _faults(state: TopicState, *, written: bool) -> list[str]:
 def _cautions(
     state: TopicState, cluster: Cluster, settings: Settings, *, written: bool
 ) -> list[str]:
-    """What works, and may not be meant."""
+    """What works, but may be unintended."""
     cautions = []
     if state.replicas == 1 and cluster.brokers > 1:
         cautions.append("one replica: what a lost broker held is lost; use a higher replication")

@@ -35,7 +35,7 @@ def look_at_model(settings: Settings, timeout: float) -> Sequence[Finding]:
     if published is not None and not here.is_dir() and not (cache / settings.model).is_dir():
         return [_look_for(published, settings.zoo, cache, timeout)]
     try:
-        # It is here, or no published one: nothing can come of this but its directory, or the error.
+        # It is here, or no published one, so that this call downloads nothing.
         directory = settings.model_dir or resolve_model(settings.model, cache, settings.zoo)
         spec = load_model_spec(directory)
     except ModelError as error:

@@ -105,7 +105,7 @@ def look_at_libraries(device: Device, timeout: float) -> Sequence[Finding]:
             -1
         ]
         found = f"loading it ended the process (exit status {done.returncode}): {last}"
-        remedy = "install paddlepaddle anew, or the build for this processor"
+        remedy = "reinstall paddlepaddle, or install the build for this processor"
         return [Finding("Paddle", Status.FAIL, found, remedy)]
     return [_paddle(report), *_devices(device, report), _codecs(report)]
 
@@ -174,7 +174,7 @@ def look_at_cache(directory: Path) -> Sequence[Finding]:
     if not (there.is_dir() and os.access(there, os.W_OK)):
         remedy = (
             "it cannot be written: name another directory in CLASSIFY_WORKER_CACHE, or models are "
-            "not downloaded and each start checks the model's kernels anew"
+            "not downloaded and each start checks the model's kernels again"
         )
         return [Finding("Cache", Status.WARN, found, remedy)]
     if free < LITTLE_SPACE:

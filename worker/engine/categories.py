@@ -18,11 +18,14 @@ __all__ = ["choose_categories"]
 
 
 def choose_categories(scores: Scores, count: int, spec: ModelSpec) -> tuple[Category, ...]:
-    """Choose the categories of one image: best first, scores with five digits as in PaddleX.
+    """Choose the categories of one image.
 
     Args:
         scores: `[C] float32`, 0 to 1.
         count: most categories; a rule with thresholds may leave fewer, or none.
+
+    Returns:
+        The categories, best first, with scores rounded to five digits as in PaddleX.
     """
     match spec.rule:
         case AllAbove() as rule:

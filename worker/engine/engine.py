@@ -78,7 +78,7 @@ class Engine:
         return self._threads.stalled
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Bring it up; `stack` takes it down in reverse.
+        """Start all parts; `stack` stops them in reverse.
 
         Raises:
             ModelError: a predictor process cannot load the model.

@@ -121,7 +121,7 @@ class Pipeline:
         except JobError as error:
             return error.as_failure()
         except MemoryError:
-            # Outside the threads, where little is held: nothing to wait for, and no defect.
+            # Raised outside the threads, where little is held: waiting would free nothing.
             return Failure(
                 Reason.UNAVAILABLE,
                 "the worker has no memory left for this image; try again later",
@@ -144,7 +144,7 @@ class Pipeline:
         deadline: float | None = None,
         most: int | None = None,
     ) -> Classified:
-        """Take one image through all stages but the drawing; cancelling withdraws it.
+        """Take one image through all stages but drawing; cancelling the call withdraws the image.
 
         Args:
             held: accounts for the bytes that the image holds on its way.
@@ -153,6 +153,9 @@ class Pipeline:
             deadline: seconds since the epoch by which images are ordered and no longer fetched;
                 None means never.
             most: images of the largest batch that it may be in; None leaves it to the predictors.
+
+        Returns:
+            The categories, and the picture to draw on if one is wanted.
 
         Raises:
             JobError: the image cannot be used; the message says why.

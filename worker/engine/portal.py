@@ -27,9 +27,9 @@ CLOSED = "the pipeline is closed: make another"
 
 
 class Portal(Generic[T]):
-    """Starts something in a loop of its own, and takes calls for it from any thread.
+    """Starts something in an event loop of its own, and takes calls for it from any thread.
 
-    It ends with `close`, when it is let go of, and with the interpreter.
+    It ends with `close`, when it is garbage-collected, and with the interpreter.
 
     Args:
         start: starts it, in the loop; what it puts on the stack is called at the end.
@@ -49,7 +49,7 @@ class Portal(Generic[T]):
         self._closed = False
         begun: Future[_Life] = Future()
         started: Future[T] = Future()
-        # A daemon: an interpreter that ends does not wait for it before it tells it to end.
+        # A daemon: the interpreter would otherwise wait for it before telling it to end.
         threading.Thread(target=_run, args=(start, begun, started), name=name, daemon=True).start()
         self._life = life = begun.result()
         weakref.finalize(self, life.end).atexit = False  # at exit it would come too late
@@ -61,12 +61,18 @@ class Portal(Generic[T]):
             raise
 
     def submit(self, call: Coroutine[Any, Any, R]) -> Future[R]:
-        """Begin a call; cancelling its future cancels it.
+        """Begin a call on the portal's event loop.
+
+        Args:
+            call: a coroutine; it is closed if the portal refuses it.
+
+        Returns:
+            The future of its result; cancelling it cancels the call.
 
         Raises:
             RuntimeError: it is closed, or this is a fork of the process that made it.
         """
-        # Of a fork's copy of the lock the holder may be missing: it is not touched there.
+        # Not in a fork: there the thread that holds the lock may be missing.
         if os.getpid() == self._process:
             with self._lock:
                 if not self._closed:
@@ -149,7 +155,7 @@ class _Life:
 
 
 _lives: set[_Life] = set()
-"""Those that have not ended yet, let go of or not."""
+"""Those that have not ended yet, whether their portals still exist or not."""
 
 
 def _run(start: Start[T], begun: Future[_Life], started: Future[T]) -> None:

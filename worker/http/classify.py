@@ -9,7 +9,6 @@ from functools import partial
 import structlog
 from aiohttp import HttpVersion11, web
 
-from worker.aside import Aside
 from worker.budget import Budget, Reservation
 from worker.contract.jobs import Job, ModelIdentity, Outcome
 from worker.errors import Failure, JobError, Reason, Stage
@@ -17,6 +16,7 @@ from worker.http.reading import Reading
 from worker.http.responses import new_log_id, outcome_response
 from worker.http.upload import Upload
 from worker.metrics import Metrics
+from worker.offload import Offload
 from worker.settings import HttpSettings
 
 __all__ = ["PATH", "Classify"]
@@ -41,7 +41,7 @@ class Classify:
         self._metrics = metrics
         self._budget = budget = Budget(settings.max_jobs, settings.max_bytes)
         self._upload = Upload(max_image_bytes, settings.read_timeout, budget)
-        self._aside = Aside()
+        self._offload = Offload()
         metrics.requests_in_flight.set_function(lambda: budget.jobs)
         metrics.requests_buffered.set_function(lambda: budget.bytes)
         self._process: Process | None = None
@@ -90,7 +90,11 @@ class Classify:
         return None
 
     async def infer(self, request: web.Request) -> web.Response:
-        """Answer one request. It is cancelled when the client disconnects."""
+        """Answer one request; the task is cancelled when the client disconnects.
+
+        Returns:
+            The result or the failure as JSON, with the HTTP status that goes with it.
+        """
         log_id = new_log_id()
         failure = self._refusal(request)
         if failure is not None:
@@ -137,7 +141,7 @@ class Classify:
         """
         reading = Reading(request)
         body = await self._upload.read(request, held)
-        job = await self._aside.run(partial(reading.job, body), len(body), held)
+        job = await self._offload.run(partial(reading.job, body), len(body), held)
         held.add(job.image.nbytes - len(body))
         return job
 

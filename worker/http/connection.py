@@ -153,7 +153,10 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what cannot be read as a request, and close the connection.
+        """Answer what cannot be read as a request.
+
+        Returns:
+            The answer, after which the connection is closed.
 
         Raises:
             ConnectionError: an answer has begun, so that only its breaking off can tell.

@@ -34,7 +34,7 @@ def new_log_id() -> str:
 def outcome_response(
     log_id: str, outcome: Outcome, model: ModelIdentity | None = None
 ) -> web.Response:
-    """Make the response that says what became of a job, in the shape of PaddleX's service.
+    """Make the response that has the outcome of a job, in the shape of PaddleX's service.
 
     Its body has no field for the model, and clients may refuse one that they do not know. So a
     result names its model in headers.

@@ -140,8 +140,8 @@ def parse_url(text: str) -> URL:
     except JobError:
         raise
     except Exception as error:
-        # Not ValueError alone: what the parsers here were not prepared for is the text's fault too.
-        # Their words are left out, as they may repeat what a URL must not tell.
+        # Not ValueError alone: any failure of these parsers is the text's fault. Their messages are
+        # left out, since they may repeat secrets of the URL.
         raise JobError(
             Reason.BAD_URL, "the URL is malformed; check its host, port and brackets"
         ) from error

@@ -44,7 +44,11 @@ class Allowance:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """A block that only `expiry` ends, with TimeoutError; its time counts for nothing else."""
+        """Let a block wait: its time is added to the attempt's and to the whole allowance.
+
+        Returns:
+            A context manager; TimeoutError ends the block at `expiry`.
+        """
         began = self._loop.time()
         try:
             async with asyncio.timeout_at(self._expiry):
@@ -55,7 +59,11 @@ class Allowance:
             self._attempt_end += waited
 
     def running(self) -> asyncio.Timeout:
-        """A block that ends with TimeoutError when the attempt's time is over."""
+        """Limit a block to the time that is left for the attempt.
+
+        Returns:
+            A context manager; TimeoutError ends the block.
+        """
         return asyncio.timeout_at(self._until(min(self._attempt_end, self._end)))
 
     def _until(self, end: float) -> float:

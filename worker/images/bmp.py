@@ -59,6 +59,9 @@ class BmpHeader:
 def read_bmp_header(data: bytes) -> BmpHeader:
     """Read the headers of a BMP file.
 
+    Returns:
+        Size, depth, place and masks of the pixels, checked to make sense.
+
     Raises:
         UnsupportedError: it is compressed in a way, or of a depth, that nothing here decodes.
         ValueError: it ends before its pixels do, or its bit fields make no sense.

@@ -1,7 +1,7 @@
 """From an encoded image to pixels, or to an answer that says why not.
 
 The decoders release the GIL, so a pool of threads decodes in parallel. `docs/images.md` says what
-becomes of each odd kind of file.
+happens to each odd kind of file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ __all__ = ["decode", "decode_pixels", "inspect", "read_header"]
 
 
 def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
-    """Decode an image into `[H, W, 3] uint8` BGR, upright.
+    """Decode an image.
 
     Grey is replicated, alpha dropped, 16 bits shifted right by 8, the EXIF orientation applied; of
     several frames or pages the first is taken.
+
+    Returns:
+        `[H, W, 3] uint8` BGR, upright.
 
     Raises:
         JobError: `TOO_LARGE` or `TOO_MANY_PIXELS` before a pixel is decoded, `NOT_AN_IMAGE` when

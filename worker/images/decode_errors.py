@@ -17,7 +17,15 @@ class UnsupportedError(ValueError):
 
 
 def damaged(found: ImageFormat, why: str) -> JobError:
-    """Make the error for a file that is an image, but not a whole one."""
+    """Make the error for a file that is an image, but not a whole one.
+
+    Args:
+        found: the file's format.
+        why: the decoder's own words.
+
+    Returns:
+        The error, `CORRUPT_IMAGE`, not raised.
+    """
     return JobError(
         Reason.CORRUPT_IMAGE,
         f"the {found} file is cut off or damaged ({why}): send the whole file, or save it as JPEG "
@@ -26,10 +34,14 @@ def damaged(found: ImageFormat, why: str) -> JobError:
 
 
 def unsupported(found: ImageFormat, what: str) -> JobError:
-    """Make the error for a whole file of a rare kind.
+    """Make the error for an intact file of a rare kind.
 
     Args:
         what: names the kind, such as `12-bit`.
+        found: the file's format.
+
+    Returns:
+        The error, `NOT_AN_IMAGE`, not raised.
     """
     return JobError(
         Reason.NOT_AN_IMAGE,

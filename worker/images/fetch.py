@@ -96,7 +96,7 @@ class ImageFetcher:
                 limit=0,  # the places are the limit: waiting for one uses up no attempt's time
                 resolver=self._names,
                 use_dns_cache=False,
-                socket_factory=self._judged_socket,
+                socket_factory=self._checked_socket,
             ),
             timeout=aiohttp.ClientTimeout(
                 total=None,
@@ -242,7 +242,7 @@ class ImageFetcher:
                 return parse_redirect(url, response.headers.get("Location"))
             return await read_image(response, limits, self._clock)
 
-    def _judged_socket(self, info: AddrInfoType) -> socket.socket:
+    def _checked_socket(self, info: AddrInfoType) -> socket.socket:
         """A socket for one resolved address, unless it may not be reached.
 
         Called for every address just before it is connected to, so it sees through names that

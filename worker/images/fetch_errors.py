@@ -74,7 +74,7 @@ _ANSWERS: tuple[tuple[type[Exception], Reason, str, bool], ...] = (
     (TooSlowError, Reason.FETCH_TIMEOUT, "the image's server sends too slowly", True),
     (TimeoutError, Reason.FETCH_TIMEOUT, "the image's server did not answer in time", True),
     (
-        # Never a status, those are read here: an answer that is not HTTP, or a proxy's refusal.
+        # An answer that is not HTTP, or a proxy's refusal; bad statuses are `StatusError`.
         aiohttp.ClientResponseError,
         Reason.FETCH_FAILED,
         "the image's server does not answer in valid HTTP",
@@ -100,7 +100,7 @@ _ANSWERS: tuple[tuple[type[Exception], Reason, str, bool], ...] = (
         False,
     ),
     (
-        # aiohttp.InvalidURL is one, and so is what a name raises that cannot be encoded for DNS.
+        # aiohttp.InvalidURL is one, and so is the error for a name that DNS cannot encode.
         ValueError,
         Reason.BAD_URL,
         "the URL's host name is malformed; check its spelling",

@@ -49,7 +49,7 @@ _RARE = {
 }
 """Markers that announce what no codec here decodes."""
 # In entropy-coded data FF is followed by 00 (a stuffed FF) or by D0 to D7 (restarts).
-# Not of a whole row of FF, which may stand before a marker: each FF of a row without one would be
+# Not of a whole row of FF, which may precede a marker: each FF of a row without one would be
 # tried as its beginning, and a small file of them would take hours.
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
@@ -91,6 +91,9 @@ class JpegHeader:
 
 def read_jpeg_header(data: bytes) -> JpegHeader:
     """Read the header of a JPEG file, and of its scans if there are several.
+
+    Returns:
+        Size and components of the frame, the EXIF orientation, and how much decoding has to keep.
 
     Raises:
         UnsupportedError: it is of a kind that nothing here decodes.
@@ -138,10 +141,13 @@ def _header(content: bytes, orientation: int) -> JpegHeader:
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Walk the marker segments up to the end of the image, which is one too.
+    """Walk the marker segments of a JPEG file.
 
-    Bytes between segments that are no marker are stepped over: pixels behind a scan's header, and
-    what should not be there. So does libjpeg.
+    Bytes between segments that are no marker are skipped, as libjpeg does: pixels behind a scan's
+    header, and what should not be there.
+
+    Yields:
+        The segments in order; the last one is the end of the image, unless the file is cut off.
 
     Raises:
         ValueError: there are more than any image needs.

@@ -32,7 +32,10 @@ _UNUSUAL_COLOURS = "Unsupported color conversion"
 
 
 def decode_jpeg(data: bytes, header: Header) -> npt.NDArray[np.uint8]:
-    """Decode a JPEG file into `[H, W, 3] uint8` BGR, upright.
+    """Decode a JPEG file.
+
+    Returns:
+        `[H, W, 3] uint8` BGR, upright.
 
     Raises:
         ValueError: it is damaged; `UnsupportedError` when it is of a rare kind.

@@ -32,7 +32,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 @contextmanager
 def file_errors() -> Iterator[None]:
-    """What goes wrong with opening and reading a file, as a JobError that says why."""
+    """Turn errors of opening and reading a file into a `JobError` that says why."""
     try:
         yield
     except FileNotFoundError as error:

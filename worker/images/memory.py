@@ -34,7 +34,7 @@ _MARGIN = 16 * 1024 * 1024
 
 @contextmanager
 def raising_memory_errors() -> Iterator[None]:
-    """Raises MemoryError for whatever a codec raises when it gets no memory."""
+    """Raise MemoryError for whatever a codec raises when it gets no memory."""
     try:
         yield
     except Exception as error:
@@ -44,7 +44,7 @@ def raising_memory_errors() -> Iterator[None]:
 
 
 def check_free(nbytes: int) -> None:
-    """Make sure that `nbytes` and a margin can be had.
+    """Make sure that `nbytes` and a margin can be allocated.
 
     For decoders that answer "no" to a damaged image and to a shortage alike: what is short when
     they have just given up was short for them, too.

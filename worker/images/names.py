@@ -49,12 +49,13 @@ _chosen: ContextVar[list[ResolveResult] | None] = ContextVar("chosen", default=N
 
 @contextmanager
 def addresses(found: list[ResolveResult] | None) -> Iterator[None]:
-    """Have connections within the block lead to these addresses, however old they are.
+    """Make connections within the block use these addresses, however old they are.
 
-    A fetch may wait long for its place. To ask again then would use up its time and its place.
+    A fetch may wait long for its place. Asking the resolver again would use up its time, and its
+    place.
 
     Args:
-        found: the addresses; None asks for them.
+        found: the addresses; None asks the resolver.
     """
     token = _chosen.set(found)
     try:
@@ -101,10 +102,13 @@ class Names(AbstractResolver):
         return kept if self._clock.monotonic() < until else None
 
     def look_up(self, host: str, port: int) -> Lookup:
-        """Begin to ask for a name, or join a question that is under way.
+        """Begin to resolve a name, or join a look-up of it that is under way.
 
-        The answer raises OSError, or ValueError for a name that cannot be asked for. Wait for it
-        under `asyncio.shield`: others may wait too.
+        Wait for its `answer` under `asyncio.shield`: others may wait for it too.
+
+        Returns:
+            The look-up. Its `answer` raises OSError, or ValueError for a name that cannot be
+            resolved.
         """
         lookup = self._open.get((host, port))
         if lookup is None:
@@ -120,12 +124,16 @@ class Names(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp asks for all
     ) -> list[ResolveResult]:
-        """Resolve a name for aiohttp, which asks just before it connects."""
+        """Resolve a name for aiohttp, which asks just before it connects.
+
+        Returns:
+            The addresses that the block `addresses` names, else those that are known or asked for.
+        """
         known = _chosen.get() or self.known(host, port)
         return await asyncio.shield(self.look_up(host, port).answer) if known is None else known
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Cancel the look-ups that are under way."""
         tasks = [lookup.answer for lookup in self._open.values()]
         for task in tasks:
             task.cancel()
@@ -204,7 +212,7 @@ class SystemResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def _domain(host: str) -> str:

@@ -104,7 +104,7 @@ class PdfFile:
                 raise self._died() from error
 
     def close(self) -> None:
-        """Let go of the file; closing again does nothing."""
+        """Release the file; closing again does nothing."""
         with self._turn:
             self._end()
 
@@ -113,7 +113,8 @@ class PdfFile:
             if self._deaths == MAX_DEATHS:
                 raise JobError(
                     Reason.CORRUPT_IMAGE,
-                    f"{MAX_DEATHS} other pages of the PDF file could not be rendered: save it anew",
+                    f"{MAX_DEATHS} other pages of the PDF file could not be rendered: save it "
+                    "again",
                 )
             self._renderer = _Renderer(self._file)
             try:
@@ -191,7 +192,7 @@ class _Renderer:
             raise JobError(
                 Reason.CORRUPT_IMAGE,
                 "the PDF file is cut off or damaged, or it has no pages: send the whole file, "
-                "or save it anew",
+                "or save it again",
             )
         self.pages = int(answer["pages"])
 
@@ -210,7 +211,7 @@ class _Renderer:
                 check_size("an image on the page", width, height, limits)
             case {"damaged": why}:
                 raise JobError(
-                    Reason.CORRUPT_IMAGE, f"it is damaged ({why}): save the PDF file anew"
+                    Reason.CORRUPT_IMAGE, f"it is damaged ({why}): save the PDF file again"
                 )
         raise EOFError  # it says nothing that makes sense
 

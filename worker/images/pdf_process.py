@@ -23,7 +23,7 @@ SCALE = 2
 """Pixels per point (1/72 inch), as in PaddleX."""
 
 _LARGEST = 2**31
-"""Stands for pixels beyond any limit: a page may say that it is infinitely wide."""
+"""A number of pixels beyond any limit: a page may say that it is infinitely wide."""
 
 _NESTED = 15
 """Forms within forms in which images are looked for, as deep as pypdfium2 goes by itself."""

@@ -71,8 +71,7 @@ class FairPlaces:
     Weighted fair queueing: a free place goes to the key that will have had the least time with it,
     and within one key to the one that came first. So a key with a thousand waiters delays another
     key by one turn, not by a thousand, and one that takes seconds gets fewer turns than one that
-    takes milliseconds. None waits for ever: a key that comes later begins where the others are by
-    then.
+    takes milliseconds. None waits forever: a new key begins with what the others have had.
 
     Args:
         most: places in all.
@@ -99,7 +98,7 @@ class FairPlaces:
         self._pace: OrderedDict[Hashable, float] = OrderedDict()
         self._waiting = 0
         self._turn = 0
-        # What keys have had by now on average, as they would if they had come at the beginning.
+        # The virtual time of fair queueing: what a key waiting from the beginning would have had.
         self._level = 0.0
 
     def __len__(self) -> int:
@@ -217,7 +216,7 @@ class Place:
     _charged: float
 
     def release(self) -> None:
-        """Give it back; once."""
+        """Give the place back; to be called once."""
         self._places._release(self._key, self._since, self._charged)  # noqa: SLF001 - its other half
 
 
@@ -239,7 +238,11 @@ class HostPlaces:
         return len(self._hosts)
 
     def seat(self) -> Seat:
-        """Make a context that holds a place at one host at a time."""
+        """Make a context that holds a place at one host at a time.
+
+        Returns:
+            The context; it holds no place until its `take` is called.
+        """
         return Seat(self, self._clock.monotonic())
 
     async def _acquire(self, host: Hashable, name: Hashable, since: float) -> Place:

@@ -56,6 +56,9 @@ def prepare(
         account: called with the bytes that decoding will take before it begins, and with the change
             of the bytes held when it has ended.
 
+    Returns:
+        The crop for the model and, if one is wanted, the picture to draw on.
+
     Raises:
         JobError: the image cannot be used; the message says why.
         MemoryError: the process has no memory left for it; the image is not at fault.

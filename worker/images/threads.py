@@ -1,8 +1,8 @@
-"""The threads that decode and draw: what gets no memory is tried again, and what hangs is given up.
+"""The threads that decode and draw: a call without memory is retried, one that hangs is abandoned.
 
 A thread cannot be killed. One that hangs in a codec is lost until the process ends. Its call is
 given up, so that its job is answered and not delivered again; another thread takes its place, so
-that other jobs go on; and liveness fails, so that the orchestrator starts the process anew.
+that other jobs go on; and liveness fails, so that the orchestrator restarts the process.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class ImageThreads:
 
         Raises:
             JobError: `UNAVAILABLE` when there was no memory for it, several times; `POISON` when it
-                did not end. Besides, whatever `work` raises.
+                did not end.
+            Exception: whatever else `work` raises.
         """
         pauses, attempt = self._retry.pauses(self._clock), 0
         while True:
@@ -115,8 +116,8 @@ class ImageThreads:
         try:
             result: T = await answer
         finally:
-            # It holds what is raised, whose traceback holds this frame: in a circle with the image,
-            # which would be there until Python looks for circles.
+            # The future, its exception, the traceback and this frame would be a reference cycle,
+            # which keeps the image until the garbage collector runs.
             del answer
         return result
 
@@ -138,19 +139,19 @@ class ImageThreads:
         result: object = None
         error: BaseException | None = None
         try:
-            # A caller that was cancelled meanwhile waits no longer.
+            # Not for a caller that was cancelled meanwhile.
             if not call.answer.cancelled():
                 with raising_memory_errors():
                     result = call.work()
         except MemoryError:
-            # A new one: the traceback of the old one holds on to all that was allocated.
+            # A new one: the traceback of the old one keeps everything that was allocated.
             error = MemoryError()
         except BaseException as raised:  # noqa: BLE001 - the loop's side raises it again
             error = raised
         # The loop is closed when the process ends meanwhile.
         with contextlib.suppress(RuntimeError):
             call.loop.call_soon_threadsafe(self._end, call, result, error)
-        # What was raised holds this frame by its traceback; both of these hold what was raised.
+        # The exception's traceback refers to this frame: without this a reference cycle remains.
         del call, error
 
     def _end(self, call: _Call, result: object, error: BaseException | None) -> None:
@@ -177,7 +178,7 @@ class ImageThreads:
         if watched:
             begun = [call.began for call in watched if call.began is not None]
             due = min(begun, default=now) + self.timeout - now
-            # Not at once: a clock may stand still.
+            # Not at once: some clocks do not advance between two calls.
             self._watch = loop.call_later(max(due, self.timeout / 100), self._give_up_overdue, loop)
 
     def _give_up(self, call: _Call) -> None:
@@ -188,7 +189,7 @@ class ImageThreads:
                 JobError(
                     Reason.POISON,
                     f"the {call.stage} stage did not end within {self.timeout:g} s; save the image "
-                    "anew, or send another",
+                    "again, or send another",
                     stage=call.stage,
                 )
             )

@@ -2,7 +2,7 @@
 
 A fax machine had to make something up where the line was noisy, and so does every decoder that was
 tried (libtiff in OpenCV and Pillow, imagecodecs): none of them reports an error in these codes.
-Hence one of our own. Its loop holds the GIL, though never longer than the interpreter's switch
+So this one is our own. Its loop holds the GIL, though never longer than the interpreter's switch
 interval, for about a microsecond per run.
 """
 

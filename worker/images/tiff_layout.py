@@ -225,6 +225,9 @@ class Layout:
 def read_layout(data: bytes) -> Layout:
     """Read the directory of the first page.
 
+    Returns:
+        How the first page's samples are arranged and compressed.
+
     Raises:
         ValueError: `data` is no TIFF, its directory is cut off, or contradicts itself.
     """

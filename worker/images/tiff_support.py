@@ -81,6 +81,9 @@ def unsupported(found: str) -> JobError:
 
     Args:
         found: a sentence about it, without its end.
+
+    Returns:
+        The error, `NOT_AN_IMAGE`, not raised.
     """
     return JobError(
         Reason.NOT_AN_IMAGE,

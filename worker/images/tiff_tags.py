@@ -64,7 +64,7 @@ PREDICTED = frozenset(
         Compression.ZSTD,
     }
 )
-"""The compressions that heed a predictor."""
+"""The compressions that use a predictor."""
 
 
 class Tag(enum.IntEnum):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from worker.model import Channels, Crop, Interpolation, Resize
+    from worker.model import CenterCrop, Channels, Interpolation, Resize
 
 __all__ = ["MAX_RESIZED_PIXELS", "Transform"]
 
@@ -57,7 +57,7 @@ class Transform:
     """
 
     resize: Resize | None
-    crop: Crop | None
+    crop: CenterCrop | None
     channels: Channels = "RGB"
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ def _target(width: int, height: int, resize: Resize) -> tuple[int, int]:
     return round(width * scale), round(height * scale)
 
 
-def _centre(scaled: npt.NDArray[np.uint8], crop: Crop) -> npt.NDArray[np.uint8]:
+def _centre(scaled: npt.NDArray[np.uint8], crop: CenterCrop) -> npt.NDArray[np.uint8]:
     height, width = scaled.shape[:2]
     left, top = (width - crop.width) // 2, (height - crop.height) // 2
     if left < 0 or top < 0:

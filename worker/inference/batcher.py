@@ -78,7 +78,7 @@ class Batcher(Generic[T, R]):
     """Holds ready images until a predictor slot asks for a batch; for one event loop.
 
     Args:
-        max_batch: most images per batch; may be set anew at any time.
+        max_batch: most images per batch; may be changed at any time.
         linger: seconds that the oldest image waits for a fuller batch while a slot is free.
         timers: tells the time and calls back; the running loop when None.
     """
@@ -107,10 +107,15 @@ class Batcher(Generic[T, R]):
         return len(self._ready)
 
     def submit(self, item: T, urgency: float, most: int | None = None) -> Ticket[T, R]:
-        """Queue a ready image; its answer comes through the ticket's `result`.
+        """Queue an image that is ready.
 
         Args:
+            item: what the predictor is given.
+            urgency: the smaller, the sooner it is batched; seconds on any one clock.
             most: images of the largest batch that it may be in; None leaves it to `max_batch`.
+
+        Returns:
+            Its ticket, whose `result` resolves to the answer.
         """
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         ticket = Ticket(item, urgency, most or sys.maxsize, self._timers.time(), result)
@@ -125,7 +130,11 @@ class Batcher(Generic[T, R]):
         self._wake_one()
 
     async def take(self) -> Batch[T, R]:
-        """The next batch for a free slot, as soon as one is due."""
+        """Wait for the next batch that is due, for a free slot.
+
+        Returns:
+            The batch, most urgent first.
+        """
         while True:
             self._drop_withdrawn()
             if self._ready and (batch := self._close_batch()) is not None:

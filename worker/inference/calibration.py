@@ -54,6 +54,9 @@ def calibrate(
         run: runs the predictor on images `[H, W, 3] uint8`.
         input_size: `(H, W)` in pixels.
 
+    Returns:
+        The measurements, and the batch size to use.
+
     Raises:
         PredictorError: from `run`.
     """

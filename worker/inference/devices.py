@@ -27,6 +27,9 @@ def find_device(named: Device | None) -> Device:
     Args:
         named: None is the first GPU that Paddle can use, else the CPU.
 
+    Returns:
+        `named`, or the device that was found.
+
     Raises:
         ModelError: Paddle cannot use the device that is named.
         UnfitSystemError: Paddle cannot be loaded; the message says what to do.

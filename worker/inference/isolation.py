@@ -30,7 +30,7 @@ class Poisoned:
 async def run_isolated(
     run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], items: Sequence[T]
 ) -> list[R | Poisoned]:
-    """One answer per item, whatever single items do to the predictor.
+    """Get an answer for each item, even if some of them break the predictor.
 
     A failed batch is tried once more as a whole, since a crash need not be any image's fault; when
     it fails again its halves are run, each once, down to single items. An item that fails alone is
@@ -39,6 +39,9 @@ async def run_isolated(
     Args:
         run: answers all items or raises `PredictorError`; it brings the predictor up again by
             itself.
+
+    Returns:
+        For each item its answer, or `Poisoned`, in the order of `items`.
 
     Raises:
         Exception: whatever else `run` raises.

@@ -35,7 +35,11 @@ class Placement:
 
 
 def available_cores() -> int:
-    """Cores that this process may use, by affinity mask and container quota; at least 1."""
+    """Count the cores that this process may use, by affinity mask and container quota.
+
+    Returns:
+        The number, at least 1.
+    """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )

@@ -133,6 +133,9 @@ class SlotSupervisor:
         Args:
             input_size: `(H, W)` in pixels.
 
+        Returns:
+            The measurements, and the batch size to use.
+
         Raises:
             PredictorError: a run failed.
         """
@@ -183,7 +186,7 @@ class SlotSupervisor:
                     [ticket for ticket in batch.tickets if not ticket.result.done()]
                 )
             except Exception as error:
-                # A defect must neither end this loop nor leave a caller waiting for ever.
+                # A bug must neither end this loop nor leave a caller waiting forever.
                 log.exception("slot_raised", slot=self._index)
                 for ticket in batch.tickets:
                     if not ticket.result.done():

@@ -44,6 +44,9 @@ def split(data: memoryview) -> Iterator[memoryview]:
 
     A broker cuts its answer off at the size that was asked for, but never within the first batch.
 
+    Yields:
+        Each whole batch, as a view of `data`.
+
     Raises:
         DamageError: the first batch is not whole, or no batch begins where one should.
     """
@@ -62,7 +65,10 @@ def split(data: memoryview) -> Iterator[memoryview]:
 
 
 def open_batch(data: memoryview) -> Batch | LegacyBatch:
-    """Open one of the batches that `split` found, after verifying its checksum.
+    """Open one of the batches that `split` found.
+
+    Returns:
+        The batch, its header read and its checksum verified; its records are still compressed.
 
     Raises:
         DamageError: its checksum is wrong, or it is no batch.
@@ -135,11 +141,13 @@ class Batch:
     ) -> Iterator[Record | None]:
         """Read its records from offset `start` on, one at a time.
 
-        After each `SKIPPED` records before `start` it yields None, so that the caller can let
-        others run.
-
         Args:
+            start: offset of the first record to read.
             limit: most bytes to which it may be inflated.
+
+        Yields:
+            The records in order; and None after each `SKIPPED` records before `start`, so that the
+            caller can let other tasks run.
 
         Raises:
             ContentError: the rest of it cannot be read.
@@ -166,10 +174,14 @@ class Batch:
                 yield None
 
     def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:
-        """Make unreadable records for its offsets from `start` on.
+        """Make unreadable records in place of those from `start` on.
 
         Args:
+            start: the first offset.
             why: why they cannot be read.
+
+        Yields:
+            A record without key and value for each offset up to the batch's last.
         """
         for offset in range(start, self.last + 1):
             yield Record(

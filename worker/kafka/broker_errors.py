@@ -127,7 +127,11 @@ def name_all_codes() -> None:
 
 
 def classify(error: KafkaError) -> ErrorKind:
-    """Decide what to do about a message whose delivery failed with `error`."""
+    """Classify the error with which the delivery of a message failed.
+
+    Returns:
+        What to do about the message.
+    """
     if not isinstance(error, BrokerResponseError):
         return ErrorKind.RETRY  # a connection, a time-out, a client that stopped
     if error.retriable:

@@ -21,7 +21,10 @@ class PlainReader:
         self._at = 0
 
     def read_number(self) -> int:
-        """Read the next varint.
+        """Read the next number, a zigzag-encoded varint.
+
+        Returns:
+            The number.
 
         Raises:
             ContentError: there is none.
@@ -34,6 +37,9 @@ class PlainReader:
 
     def read(self, count: int) -> memoryview:
         """Read the next `count` bytes.
+
+        Returns:
+            A view of them, without a copy.
 
         Raises:
             ContentError: there are fewer.
@@ -55,7 +61,10 @@ class InflatingReader:
         self._buffer = bytearray()
 
     def read_number(self) -> int:
-        """Read the next varint.
+        """Read the next number, a zigzag-encoded varint.
+
+        Returns:
+            The number.
 
         Raises:
             ContentError: there is none.
@@ -70,6 +79,9 @@ class InflatingReader:
 
     def read(self, count: int) -> bytes:
         """Read the next `count` bytes.
+
+        Returns:
+            A copy of them.
 
         Raises:
             TooLargeError: they are more than everything together may inflate to.

@@ -56,6 +56,9 @@ class Client(Protocol):
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     """Make the options that all aiokafka clients share: addresses, identity and security.
 
+    Returns:
+        Keyword arguments of aiokafka's clients.
+
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
     """
@@ -84,6 +87,9 @@ def make_consumer(settings: KafkaSettings, **options: object) -> Consumer:
 
     Args:
         options: aiokafka's own; they replace those of the settings.
+
+    Returns:
+        The consumer, not started.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
@@ -124,6 +130,9 @@ def make_producer(
     Args:
         options: aiokafka's own; they replace those of the settings.
 
+    Returns:
+        The producer, not started.
+
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
     """
@@ -144,6 +153,9 @@ def make_producer(
 
 def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
     """Make an administration client.
+
+    Returns:
+        The client, not started.
 
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.

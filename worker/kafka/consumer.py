@@ -85,6 +85,9 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
             max_records: most records.
             max_bytes: bytes of records after which no more are returned.
 
+        Returns:
+            Records in the order of their offsets, by partition; empty when none came in time.
+
         Raises:
             KafkaError: the group or a partition cannot be used.
         """

@@ -163,7 +163,7 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
         )
     if error.verify_code in _WRONG_TIME:
         return f"{refused}: it must be renewed, or this machine's clock be set right"
-    return f"{refused}: it, or its authority's, must be made anew"
+    return f"{refused}: it, or its authority's, must be issued again"
 
 
 def _explain_connection(settings: KafkaSettings, error: BaseException) -> str | None:

@@ -70,7 +70,7 @@ class FetchBuffer:
         entries: by partition, in the order of fetching. aiokafka reads them, and puts its errors
             here.
         unreadable: partitions that cannot be read any further for now.
-        skipping: whether the last `take` ended amid records that are skipped.
+        skipping: whether the last `take` ended among records that are skipped.
     """
 
     def __init__(self, backoff: float, on_drop: Callable[[], None], clock: Clock) -> None:
@@ -137,6 +137,9 @@ class FetchBuffer:
         max_bytes: int | None,
     ) -> dict[TopicPartition, list[Record]]:
         """Take records of `partitions` (of all, if empty), as many as are there and allowed.
+
+        Returns:
+            Records in the order of their offsets, by partition; empty when there are none.
 
         Raises:
             KafkaError: a partition cannot be used.

@@ -49,6 +49,10 @@ def read_partition_response(fields: Sequence[Any]) -> PartitionResponse:
     The first three are number, code and end, the last one is the batches. Before it are, depending
     on the version: nothing; stable end and aborted transactions; the same with the log's start in
     between; or these and then a preferred replica.
+
+    Returns:
+        What the broker answered; without a stable end and aborted transactions in a version that
+        lacks them.
     """
     number, code, end, *middle, data = fields
     stable_end = middle[0] if middle else None

@@ -64,6 +64,9 @@ class FetchedBatches:
         Args:
             most: most records; None for no limit.
             nbytes: bytes of records after which no more are taken; None for no limit.
+
+        Returns:
+            Records in the order of their offsets; the last one may exceed `nbytes`.
         """
         taken: list[Record] = []
         size = 0

@@ -238,6 +238,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         Args:
             wait: seconds to wait for the first record.
 
+        Returns:
+            Records in the order of their offsets, by partition; empty when none came in time.
+
         Raises:
             KafkaError: the group or a topic cannot be used.
         """

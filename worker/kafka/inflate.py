@@ -51,6 +51,9 @@ def inflate(codec: int, data: memoryview, limit: int) -> Iterator[bytes]:
         codec: its number in the batch's attributes.
         limit: most bytes of all pieces together.
 
+    Yields:
+        The pieces in order, of any size.
+
     Raises:
         TooLargeError: there are more than `limit` bytes. At most one piece more was inflated.
         ContentError: the codec is unknown or cannot read the data.

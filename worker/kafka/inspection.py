@@ -57,11 +57,14 @@ class Cluster:
 async def inspect_cluster(
     settings: KafkaSettings, topics: tuple[str, ...], timeout: float
 ) -> Cluster:
-    """Ask the brokers for what the worker depends on.
+    """Ask the brokers for the state of everything that the worker depends on.
 
     Args:
         topics: names that may exist.
         timeout: seconds for all of it.
+
+    Returns:
+        What they answered.
 
     Raises:
         KafkaSetupError: no broker can be used; the message says why and what to change.

@@ -127,7 +127,7 @@ class Intake:
     async def _poll(
         self, partitions: list[TopicPartition], most: int, wait: float
     ) -> dict[TopicPartition, list[Record]]:
-        # Never cancelled: aiokafka would count the poll as running for ever. `timeout_ms` ends it.
+        # Never cancelled: aiokafka would count the poll as running forever. `timeout_ms` ends it.
         return await self._consumer.getmany(
             *(partitions or [self._nowhere]),
             timeout_ms=round(wait * 1000),

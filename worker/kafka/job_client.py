@@ -115,6 +115,9 @@ class JobClient:
     async def poll(self, wait: float) -> list[Record]:
         """Read the results that have arrived, waiting at most `wait` seconds for the first.
 
+        Returns:
+            The records; empty when none came in time.
+
         Raises:
             KafkaSetupError: the results topic cannot be read.
         """

@@ -52,7 +52,11 @@ class LegacyBatch:
         """Read its records from offset `start` on.
 
         Args:
+            start: offset of the first record to read.
             limit: most bytes to which it may be inflated.
+
+        Yields:
+            The records in order.
 
         Raises:
             ContentError: it cannot be read.
@@ -70,10 +74,14 @@ class LegacyBatch:
             raise ContentError(f"its messages are damaged ({error})") from error
 
     def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:
-        """Make unreadable records for its offsets from `start` on.
+        """Make unreadable records in place of those from `start` on.
 
         Args:
+            start: the first offset.
             why: why they cannot be read.
+
+        Yields:
+            A record without key and value for each offset up to the batch's last.
         """
         for offset in range(start, self.last + 1):
             yield Record(topic, partition, offset, -1, None, None, (), unreadable=why)

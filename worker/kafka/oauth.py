@@ -38,7 +38,11 @@ class TokenError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is unt
 
 
 def token_provider(sasl: SaslSettings, clock: Clock = SYSTEM_CLOCK) -> AbstractTokenProvider:
-    """Make the provider that the settings describe. aiokafka calls it for every connection."""
+    """Make the provider of tokens that the settings describe.
+
+    Returns:
+        A provider that aiokafka calls for every connection.
+    """
     if sasl.token_file is not None:
         return _FileTokens(sasl.token_file)
     return _EndpointTokens(sasl, clock)

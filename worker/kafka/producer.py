@@ -85,7 +85,7 @@ class ReplaceableProducer:
         self._ready.set()
 
     async def send(self, topic: str, message: Message) -> None:
-        """Send a message once, after connecting if need be, and wait until it is acknowledged.
+        """Send a message once, after connecting if necessary, and wait until it is acknowledged.
 
         Raises:
             MessageTooLargeError: the message is larger than any request may be.

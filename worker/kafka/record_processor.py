@@ -8,7 +8,6 @@ from functools import partial
 
 import structlog
 
-from worker.aside import Aside
 from worker.budget import Reservation
 from worker.contract.dead_letters import dead_letter_message, without_origin, without_value
 from worker.contract.jobs import Job, ModelIdentity, Outcome, RawImage
@@ -19,6 +18,7 @@ from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.broker_errors import Refused
 from worker.kafka.publisher import Outgoing
 from worker.metrics import Metrics
+from worker.offload import Offload
 from worker.settings import KafkaSettings
 
 __all__ = ["RecordProcessor"]
@@ -53,7 +53,7 @@ class RecordProcessor:
         self._run_job = run_job
         self._settings = settings
         self._metrics = metrics
-        self._aside = Aside()
+        self._offload = Offload()
 
     async def process(
         self, record: Record, held: Reservation
@@ -68,11 +68,11 @@ class RecordProcessor:
         """
         outcome: Outcome
         try:
-            job = await self._aside.run(partial(parse_job, record), record.size, held)
+            job = await self._offload.run(partial(parse_job, record), record.size, held)
         except JobError as error:
             # Parses the whole value again: only refused records pay for that, and only once.
             recover = partial(recover_job_id, record)
-            job_id = await self._aside.run(recover, record.size, held)
+            job_id = await self._offload.run(recover, record.size, held)
             outcome = error.as_failure()
         else:
             job_id = job.job_id

@@ -214,7 +214,7 @@ def _raise_from(ending: asyncio.Future[Any]) -> None:
     try:
         ending.result()
     except KafkaError as error:
-        # Brokers that stay away are not the worker's defect.
+        # Brokers that cannot be reached are not a bug of the worker.
         cause = f"{type(error).__name__}: {error}"
         raise KafkaSetupError(f"Kafka cannot be used any longer: {cause}") from error
 

@@ -42,7 +42,7 @@ class TopicHistory:
         self._accepted: dict[str, float] = {}
 
     def is_isolated(self, topic: str) -> bool:
-        """Whether messages are to be sent by themselves, because one was refused lately."""
+        """Tell whether messages for a topic are sent alone now, because one was refused lately."""
         until = self._isolated_until.get(topic)
         return until is not None and self.clock.monotonic() < until
 

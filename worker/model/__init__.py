@@ -25,7 +25,7 @@ from worker.model.rules import (
     BestOnes,
     Rule,
 )
-from worker.model.transforms import Channels, Crop, Interpolation, Normalize, Resize
+from worker.model.transforms import CenterCrop, Channels, Interpolation, Normalize, Resize
 from worker.model.yaml_tree import MAX_BYTES, ConfigError
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "AllAbove",
     "BestAbove",
     "BestOnes",
+    "CenterCrop",
     "Channels",
-    "Crop",
     "Interpolation",
     "ModelSpec",
     "Normalize",
@@ -71,7 +71,7 @@ class ModelSpec:
     program: Path
     params: Path
     resize: Resize | None
-    crop: Crop | None
+    crop: CenterCrop | None
     normalize: Normalize
     labels: tuple[str, ...]
     top_k: int
@@ -157,8 +157,11 @@ def load_model_spec(directory: Path) -> ModelSpec:
     """Read and check a model directory.
 
     Args:
-        directory: with the model's files, or a training's output with them in `inference` or
+        directory: has the model's files, or is the output of a training with them in `inference` or
             `best_model/inference`.
+
+    Returns:
+        Everything that the model's files say, checked.
 
     Raises:
         ModelError: a file is missing, unreadable or says something that is not supported; it is

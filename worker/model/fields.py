@@ -51,7 +51,7 @@ class Field:
         """Read a mapping with known keys.
 
         Args:
-            known: the keys that may stand here.
+            known: the keys that are allowed here.
             prefix: what precedes the keys in names, by default this field's own and a dot.
 
         Returns:
@@ -93,7 +93,7 @@ class Field:
         """Read a list.
 
         Args:
-            what: what must stand here, for the refusal.
+            what: what must be here, for the refusal.
             each: the name of an item.
 
         Returns:
@@ -133,7 +133,7 @@ class Field:
         try:
             value: object = yaml.constructor.SafeConstructor().construct_object(node)
         except (yaml.YAMLError, ArithmeticError, LookupError, ValueError) as error:
-            # Of `!!bool q` the constructor says no more than KeyError.
+            # For `!!bool q` the constructor raises a KeyError that explains nothing.
             reason = "no such value" if isinstance(error, LookupError) else str(error)
             raise self.refusal(f"cannot be {text!r}: {' '.join(reason.split())}") from error
         return value

@@ -37,6 +37,9 @@ def read_config(data: bytes, directory: Path) -> InferenceConfig:
         data: the file's content.
         directory: where it is.
 
+    Returns:
+        What it says, checked.
+
     Raises:
         ConfigError: it says something that cannot be or is not supported.
     """

@@ -38,7 +38,7 @@ def labels_of(options: Mapping[str, Field], directory: Path) -> tuple[tuple[str,
     between = options.get("delimiter")
     delimiter = " " if between is None or between.is_null else between.text()
     if not 0 < len(delimiter) <= LONGEST:
-        raise options["delimiter"].refusal("must be what stands between id and label")
+        raise options["delimiter"].refusal("must be what separates id and label")
     path = directory / _file_name(named)
     return _class_map(path, named, delimiter), [path]
 

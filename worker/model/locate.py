@@ -28,13 +28,13 @@ def inference_directory(directory: Path) -> Path:
 
 
 def advise(given: Path | str) -> str | None:
-    """What to do where a path is no model: weights to train further, an archive, a single file.
+    """Say what to do where a path is no model: weights to train further, an archive, a single file.
 
     Args:
         given: a file, or a directory without a network; it need not exist, and may be a URL.
 
     Returns:
-        a sentence that begins with what was given; None if nothing better is known.
+        A sentence that begins with what was given; None if nothing better is known.
     """
     path = Path(given)
     if path.is_dir():

@@ -24,7 +24,7 @@ _RULES: Mapping[str, Sequence[str]] = {
     "MultiLabelThreshOutput": ("threshold", *_LABELS),
 }
 _MAIN = "main_indicator"
-"""Which result of several PaddleX prints; here there is but one."""
+"""Which result of several PaddleX prints; here there is only one."""
 
 DEFAULT_TOP_K = 5
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 from worker.model.fields import Field, nearest, shown
 from worker.model.normalization import normalization
 from worker.model.transforms import (
+    CenterCrop,
     Channels,
-    Crop,
     Interpolation,
     Normalize,
     Resize,
@@ -38,7 +38,7 @@ _OPERATORS: Mapping[str, Sequence[str]] = {
     "ToCHWImage": (),
     "KeepKeys": ("keep_keys",),
 }
-"""The operators and their keys. `KeepKeys` chooses among a sample's parts, and here is but one."""
+"""The operators and their keys. `KeepKeys` chooses among a sample's parts; here there is one."""
 
 _ORDER: Mapping[str, int] = {
     "DecodeImage": 0,
@@ -95,7 +95,7 @@ class PreProcessing:
 
     channels: Channels
     resize: Resize | None
-    crop: Crop | None
+    crop: CenterCrop | None
     normalize: Normalize
 
 
@@ -127,7 +127,7 @@ def pre_processing(section: Field) -> PreProcessing:
     return PreProcessing(
         channels=_channels(options.get("DecodeImage", {})),
         resize=None if resize is None else _resize(resize, options["ResizeImage"]),
-        crop=None if crop is None else Crop(*_pair(crop, options["CropImage"].get("size"))),
+        crop=None if crop is None else CenterCrop(*_pair(crop, options["CropImage"].get("size"))),
         normalize=normalize,
     )
 

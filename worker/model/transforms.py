@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Channels", "Crop", "Interpolation", "Normalize", "Resize", "ResizeBackend"]
+__all__ = ["CenterCrop", "Channels", "Interpolation", "Normalize", "Resize", "ResizeBackend"]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "box", "hamming", "lanczos"]
 """Filters: `area` is OpenCV's, `box` (the same by another name) and `hamming` are Pillow's."""
@@ -34,7 +34,7 @@ class Resize:
 
 
 @dataclass(frozen=True, slots=True)
-class Crop:
+class CenterCrop:
     """A centre crop, `width` x `height` pixels."""
 
     width: int

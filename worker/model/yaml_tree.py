@@ -68,7 +68,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A mapping; its keys as written, each once, with the lines where they stand."""
+    """A mapping; its keys as written, each once, with their lines."""
 
     line: int
     entries: dict[str, Node] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class _Composer:
         if node is None:
             raise ConfigError(f"is not YAML: nothing is named &{anchor} before", line)
         if node in self._open:
-            raise ConfigError(f"is not a tree: *{anchor} stands within what it names", line)
+            raise ConfigError(f"is not a tree: *{anchor} is within what it names", line)
         return node
 
     def _add(self, node: Node, anchor: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Classification in this process, for Python and the command line: the worker's core, no Kafka.
+"""Classification on this machine without Kafka, for Python and the command line.
 
 Names are loaded when they are first used: `worker.predict.template` needs no codec and no network.
 """

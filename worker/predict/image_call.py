@@ -20,15 +20,15 @@ from worker.settings import DecodeSettings
 
 __all__ = ["ImageCall"]
 
-LOOK = 5.0
-"""Seconds between looks at whether the predictors still make progress."""
+CHECK_INTERVAL = 5.0
+"""Seconds between checks that the predictors still make progress."""
 
 # No image that is accepted is larger: pictures keep their size.
 FULL_SIZE = DecodeSettings().max_side
 
 
 class ImageCall:
-    """Begins to classify an image; used by one thread.
+    """An image that is being classified, from its construction on; used by one thread.
 
     Args:
         source: the image. An array is copied now, since a camera may fill it with its next frame.
@@ -59,7 +59,10 @@ class ImageCall:
         self._found = portal.submit(_classify(portal.value, image, held, top_k, most))
 
     def wait(self) -> Classified | JobError:
-        """Wait for its categories, or for what is wrong with it.
+        """Wait for the answer.
+
+        Returns:
+            The categories and the picture, or what is wrong with the image.
 
         Raises:
             RuntimeError: the portal has been closed meanwhile.
@@ -68,7 +71,7 @@ class ImageCall:
         """
         if isinstance(self._found, JobError):
             return self._found
-        while not wait((self._found,), LOOK).done:
+        while not wait((self._found,), CHECK_INTERVAL).done:
             if self._portal.value.pool.stalled():
                 raise PredictorError("the predictor processes cannot be started again")
         try:
@@ -86,7 +89,7 @@ class ImageCall:
 
 
 def _own(source: Source) -> AnyImage | JobError:
-    """What the engine may keep."""
+    """The content, which the caller can no longer change: an array is copied."""
     content = source.content
     if not isinstance(content, np.ndarray):
         return content
@@ -99,7 +102,7 @@ def _own(source: Source) -> AnyImage | JobError:
 async def _classify(
     engine: Engine, image: AnyImage, held: Reservation, top_k: int, most: int
 ) -> Classified | JobError:
-    """What is wrong comes back as a value: a traceback would hold on to the image."""
+    """An error is returned as a value: the traceback of a raised one would keep the image."""
     try:
         return await engine.classify(image, held, top_k=top_k, picture_side=FULL_SIZE, most=most)
     except JobError as error:

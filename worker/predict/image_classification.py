@@ -137,6 +137,9 @@ class ImageClassificationPipeline:
             on_error: an image that cannot be used raises in its turn, after the results before it,
                 or yields a `FailedInput` in its place.
 
+        Returns:
+            An iterator of one result per image. Nothing is read before the first one is asked for.
+
         Raises:
             ValueError: `batch_size`, `topk` or `on_error` is out of range.
             RuntimeError: it is closed, or this is a fork of the process that made it.
@@ -210,7 +213,7 @@ def create_pipeline(
     topk: int | None = None,
     hpi_config: object = None,  # noqa: ARG001 - PaddleX's users pass it
 ) -> ImageClassificationPipeline:
-    """Load a pipeline; what is given here wins over its configuration.
+    """Load a pipeline; the arguments override its configuration.
 
     Args:
         pipeline: `image_classification`, or the path of a configuration file.
@@ -221,6 +224,9 @@ def create_pipeline(
         batch_size: images that the network computes at once, per device.
         topk: categories per result.
         hpi_config: of PaddleX's own plug-in; accepted, and without effect, as in a file.
+
+    Returns:
+        The pipeline, with its model loaded and its processes started.
 
     Raises:
         SettingsError: the configuration, the environment, or what is given here, is not right; or

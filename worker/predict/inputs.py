@@ -31,7 +31,7 @@ MAX_MISSING = 255
 """Characters of a path that does not exist above which it is taken for something else."""
 
 MISSING: object = object()
-"""Stands for an input that was not given; None is one, and wrong."""
+"""The default of an input: None is an input too, though an invalid one."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -65,7 +65,10 @@ class Source:
 
 
 def given_input(given: object, x: object) -> object:
-    """The input, which PaddleX's documentation calls `x` in places.
+    """Choose between `input` and `x`, as PaddleX's documentation calls it in places.
+
+    Returns:
+        The one that was given.
 
     Raises:
         TypeError: neither was given, or both were.
@@ -77,13 +80,16 @@ def given_input(given: object, x: object) -> object:
 
 
 def find_sources(given: object) -> Iterator[Source]:
-    """The images in `given`, in order.
+    """Find the images in `given`.
 
     Args:
-        given: an array, a Pillow image, encoded bytes, an open file (read from where it stands), a
-            path, a URL, a glob pattern, a directory (its images, those of its subdirectories
-            included, sorted by path; hidden ones are left out), `{"img": any of these}`, a source,
-            or an iterable of these.
+        given: an array, a Pillow image, encoded bytes, an open file (read from its current
+            position), a path, a URL, a glob pattern, a directory (its images, those of its
+            subdirectories included, sorted by path; hidden ones are left out), `{"img": any of
+            these}`, a source, or an iterable of these.
+
+    Yields:
+        A source for each image, in order; for a path without an image, one that says why.
 
     Raises:
         TypeError: `given`, or something in it, is none of these.
@@ -213,7 +219,7 @@ def _list_directory(directory: Path) -> Iterator[Source]:
         # In place, which keeps the walk out of them.
         subdirectories[:] = (name for name in subdirectories if not name.startswith("."))
         paths = (Path(parent, name) for name in names if _is_listed(name))
-        # A pipe would be waited for, perhaps for ever. A link to nothing is worth an error.
+        # Reading a pipe could block forever. A broken link is kept, and reported as an error.
         found += (str(path) for path in paths if path.is_file() or not path.exists())
     if not found:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
@@ -231,5 +237,9 @@ def _unusable(text: str, why: str) -> Source:
 
 
 def short_name(text: str) -> str:
-    """`text`, or its beginning when it is too long for a name: usually it is an image's text."""
+    """Shorten a text that is too long for a name: usually it is an encoded image.
+
+    Returns:
+        The text, or its beginning.
+    """
     return text if len(text) <= MAX_MISSING else f"{text[:40]}…"

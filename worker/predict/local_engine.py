@@ -43,10 +43,13 @@ BATCH_TIMEOUT = 600.0
 
 
 def local_fetch(settings: FetchSettings) -> FetchSettings:
-    """The worker's limits on time, bytes and redirects, for any address.
+    """Allow any address, with the worker's limits on time, bytes and redirects.
 
-    The user of this process chose the URL, so that no address is forbidden: image servers on the
-    own machine or network are ordinary ones, and the proxy is the user's own.
+    The user of this process chose the URL, so no address is forbidden: servers on this machine or
+    its network are ordinary ones, and the proxy is the user's own.
+
+    Returns:
+        A copy of the settings with every network allowed and the environment's proxy used.
     """
     anywhere = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
     return settings.model_copy(update={"allow_networks": anywhere, "trust_env": True})
@@ -67,7 +70,10 @@ def start_engine(
     Args:
         backend: what computes, as `predictor.backend`.
         batch_size: images of a batch for which `auto` chooses the backend.
-        settings: of these, how URLs are fetched and how images are decoded are followed.
+        settings: only those on fetching URLs and decoding images are used.
+
+    Returns:
+        The portal to the engine; closing it stops the engine.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -95,7 +101,10 @@ def choose_backend(
     """Choose what computes: `auto` for `use_hpip`, else what the settings name, else Paddle.
 
     Args:
-        predictor: followed where `backend` was set.
+        predictor: used if its `backend` was set.
+
+    Returns:
+        The backend's name, or `auto`.
 
     Raises:
         SettingsError: `use_hpip` on the CPU, and nothing is installed to choose from; or the
@@ -103,7 +112,7 @@ def choose_backend(
         UnfitSystemError: the backend is not installed.
     """
     if config.use_hpip:
-        # It is asked for by name: unlike the default `auto`, it must not end as Paddle silently.
+        # The user asked for it: unlike the default `auto`, it must not fall back silently.
         if device.kind == "cpu" and not installed_backends():
             raise SettingsError(
                 f"use_hpip needs onnxruntime or openvino, and {CONVERTER}, not installed here; "
@@ -117,10 +126,13 @@ def choose_backend(
 
 
 def choose_placements(device: Device | None) -> list[Placement]:
-    """Choose where to compute: on the devices that are named, each with all cores.
+    """Choose where to compute.
 
     Args:
         device: None is the first GPU, else the CPU.
+
+    Returns:
+        A placement for each device, each with all cores.
 
     Raises:
         ModelError: Paddle cannot use the device.

@@ -1,4 +1,4 @@
-"""How results are called on disk, from what their input was called."""
+"""File names of results, from the names of their inputs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,21 @@ class OutputName:
 
 
 def output_name(input_path: str | None, page: Page | None = None) -> OutputName:
-    """The name for the results of a path or URL; a new one for an input that has none.
+    """Name the files of one input's results.
 
-    Of a file with several pages, each page's number (from 0) is added.
+    Args:
+        input_path: a path or URL; None if the input has none.
+        page: its number, from 0, is added if the file has several pages.
+
+    Returns:
+        The stem of the input's name, or a new, unique one; and the picture's suffix.
     """
     added = "" if page is None or page.count == 1 else f"_{page.index}"
     if input_path is None:
         return OutputName(f"{int(time.time())}_{secrets.token_hex(4)}{added}", ".png")
     if "://" in input_path:
-        # A server may call its image anything: only the last component counts, and no more than a
-        # name is taken from it.
+        # A server may name its image anything: only the last component is used, without any part
+        # that could lead to another directory.
         path = unquote(urlsplit(input_path).path).replace("\\", "/").replace("\0", "")
         name = PurePath(path).name
         name = "image" if name in ("", "..") else name

@@ -27,16 +27,19 @@ QUALITY = 80
 def as_html(
     input_path: str | None, bgr: npt.NDArray[np.uint8], categories: Sequence[Category]
 ) -> str:
-    """The picture with its best label beside the categories, best first.
+    """Show an image with its best label, and the categories beside it.
 
     Args:
         input_path: the caption; None for an image without a name.
         bgr: the image, `[H, W, 3] uint8`.
         categories: best first; there may be none.
+
+    Returns:
+        HTML, with the picture as a JPEG in it.
     """
     best = categories[0] if categories else None
     label, score = (None, 0.0) if best is None else (best.name, best.score)
-    # A view with reversed channels is no array that OpenCV takes.
+    # OpenCV does not take a view with reversed channels.
     small = shrink(np.ascontiguousarray(bgr), MAX_SIDE)
     jpeg = base64.b64encode(draw(small, label, score, QUALITY)).decode()
     caption = "" if input_path is None else f"<figcaption>{_text(input_path)}</figcaption>"
@@ -49,7 +52,11 @@ def as_html(
 
 
 def failure_as_html(input_path: str | None, message: str) -> str:
-    """An image that could not be used, and why."""
+    """Show an image that could not be used, and why.
+
+    Returns:
+        HTML.
+    """
     return f"<p><b>{_text(input_path or 'image')}</b>: {_text(message)}</p>"
 
 

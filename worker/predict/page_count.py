@@ -20,8 +20,8 @@ def count_images(source: Source) -> int:
     """Count the pages of a TIFF or PDF file.
 
     Returns:
-        The number of pages; 1 for any other source, for a URL, and for what cannot be read, of
-        which classifying it says why.
+        The number of pages; 1 for any other source, for a URL, and for a file that cannot be read:
+        classifying it reports why.
     """
     if not isinstance(source.content, Path):
         return 1

@@ -34,16 +34,19 @@ Fetch = Callable[[str], bytes]
 def split_pages(
     sources: Iterable[Source], fetch: Fetch, limits: DecodeSettings
 ) -> Iterator[Source]:
-    """The sources with a source for each page in place of TIFF and PDF files, lazily.
+    """Replace each TIFF and PDF file by its pages, lazily.
 
-    Files and URLs are taken for these by their names, as in PaddleX, so that no others have
-    to be read here; bytes are looked at. A page of a PDF is rendered when its turn comes, and its
-    file is open as long as this iterator is within it.
+    Files and URLs are recognised by their names, as in PaddleX, so that no others have to be read
+    here; encoded bytes are recognised by their content. A page of a PDF is rendered when its turn
+    comes; the file is open until its last page has been taken.
 
     Args:
-        fetch: brings the bytes at a URL, or raises JobError.
-        limits: on the files, and on each page of a PDF. The decoder of a TIFF's page keeps them
+        fetch: downloads a URL, or raises JobError.
+        limits: on the files, and on each page of a PDF. The decoder of a TIFF's page applies them
             itself.
+
+    Yields:
+        All other sources as they are, and a source for each page.
     """
     for source in sources:
         suffix = _suffix(source)
@@ -63,7 +66,7 @@ def _suffix(source: Source) -> str:
             try:
                 name = urlsplit(url).path
             except ValueError:
-                return ""  # fetching it again says what is wrong
+                return ""  # fetching it reports what is wrong
         case RawImage(data) if source.page is None:
             return PDF_SUFFIX if is_pdf(data) else ImageFormat.TIFF.suffixes[0]
         case _:
@@ -107,14 +110,14 @@ def _pdf_pages(source: Source, fetch: Fetch, limits: DecodeSettings) -> Iterator
                 source = replace(source, content=RawImage(_load(source, fetch, limits)))
             with file_errors():
                 file = held.enter_context(_open(source))
-                named_rightly = is_pdf(file.read(HEAD))
+                has_signature = is_pdf(file.read(HEAD))
                 file.seek(0)
-            pdf = held.enter_context(closing(PdfFile(file))) if named_rightly else None
+            pdf = held.enter_context(closing(PdfFile(file))) if has_signature else None
         except JobError as error:
             yield replace(source, content=error)
             return
         if pdf is None:
-            yield source  # decoding it says what it is
+            yield source  # decoding it reports what it is
             return
         for index in range(len(pdf)):
             page = Page(index, len(pdf))

@@ -21,8 +21,8 @@ def patiently(work: Callable[[], T], clock: Clock = SYSTEM_CLOCK) -> T:
         What `work` returns.
 
     Raises:
-        JobError: `UNAVAILABLE` when there was no memory for it, several times. Besides, whatever
-            `work` raises.
+        JobError: `UNAVAILABLE` when there was no memory for it, several times.
+        Exception: whatever else `work` raises.
     """
     pauses, attempt = SHORTAGES.pauses(clock), 0
     while True:

@@ -41,7 +41,14 @@ class PipelineConfig(Group):
     use_hpip: bool = False
 
     def overridden(self, where: str, **given: object) -> PipelineConfig:
-        """A copy in which the given values that are not None replace the file's.
+        """Override values of the file.
+
+        Args:
+            where: what errors call the source of the values.
+            given: new values; None leaves the file's.
+
+        Returns:
+            A copy with the new values.
 
         Raises:
             SettingsError: a value is out of range; the message begins with `where`.
@@ -58,7 +65,7 @@ class _Module(Group):
     batch_size: BatchSize = 1
     topk: TopK | None = None
     use_hpip: bool | None = None  # wins over the pipeline's
-    hpi_config: object = None  # of PaddleX's own plug-in; says nothing here
+    hpi_config: object = None  # of PaddleX's own plug-in; without effect here
 
 
 class _SubModules(Group):
@@ -99,7 +106,7 @@ class _Global(Group):
 
 
 class _Pipeline(PipelineConfig):
-    # Here too, `model_dir` is where the model is when it is set; one of the two will do.
+    # Here too, `model_dir` is where the model is when it is set; one of the two is enough.
     model: str = ""
     model_dir: str | None = None
 
@@ -119,7 +126,13 @@ class _Short(Group):
 
 
 def load_config(pipeline: str | Path) -> PipelineConfig:
-    """The configuration of a pipeline given by its name or its file.
+    """Read the configuration of a pipeline.
+
+    Args:
+        pipeline: its name, or the path of its file.
+
+    Returns:
+        The configuration, checked.
 
     Raises:
         SettingsError: there is no such pipeline or file, or the file is not right.
@@ -142,11 +155,14 @@ def load_config(pipeline: str | Path) -> PipelineConfig:
 
 
 def parse_config(document: object, where: str) -> PipelineConfig:
-    """The configuration in a parsed document.
+    """Read the configuration in a parsed document.
 
     Args:
         document: a mapping in one of the two shapes.
-        where: what to call it in errors.
+        where: what errors call the document.
+
+    Returns:
+        The configuration, checked.
 
     Raises:
         SettingsError: naming each key that is missing, unknown or out of range.

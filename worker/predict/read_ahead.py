@@ -24,7 +24,7 @@ class Pending(Protocol):
         ...
 
     def cancel(self) -> object:
-        """Withdraw it."""
+        """Withdraw it; its answer is no longer wanted."""
         ...
 
 

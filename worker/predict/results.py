@@ -66,7 +66,7 @@ class ClassificationResult(dict[str, Any]):
         return next(self._categories(), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the image, in plain types that JSON has: what `save_to_json` writes.
+        """Convert all but the image to plain types that JSON has: what `save_to_json` writes.
 
         Returns:
             `input_path`, `page_index`, and the lists `class_ids`, `scores` and `label_names`.
@@ -133,10 +133,10 @@ class ClassificationResult(dict[str, Any]):
         Args:
             save_path: a file ending in `.json`, or the directory for `STEM_res.json`, where STEM is
                 the input's name without its suffix. Missing directories are made. A directory that
-                is there, or has a slash behind it, may be called anything.
+                exists, or is written with a slash at its end, may have any name.
 
         Returns:
-            the file written.
+            The file written.
         """
         target = Path(save_path)
         if not _is_file(save_path, {".json"}):
@@ -156,7 +156,7 @@ class ClassificationResult(dict[str, Any]):
                 Directories are as in `save_to_json`.
 
         Returns:
-            the file written.
+            The file written.
 
         Raises:
             ValueError: the format of the file named cannot hold an image of this size.
@@ -207,7 +207,11 @@ class FailedInput:
     error: JobError
 
     def to_dict(self) -> dict[str, Any]:
-        """The failure in plain types that JSON has: `input_path` and `error`."""
+        """Convert the failure to plain types that JSON has.
+
+        Returns:
+            `input_path`, and `error` with `reason` and `message`.
+        """
         return {
             "input_path": self.input_path,
             "error": {"reason": self.error.reason.label, "message": self.error.message},

@@ -1,4 +1,4 @@
-"""Saves the results of one run: into a directory, none over another, or one into one file."""
+"""Saves the results of one run: all in a directory, each under its own name, or one in a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DirectorySaver:
     """Writes `STEM_res.json` and `STEM_res.EXT`; a stem that came before gets a number.
 
     PaddleX overwrites `a/cat.jpg` with `b/cat.jpg`, and the JSON of `cat.png` with that of
-    `cat.jpg`. What an earlier run has left is replaced here too.
+    `cat.jpg`. Files of an earlier run are replaced here too.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -97,13 +97,16 @@ Saver = DirectorySaver | FileSaver
 
 
 def make_saver(target: str, sources: Sequence[Source]) -> Saver:
-    """What saves into `target`, as the user wrote it.
+    """Choose how results are saved in `target`.
 
     Args:
-        target: a directory, which is made if it is missing; or, for one input, a file that ends in
-            `.json` or in the suffix of a format that is written. A name with any other suffix is a
-            directory's if it exists, or if a slash is behind it.
-        sources: what is to be classified.
+        target: as the user wrote it: a directory, which is made if it is missing; or, for one
+            input, a file that ends in `.json` or in the suffix of a format that is written. With
+            any other suffix it is a directory if it exists, or if it ends in a slash.
+        sources: the inputs to be classified.
+
+    Returns:
+        What saves each result.
 
     Raises:
         SettingsError: `target` is a file, but there are several images; or it is neither.

@@ -27,7 +27,7 @@ def write_template(name: str, directory: Path) -> Path:
     """Write the configuration of the pipeline `name` into `directory`, which is made if missing.
 
     Returns:
-        the file, `directory/NAME.yaml`.
+        The file, `directory/NAME.yaml`.
 
     Raises:
         SettingsError: there is no such pipeline, a different file is in the way, or the directory

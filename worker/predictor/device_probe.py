@@ -1,4 +1,4 @@
-"""A short process that finds the device to use; its argument is the one that is named, or empty.
+"""A short process that finds the device to use; its argument is the device named, or empty.
 
 Paddle must not be loaded into the worker's own process: it holds the GIL, takes a second, and sets
 signal handlers.

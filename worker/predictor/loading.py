@@ -38,8 +38,11 @@ def load_predictor(
     kernels.
 
     Args:
-        device: a single one; Paddle alone computes on others than the CPU.
+        device: a single one; only Paddle computes on devices other than the CPU.
         threads: CPU threads.
+
+    Returns:
+        The predictor, its backend having passed the parity check.
 
     Raises:
         ModelError: the backend cannot load the model, the model is no classifier of the given

@@ -1,9 +1,9 @@
 """The parity check: whether a backend answers a model as plain Paddle does.
 
-Paddle's own kernels are slow and right. oneDNN, with which Paddle computes on CPU several times
-faster, answers some networks wrongly (Paddle 3.3.1, the ConvNeXt family: scores wrong by up to
-0.99), and a converted network may be another one. So each backend first answers a few images that
-plain Paddle answers too. The result is kept in the cache directory.
+Paddle's own kernels are slow and correct. With oneDNN Paddle is several times faster on CPU, but
+answers some networks wrongly (Paddle 3.3.1, the ConvNeXt family: scores wrong by up to 0.99), and a
+conversion can change a network. So each backend first answers a few images that plain Paddle
+answers too. The result is kept in the cache directory.
 """
 
 from __future__ import annotations
@@ -24,16 +24,24 @@ TOLERANCE = 1e-3
 """Largest difference of a score; correct kernels differ by rounding, 5e-4 at most."""
 
 TIE = 1e-3
-"""Classes whose scores differ by less than this share are equally good as the best one."""
+"""Share of the best score by which another class's may be lower and still be as good."""
 
 PROBES = 4
+"""Images of the check."""
 
 
 class Scorer(Protocol):
     """What turns crops into scores."""
 
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Compute scores `[N, C] float32` for `[N, H, W, 3] uint8` crops."""
+        """Compute scores.
+
+        Args:
+            crops: `[N, H, W, 3] uint8`.
+
+        Returns:
+            `[N, C] float32`, 0 to 1.
+        """
         ...
 
 
@@ -58,7 +66,7 @@ def load_checked(
         What `candidate` loads.
 
     Raises:
-        ParityError: it answers otherwise, or could not answer when it was checked.
+        ParityError: it answers differently, or could not answer when it was checked.
         Exception: what `plain` raises; what `candidate` raises, if it once passed.
     """
     with cache.locked():
@@ -100,7 +108,15 @@ def probe_crops(input_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def compare(candidate: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Parity:
-    """Compare scores `[N, C]` with plain Paddle's for the same images."""
+    """Compare a backend's scores with plain Paddle's for the same images.
+
+    Args:
+        candidate: the backend's, `[N, C] float32`.
+        reference: plain Paddle's, `[N, C] float32`.
+
+    Returns:
+        Whether they agree, by how much they differ, and the problem if there is one.
+    """
     if candidate.shape != reference.shape:
         return Parity(False, 1.0, f"it answers with shape {candidate.shape}, not {reference.shape}")
     deviation = float(np.abs(candidate - reference).max())
@@ -118,15 +134,16 @@ def _check(
     """Check one backend.
 
     Returns:
-        It, unless it could not answer; how well it agreed; and whether that will be so next time.
+        The backend, unless it could not answer; how well it agreed; and whether the result can be
+        kept, since it will be the same next time.
     """
     try:
         candidate = load()
         scores = candidate.scores(crops)
     except Exception as error:  # noqa: BLE001 - each library has its own error for "not supported"
         # A full disk, or too little memory, says nothing about the model.
-        passing = isinstance(error.__cause__ or error, OSError | MemoryError | ImportError)
-        return None, Parity(False, 1.0, own_sentence(error)), not passing
+        temporary = isinstance(error.__cause__ or error, OSError | MemoryError | ImportError)
+        return None, Parity(False, 1.0, own_sentence(error)), not temporary
     return candidate, compare(scores, reference), True
 
 

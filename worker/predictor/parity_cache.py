@@ -15,8 +15,8 @@ from worker.runtime.processor import processor
 __all__ = ["Parity", "ParityCache"]
 
 CHECK_VERSION = 3
-"""Raise it when scores are computed or compared in another way: results that were kept before then
-count no longer."""
+"""Raise it when scores are computed or compared in another way: earlier results are then not
+used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ParityCache:
     A directory that cannot be read or written costs the check at each start, and nothing else.
 
     Args:
-        directory: made if need be.
+        directory: made if it is missing.
         digest: of the model.
         backend: what is checked, with the versions of its libraries.
     """
@@ -52,7 +52,7 @@ class ParityCache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one of the predictors that start side by side check, while the others wait."""
+        """Let one of the predictors that start at the same time check, while the others wait."""
         with ExitStack() as stack:
             with suppress(OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class ParityCache:
         """Read the result.
 
         Returns:
-            It, or None when there is none that can be read.
+            The result, or None when there is none that can be read.
         """
         try:
             kept = json.loads(self._path.read_text("utf-8"))

@@ -16,10 +16,10 @@ from worker.predictor.parity import probe_crops
 __all__ = ["Predictor"]
 
 SUM_TOLERANCE = 1e-2
-"""How far from 1 an image's scores may add up and still be a softmax's (float16 rounds)."""
+"""How far from 1 the sum of an image's scores may be for a softmax (float16 rounds)."""
 
 RANGE_TOLERANCE = 1e-3
-"""How far outside of 0 to 1 a score may be and still be one: kernels round."""
+"""How far outside 0 to 1 a score may be: kernels round."""
 
 
 class Predictor:
@@ -90,7 +90,7 @@ class Predictor:
         )
 
     def _run(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Normalise crops, and hand on what the backend answers."""
+        """Normalise crops, and return what the backend answers."""
         count = len(crops)
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)
@@ -102,7 +102,7 @@ class Predictor:
         return self._backend.run(tensor)
 
     def _rows(self, answer: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-        """Check that an answer is one of a classifier; returns it as `[N, C] float32`."""
+        """Check that an answer is a classifier's, and return it as `[N, C] float32`."""
         if answer.shape[:1] != (count,):
             raise ValueError(f"the network answered {count} images with shape {answer.shape}")
         if not np.issubdtype(answer.dtype, np.floating):

@@ -1,7 +1,7 @@
 """What a child process runs first, by its path: finds this package, and calls a module's `main`.
 
-See `worker.runtime.children`. The package's own directory is on the path for just one import:
-beside it may lie anything.
+See `worker.runtime.children`. The package's parent directory is on the path for just one import: it
+may hold modules that have names of others.
 """
 
 import sys

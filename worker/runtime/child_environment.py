@@ -35,7 +35,10 @@ def child_environment(environ: Mapping[str, str] | None = None, **added: str) ->
 
     Args:
         environ: the environment of this process when None.
-        added: variables that the child gets besides, or with another value.
+        added: more variables for the child; they win over inherited ones.
+
+    Returns:
+        The variables of the child.
     """
     inherited = os.environ if environ is None else environ
     return {

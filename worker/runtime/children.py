@@ -20,5 +20,8 @@ def module_command(module: str, *arguments: str) -> list[str]:
     Args:
         module: its full name.
         arguments: its `sys.argv[1:]`.
+
+    Returns:
+        The command's words, interpreter first.
     """
     return [sys.executable, "-P", str(_START), module, *arguments]

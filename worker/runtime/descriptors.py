@@ -32,8 +32,8 @@ LAST_WORDS = 1.0
 """Seconds to wait at the end for what native code has written."""
 
 PIPE_BYTES = 1024 * 1024
-"""Room in each pipe. Native code that holds the GIL keeps the reader from reading: were the pipe
-full, it would wait for ever. This is what Linux allows to anybody; its default is 64 KiB."""
+"""Room in each pipe. Native code that holds the GIL keeps the reader from reading: if the pipe
+were full, it would wait forever. Linux allows this size to every user; its default is 64 KiB."""
 
 
 def open_missing() -> None:
@@ -45,7 +45,7 @@ def open_missing() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number, hence this one.
+            # The lowest free number, and therefore this one.
             os.open(os.devnull, os.O_RDONLY if descriptor == STDIN else os.O_WRONLY)
             os.set_inheritable(descriptor, True)
     for name, descriptor in (("stdin", STDIN), ("stdout", STDOUT), ("stderr", STDERR)):
@@ -106,7 +106,7 @@ class OwnStreams:
             os.close(write_end)
         (printed, _), (complained, _) = pipes
         native = NativeOutput("native", {printed: logging.INFO, complained: logging.WARNING})
-        # A crash takes the reader with it: what is known of it then goes past the pipe.
+        # A crash ends the pipe's reader too: its report goes to standard error itself.
         crash_report = _never_blocking(err)
         faulthandler.enable(err if crash_report is None else crash_report)
 
@@ -162,9 +162,9 @@ def _enlarge(pipe: int) -> None:
 
 
 def _never_blocking(descriptor: int) -> int | None:
-    """The same file or pipe, opened anew so that writing never waits; None where it cannot be.
+    """Open the same file or pipe again, so that writing never waits; None where that fails.
 
-    Not the flag of the descriptor itself, which is shared with the parent process.
+    The flag of the descriptor itself is not changed: the parent process shares it.
     """
     with contextlib.suppress(OSError):
         return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)

@@ -18,7 +18,7 @@ OPENCV_REMEDY = (
 
 PADDLE_REMEDY = (
     "install the system library of OpenMP (on Debian and Ubuntu: apt-get install libgomp1), or, if "
-    "that is there, the package anew: pip install --force-reinstall paddlepaddle"
+    "that is there, the package again: pip install --force-reinstall paddlepaddle"
 )
 
 DIRECTORY_REMEDY = "mount a writable directory at /tmp, or name one in TMPDIR"
@@ -26,7 +26,7 @@ DIRECTORY_REMEDY = "mount a writable directory at /tmp, or name one in TMPDIR"
 
 @contextmanager
 def importing(package: str, remedy: str) -> Iterator[None]:
-    """Say what to do where the imports within fail.
+    """Turn failures of the imports within into an error that says what to do.
 
     Args:
         remedy: where a library, or the package itself, is missing.

@@ -53,7 +53,7 @@ class LineWriter:
         # Invariant: lines dropped that no notice has reported yet.
         self._untold = 0
         self._failing = False
-        # Whether what was written last ends within a line, which then costs no other.
+        # Whether the last write ended within a line: the next line then begins with a line break.
         self._torn = False
         self._progress = 0
         threading.Thread(target=self._run, name="log", daemon=True).start()

@@ -36,6 +36,9 @@ def start_module(
     Args:
         output: descriptors that its standard output and standard error go to.
 
+    Returns:
+        The process.
+
     Raises:
         OSError: the system has no room for another process.
     """
@@ -59,7 +62,13 @@ def start_logged(
     name: str,
     environ: Mapping[str, str],
 ) -> tuple[subprocess.Popen[bytes], NativeOutput]:
-    """Like `start_module`, but what it writes is logged by the logger `name`, with its pid.
+    """Start a process as `start_module` does, and log what it writes with its pid.
+
+    Args:
+        name: the logger's.
+
+    Returns:
+        The process, and what logs its output until both pipes are closed.
 
     Raises:
         OSError: the system has no room for another process.
@@ -110,7 +119,7 @@ def anonymous_file() -> int:
 
 @contextmanager
 def _stop_signals_blocked() -> Iterator[None]:
-    """Block them in this thread, and so for ever in a process that it starts."""
+    """Block them in this thread, and so permanently in a process that it starts."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

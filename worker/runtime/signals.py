@@ -30,7 +30,7 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.handler: Callable[[signal.Signals], None] = _end_in_order
+        self.handler: Callable[[signal.Signals], None] = _end_gracefully
         numbers = {signal.SIGTERM, signal.SIGINT}
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             numbers.add(signal.SIGHUP)
@@ -76,5 +76,5 @@ class Watchdog:
         self._end()
 
 
-def _end_in_order(_: signal.Signals) -> None:
+def _end_gracefully(_: signal.Signals) -> None:
     os._exit(0)

@@ -196,7 +196,7 @@ class KafkaSettings(Group):
     def _addresses(cls, value: str) -> str:
         for address in value.split(","):
             if "@" in address:
-                # Not shown: what stands before it is a password.
+                # Not shown: a password precedes it.
                 raise ValueError("write brokers as host:port; credentials belong in kafka.sasl")
             if not _BROKER.fullmatch(address.strip()):
                 raise ValueError(f"{address.strip()!r} is not host:port")

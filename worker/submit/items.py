@@ -55,6 +55,9 @@ async def find_items(sources: Iterable[str], encoding: Encoding) -> AsyncIterato
         sources: paths, URLs, directories, patterns, or `-` for standard input.
         encoding: how files are sent.
 
+    Yields:
+        The items, as they are found.
+
     Raises:
         WorkerError: standard input has an endless line.
         OSError: standard input cannot be read.

@@ -18,12 +18,15 @@ _CHUNK = 256 * 1024
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
-    """Read lines, without the white space around them. The last one need not end with a newline.
+    """Read lines; the last one need not end with a newline.
 
     A byte-order mark at the beginning, which Windows programs write, is removed.
 
     No thread is used: a thread that waits for a terminal cannot be cancelled, so Ctrl-C would have
     no effect until Enter.
+
+    Yields:
+        Each line without the white space around it.
 
     Raises:
         WorkerError: a line is longer than `MAX_LINE`, or the text is UTF-16.

@@ -66,7 +66,14 @@ class Outstanding:
         return job
 
     def take_expired(self, now: float) -> list[PendingJob]:
-        """Remove and return all jobs that have expired."""
+        """Remove all jobs that have expired.
+
+        Args:
+            now: seconds, on the clock of `expires`.
+
+        Returns:
+            These jobs, the earliest first.
+        """
         expired: list[PendingJob] = []
         for job in self._located.values():
             if job.expires is None or job.expires > now:

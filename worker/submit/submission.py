@@ -59,7 +59,7 @@ class Submission:
 
     Args:
         taken: called with each item before it is sent.
-        answered: called with what became of each item, in the order in which they end.
+        answered: called with the result of each item, in the order in which they end.
         clock: what time-outs go by.
     """
 

@@ -39,7 +39,10 @@ class BoundedTarInfo(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        """The next member, made once for its own header and once for each of its extensions.
+        """Read the next member; called once for its own header and once for each of its extensions.
+
+        Returns:
+            The member.
 
         Raises:
             RefusedHeaderError: the member's headers are out of bounds.

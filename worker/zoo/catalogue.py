@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from worker.model import Crop, Resize
+    from worker.model import CenterCrop, Resize
 
 __all__ = [
     "Addresses",
@@ -44,7 +44,7 @@ class ZooModel:
     cpu_ms: float | None
     size: int
     resize: Resize
-    crop: Crop
+    crop: CenterCrop
 
     @property
     def archive(self) -> str:
@@ -142,7 +142,7 @@ def _document() -> dict[str, Any]:
 def _model(
     name: str, family: str, row: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]
 ) -> ZooModel:
-    from worker.model import Crop, Resize  # noqa: PLC0415 - see above
+    from worker.model import CenterCrop, Resize  # noqa: PLC0415 - see above
 
     prepared = inputs[row["input"]]
     interpolation: Literal["bilinear", "bicubic"] = prepared["interpolation"]
@@ -154,5 +154,5 @@ def _model(
         cpu_ms=row["cpu_ms"],
         size=round(row["mib"] * 2**20),
         resize=Resize(prepared["resize_short"], None, interpolation, prepared["backend"]),
-        crop=Crop(prepared["crop"], prepared["crop"]),
+        crop=CenterCrop(prepared["crop"], prepared["crop"]),
     )

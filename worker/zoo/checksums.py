@@ -42,7 +42,7 @@ def read_checksums(path: Path) -> Mapping[str, str]:
 
 
 def record_checksum(path: Path, name: str, digest: str) -> None:
-    """Add one checksum to a file, which is made if need be; for one process at a time.
+    """Add one checksum to a file, which is made if it is missing; for one process at a time.
 
     Raises:
         OSError: the file cannot be written.

@@ -53,11 +53,11 @@ def download(
     *,
     clock: Clock = SYSTEM_CLOCK,
 ) -> None:
-    """Bring `target` to the whole file, going on from what is there of it.
+    """Download the whole file to `target`, resuming from the bytes that are there.
 
-    What there is belongs to the address and the file's version that are noted beside it, or counts
-    for nothing. Where the server names no version, what came in this very call counts, as long as
-    the file keeps its size. For one process at a time.
+    They are used only if they are of the address and version in the note beside the file. If the
+    server names no version, only bytes of this call are used, as long as the file keeps its size.
+    For one process at a time.
 
     Raises:
         ModelError: the server refuses, cannot be reached, or the file is too large.
@@ -132,7 +132,7 @@ def _attempt(url: str, target: Path, call: str, limits: Limits, progress: Progre
             raise _TooLargeError(f"{url} has {body.total} bytes")
         if body.start == 0:
             begun = _Note(url, body.validator, body.total, call)
-            # First nothing, then the note: at no time does the note stand beside another file's
+            # Emptied before the note is written: the note must never be beside another file's
             # bytes.
             target.write_bytes(b"")
             write_whole(_note(target), json.dumps(asdict(begun)).encode())

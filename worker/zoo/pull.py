@@ -55,7 +55,7 @@ def pull(
     cache, wait and find it. It appears under its name only when it is whole.
 
     Args:
-        cache: made if need be.
+        cache: made if it is missing.
         progress: called with the progress of the download, from the calling thread.
 
     Returns:

@@ -1,4 +1,4 @@
-// Package answer has what both doors share: the image that is sent, and the answer that comes.
+// Package answer has what the HTTP and the Kafka example share: the image that is sent, and the answer that comes.
 package answer
 
 import (

@@ -102,7 +102,7 @@ def test_figures_of_the_worker(page: Page, service: Worker) -> None:
 
 
 def test_figures_are_those_of_the_exposition(page: Page) -> None:
-    # A bucket of 1 s to 2 s that took in 10 between two looks, and one beyond the last bound.
+    # A bucket of 1 s to 2 s that took in 10 between two scrapes, and one beyond the last bound.
     before = 'h_bucket{le="1"} 5\nh_bucket{le="2"} 5\nh_bucket{le="+Inf"} 5\n'
     after = (
         'h_bucket{le="1"} 5\nh_bucket{le="2"} 15\nh_bucket{le="+Inf"} 16\n'
@@ -135,7 +135,7 @@ def test_one_request_is_one_request(driver: webdriver.Chrome, make_service: Make
     service = make_service()
     service.wait_until_ready()
     page = Page(driver, f"http://127.0.0.1:{service.port}/")
-    # Both looks are before the request: it falls into the window.
+    # Both scrapes are before the request: it falls into the window.
     page.until_text("http-count", "no request")
     classify(service.port, job(colour_png("#112233")))
     exact = 1000 * service.value(f"{DURATION}_sum")

@@ -19,14 +19,14 @@ from worker.images.draw import draw, shrink
 from worker.images.encode import encode as write
 from worker.images.memory import raising_memory_errors
 from worker.images.transform import Transform
-from worker.model import Crop, Resize
+from worker.model import CenterCrop, Resize
 from worker.settings import DecodeSettings
 
 RGB = noise(900, 600)
 PICTURE = Image.fromarray(RGB)
 LARGE = PICTURE.resize((2400, 1600))
 LIMITS = DecodeSettings()
-CROP = Crop(224, 224)
+CROP = CenterCrop(224, 224)
 work = {
     "JPEG": lambda: decode(files["JPEG"], LIMITS),
     "resize by OpenCV": lambda: Transform(Resize(800, None), CROP)(RGB),

@@ -126,7 +126,7 @@ def test_a_damaged_page_costs_only_itself() -> None:
     data = pdf(page(), b"null", page())
     error = refused(data, 1)
     assert error.reason is Reason.CORRUPT_IMAGE
-    assert error.message == "it is damaged (Failed to load page.): save the PDF file anew"
+    assert error.message == "it is damaged (Failed to load page.): save the PDF file again"
     with opened(data) as file:
         assert [file.render(index, LIMITS).shape for index in (0, 2)] == [(100, 200, 3)] * 2
 

@@ -18,7 +18,7 @@ from worker.contract.jobs import RawImage
 from worker.errors import JobError, Reason
 from worker.images.prepare import Prepared
 from worker.images.transform import Transform
-from worker.model import Crop
+from worker.model import CenterCrop
 from worker.predict.inputs import Page, Source, find_sources
 from worker.predict.naming import output_name
 from worker.predict.pages import split_pages
@@ -34,7 +34,7 @@ def split(*given: object) -> list[Source]:
 
 
 def read(source: Source) -> Prepared | JobError:
-    return prepared(source.content, Transform(None, Crop(4, 4)), LIMITS)
+    return prepared(source.content, Transform(None, CenterCrop(4, 4)), LIMITS)
 
 
 def is_open(path: Path) -> bool:

@@ -54,7 +54,7 @@ def test_a_process_that_is_held_up_ends_in_time(
 
 
 def test_where_no_thread_runs_any_more_the_kernel_ends_it(start: Start) -> None:
-    # A library that holds the GIL for ever, from just after the signal on.
+    # A library that holds the GIL forever, from just after the signal on.
     held_up = (
         "import ctypes; watchdog.arm(0.1); "
         "ctypes.PyDLL(None).pause() if os.read(0, 0) == b'' else None"

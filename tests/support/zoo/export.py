@@ -21,7 +21,7 @@ from tests.support.paths import IMAGES
 from tests.support.zoo.architectures import TINY, build_network, labels, logits_of
 from tests.support.zoo.calibration import Measured, apply, calibrate
 from worker.images.decode import decode
-from worker.model import Crop, Normalize, Resize
+from worker.model import CenterCrop, Normalize, Resize
 from worker.settings import DecodeSettings
 from worker.zoo.catalogue import catalogue
 
@@ -78,16 +78,16 @@ def export(
     return measured
 
 
-def _preprocessing(name: str) -> tuple[Resize, Crop]:
+def _preprocessing(name: str) -> tuple[Resize, CenterCrop]:
     if name in TINY:
         side = 384 if name.endswith("384") else 224
-        return Resize(side, None, "bicubic", "pil"), Crop(side, side)
+        return Resize(side, None, "bicubic", "pil"), CenterCrop(side, side)
     model = catalogue()[name]
     return model.resize, model.crop
 
 
 def _inference_config(
-    name: str, resize: Resize, crop: Crop, label_list: list[str] | None
+    name: str, resize: Resize, crop: CenterCrop, label_list: list[str] | None
 ) -> dict[str, Any]:
     """The model's `inference.yml`, in the publisher's form."""
     scaled: dict[str, Any] = {"resize_short": resize.short}

@@ -140,7 +140,7 @@ def test_paddlexs_names(given: str, name: str) -> None:
     assert canonical_name(given) == name
 
 
-def test_all_doors_speak_one_language() -> None:
+def test_commands_share_the_names_of_their_options() -> None:
     def options(name: str) -> set[str]:
         return {option for param in found((name,)).params for option in param.opts}
 

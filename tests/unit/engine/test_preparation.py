@@ -15,10 +15,10 @@ from worker.contract.jobs import EncodedImage, RawImage
 from worker.engine.preparation import prepare_image
 from worker.errors import JobError, Reason
 from worker.images.transform import Transform
-from worker.model import Crop, Resize
+from worker.model import CenterCrop, Resize
 from worker.settings import DecodeSettings
 
-TRANSFORM = Transform(Resize(48, None), Crop(32, 32))
+TRANSFORM = Transform(Resize(48, None), CenterCrop(32, 32))
 LIMITS = DecodeSettings()
 
 

@@ -1,4 +1,4 @@
-"""Servers and name servers that take for ever hold up their own images and no others."""
+"""Servers and name servers that take forever hold up their own images and no others."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from worker.errors import JobError, Reason
 from worker.images.decode import decode
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
-from worker.model import Crop, Resize
+from worker.model import CenterCrop, Resize
 from worker.settings import DecodeSettings
 
-TRANSFORM = Transform(Resize(256, None), Crop(224, 224))
+TRANSFORM = Transform(Resize(256, None), CenterCrop(224, 224))
 
 
 @pytest.mark.parametrize(

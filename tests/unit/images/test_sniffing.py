@@ -111,7 +111,7 @@ def test_what_is_no_image_is_named_if_known(data: bytes, says: str) -> None:
 def test_what_a_look_costs_does_not_grow_with_the_file(
     flood: bytes, look: Callable[[bytes], object]
 ) -> None:
-    """Comments in a row took for ever, white space a hundred times its size."""
+    """Comments in a row took forever, white space a hundred times its size."""
     data = flood * ((4 << 20) // len(flood))
     tracemalloc.start()
     try:

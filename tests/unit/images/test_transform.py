@@ -8,7 +8,7 @@ from PIL import Image
 from tests.support.make import Pixels, noise
 from worker.errors import JobError, ModelError, Reason
 from worker.images.transform import MAX_RESIZED_PIXELS, Transform
-from worker.model import Crop, Resize
+from worker.model import CenterCrop, Resize
 
 SIZES = [
     (640, 480),
@@ -44,7 +44,7 @@ PIL = {
 }
 
 
-def by_the_book(rgb: Pixels, resize: Resize, crop: Crop | None) -> Pixels:
+def by_the_book(rgb: Pixels, resize: Resize, crop: CenterCrop | None) -> Pixels:
     """PaddleX's steps, one after the other, on the whole RGB image."""
     height, width = rgb.shape[:2]
     if resize.size is not None:
@@ -70,25 +70,25 @@ def by_the_book(rgb: Pixels, resize: Resize, crop: Crop | None) -> Pixels:
 @pytest.mark.parametrize(
     ("resize", "crop"),
     [
-        (Resize(256, None), Crop(224, 224)),
-        (Resize(256, None, "bicubic", "pil"), Crop(224, 224)),
-        (Resize(248, None, "bilinear", "pil"), Crop(224, 224)),
-        (Resize(232, None, "bicubic"), Crop(224, 200)),
-        (Resize(232, None, "area"), Crop(224, 224)),
-        (Resize(225, None, "lanczos"), Crop(224, 224)),
-        (Resize(224, None, "nearest"), Crop(224, 224)),
+        (Resize(256, None), CenterCrop(224, 224)),
+        (Resize(256, None, "bicubic", "pil"), CenterCrop(224, 224)),
+        (Resize(248, None, "bilinear", "pil"), CenterCrop(224, 224)),
+        (Resize(232, None, "bicubic"), CenterCrop(224, 200)),
+        (Resize(232, None, "area"), CenterCrop(224, 224)),
+        (Resize(225, None, "lanczos"), CenterCrop(224, 224)),
+        (Resize(224, None, "nearest"), CenterCrop(224, 224)),
         (Resize(None, (224, 224), "bicubic", "pil"), None),
         (Resize(None, (384, 320), "bilinear"), None),
-        (Resize(None, (256, 256), "lanczos", "pil"), Crop(224, 224)),
-        (Resize(None, (256, 256), "area", "pil"), Crop(224, 224)),
-        (Resize(None, (256, 256), "nearest", "pil"), Crop(224, 224)),
-        (Resize(232, None, "box", "pil"), Crop(224, 224)),
-        (Resize(232, None, "hamming", "pil"), Crop(224, 224)),
+        (Resize(None, (256, 256), "lanczos", "pil"), CenterCrop(224, 224)),
+        (Resize(None, (256, 256), "area", "pil"), CenterCrop(224, 224)),
+        (Resize(None, (256, 256), "nearest", "pil"), CenterCrop(224, 224)),
+        (Resize(232, None, "box", "pil"), CenterCrop(224, 224)),
+        (Resize(232, None, "hamming", "pil"), CenterCrop(224, 224)),
     ],
     ids=str,
 )
 def test_every_pixel_is_the_references(
-    size: tuple[int, int], resize: Resize, crop: Crop | None
+    size: tuple[int, int], resize: Resize, crop: CenterCrop | None
 ) -> None:
     rgb = noise(*size)
     bgr = np.ascontiguousarray(rgb[:, :, ::-1])
@@ -111,21 +111,21 @@ def test_without_resize_and_crop_only_the_channels_are_swapped() -> None:
 @pytest.mark.parametrize("resize", [None, Resize(20, None), Resize(None, (30, 20))])
 def test_channels_stay_as_they_are_for_a_model_that_wants_bgr(resize: Resize | None) -> None:
     bgr = noise(30, 20)
-    result = Transform(resize, Crop(16, 16), "BGR")(bgr)
-    assert np.array_equal(result, Transform(resize, Crop(16, 16))(bgr)[:, :, ::-1])
+    result = Transform(resize, CenterCrop(16, 16), "BGR")(bgr)
+    assert np.array_equal(result, Transform(resize, CenterCrop(16, 16))(bgr)[:, :, ::-1])
     assert result.flags.c_contiguous
     assert not np.shares_memory(result, bgr)
 
 
 def test_a_crop_alone_takes_the_centre() -> None:
     bgr = noise(31, 24)
-    assert np.array_equal(Transform(None, Crop(10, 11))(bgr), bgr[6:17, 10:20, ::-1])
+    assert np.array_equal(Transform(None, CenterCrop(10, 11))(bgr), bgr[6:17, 10:20, ::-1])
 
 
 @pytest.mark.parametrize("size", [(223, 300), (300, 223), (1, 1)])
 def test_an_image_smaller_than_the_crop_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(JobError, match="send a larger one") as caught:
-        Transform(None, Crop(224, 224))(noise(*size))
+        Transform(None, CenterCrop(224, 224))(noise(*size))
     assert caught.value.reason is Reason.CORRUPT_IMAGE
     assert f"{size[0]}x{size[1]}" in caught.value.message
 
@@ -135,12 +135,12 @@ def test_an_image_smaller_than_the_crop_is_refused(size: tuple[int, int]) -> Non
 )
 def test_a_crop_that_no_image_can_fill_is_the_models_fault(resize: Resize) -> None:
     with pytest.raises(ModelError, match="224x224"):
-        Transform(resize, Crop(224, 224))
+        Transform(resize, CenterCrop(224, 224))
 
 
 @pytest.mark.parametrize("backend", ["cv2", "pil"])
 def test_a_thread_thin_image_is_refused_before_it_is_scaled(backend: str) -> None:
-    transform = Transform(Resize(256, None, "bilinear", backend), Crop(224, 224))  # type: ignore[arg-type]
+    transform = Transform(Resize(256, None, "bilinear", backend), CenterCrop(224, 224))  # type: ignore[arg-type]
     longest = MAX_RESIZED_PIXELS // 256**2
     with pytest.raises(JobError, match="too elongated") as caught:
         transform(np.zeros((1, longest + 1, 3), np.uint8))

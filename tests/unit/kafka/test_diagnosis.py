@@ -81,7 +81,7 @@ async def test_a_certificate_with_another_fault(tmp_path: Path) -> None:
     certificate = trustme.CA(parent_cert=authority).issue_cert("127.0.0.1")
     said = await refused(authority, certificate, tmp_path)
     assert "path length" in said
-    assert said.endswith("): it, or its authority's, must be made anew")
+    assert said.endswith("): it, or its authority's, must be issued again")
 
 
 async def test_tls_that_does_not_come_about() -> None:

@@ -131,8 +131,8 @@ def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() ->
     assert letters() == 1
 
 
-@pytest.mark.parametrize(("size", "thread"), [(1000, "MainThread"), (3 << 20, "aside_0")])
-async def test_a_large_record_is_read_aside_and_its_text_accounted_for(
+@pytest.mark.parametrize(("size", "thread"), [(1000, "MainThread"), (3 << 20, "offload_0")])
+async def test_a_large_record_is_read_in_a_thread_and_its_text_accounted_for(
     monkeypatch: pytest.MonkeyPatch, size: int, thread: str
 ) -> None:
     threads, during, held = set(), set(), []

@@ -231,7 +231,7 @@ def test_the_digest_is_over_the_file_of_labels_too(tmp_path: Path) -> None:
         (b"0 a\x07", {}, r"line 1 of .*: the label is not Unicode text .* U\+0007"),
         (b"0 \xff", {}, r"is not UTF-8 \(.*labels\.txt, byte 2\)"),
         (b"0 " + b"x" * 5 * 2**20, {}, r"is larger than 4 MiB"),
-        (b"0 a", {"delimiter": ""}, "delimiter must be what stands between id and label"),
+        (b"0 a", {"delimiter": ""}, "delimiter must be what separates id and label"),
         (b"0 a", {"label_list": ["a"]}, "class_id_map_file and label_list are both given"),
         (b"0 a", {"class_id_map_file": "../model/labels.txt"}, "copy the file into the model's"),
         (b"0 a", {"class_id_map_file": "/etc/passwd"}, "copy the file into the model's directory"),

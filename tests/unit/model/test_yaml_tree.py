@@ -35,7 +35,7 @@ HOSTILE: dict[str, tuple[Callable[[], str], str | None]] = {
     "deep mappings": (lambda: "{a: " * (SIZE // 4), "is nested too deeply"),
     "deep blocks": (lambda: "- " * (SIZE // 2), "is nested too deeply"),
     "deep, but short": (lambda: f"{'[' * 65}{']' * 65}", "is nested too deeply"),
-    "itself": (lambda: "a: &a [*a]", r"\*a stands within what it names"),
+    "itself": (lambda: "a: &a [*a]", r"\*a is within what it names"),
     "one scalar": (lambda: f"a: {'x' * (SIZE - 10)}", None),
     "one open string": (lambda: '"' + "a" * (SIZE - 1), "is not YAML: "),
     "a text of lines": (lambda: "a: |\n" + " \n" * (SIZE // 2 - 4), None),

@@ -15,7 +15,7 @@ from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason
 from worker.images.prepare import Prepared
 from worker.images.transform import Transform
-from worker.model import Crop
+from worker.model import CenterCrop
 from worker.predict.inputs import Page, Source
 from worker.predict.naming import output_name
 from worker.predict.pages import split_pages
@@ -39,7 +39,7 @@ def split(*sources: Source) -> list[Source]:
 
 
 def read(source: Source) -> Prepared | JobError:
-    return prepared(source.content, Transform(None, Crop(4, 4)), LIMITS)
+    return prepared(source.content, Transform(None, CenterCrop(4, 4)), LIMITS)
 
 
 def greys(sources: list[Source]) -> list[int]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.errors import ModelError
-from worker.model import AllAbove, BestAbove, Crop, ModelSpec, Normalize
+from worker.model import AllAbove, BestAbove, CenterCrop, ModelSpec, Normalize
 from worker.predictor.backends import own_sentence
 from worker.predictor.predictor import Predictor
 
@@ -51,7 +51,7 @@ def make_spec(**changes: object) -> ModelSpec:
         program=Path("model/inference.json"),
         params=Path("model/inference.pdiparams"),
         resize=None,
-        crop=Crop(WIDTH, HEIGHT),
+        crop=CenterCrop(WIDTH, HEIGHT),
         normalize=Normalize(),
         labels=(),
         top_k=5,

@@ -94,7 +94,7 @@ def test_a_full_pipe_costs_lines_and_a_notice_stands_in_their_place(pipe: Pipe) 
     writer = LineWriter(sink, notice, limit=1000)
     writer.on_drop = told.append
     for number in range(200):
-        # Nobody reads: were this to wait, it would be for ever.
+        # Nobody reads: were this to wait, it would be forever.
         writer.put(f"line {number:04}\n")
     assert writer.dropped == sum(told) > 0
     kept = 200 - writer.dropped

@@ -75,7 +75,7 @@ def extract(tmp_path: Path, archive: bytes) -> dict[str, bytes]:
         (extension(tarfile.XGLTYPE, b"1" * 10_000_000) + FILE, "an extension header of 10000000"),
         # tarfile: takes as much memory as the header says.
         (extension(tarfile.GNUTYPE_LONGNAME, b"", 1 << 40) + FILE, "an extension header of"),
-        # tarfile: reads the whole file, or the same header for ever.
+        # tarfile: reads the whole file, or the same header forever.
         (extension(tarfile.XHDTYPE, b"", -512) + FILE, "a member with a negative size"),
         (block(tarfile.REGTYPE, -512) + FILE, "a member with a negative size"),
     ],

@@ -1,4 +1,4 @@
-// The list of answers when several images were asked for: a row for each, in their order.
+// The list of answers for several images: a row for each, in their order.
 
 import { $, element, percent } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// One request to the worker, and what came of it.
+// One request to the worker, and its outcome.
 
 import { sentence, shortened } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Images that are asked for together: a few at a time, each with an outcome of its own.
+// Several images: a few requests at a time, each with its own outcome.
 
 import { ask } from "./asking.js";
 

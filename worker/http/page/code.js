@@ -1,4 +1,4 @@
-// The code that asks for the same as the page did, to be run elsewhere.
+// Code that repeats the page's request elsewhere.
 
 /**
  * A shell command. `image` is `{name, file}`, which is to be in the current directory, or `{url}`;

@@ -1,4 +1,4 @@
-// All about one image: its categories, its picture, the JSON, and the code that gets the same.
+// The details of one image: its categories, its picture, the JSON, and code for the same request.
 
 import { markShown } from "./answers.js";
 import { curl, python } from "./code.js";

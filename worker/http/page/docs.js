@@ -51,7 +51,7 @@ function show(api) {
     );
   }
   $("schemas").hidden = false;
-  // The element of the address is only there now.
+  // Only now is there the element that the address's fragment names.
   document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 

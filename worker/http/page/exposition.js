@@ -24,7 +24,7 @@ export function total(samples, name, labels = {}) {
 
 /**
  * The least bound of a histogram's buckets within which is the share `q` of what it took in between
- * two looks: Infinity beyond the last bound, null when it took in nothing. Where in its bucket a
+ * two scrapes: Infinity beyond the last bound, null when it took in nothing. Where in its bucket a
  * value was, a histogram does not say; "half within 0.3 s" is true.
  */
 export function bound(q, before, after, name) {

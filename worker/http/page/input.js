@@ -1,4 +1,4 @@
-// What the user gives: images that are chosen, taken, dropped, pasted, sampled, or addresses.
+// What the user gives: files, photographs, images dropped or pasted, samples, or addresses.
 
 import { $ } from "./dom.js";
 

@@ -1,10 +1,10 @@
-// The worker's figures, from the counters and histograms of its `/metrics`: what grew in a window.
+// The worker's figures: how much the counters and histograms of `/metrics` grew in a window.
 
 import { $, counted, element } from "./dom.js";
 import { bound, parse, total } from "./exposition.js";
 import { showGone, showState } from "./state.js";
 
-const INTERVAL = 1000; // ms between two looks
+const INTERVAL = 1000; // ms between two scrapes
 const WINDOW = 10_000; // ms over which figures are taken
 const CHART_POINTS = 61; // a minute
 const ENOUGH_FOR_A_TAIL = 100; // requests of which 99 of 100 can be said
@@ -17,10 +17,10 @@ const STAGES = {
   publish: "publish",
 };
 
-const looks = [];
+const scrapes = [];
 const history = [];
 
-async function look() {
+async function scrape() {
   if (!document.hidden) {
     try {
       const response = await fetch("metrics");
@@ -28,22 +28,22 @@ async function look() {
       take(samples, performance.now());
       await showState(total(samples, "classify_ready") === 1);
     } catch {
-      looks.length = 0;
+      scrapes.length = 0;
       showGone();
     }
   }
-  setTimeout(look, INTERVAL);
+  setTimeout(scrape, INTERVAL);
 }
 
 function take(samples, time) {
   const images = total(samples, "classify_images_total");
-  const last = looks.at(-1);
-  // Counters that went back are another process's.
-  if (last !== undefined && images < total(last.samples, "classify_images_total")) looks.length = 0;
-  looks.push({ samples, time });
-  while (looks.length > 2 && looks[1].time <= time - WINDOW) looks.shift();
+  const last = scrapes.at(-1);
+  // Counters that decreased are those of another process.
+  if (last !== undefined && images < total(last.samples, "classify_images_total")) scrapes.length = 0;
+  scrapes.push({ samples, time });
+  while (scrapes.length > 2 && scrapes[1].time <= time - WINDOW) scrapes.shift();
   showWorker(samples);
-  if (looks.length > 1) showFigures(looks[0], looks.at(-1));
+  if (scrapes.length > 1) showFigures(scrapes[0], scrapes.at(-1));
 }
 
 function showWorker(samples) {
@@ -78,7 +78,7 @@ function showFigures(before, after) {
     const within = (q) => bound(q, before.samples, after.samples, name);
     put(`${group}-mean`, count > 0 ? (1000 * grown(`${name}_sum`)) / count : null, 0);
     $(`${group}-count`).textContent = count > 1 ? `mean of ${counted(count, noun)}` : count === 1 ? `one ${noun}` : `no ${noun}`;
-    // Of one there is no more to say.
+    // One observation has no distribution.
     $(`${group}-bounds`).hidden = count < 2;
     if (count < 2) return;
     put(`${group}-half`, 1000 * within(0.5), 0);
@@ -131,4 +131,4 @@ function put(id, value, digits) {
   $(id).textContent = value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits });
 }
 
-look();
+scrape();

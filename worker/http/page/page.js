@@ -1,4 +1,4 @@
-// The page: what the user gives is asked for, and what comes is shown.
+// The page: sends what the user gives to the worker, and shows the answers.
 
 import { listAnswers, updateAnswer } from "./answers.js";
 import { Batch } from "./batch.js";
@@ -65,7 +65,7 @@ function classify(images) {
     visualize: $("visualize").checked,
   };
   const before = batch;
-  // Copies: what an earlier batch still says of its own changes nothing here.
+  // Copies: late answers to an earlier batch must change nothing here.
   const mine = new Batch(images.map((image) => ({ ...image })), options, (image) => {
     if (mine === batch) update(image);
   });

@@ -28,7 +28,13 @@ class Backend(Protocol):
         ...
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32` for images `[N, 3, H, W] float32`, normalised.
+        """Compute the network.
+
+        Args:
+            batch: `[N, 3, H, W] float32`, normalised.
+
+        Returns:
+            `[N, C] float32`: scores, or logits, as the network answers.
 
         Raises:
             Exception: whatever the library raises; the caller takes it for a failed batch.
@@ -37,10 +43,13 @@ class Backend(Protocol):
 
 
 def own_sentence(error: Exception) -> str:
-    """What went wrong, in the library's own words and one line.
+    """Extract from a library's error what went wrong.
 
     Paddle writes `(InvalidArgument) sentence` or `InvalidArgumentError: sentence`, with a C++ stack
     before it, and hints, the place in its source and the name of an operator after it.
+
+    Returns:
+        The library's own words in one line.
     """
     text = str(error)
     found = _PADDLE.search(text)

@@ -1,7 +1,7 @@
-"""From Paddle's inference format to ONNX, once per model, for the backends that read that.
+"""Converts a model from Paddle's inference format to ONNX, once, for the backends that read ONNX.
 
-A process of its own, with the arguments PROGRAM PARAMS TARGET, does it: the converter writes on
-standard output, and a native crash of it must cost no more than that process.
+It is done in a process of its own, with the arguments PROGRAM PARAMS TARGET: the converter writes
+to standard output, and a native crash must cost no more than that process.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ GPU_MEMORY_MIB = 512
 
 ONEDNN_SHAPES = 2
 """Input shapes whose kernels oneDNN keeps. Each batch size is a shape and costs a copy of the
-weights (ResNet50: 80 MB). Under load batches are full, one shape; making kernels anew for the
+weights (ResNet50: 80 MB). Under load batches are full, one shape; making kernels again for the
 others costs 4 % of a run (measured with ResNet50)."""
 
 _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
@@ -108,7 +108,7 @@ def import_paddle(device: Device) -> ModuleType:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with (
         warnings.catch_warnings(),
-        _one_thread_named(),
+        _single_omp_thread(),
         importing("PaddlePaddle", PADDLE_REMEDY),
     ):
         # Paddle warns about a missing compiler cache that inference never uses.
@@ -116,7 +116,7 @@ def import_paddle(device: Device) -> ModuleType:
         import paddle  # noqa: PLC0415
         import paddle.inference  # noqa: PLC0415
     if first and on_sigterm is not None and _in_main_thread():
-        # Paddle's own handler writes a trace as after a crash, and it can wait for ever for a lock
+        # Paddle's own handler writes a trace as after a crash, and it can wait forever for a lock
         # that the interrupted code holds: SIGTERM could then not end the process.
         signal.signal(signal.SIGTERM, on_sigterm)
     module: ModuleType = paddle
@@ -124,8 +124,11 @@ def import_paddle(device: Device) -> ModuleType:
 
 
 @contextmanager
-def _one_thread_named() -> Iterator[None]:
-    """Paddle warns about other numbers, which do not matter: `configure_device` sets its own."""
+def _single_omp_thread() -> Iterator[None]:
+    """Set OMP_NUM_THREADS to 1 for the block: Paddle warns about others while it loads.
+
+    The number does not matter then: `configure_device` sets the threads later.
+    """
     named = os.environ.get("OMP_NUM_THREADS")
     if named is not None:
         os.environ["OMP_NUM_THREADS"] = "1"
@@ -142,7 +145,11 @@ def _in_main_thread() -> bool:
 
 
 def probe_build(paddle: Any) -> PaddleBuild:  # noqa: ANN401 - a module without types
-    """Find out what this build of Paddle can use; opens no device."""
+    """Find out what this build of Paddle can use; opens no device.
+
+    Returns:
+        The number of devices of each kind.
+    """
     devices: dict[str, int] = {}
     if paddle.device.is_compiled_with_cuda():
         devices["gpu"] = paddle.device.cuda.device_count()

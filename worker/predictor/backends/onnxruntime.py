@@ -38,7 +38,14 @@ class OnnxRuntimeBackend:
         (self._input,) = (each.name for each in self._session.get_inputs())
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32` for `[N, 3, H, W] float32`."""
+        """Compute the network.
+
+        Args:
+            batch: `[N, 3, H, W] float32`, normalised.
+
+        Returns:
+            `[N, C] float32`.
+        """
         (scores,) = self._session.run(None, {self._input: batch})
         answer: npt.NDArray[np.float32] = scores
         return answer

@@ -42,7 +42,14 @@ class OpenVinoBackend:
         self._request = compiled.create_infer_request()
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32` for `[N, 3, H, W] float32`."""
-        # Its memory is that of the next run's answer too: hence the copy.
+        """Compute the network.
+
+        Args:
+            batch: `[N, 3, H, W] float32`, normalised.
+
+        Returns:
+            `[N, C] float32`.
+        """
+        # Copied, since the next run's answer is written to the same memory.
         scores: npt.NDArray[np.float32] = self._request.infer([batch], share_inputs=True)[0].copy()
         return scores

@@ -53,7 +53,7 @@ class PaddleBackend:
                 paddle.inference, spec, device, threads, onednn=onednn
             )
         except Exception as error:
-            # Paddle has an exception of Python's for each kind of its own, from IndexError to
+            # Paddle raises Python's own exceptions for its kinds of errors, from IndexError to
             # SystemError.
             raise ModelError(
                 f"Paddle cannot load {spec.program} with {spec.params.name} on {device}: "
@@ -69,7 +69,14 @@ class PaddleBackend:
         self._output = self._predictor.get_output_handle(outputs[0])
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scores `[N, C] float32` for `[N, 3, H, W] float32`."""
+        """Compute the network.
+
+        Args:
+            batch: `[N, 3, H, W] float32`, normalised.
+
+        Returns:
+            `[N, C] float32`.
+        """
         self._input.reshape(list(batch.shape))
         self._input.copy_from_cpu(batch)
         self._predictor.run()
@@ -78,7 +85,11 @@ class PaddleBackend:
 
 
 def onednn_version() -> str:
-    """Name the kernels that compute on CPU: those of another version may answer otherwise."""
+    """Name the kernels that compute on CPU, with their version: others may answer otherwise.
+
+    Returns:
+        The backend's name and Paddle's version.
+    """
     return f"paddle+onednn {import_paddle(CPU).__version__}"
 
 

@@ -25,7 +25,7 @@ FILE_SUFFIX = "_FILE"
 MAX_SECRET = 64 * 1024
 
 # Kubernetes tells every container about the services of its namespace. One named `worker` or
-# `worker-...` would look like settings that are unknown, but for the form of the values.
+# `worker-...` would look like unknown settings; the form of the values tells them apart.
 _SERVICE_LINK = re.compile(
     r"WORKER_(\w+_)?("
     r"SERVICE_HOST=[0-9a-fA-F.:]+|SERVICE_PORT(_\w+)?=\d+|"

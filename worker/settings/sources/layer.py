@@ -39,5 +39,12 @@ class Layer:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Find the known name that is spelled most like `name`."""
+    """Find the known name that is spelled most like `name`.
+
+    Args:
+        known: at least one name.
+
+    Returns:
+        The name, however different it is.
+    """
     return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

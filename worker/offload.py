@@ -1,4 +1,4 @@
-"""Runs work on large values in a thread, so that the event loop goes on meanwhile."""
+"""Runs work on large values in a thread, so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from worker.budget import Reservation
 
-__all__ = ["Aside"]
+__all__ = ["Offload"]
 
 LARGE = 1 << 20
 """Size of a value, in bytes, from which a thread is worth its cost."""
@@ -17,14 +17,14 @@ LARGE = 1 << 20
 T = TypeVar("T")
 
 
-class Aside:
-    """One thread for one event loop. It makes one value at a time, which bounds the memory.
+class Offload:
+    """A thread for one event loop, which works on one value at a time: that bounds the memory.
 
     The event loop's own threads are not used: all of them may be waiting for a name server.
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "aside")
+        self._thread = ThreadPoolExecutor(1, "offload")
         self._turn = asyncio.Lock()
 
     async def run(self, call: Callable[[], T], nbytes: int, held: Reservation) -> T:
