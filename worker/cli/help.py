@@ -90,11 +90,14 @@ class Group(TyperGroup):
 
 
 def usage_error_text(error: Any, width: int) -> str:  # noqa: ANN401 - typer's own click
-    """What a wrong command line is told: the usage, where the help is, and what is wrong.
+    """Describe what is wrong with a command line.
 
     Args:
         error: a `UsageError`.
         width: of a line, in terminal cells.
+
+    Returns:
+        Lines with the usage, where the help is, and what is wrong.
     """
     from worker.cli.rows import wrap_lines  # noqa: PLC0415 - errors are rare
 

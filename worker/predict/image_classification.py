@@ -165,7 +165,10 @@ class ImageClassificationPipeline:
         """The single images in `given`, lazily and in order: of TIFF and PDF files each page.
 
         Args:
-            given: as for `predict`, which takes what comes out as well.
+            given: as for `predict`.
+
+        Returns:
+            Sources that `predict` takes as well, and reads no second time.
         """
         return split_pages(find_sources(given), self._fetch, self._limits)
 

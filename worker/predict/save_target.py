@@ -36,6 +36,9 @@ def several_images(target: str, count: str) -> SettingsError:
 
     Args:
         count: how many there are, as the sentence has it.
+
+    Returns:
+        The error, to be raised.
     """
     return SettingsError(
         f"--save-dir {target} is a file for one image, and there are {count}: name a directory"

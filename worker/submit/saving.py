@@ -76,12 +76,15 @@ Saver = DirectorySaver | FileSaver
 
 
 def make_saver(target: str) -> Saver:
-    """What saves into `target`, as the user wrote it.
+    """Choose how results are saved in `target`.
 
     Args:
-        target: a directory, which is made if it is missing; or, for one image, a file that ends in
-            `.json` or in a suffix of JPEG files. A name with any other suffix is a directory's if
-            it exists, or if a slash is behind it.
+        target: as the user wrote it: a directory, which is made if it is missing; or, for one
+            image, a file that ends in `.json` or in a suffix of JPEG files. With any other suffix
+            it is a directory if it exists, or if it ends in a slash.
+
+    Returns:
+        What saves each result.
 
     Raises:
         SettingsError: it is neither.

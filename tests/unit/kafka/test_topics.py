@@ -1,4 +1,4 @@
-"""New topics are asked for until the brokers know them, and not for ever."""
+"""New topics are asked for until the brokers know them, for a bounded time."""
 
 from __future__ import annotations
 
