@@ -13,6 +13,7 @@ from demo.expectations import Expectation
 from worker.cli.report import progress_bar
 from worker.settings import Settings
 from worker.submit import Item, ItemResult, Options, Submission
+from worker.submit.saving import DirectorySaver
 
 __all__ = ["submit_all"]
 
@@ -47,7 +48,7 @@ def submit_all(
         answers.append(answer)
         progress.advance(task)
 
-    options = Options(timeout=JOB_SECONDS, save_dir=pictures)
+    options = Options(timeout=JOB_SECONDS, saver=DirectorySaver(pictures))
     submission = Submission(settings, options, taken, answered)
     with progress:
         asyncio.run(submission.run(_each(expected)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.metrics import Metrics
 
 __all__ = ["Health", "Heartbeat", "watch_event_loop"]
@@ -27,20 +27,20 @@ class Heartbeat:
     """
 
     limit: float
-    clock: Callable[[], float] = time.monotonic
+    clock: Clock = SYSTEM_CLOCK
     last: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.last = self.clock()
+        self.last = self.clock.monotonic()
 
     def beat(self) -> None:
         """Note that there is progress."""
-        self.last = self.clock()
+        self.last = self.clock.monotonic()
 
     @property
     def alive(self) -> bool:
         """Whether there was a beat within the limit."""
-        return self.clock() - self.last <= self.limit
+        return self.clock.monotonic() - self.last <= self.limit
 
 
 class Health:

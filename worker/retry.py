@@ -1,4 +1,4 @@
-"""When to try again: one policy and one clock for everything that may fail for a while.
+"""When to try again: one policy for everything that may fail for a while.
 
 Fetching, publishing, slot restarts, downloads and polling differ in their numbers alone. Each owner
 keeps its own loop, since each has more to do between two attempts than wait.
@@ -6,36 +6,13 @@ keeps its own loop, since each has more to do between two attempts than wait.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "Retry"]
+from worker.clock import SYSTEM_CLOCK, Clock
 
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The clocks and random numbers of retries; tests pass their own.
-
-    Attributes:
-        monotonic: seconds since some point; never goes back.
-        wall: seconds since the epoch, in which deadlines are given.
-        sleep: waits so many seconds in an event loop.
-        block: waits so many seconds in a thread.
-        uniform: a random number between two bounds.
-    """
-
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    block: Callable[[float], None] = time.sleep
-    uniform: Callable[[float, float], float] = random.uniform
-
-
-SYSTEM_CLOCK = Clock()
+__all__ = ["Retry"]
 
 
 @dataclass(frozen=True, slots=True)

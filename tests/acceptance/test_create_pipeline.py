@@ -56,6 +56,14 @@ def test_photographs_are_what_they_show(pipeline: ImageClassificationPipeline) -
     assert all(len(result["scores"]) == 5 for result in results)
 
 
+def test_a_call_does_not_read_the_containers_quota(
+    pipeline: ImageClassificationPipeline, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long as all else that a single image costs beside the network."""
+    monkeypatch.setattr("worker.predict.image_classification.available_cores", None)
+    assert next(pipeline.predict(photo))["label_names"]
+
+
 def test_every_kind_of_input_gives_the_same(
     pipeline: ImageClassificationPipeline,
     photo: Path,

@@ -261,6 +261,26 @@ def test_one_result_in_the_file_that_is_named(run: Run, model_dir: Path, tmp_pat
     assert done.stderr == "classify-worker: saved out.jpg in new\n"
 
 
+def test_that_there_was_nothing_to_classify_is_told_and_no_model_is_loaded(run: Run) -> None:
+    done = run("predict", "-", "--model", "no-such-model", given="\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == ("classify-worker: nothing was classified: the sources name no image\n")
+
+
+def test_pages_at_a_url_are_counted_before_the_first_is_computed(
+    run: Run, model_dir: Path, tmp_path: Path, served: str
+) -> None:
+    first, *rest = (Image.new("L", (8, 8), grey) for grey in (10, 120, 230))
+    first.save(tmp_path / "scan.tiff", save_all=True, append_images=rest)
+    done = run("predict", f"{served}/scan.tiff", "--model", model_dir, "--save-dir", "out.jpg")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "classify-worker: --save-dir out.jpg is a file for one image, and there are 3 pages in "
+        f"{served}/scan.tiff: name a directory\n"
+    )
+    assert not (tmp_path / "out.jpg").exists()
+
+
 def test_settings_of_the_worker(run: Run, model_dir: Path) -> None:
     done = run(
         *("predict", "photos/cat.png", "--set", f"model={model_dir}", "--set", "device=cpu"),

@@ -139,6 +139,20 @@ def test_answers_in_a_file_that_spreadsheets_read(
     assert rows["no-such-file.jpg", ""]["error"] == "there is no such file"
 
 
+def test_one_result_in_the_file_that_is_named(
+    served: Command, photos: dict[str, Photograph], tmp_path: Path
+) -> None:
+    path = str(photos["chelsea"].path)
+    ended = served("--save-dir", str(tmp_path / "new" / "out.jpg"), path)
+    assert (ended.status, ended.err) == (0, f"classify-worker: saved out.jpg in {tmp_path}/new\n")
+    assert ended.answers[path]["picture"] == f"{tmp_path}/new/out.jpg"
+    assert cv2.imread(str(tmp_path / "new" / "out.jpg")) is not None
+    without = served("--no-visualize", "--save-dir", str(tmp_path / "none.jpg"), path)
+    assert (without.status, without.lines) == (1, 1)
+    assert "none.jpg was not written, since the result has no picture" in without.err
+    assert [each.name for each in tmp_path.iterdir()] == ["new"]
+
+
 def test_what_cannot_be_done_costs_only_itself(
     served: Command, photos: dict[str, Photograph], tmp_path: Path
 ) -> None:
@@ -153,7 +167,8 @@ def test_what_cannot_be_done_costs_only_itself(
     for name in (str(text), "no-such-file.jpg", url):
         assert f"{name}: {ended.answers[name]['errorMsg']}" in ended.err
     assert "no-such-file.jpg: there is no such file" in ended.err
-    assert "3 of 4 jobs failed" in ended.err
+    assert "3 of 4 jobs failed: 1 not_found, 1 with " in ended.err
+    assert "403 Forbidden, the first: " in ended.err
     assert "secret" not in ended.err
 
 
@@ -216,7 +231,8 @@ def test_kafka_that_cannot_be_used(command: Command, names: Names) -> None:
         ["--format", "text", "x.jpg"],
         ["--json", "--format", "csv", "x.jpg"],
         ["--output", "answers.txt", "x.jpg"],
-        ["--save-dir", "out.jpg", "x.jpg"],
+        ["--save-dir", "out.png", "x.jpg"],
+        ["--save-dir", "out.jpg", "x.jpg", "y.jpg"],
         ["--as", "pigeon", "x.jpg"],
         ["--top-k", "0", "x.jpg"],
         ["--set", "kafka.nope=1", "x.jpg"],

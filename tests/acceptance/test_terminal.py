@@ -43,6 +43,16 @@ def test_serve_says_where_it_is_and_that_it_has_stopped(environ: dict[str, str])
         assert "{" not in terminal.text
 
 
+def test_an_error_of_usage_breaks_no_word() -> None:
+    with Terminal("predict", environ={}, columns=60) as terminal:
+        assert terminal.wait() == 2
+        assert max(map(len, terminal.text.splitlines())) <= 60
+        assert terminal.text.endswith(
+            "Error: Invalid value for INPUT: name an image, a directory\n"
+            "  or a URL, as in classify-worker predict cat.jpg\n"
+        )
+
+
 def test_a_format_that_is_chosen_is_kept_and_nothing_comes_between(
     environ: dict[str, str],
 ) -> None:
@@ -61,7 +71,7 @@ def test_run_says_what_it_waits_for(
         "WORKER_KAFKA__CREATE_TOPICS": "true",
         **names.environ(),
     }
-    with Terminal("run", environ=environ | kafka) as terminal:
+    with Terminal("run", environ=environ | kafka, columns=250) as terminal:
         terminal.wait_for(f"ready, waiting for jobs on {names.jobs}")
         topics = f"{names.jobs}, {names.results}, {names.dead_letters}"
         said = [line for line in terminal.text.splitlines() if not line[:2].isdigit()]
@@ -83,7 +93,7 @@ def test_run_says_what_it_waits_for(
 def test_brokers_that_are_not_there_are_waited_for_by_name(environ: dict[str, str]) -> None:
     (port,) = free_ports(1)
     kafka = {"WORKER_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"}
-    with Terminal("run", environ=environ | kafka) as terminal:
+    with Terminal("run", environ=environ | kafka, columns=250) as terminal:
         assert terminal.wait() == 3
         assert f"waiting for the brokers at 127.0.0.1:{port} and the topics" in terminal.text
         assert "stopped" not in terminal.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from worker.clock import Clock
 from worker.health import Health, Heartbeat, watch_event_loop
 from worker.metrics import Metrics
 
@@ -18,7 +19,7 @@ class Life:
         self.now = 0.0
         self.metrics = Metrics()
         self.health = Health(LIMIT, self.metrics, kafka=kafka)
-        self.health.poll = Heartbeat(LIMIT, clock=lambda: self.now)
+        self.health.poll = Heartbeat(LIMIT, clock=Clock(lambda: self.now))
 
     @property
     def gauge(self) -> float | None:

@@ -7,7 +7,8 @@ from itertools import islice
 
 import pytest
 
-from worker.retry import Clock, Retry
+from worker.clock import Clock
+from worker.retry import Retry
 
 
 def upper(low: float, high: float) -> float:

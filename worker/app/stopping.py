@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from worker import logs
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.runtime.signals import Watchdog
 
 __all__ = ["Stopper"]
@@ -37,6 +37,7 @@ class Stopper:
         deadline: seconds from the first signal to the process's end.
         predictors: the processes that must not outlive it.
         stopped: whether it has stopped gracefully, and only the process is left to end.
+        clock: tells an echo from a second signal.
     """
 
     def __init__(
@@ -46,18 +47,20 @@ class Stopper:
         deadline: float,
         predictors: Callable[[], Sequence[int]],
         stopped: Callable[[], bool],
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._begin = begin
         self._loop = loop
         self._deadline = deadline
         self._predictors = predictors
         self._stopped = stopped
+        self._clock = clock
         self._told: float | None = None
         self._watchdog = Watchdog(self._overdue)
 
     def hear(self, number: signal.Signals) -> None:
         """Handle a signal; called by the thread that receives signals."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._told is not None:
             if now - self._told < ECHO:
                 return

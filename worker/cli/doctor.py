@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,26 +97,23 @@ def _print_report(findings: Iterable[Finding]) -> bool:
     usable = True
     for finding in findings:
         usable = usable and finding.status != "fail"
-        line = Text.assemble(
-            (f"{finding.status:<5}", _STYLES[finding.status]),
-            (f"{finding.subject:<{INDENT - 5}}", "bold"),
-            _wrapped(finding.found, console),
-        )
+        head = f"{finding.status:<5}{finding.subject:<{INDENT - 5}}"
+        line = Text(_wrapped(head, finding.found, console))
+        line.stylize(_STYLES[finding.status], 0, 5)
+        line.stylize("bold", 5, INDENT)
         console.print(line, soft_wrap=True)
         if finding.remedy:
-            console.print(
-                Text(f"{'':<{INDENT - 3}}-> {_wrapped(finding.remedy, console)}"), soft_wrap=True
-            )
+            arrow = f"{'':<{INDENT - 3}}-> "
+            console.print(Text(_wrapped(arrow, finding.remedy, console)), soft_wrap=True)
     summary = "everything that is needed is there" if usable else "something needed is missing"
     console.print(Text(summary, style=_STYLES["ok" if usable else "fail"]), soft_wrap=True)
     return usable
 
 
-def _wrapped(text: str, console: Console) -> str:
+def _wrapped(head: str, text: str, console: Console) -> str:
     """On a terminal, in lines that split no word, name or path; elsewhere one line, for grep."""
+    from worker.cli.rows import wrap  # noqa: PLC0415 - JSON needs none
+
     if not console.is_terminal:
-        return text
-    lines = textwrap.wrap(
-        text, max(30, console.width - INDENT), break_long_words=False, break_on_hyphens=False
-    )
-    return f"\n{'':<{INDENT}}".join(lines)
+        return f"{head}{text}"
+    return "\n".join(wrap(text, console.width, head, " " * INDENT))

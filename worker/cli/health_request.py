@@ -51,7 +51,8 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
     except TimeoutError:
         return False, f"no answer from {host}:{port} within {timeout:g} s"
     except (OSError, http.client.HTTPException) as error:
-        return False, f"no worker answers at {host}:{port}: {str(error) or type(error).__name__}"
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return False, f"no worker answers at {host}:{port}: {why}"
     finally:
         connection.close()
     if response.status == http.client.OK:

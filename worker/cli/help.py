@@ -1,11 +1,14 @@
 """Help that keeps every option name, file name and example whole, in terminals of any width.
 
-Typer's own tables cut names off, and click's formatter breaks lines at the hyphens of options.
+So are errors of usage. Typer's own tables cut names off, click's formatter breaks lines at the
+hyphens of options, and a terminal breaks long lines within words.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,7 +16,12 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["Command", "Group", "canonical_name"]
+from worker.cli.options import EXIT_FAILED, EXIT_USAGE
+
+__all__ = ["Command", "Group", "UsageError", "canonical_name", "usage_error_text"]
+
+UsageError: Any = typer.BadParameter.__base__
+"""What a wrong command line raises; of click's errors typer exports only some that follow it."""
 
 WIDEST = 100
 """Columns above which lines become hard to read."""
@@ -62,9 +70,40 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands with the same kind of help; it lists what its commands are for."""
 
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Run the command line; on a terminal an error of usage is wrapped between words."""
+        if not options.get("standalone_mode", True) or not sys.stderr.isatty():
+            return super().main(*args, **options)
+        options["standalone_mode"] = False
+        try:
+            status = super().main(*args, **options)
+        except UsageError as error:
+            sys.stderr.write(usage_error_text(error, shutil.get_terminal_size().columns))
+            status = EXIT_USAGE
+        except typer.Abort:
+            status = EXIT_FAILED
+        sys.exit(status)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
         """Write the whole help."""
         formatter.write(_help(self, ctx))
+
+
+def usage_error_text(error: Any, width: int) -> str:  # noqa: ANN401 - typer's own click
+    """Describe what is wrong with a command line.
+
+    Args:
+        error: a `UsageError`.
+        width: of a line, in terminal cells.
+
+    Returns:
+        Lines with the usage, where the help is, and what is wrong.
+    """
+    from worker.cli.rows import wrap_lines  # noqa: PLC0415 - errors are rare
+
+    text = io.StringIO()
+    error.show(text)
+    return f"{wrap_lines(text.getvalue(), width)}\n"
 
 
 def _help(command: Command | Group, ctx: Any) -> str:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ CLASSIFY = "image-classification"
 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not listened on
 """The address to show in place of one that means all addresses of this machine."""
+
+NAMES = 9
+"""Cells of the column of names."""
 
 WAITS = {
     "pulling the model": "the model to be downloaded",
@@ -69,14 +73,14 @@ class Narration:
         host = ANY_HOST.get(http.host, f"[{http.host}]" if ":" in http.host else http.host)
         root = f"http://{host}:{port}/"
         if http.infer or not self._kafka:
-            _say(f"address  {root}{CLASSIFY}")
-            _say(f"page     {root}")
+            _say(f"{root}{CLASSIFY}", "address")
+            _say(root, "page")
         else:
-            _say(f"probes   {root}readyz  {root}metrics")
+            _say(f"{root}readyz {root}metrics", "probes")
         if self._kafka:
-            _say(f"brokers  {kafka.bootstrap_servers} ({kafka.security_protocol})")
-            _say(f"jobs     {kafka.jobs_topic}, as a member of group {kafka.group_id}")
-            _say(f"results  {kafka.results_topic}; failures also {kafka.dead_letters_topic}")
+            _say(f"{kafka.bootstrap_servers} ({kafka.security_protocol})", "brokers")
+            _say(f"{kafka.jobs_topic}, as a member of group {kafka.group_id}", "jobs")
+            _say(f"{kafka.results_topic}; failures also {kafka.dead_letters_topic}", "results")
         self._wait(f"model {self._settings.model_dir or self._settings.model}")
 
     def connecting(self) -> None:
@@ -122,5 +126,14 @@ class Narration:
             _say(line)
 
 
-def _say(line: str) -> None:
-    say(line, wait=False)
+def _say(text: str, name: str = "") -> None:
+    """Write a line, or as many as the terminal needs to break no name and no address.
+
+    Args:
+        name: what the text is about; it stands in a column of its own.
+    """
+    from worker.cli.rows import wrap  # noqa: PLC0415 - only people read it
+
+    first = f"{name:<{NAMES}}" if name else ""
+    lines = wrap(text, shutil.get_terminal_size().columns, first, " " * len(first) or "  ")
+    say("\n".join(lines), wait=False)

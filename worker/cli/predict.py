@@ -132,13 +132,22 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     with Status(f"loading {PurePath(chosen.model).name}") as status:
         # Loading codecs takes part of a second, and Paddle several.
         sources, saver = _plan(given, save_dir)
+        if not sources:  # standard input was empty: no model is loaded, let alone downloaded
+            status.end()
+            typer.echo(
+                "classify-worker: nothing was classified: the sources name no image", err=True
+            )
+            return
         classifier = _load(chosen, loaded.settings, status)
     from worker.cli.predict_report import PredictReport  # noqa: PLC0415
     from worker.predict import FailedInput  # noqa: PLC0415
+    from worker.predict.saving import FileSaver  # noqa: PLC0415
 
     names = [source.input_path or "" for source in sources]
     with classifier, PredictReport(output_format, names, file) as report:
         report.begin()
+        if isinstance(saver, FileSaver):
+            sources = saver.check(classifier.pages(sources))
         for result in classifier.predict(sources, on_error="yield"):
             saved = []
             if saver is not None and not isinstance(result, FailedInput):

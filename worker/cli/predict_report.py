@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.jobs import Category
 from worker.image_formats import ImageFormat
 from worker.predict.results import FailedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -44,7 +44,7 @@ class PredictReport(Report):
         file: gets the results as well.
         out: standard output.
         err: standard error.
-        clock: seconds.
+        clock: measures the time.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class PredictReport(Report):
         file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(form, "classified", len(names), file, out, err, clock)
         self._single = len(names) == 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from contextlib import ExitStack
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from worker.cli.options import OutputFormat
 from worker.cli.output_record import CSV_HEADER
 from worker.cli.rows import printable, wrap
+from worker.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from worker.cli.output_file import OutputFile
     from worker.cli.output_record import OutputRecord
@@ -59,7 +60,7 @@ class Report:
         file: gets the results as well.
         out: standard output.
         err: standard error.
-        clock: seconds.
+        clock: measures the time.
 
     Attributes:
         ended: results so far.
@@ -76,7 +77,7 @@ class Report:
         file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._out = out or Console()
         on_terminal = self._out.is_terminal
@@ -94,8 +95,9 @@ class Report:
         self._task = self._progress.add_task("", total=total)
         self._file = file
         self._reasons: Counter[str] = Counter()
+        self._explained: dict[str, str] = {}
         self._clock = clock
-        self._began = self._last = clock()
+        self._began = self._last = clock.monotonic()
         self._open = ExitStack()
         self.ended = self.failed = 0
 
@@ -118,7 +120,7 @@ class Report:
     def begin(self) -> None:
         """Show progress from now on, and measure the time."""
         self._progress.start()
-        self._began = self._last = self._clock()
+        self._began = self._last = self._clock.monotonic()
 
     def _add(self, record: OutputRecord, table: Iterator[Line], shown: object = None) -> None:
         """Write one result, or what is wrong with an input.
@@ -132,7 +134,7 @@ class Report:
             WorkerError: the file of results cannot be written.
         """
         self.ended += 1
-        self._last = self._clock()
+        self._last = self._clock.monotonic()
         in_table = False
         if self._file is not None:
             self._file.write(record)
@@ -149,16 +151,25 @@ class Report:
                     self._out.out(text, style=style, highlight=False)
                     in_table = True
         if record.error is not None:
-            self.failed += 1
-            self._reasons[self._reason(record)] += 1
+            self._count(record)
             # On a terminal the table has shown it.
             if not in_table or self._err is not self._out:
                 name = record.input
                 self._note(f"{name}: {record.error}" if name else record.error)
 
-    def _reason(self, record: OutputRecord) -> str:
-        """What failures are counted by."""
-        return record.reason or ("no result" if record.code is None else f"code {record.code}")
+    def _count(self, record: OutputRecord) -> None:
+        """Count a failure by its reason; of a result's code alone, one is kept to tell what it is.
+
+        A worker's result says no more: its message is what helps.
+        """
+        self.failed += 1
+        if record.reason is not None or record.code is None:
+            self._reasons[record.reason or "no result"] += 1
+            return
+        status = _status(record.code)
+        self._reasons[f"with {status}"] += 1
+        name = f" ({record.input})" if record.input else ""
+        self._explained.setdefault(status, f"{record.error}{name}")
 
     def _summary(self) -> Iterator[str]:
         if self.ended > 1:
@@ -170,6 +181,7 @@ class Report:
         if self.failed and self.ended > 1:
             reasons = ", ".join(f"{count} {name}" for name, count in self._reasons.most_common())
             yield f"{self.failed} of {self.ended} {self._failure}: {reasons}"
+            yield from (f"{status}, the first: {why}" for status, why in self._explained.items())
         if self._file is not None and self._file.has_records:
             yield f"results are in {self._file.path}"
 
@@ -190,6 +202,14 @@ class Report:
         lines = wrap(text, self._err.width) if self._err.is_terminal else [text]
         for line in lines:
             self._err.out(line, highlight=False)
+
+
+def _status(code: int) -> str:
+    """An HTTP status with its phrase."""
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"code {code}"
 
 
 def split_folder(name: str) -> tuple[str, str]:

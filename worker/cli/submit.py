@@ -123,8 +123,9 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
         str | None,
         typer.Option(
             "--save-dir",
-            metavar="DIR",
-            help="Save the results' pictures in this directory, as NUMBER-NAME.jpg.",
+            metavar="DIR|FILE",
+            help="Save the results' pictures in this directory, as NUMBER-NAME.jpg; of a single "
+            "image, its picture or JSON in this file, such as out.jpg or out.json.",
             show_default=False,
             rich_help_panel=OUTPUT_GROUP,
         ),
@@ -162,6 +163,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
 
     from worker.cli.output_file import OutputFile as ResultFile  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
+    from worker.errors import WorkerError  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
     from worker.settings.sources import load  # noqa: PLC0415
@@ -182,14 +184,15 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     with Status(f"connecting to {settings.kafka.bootstrap_servers}") as status:
         # Loading clients and codecs takes part of a second.
         from worker.cli.submit_report import AnswerReport  # noqa: PLC0415
-        from worker.predict.save_target import picture_directory  # noqa: PLC0415
         from worker.submit import Encoding, Options, Submission, find_items  # noqa: PLC0415
+        from worker.submit.saving import FileSaver, make_saver, single_item  # noqa: PLC0415
 
+        saver = None if save_dir is None else make_saver(save_dir)
         options = Options(
             top_k=top_k,
             visualize=visualize,
             timeout=timeout,
-            save_dir=None if save_dir is None else picture_directory(save_dir),
+            saver=saver,
             serve_host=serve_host,
         )
 
@@ -199,8 +202,10 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
                 client.setLevel(logging.WARNING)
                 report.take(item)
 
-            submission = Submission(settings, options, take, report.add)
-            await submission.run(find_items(given, Encoding(send_as)))
+            items = find_items(given, Encoding(send_as))
+            if isinstance(saver, FileSaver):
+                items = await single_item(items, saver.file)
+            await Submission(settings, options, take, report.add).run(items)
 
         with AnswerReport(OutputFormat.JSON if as_json else output_format, file) as report:
             ended = run_until_interrupted(run(report))
@@ -208,3 +213,8 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
         raise typer.Exit(EXIT_INTERRUPTED)
     if report.failed:
         raise typer.Exit(EXIT_FAILED)
+    if isinstance(saver, FileSaver) and report.ended and report.saved is None:
+        raise WorkerError(
+            f"{saver.file} was not written, since the result has no picture: see --visualize, and "
+            "picture.enabled and the results topic's max.message.bytes at the worker"
+        )

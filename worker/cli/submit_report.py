@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from worker.cli.output_record import OutputRecord
 from worker.cli.report import Line, Report, split_folder
 from worker.cli.rows import Column, Rows, printable
+from worker.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -86,10 +86,11 @@ class AnswerReport(Report):
         file: gets the answers as well.
         out: standard output.
         err: standard error.
-        clock: seconds.
+        clock: measures the time.
 
     Attributes:
         taken: jobs begun so far.
+        saved: the file that was saved last, or None.
     """
 
     things = "jobs"
@@ -100,11 +101,11 @@ class AnswerReport(Report):
         file: OutputFile | None = None,
         out: Console | None = None,
         err: Console | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(form, "answered", None, file, out, err, clock)
         self._table = AnswerTable(self._out.width)
-        self._pictures: Path | None = None
+        self.saved: Path | None = None
         self._complete = True
         self.taken = 0
 
@@ -132,8 +133,7 @@ class AnswerReport(Report):
             WorkerError: the file of results cannot be written.
         """
         record = output_record(answer)
-        if answer.picture is not None:
-            self._pictures = answer.picture.parent
+        self.saved = answer.saved or self.saved
         lines = self._table.lines(answer.number, answer.item.encoding.value, record)
         self._add(record, lines)
         self._progress.update(self._task, completed=self.ended)
@@ -144,8 +144,10 @@ class AnswerReport(Report):
         if self.taken > self.ended:
             yield f"{self.taken - self.ended} of {self.taken} jobs were not waited for"
         yield from super()._summary()
-        if self._pictures is not None:
-            yield f"pictures are in {self._pictures}, as NUMBER-NAME.jpg"
+        if self.saved is not None and self.ended == 1:
+            yield f"saved {self.saved.name} in {self.saved.parent}"
+        elif self.saved is not None:
+            yield f"pictures are in {self.saved.parent}, as NUMBER-NAME.jpg"
 
 
 def output_record(answer: ItemResult) -> OutputRecord:

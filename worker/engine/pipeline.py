@@ -6,7 +6,6 @@ Stages know nothing of each other.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.budget import Reservation
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.jobs import Category, Job, Outcome, RawImage, Success, UrlImage
 from worker.engine.categories import choose_categories
 from worker.engine.preparation import AnyImage, LocalImage, Pixels, prepare_image
@@ -92,7 +92,7 @@ class Pipeline:
         metrics: Metrics,
         *,
         failpoints: Failpoints = NONE,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._spec = spec
         self._fetcher = fetcher
@@ -162,13 +162,15 @@ class Pipeline:
         """
         prepared = await self._prepare(image, held, picture_side, deadline)
         urgency = (
-            deadline if deadline is not None else self._clock() + self._settings.batching.patience
+            deadline
+            if deadline is not None
+            else self._clock.wall() + self._settings.batching.patience
         )
         scores = await self._classifier.classify(prepared.crop, urgency, most)
         return Classified(choose_categories(scores, top_k, self._spec), prepared.picture)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
-        remaining = deadline - self._clock()
+        remaining = deadline - self._clock.wall()
         expired = JobError(
             Reason.DEADLINE_EXCEEDED,
             "the job's deadlineMs has passed; allow more time or send it sooner",

@@ -19,17 +19,13 @@ class Allowance:
         total: seconds for all attempts, with the pauses between them.
         attempt: seconds for one attempt.
         expiry: loop time after which the image is of no use, waited for or not; None means never.
-
-    Attributes:
-        began: loop time of its beginning.
     """
 
     def __init__(self, total: float, attempt: float, expiry: float | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._attempt = attempt
         self._expiry = expiry
-        self.began = self._loop.time()
-        self._end = self.began + total
+        self._end = self._loop.time() + total
         self._attempt_end = self._end
 
     @property

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason, Stage
 from worker.image_formats import MEDIA_TYPES
 from worker.images.addresses import AddressPolicy, literal_address, parse_redirect, parse_url
@@ -26,7 +27,7 @@ from worker.images.machines import machine_of
 from worker.images.names import Names, SystemResolver, addresses
 from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
 from worker.proxies import proxy_for
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -78,17 +79,18 @@ class ImageFetcher:
             attempts=settings.attempts,
         )
         self._resolver = resolver
-        self._hosts = HostPlaces(settings.per_host)
+        self._hosts = HostPlaces(settings.per_host, clock=clock)
         self._places = FairPlaces(
             settings.concurrency,
             reserved=settings.concurrency // 4,
             slow=min(SLOW, settings.read_timeout / 2),
+            clock=clock,
         )
         self._session: aiohttp.ClientSession | None = None
         self._names: Names
 
     async def __aenter__(self) -> Self:
-        self._names = Names(self._resolver or SystemResolver())
+        self._names = Names(self._resolver or SystemResolver(), self._clock)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the places are the limit: waiting for one uses up no attempt's time
@@ -218,8 +220,8 @@ class ImageFetcher:
     ) -> AsyncIterator[None]:
         """A place at the host and one of all, waited for with the job's own time alone."""
         async with allowance.waiting():
-            await seat.take(host, (url.raw_host, url.port), allowance.began)
-            place = await self._places.acquire(host, allowance.began)
+            await seat.take(host, (url.raw_host, url.port))
+            place = await self._places.acquire(host, seat.since)
         try:
             yield
         finally:
@@ -238,7 +240,7 @@ class ImageFetcher:
         async with response:
             if response.status in _REDIRECTS:
                 return parse_redirect(url, response.headers.get("Location"))
-            return await read_image(response, limits, self._clock.wall())
+            return await read_image(response, limits, self._clock)
 
     def _checked_socket(self, info: AddrInfoType) -> socket.socket:
         """A socket for one resolved address, unless it may not be reached.

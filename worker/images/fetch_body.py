@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from worker.errors import JobError, Reason
@@ -12,6 +11,7 @@ from worker.images.retry_after import parse_retry_after
 if TYPE_CHECKING:
     import aiohttp
 
+    from worker.clock import Clock
     from worker.settings import FetchSettings
 
 __all__ = ["read_image"]
@@ -26,11 +26,13 @@ _KNOWN_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zs
 _SUCCESS = frozenset({200, 203})
 
 
-async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, now: float) -> bytes:
+async def read_image(
+    response: aiohttp.ClientResponse, limits: FetchSettings, clock: Clock
+) -> bytes:
     """Read an answer whose head has come, within the limits on its size and speed.
 
     Args:
-        now: seconds since the epoch.
+        clock: what speed and `Retry-After` are told by.
 
     Returns:
         The body as it was sent.
@@ -42,7 +44,7 @@ async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, no
         aiohttp.ClientError: the connection broke.
     """
     if response.status not in _SUCCESS:
-        retry_after = parse_retry_after(response.headers.get("Retry-After"), now)
+        retry_after = parse_retry_after(response.headers.get("Retry-After"), clock.wall())
         raise StatusError(response.status, retry_after)
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in _PLAIN_ENCODINGS:
@@ -54,9 +56,9 @@ async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, no
     most = limits.max_bytes
     if (response.content_length or 0) > most:
         raise _too_large(most)
-    loop, window = asyncio.get_running_loop(), limits.read_timeout
+    window = limits.read_timeout
     least = limits.min_speed * window
-    window_end, window_start = loop.time() + window, 0
+    window_end, window_start = clock.monotonic() + window, 0
     # One buffer, not a list of chunks: a server may send single bytes, a list entry each.
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -64,10 +66,10 @@ async def read_image(response: aiohttp.ClientResponse, limits: FetchSettings, no
         if len(body) > most:
             raise _too_large(most)
         # No timer: a server that sends nothing at all runs into `sock_read`.
-        if loop.time() >= window_end:
+        if clock.monotonic() >= window_end:
             if len(body) - window_start < least:
                 raise TooSlowError
-            window_end, window_start = loop.time() + window, len(body)
+            window_end, window_start = clock.monotonic() + window, len(body)
     return bytes(body)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.images.places import FairPlaces
 
 if TYPE_CHECKING:
@@ -81,11 +82,13 @@ class Names(AbstractResolver):
 
     Args:
         resolver: answers; it may take as long as it likes.
+        clock: what kept answers age by.
     """
 
-    def __init__(self, resolver: AbstractResolver) -> None:
+    def __init__(self, resolver: AbstractResolver, clock: Clock = SYSTEM_CLOCK) -> None:
         self._resolver = resolver
-        self._turns = FairPlaces(MOST_LOOKUPS, reserved=RESERVED_LOOKUPS)
+        self._clock = clock
+        self._turns = FairPlaces(MOST_LOOKUPS, reserved=RESERVED_LOOKUPS, clock=clock)
         self._open: dict[tuple[str, int], Lookup] = {}
         self._kept: OrderedDict[tuple[str, int], tuple[float, list[ResolveResult]]] = OrderedDict()
 
@@ -96,7 +99,7 @@ class Names(AbstractResolver):
             The addresses; None when the name has to be asked for.
         """
         until, kept = self._kept.get((host, port), (0.0, None))
-        return kept if asyncio.get_running_loop().time() < until else None
+        return kept if self._clock.monotonic() < until else None
 
     def look_up(self, host: str, port: int) -> Lookup:
         """Begin to resolve a name, or join a look-up of it that is under way.
@@ -144,7 +147,7 @@ class Names(AbstractResolver):
             found = await self._resolver.resolve(host, port, socket.AF_UNSPEC)
         finally:
             place.release()
-        self._kept[host, port] = asyncio.get_running_loop().time() + KEPT, found
+        self._kept[host, port] = self._clock.monotonic() + KEPT, found
         self._kept.move_to_end((host, port))
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)

@@ -13,8 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.clock import SYSTEM_CLOCK, Clock
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
     from types import TracebackType
     from typing import Self
 
@@ -38,7 +40,7 @@ class _Waiter:
     """One that waits for a place.
 
     Attributes:
-        since: when it began to wait, in clock time.
+        since: when it began to wait, by the clock.
         charged: seconds put on its key's account, once it has the place.
     """
 
@@ -76,7 +78,7 @@ class FairPlaces:
         reserved: places that slow keys leave free for the others. A key that has not been seen yet
             is not slow.
         slow: seconds for which a slow key holds a place on average, at least.
-        clock: seconds, monotonic.
+        clock: what holds and waits are measured by.
     """
 
     def __init__(
@@ -85,12 +87,12 @@ class FairPlaces:
         *,
         reserved: int = 0,
         slow: float = SLOW,
-        clock: Callable[[], float] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._free = most
         self._open_to_slow = most - reserved
         self._slow = slow
-        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._clock = clock
         # Invariant: a key is here exactly while it holds a place or waits for one.
         self._keys: dict[Hashable, _Key] = {}
         self._pace: OrderedDict[Hashable, float] = OrderedDict()
@@ -112,7 +114,7 @@ class FairPlaces:
 
         Args:
             since: when the caller first wanted a place for what it does, if this is not the first
-                one: what has begun is finished before more is begun. Clock time.
+                one: what has begun is finished before more is begun. By the clock.
 
         Returns:
             The place, which the caller releases.
@@ -122,9 +124,9 @@ class FairPlaces:
             self._turn += 1
             entry = self._keys[key] = _Key(self._level, self._turn)
         if self._free and not self._waiting and not self._is_slow(key):
-            return Place(self, key, self._clock(), self._serve(key, entry))
+            return Place(self, key, self._clock.monotonic(), self._serve(key, entry))
         charged: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(self._clock() if since is None else since, charged)
+        waiter = _Waiter(self._clock.monotonic() if since is None else since, charged)
         insort(entry.waiters, waiter, key=lambda each: each.since)
         self._waiting += 1
         self._grant()
@@ -139,10 +141,10 @@ class FairPlaces:
             else:
                 self._give_back(key, 0.0, charged.result())  # it came in the same moment
             raise
-        return Place(self, key, self._clock(), charged.result())
+        return Place(self, key, self._clock.monotonic(), charged.result())
 
     def _release(self, key: Hashable, since: float, charged: float) -> None:
-        took = self._clock() - since
+        took = self._clock.monotonic() - since
         self._pace[key] = took + (1 - WEIGHT) * (self._pace.get(key, took) - took)
         self._pace.move_to_end(key)
         if len(self._pace) > MAX_REMEMBERED:
@@ -222,10 +224,10 @@ class HostPlaces:
     """`most` places at each host, shared fairly between the names that lead there.
 
     Args:
-        clock: seconds, monotonic.
+        clock: what holds and waits are measured by.
     """
 
-    def __init__(self, most: int, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, most: int, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._most = most
         self._clock = clock
         # Invariant: a host is here exactly while a place at it is held or waited for.
@@ -241,9 +243,9 @@ class HostPlaces:
         Returns:
             The context; it holds no place until its `take` is called.
         """
-        return Seat(self)
+        return Seat(self, self._clock.monotonic())
 
-    async def _acquire(self, host: Hashable, name: Hashable, since: float | None) -> Place:
+    async def _acquire(self, host: Hashable, name: Hashable, since: float) -> Place:
         places = self._hosts.setdefault(host, FairPlaces(self._most, clock=self._clock))
         try:
             return await places.acquire(name, since)
@@ -260,9 +262,13 @@ class Seat:
     """One task's place at a host; left at the latest when the context ends.
 
     Never at two hosts at a time: tasks that waited for a second one could wait for each other.
+
+    Attributes:
+        since: when it was made, by the clock of the places.
     """
 
-    def __init__(self, hosts: HostPlaces) -> None:
+    def __init__(self, hosts: HostPlaces, since: float) -> None:
+        self.since = since
         self._hosts = hosts
         self._at: tuple[Hashable, Hashable] | None = None
         self._place: Place | None = None
@@ -278,16 +284,12 @@ class Seat:
     ) -> None:
         self.leave()
 
-    async def take(self, host: Hashable, name: Hashable, since: float | None = None) -> None:
-        """Wait for a place at `host`, for `name`; nothing when it is held already.
-
-        Args:
-            since: as for `FairPlaces.acquire`.
-        """
+    async def take(self, host: Hashable, name: Hashable) -> None:
+        """Wait for a place at `host`, for `name`; nothing when it is held already."""
         if self._at == (host, name):
             return
         self.leave()
-        self._place = await self._hosts._acquire(host, name, since)  # noqa: SLF001 - its other half
+        self._place = await self._hosts._acquire(host, name, self.since)  # noqa: SLF001 - its other half
         self._at = host, name
 
     def give_way(self) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason, Stage
 from worker.images.memory import SHORTAGES, raising_memory_errors
 from worker.metrics import Metrics
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 
 __all__ = ["ImageThreads"]
 

@@ -15,12 +15,24 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Batch", "Batcher", "CloseReason", "Ticket"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Timers(Protocol):
+    """What the batcher needs of an event loop."""
+
+    def time(self) -> float:
+        """Seconds, monotonic."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
+        """Call `callback` at a time of this clock, unless the handle is cancelled before."""
+        ...
 
 
 class CloseReason(enum.StrEnum):
@@ -43,7 +55,7 @@ class Ticket(Generic[T, R]):
     Attributes:
         urgency: the smaller, the sooner it is batched; seconds on any one clock.
         most: images of the largest batch that it may be in.
-        ready_at: when it was submitted, seconds of the batcher's clock.
+        ready_at: when it was submitted, loop time.
         result: resolves to the answer; cancel it to withdraw an image that is not yet in a batch.
     """
 
@@ -68,8 +80,7 @@ class Batcher(Generic[T, R]):
     Args:
         max_batch: most images per batch; may be changed at any time.
         linger: seconds that the oldest image waits for a fuller batch while a slot is free.
-        clock: monotonic seconds.
-        call_at: schedules a callback at a time of that clock and returns a handle with `cancel`.
+        timers: tells the time and calls back; the running loop when None.
     """
 
     def __init__(
@@ -77,14 +88,11 @@ class Batcher(Generic[T, R]):
         max_batch: int,
         linger: float = 0.0,
         *,
-        clock: Callable[[], float] | None = None,
-        call_at: Callable[[float, Callable[[], None]], asyncio.TimerHandle] | None = None,
+        timers: Timers | None = None,
     ) -> None:
-        loop = asyncio.get_running_loop()
         self.max_batch = max_batch
         self.linger = linger
-        self._clock = clock or loop.time
-        self._call_at = call_at or loop.call_at
+        self._timers: Timers = timers or asyncio.get_running_loop()
         self._order = itertools.count()
         # Invariant: holds every ticket that is in no batch; withdrawn ones are skipped when met.
         self._ready: list[tuple[float, int, Ticket[T, R]]] = []
@@ -110,7 +118,7 @@ class Batcher(Generic[T, R]):
             Its ticket, whose `result` resolves to the answer.
         """
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(item, urgency, most or sys.maxsize, self._clock(), result)
+        ticket = Ticket(item, urgency, most or sys.maxsize, self._timers.time(), result)
         self._push(ticket)
         self._wake_one()
         return ticket
@@ -170,11 +178,11 @@ class Batcher(Generic[T, R]):
     def _lingered(self) -> bool:
         # The timer belongs to the oldest image and is never restarted by a younger one.
         due = min(ticket.ready_at for _, _, ticket in self._ready) + self.linger
-        if self._clock() >= due:
+        if self._timers.time() >= due:
             return True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._call_at(due, self._wake_one)
+        self._timer = self._timers.call_at(due, self._wake_one)
         return False
 
     async def _wait(self) -> None:

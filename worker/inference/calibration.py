@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.settings import BatchingSettings
 
 __all__ = ["Calibration", "Measurement", "calibrate", "count_runs", "noise"]
@@ -44,7 +44,7 @@ def calibrate(
     input_size: tuple[int, int],
     batching: BatchingSettings,
     *,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Calibration:
     """Run batches of 1, 2, 4, ... noise images; take the smallest that is nearly the fastest.
 
@@ -97,19 +97,19 @@ def count_runs(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
     images: Sequence[npt.NDArray[np.uint8]],
     seconds: float,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> float:
     """Run one batch again and again, at least once, until `seconds` are over.
 
     Returns:
         Images per second.
     """
-    began = clock()
+    began = clock.monotonic()
     count = 0
     while True:
         run(images)
         count += len(images)
-        elapsed = clock() - began
+        elapsed = clock.monotonic() - began
         if elapsed >= seconds:
             return count / elapsed
 
@@ -117,8 +117,8 @@ def count_runs(
 def _time(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
     crops: Sequence[npt.NDArray[np.uint8]],
-    clock: Callable[[], float],
+    clock: Clock,
 ) -> float:
-    began = clock()
+    began = clock.monotonic()
     run(crops)
-    return clock() - began
+    return clock.monotonic() - began

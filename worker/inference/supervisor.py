@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import (
     ModelError,
     PredictorCrashedError,
@@ -26,7 +27,7 @@ from worker.inference.protocol import BackendName
 from worker.inference.slot import Slot
 from worker.logs import get_logger
 from worker.metrics import BATCH_WAIT, Metrics
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 from worker.settings import BatchingSettings
 
 __all__ = ["Pixels", "Scores", "SlotSupervisor"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.kafka.ledger import Ledger
 from worker.metrics import PartitionProgress
 
@@ -44,7 +44,7 @@ class Assignment:
     aiokafka rebalances eagerly: all partitions are revoked together, then a new set is assigned.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._states: dict[TopicPartition, PartitionState] = {}
         self._clock = clock
         # Invariant: False from the moment at which partitions are revoked until new ones are
@@ -122,7 +122,7 @@ class Assignment:
             highwater: returns the end offset of a partition as of its last fetch.
             damaged: the partitions that cannot be read any further.
         """
-        now = self._clock()
+        now = self._clock.wall()
         for partition, state in self._states.items():
             end = highwater(partition)
             position = state.start if state.ledger.position is None else state.ledger.position

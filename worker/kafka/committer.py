@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 class Committer:
     """Commits on a timer, and on demand before partitions are released.
 
+    It has no `Retry`: a commit that failed is made up for by the next one of the timer, which has
+    newer positions, and one that is slow is waited for (`_commit_patiently`).
+
     Args:
         interval: seconds between commits.
         patience: seconds after which a commit on demand is given up, and a commit of the timer

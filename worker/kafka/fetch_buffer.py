@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka.consumer.fetcher import FetchError
 
+from worker.clock import Clock
 from worker.kafka.unreadable_partitions import UnreadablePartitions
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class _Entry:
 
     batches: FetchedBatches
     assignment: Assignment
-    created: float
-    backoff: float
+    clock: Clock
+    until: float
 
     def calculate_backoff(self) -> float:
         """Seconds for which the broker's other partitions wait for these batches to be polled."""
-        return max(0.0, self.created + self.backoff - time.monotonic())
+        return max(0.0, self.until - self.clock.monotonic())
 
 
 class FetchBuffer:
@@ -64,7 +64,7 @@ class FetchBuffer:
         backoff: seconds for which a broker's other partitions wait until a partition's batches are
             polled.
         on_drop: called when an entry is dropped, so that the partition can be fetched again.
-        clock: monotonic seconds.
+        clock: what suspensions and the backoff go by.
 
     Attributes:
         entries: by partition, in the order of fetching. aiokafka reads them, and puts its errors
@@ -73,9 +73,7 @@ class FetchBuffer:
         skipping: whether the last `take` ended among records that are skipped.
     """
 
-    def __init__(
-        self, backoff: float, on_drop: Callable[[], None], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, backoff: float, on_drop: Callable[[], None], clock: Clock) -> None:
         self._backoff = backoff
         self._on_drop = on_drop
         self._clock = clock
@@ -96,11 +94,12 @@ class FetchBuffer:
         Args:
             assignment: the assignment for which they were fetched.
         """
-        self.entries[partition] = _Entry(batches, assignment, time.monotonic(), self._backoff)
+        until = self._clock.monotonic() + self._backoff
+        self.entries[partition] = _Entry(batches, assignment, self._clock, until)
 
     def suspend(self, partition: TopicPartition, seconds: float) -> None:
         """Have a partition not fetched for some seconds."""
-        self.entries[partition] = _Suspension(self._clock() + seconds)
+        self.entries[partition] = _Suspension(self._clock.monotonic() + seconds)
 
     def note_damage(self, damage: Damage) -> None:
         """Suspend a partition that cannot be read any further, and report it.
@@ -151,7 +150,7 @@ class FetchBuffer:
         for partition in list(self.entries):
             entry = self.entries[partition]
             if isinstance(entry, _Suspension):
-                if self._clock() >= entry.until:
+                if self._clock.monotonic() >= entry.until:
                     self._drop(partition)
                 continue
             if partitions and partition not in partitions:

@@ -11,8 +11,7 @@ Requests, positions and resets are left to aiokafka.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -26,6 +25,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.kafka.broker_errors import ErrorKind, classify
 from worker.kafka.damage import Damage
 from worker.kafka.fetch_buffer import FetchBuffer
@@ -65,7 +65,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         *,
         ahead_bytes: int,
         batch_bytes: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         made._fetch_task.cancel()  # noqa: SLF001 - this class takes its place
         self.__dict__.update(vars(made))
@@ -134,7 +134,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         except KafkaError as error:
             log.warning("fetch_failed", node=node_id, error=str(error))
             self._invalidate_preferred_read_replica_for_node(node_id, request)
-            await asyncio.sleep(self._retry_backoff)
+            await self._clock.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:
             return False  # the consumer was closed, or the assignment ended
@@ -183,10 +183,12 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         state = assignment.state_value(partition)
         self.damaged.clear_passed(partition, state.position)
         state.highwater, state.lso = found.end, found.stable_end
-        state.timestamp = int(1000 * time.time())
+        state.timestamp = int(1000 * self._clock.wall())
         committed = bool(self._isolation_level)
         missing = not found.data and state.position < found.readable_end(committed=committed)
-        if not (missing and full) and self.damaged.is_withheld(partition, missing, self._clock()):
+        if not (missing and full) and self.damaged.is_withheld(
+            partition, missing, self._clock.monotonic()
+        ):
             why = "the broker has records there and does not send them"
             self._buffer.note_damage(Damage(partition, state.position, None, why))
         if not found.data:
@@ -242,13 +244,13 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         Raises:
             KafkaError: the group or a topic cannot be used.
         """
-        deadline = self._clock() + wait
+        deadline = self._clock.monotonic() + wait
         while True:
             # What is fetched during a rebalance may belong to another member after it.
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
             polled = self._buffer.take(partitions, max_records, max_bytes)
-            left = deadline - self._clock()
+            left = deadline - self._clock.monotonic()
             if polled or left <= 0 or self._closed:
                 return polled
             if self._buffer.skipping:

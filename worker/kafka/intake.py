@@ -11,12 +11,13 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.records import Record
 from worker.errors import KafkaSetupError
 from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.positions import POSITION_ERRORS, Positions
 from worker.metrics import Metrics
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 
 if TYPE_CHECKING:
     from worker.budget import Budget, Reservation

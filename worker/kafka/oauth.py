@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import http
-import time
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -14,6 +13,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 from yarl import URL
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.proxies import proxy_for
 from worker.settings import SaslSettings
 
@@ -37,7 +37,7 @@ class TokenError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is unt
     """
 
 
-def token_provider(sasl: SaslSettings) -> AbstractTokenProvider:
+def token_provider(sasl: SaslSettings, clock: Clock = SYSTEM_CLOCK) -> AbstractTokenProvider:
     """Make the provider of tokens that the settings describe.
 
     Returns:
@@ -45,7 +45,7 @@ def token_provider(sasl: SaslSettings) -> AbstractTokenProvider:
     """
     if sasl.token_file is not None:
         return _FileTokens(sasl.token_file)
-    return _EndpointTokens(sasl)
+    return _EndpointTokens(sasl, clock)
 
 
 class _FileTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
@@ -65,13 +65,14 @@ class _FileTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is u
 class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
     """Client-credentials grant (RFC 6749, section 4.4)."""
 
-    def __init__(self, sasl: SaslSettings) -> None:
+    def __init__(self, sasl: SaslSettings, clock: Clock) -> None:
         self._sasl = sasl
+        self._clock = clock
         self._token: str | None = None
         self._renew_at = 0.0
 
     async def token(self) -> str:
-        if self._token is None or time.monotonic() >= self._renew_at:
+        if self._token is None or self._clock.monotonic() >= self._renew_at:
             await self._renew()
         assert self._token is not None
         return self._token
@@ -108,7 +109,7 @@ class _EndpointTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka 
             lifetime = float(answer.get("expires_in", 0))
         except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError) as error:
             raise TokenError(_FAILED + _why(error)) from error
-        self._renew_at = time.monotonic() + max(0.0, lifetime - EARLY)
+        self._renew_at = self._clock.monotonic() + max(0.0, lifetime - EARLY)
 
 
 def _why(error: Exception) -> str:

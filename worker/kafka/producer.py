@@ -15,10 +15,11 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.records import Message
 from worker.errors import WorkerError
 from worker.kafka.client import stop_bounded
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer

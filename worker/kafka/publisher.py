@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.records import Message
 from worker.kafka.broker_errors import TOO_LARGE, ErrorKind, Refused, classify, code_of, name_of
 from worker.kafka.client import BATCH_BYTES
 from worker.kafka.producer import MessageTooLargeError, ReplaceableProducer
 from worker.kafka.topic_history import TopicHistory
 from worker.metrics import Metrics
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -166,7 +167,7 @@ class Publisher:
             if not isolated and kind is not ErrorKind.RETRY:
                 continue  # its batch was refused, which says nothing about the message yet
             if kind is ErrorKind.DOUBTFUL:
-                doubted = history.clock() if doubted is None else doubted
+                doubted = history.clock.monotonic() if doubted is None else doubted
                 if history.is_message_at_fault(topic, doubted):
                     kind = ErrorKind.FINAL
             if kind is ErrorKind.TOO_LARGE:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.kafka.broker_errors import ErrorKind, code_of, name_of
 
 __all__ = ["DOUBT_PATIENCE", "ISOLATION_SECONDS", "TopicHistory"]
@@ -31,12 +31,10 @@ class TopicHistory:
     Args:
         on_forbidden: called with whether any topic refuses everything from this worker, when that
             may have changed.
-        clock: monotonic seconds.
+        clock: what refusals age by.
     """
 
-    def __init__(
-        self, on_forbidden: Callable[[bool], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, on_forbidden: Callable[[bool], None], clock: Clock = SYSTEM_CLOCK) -> None:
         self._on_forbidden = on_forbidden
         self.clock = clock
         self._isolated_until: dict[str, float] = {}
@@ -46,7 +44,7 @@ class TopicHistory:
     def is_isolated(self, topic: str) -> bool:
         """Tell whether messages for a topic are sent alone now, because one was refused lately."""
         until = self._isolated_until.get(topic)
-        return until is not None and self.clock() < until
+        return until is not None and self.clock.monotonic() < until
 
     def is_message_at_fault(self, topic: str, since: float) -> bool:
         """Decide whether a message itself is the cause of its refusals, not its topic or a broker.
@@ -57,12 +55,12 @@ class TopicHistory:
         Returns:
             Whether it has been sent for long enough, and the topic accepted others meanwhile.
         """
-        late = self.clock() - since >= DOUBT_PATIENCE
+        late = self.clock.monotonic() - since >= DOUBT_PATIENCE
         return late and self._accepted.get(topic, -math.inf) > since
 
     def accepted(self, topic: str) -> None:
         """Take note that a message was acknowledged."""
-        self._accepted[topic] = self.clock()
+        self._accepted[topic] = self.clock.monotonic()
         if topic in self._forbidden:
             log.info("publish_allowed", topic=topic)
             self._forbidden.discard(topic)
@@ -73,7 +71,9 @@ class TopicHistory:
         if kind is ErrorKind.RETRY:
             return
         # A batch that is too large shows that the topic's limit is not known: that stays so.
-        until = math.inf if kind is ErrorKind.TOO_LARGE else self.clock() + ISOLATION_SECONDS
+        until = (
+            math.inf if kind is ErrorKind.TOO_LARGE else self.clock.monotonic() + ISOLATION_SECONDS
+        )
         self._isolated_until[topic] = max(until, self._isolated_until.get(topic, until))
         if kind is ErrorKind.FORBIDDEN and topic not in self._forbidden:
             log.error(

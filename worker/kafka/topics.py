@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import KafkaSetupError
 from worker.kafka.client import make_admin, stop_bounded
 from worker.kafka.diagnosis import find_cause
+from worker.retry import Retry
 from worker.settings import KafkaSettings
 
-__all__ = ["describe_configs", "ensure_topics"]
+__all__ = ["describe_configs", "ensure_topics", "wait_until_known"]
 
-POLL_SECONDS = 0.05
-"""Seconds between two checks whether the brokers know a new topic."""
+KNOWN_SOON = Retry(first=0.05, longest=0.5)
+"""When brokers are asked again whether they know a new topic."""
 
 _POLICY = "cleanup.policy"
 
@@ -54,7 +56,7 @@ async def ensure_topics(
         for topic in missing:
             await _create(admin, topic, settings)
         if missing:
-            await _until_known(admin, missing, settings.request_timeout)
+            await wait_until_known(admin, missing, settings.request_timeout)
         described = await _described(admin, topics)
     except KafkaError as error:
         cause = await find_cause(settings)
@@ -97,18 +99,22 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, settings: KafkaSetting
     log.info("topic_created", topic=topic, partitions=new.num_partitions, replicas=replicas)
 
 
-async def _until_known(admin: AIOKafkaAdminClient, topics: Sequence[str], timeout: float) -> None:
+async def wait_until_known(
+    admin: AIOKafkaAdminClient,
+    topics: Sequence[str],
+    timeout: float,
+    clock: Clock = SYSTEM_CLOCK,
+) -> None:
     """Wait until the brokers know new topics, which takes a moment after they are created.
 
     Raises:
         KafkaTimeoutError: a topic is still unknown after `timeout` seconds.
     """
-    try:
-        async with asyncio.timeout(timeout):
-            while not set(topics) <= set(await admin.list_topics()):  # noqa: ASYNC110 - by asking
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        raise KafkaTimeoutError(f"a new topic is still unknown after {timeout:g} s") from None
+    pauses = replace(KNOWN_SOON, patience=timeout).pauses(clock)
+    while not set(topics) <= set(await admin.list_topics()):
+        if (pause := next(pauses, None)) is None:
+            raise KafkaTimeoutError(f"a new topic is still unknown after {timeout:g} s")
+        await clock.sleep(pause)
 
 
 async def _default_replication_factor(admin: AIOKafkaAdminClient) -> int:

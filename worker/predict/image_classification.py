@@ -78,6 +78,8 @@ class ImageClassificationPipeline:
             resolve_model(config.model, cache, settings.zoo, announce)
         )
         self._devices = len(placements)
+        # Once: to read a container's quota takes half a millisecond, a tenth of a small network.
+        self._cores = available_cores()
         self._portal = start_engine(
             self.spec, placements, backend, config.batch_size, settings, on_selecting
         )
@@ -164,6 +166,17 @@ class ImageClassificationPipeline:
         results = self._predict(given, size, count)
         return results if on_error == "yield" else _raising(results)
 
+    def pages(self, given: object) -> Iterator[Source]:
+        """The single images in `given`, lazily and in order: of TIFF and PDF files each page.
+
+        Args:
+            given: as for `predict`.
+
+        Returns:
+            Sources that `predict` takes as well, and reads no second time.
+        """
+        return split_pages(find_sources(given), self._fetch, self._limits)
+
     def close(self) -> None:
         """End its thread and processes; further use is an error."""
         self._portal.close()
@@ -183,9 +196,9 @@ class ImageClassificationPipeline:
         together = min(size, CAPACITY) * self._devices
         in_groups = isinstance(given, Iterator)
         # Enough that all cores have something to read while the network computes.
-        ahead = 0 if in_groups else max(1, available_cores() // together)
+        ahead = 0 if in_groups else max(1, self._cores // together)
         calls = work_ahead(
-            split_pages(find_sources(given), self._fetch, self._limits),
+            self.pages(given),
             lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
             together * (1 + ahead),
             in_groups=in_groups,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason
 from worker.images.memory import SHORTAGES, raising_memory_errors
-from worker.retry import SYSTEM_CLOCK, Clock
 
 __all__ = ["patiently"]
 

@@ -6,27 +6,10 @@ from pathlib import Path
 
 from worker.errors import SettingsError
 
-__all__ = ["is_directory", "picture_directory"]
+__all__ = ["JSON_SUFFIX", "is_directory", "several_images"]
 
-
-def picture_directory(target: str) -> Path:
-    """Check that a name is that of a directory, for pictures of any number of images.
-
-    Args:
-        target: the name as the user wrote it.
-
-    Returns:
-        The directory; it need not exist.
-
-    Raises:
-        SettingsError: it is a file, or a name that looks like a file's.
-    """
-    if not is_directory(target):
-        raise SettingsError(
-            f"--save-dir {target}: pictures are saved in a directory, one file each. For a "
-            f"directory of that name write {target}/ with a slash"
-        )
-    return Path(target)
+JSON_SUFFIX = ".json"
+"""Of a file that gets a result itself, and not its picture."""
 
 
 def is_directory(target: str) -> bool:
@@ -46,3 +29,17 @@ def is_directory(target: str) -> bool:
     if path.exists():
         raise SettingsError(f"--save-dir {target} is a file: name a directory")
     return True
+
+
+def several_images(target: str, count: str) -> SettingsError:
+    """Make the error for several images where one file was named.
+
+    Args:
+        count: how many there are, as the sentence has it.
+
+    Returns:
+        The error, to be raised.
+    """
+    return SettingsError(
+        f"--save-dir {target} is a file for one image, and there are {count}: name a directory"
+    )

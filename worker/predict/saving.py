@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from worker.errors import SettingsError, WorkerError
@@ -13,11 +14,9 @@ from worker.predict.inputs import Source
 from worker.predict.naming import OutputName
 from worker.predict.page_count import count_images
 from worker.predict.results import ClassificationResult
-from worker.predict.save_target import is_directory
+from worker.predict.save_target import JSON_SUFFIX, is_directory, several_images
 
 __all__ = ["DirectorySaver", "FileSaver", "Saver", "make_saver"]
-
-JSON_SUFFIX = ".json"
 
 
 class DirectorySaver:
@@ -60,7 +59,25 @@ class FileSaver:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._used = False
+
+    def check(self, images: Iterable[Source]) -> list[Source]:
+        """Make sure that there is one image at most, as its page shows where a URL does not.
+
+        Args:
+            images: what is to be classified, a source for each page. No more than two are taken.
+
+        Returns:
+            The one image, to be classified in their place; none where there is none.
+
+        Raises:
+            SettingsError: there are more.
+        """
+        first = list(islice(images, 2))
+        if len(first) > 1:
+            page = first[0].page
+            count = "several" if page is None else f"{page.count} pages in {first[0].input_path}"
+            raise several_images(os.fspath(self._file), count)
+        return first
 
     def save(self, result: ClassificationResult) -> list[Path]:
         """Write the file.
@@ -69,12 +86,8 @@ class FileSaver:
             The file alone.
 
         Raises:
-            SettingsError: it holds another result already: the file at a URL has several pages.
             WorkerError: it cannot be written; the message says why.
         """
-        if self._used:
-            raise _several(os.fspath(self._file), "several")
-        self._used = True
         if self._file.suffix.lower() == JSON_SUFFIX:
             return _written(lambda: [result.save_to_json(self._file)])
         return _written(lambda: [result.save_to_img(self._file)])
@@ -110,14 +123,8 @@ def make_saver(target: str, sources: Sequence[Source]) -> Saver:
         )
     images = len(sources) if len(sources) != 1 else count_images(sources[0])
     if images > 1:
-        raise _several(target, str(images))
+        raise several_images(target, str(images))
     return FileSaver(path)
-
-
-def _several(target: str, count: str) -> SettingsError:
-    return SettingsError(
-        f"--save-dir {target} is a file for one image, and there are {count}: name a directory"
-    )
 
 
 def _written(write: Callable[[], list[Path]]) -> list[Path]:

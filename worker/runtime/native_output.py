@@ -6,8 +6,9 @@ import logging
 import os
 import selectors
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+
+from worker.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["LineSplitter", "NativeOutput", "RateLimit"]
 
@@ -61,9 +62,9 @@ class LineSplitter:
 class RateLimit:
     """A token bucket: so many lines at once, so many a second from then on."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._tokens, self._filled = float(BURST), clock()
+        self._tokens, self._filled = float(BURST), clock.monotonic()
 
     def admit(self) -> bool:
         """Count one more line.
@@ -71,7 +72,7 @@ class RateLimit:
         Returns:
             Whether it may be logged now.
         """
-        now = self._clock()
+        now = self._clock.monotonic()
         self._tokens = min(BURST, self._tokens + RATE * (now - self._filled))
         self._filled = now
         if self._tokens < 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.contract.jobs import Category
+from worker.predict.save_target import JSON_SUFFIX
 from worker.submit.items import Item
 
 __all__ = ["ItemResult"]
@@ -23,7 +24,7 @@ class ItemResult:
         reason: the failure's label if the item was not sent; a result has its code alone.
         categories: best first; empty on failure.
         latency: seconds from sending the job to its result; None when there is no result.
-        picture: where the result's picture was saved, or None.
+        saved: the file in which the result's picture, or the result as JSON, was saved, or None.
     """
 
     number: int
@@ -33,5 +34,11 @@ class ItemResult:
     error: str | None = None
     categories: tuple[Category, ...] = ()
     latency: float | None = None
-    picture: Path | None = None
+    saved: Path | None = None
     reason: str | None = None
+
+    @property
+    def picture(self) -> Path | None:
+        """Where the result's picture was saved, or None."""
+        is_json = self.saved is not None and self.saved.suffix.lower() == JSON_SUFFIX
+        return None if is_json else self.saved

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.job_messages import JobEnvelope
 from worker.contract.jobs import UrlImage
 from worker.contract.records import Message, Record
@@ -21,7 +21,7 @@ from worker.settings import Settings
 from worker.submit.item_result import ItemResult
 from worker.submit.items import Encoding, Item
 from worker.submit.outstanding import Outstanding, PendingJob
-from worker.submit.pictures import save_picture
+from worker.submit.saving import Saver
 from worker.submit.serve import FileServer
 
 __all__ = ["Options", "Submission"]
@@ -43,14 +43,14 @@ class Options:
         top_k: number of categories; None leaves it to the worker.
         visualize: False asks for no pictures.
         timeout: seconds to wait for a job's result after the brokers have acknowledged the job.
-        save_dir: directory for the results' pictures; None saves none.
+        saver: saves what results hold; None saves nothing.
         serve_host: address of this machine at which the worker fetches files sent as `URL`.
     """
 
     top_k: int | None = None
     visualize: bool = True
     timeout: float = 60.0
-    save_dir: Path | None = None
+    saver: Saver | None = None
     serve_host: str = "127.0.0.1"
 
 
@@ -60,6 +60,7 @@ class Submission:
     Args:
         taken: called with each item before it is sent.
         answered: called with the result of each item, in the order in which they end.
+        clock: what time-outs go by.
     """
 
     def __init__(
@@ -68,10 +69,13 @@ class Submission:
         options: Options,
         taken: Callable[[Item], None],
         answered: Callable[[ItemResult], None],
+        *,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._options = options
         self._taken = taken
         self._answered = answered
+        self._clock = clock
         self._client = JobClient(settings.kafka, settings.publish)
         self._server = FileServer(options.serve_host)
         self._outstanding = Outstanding()
@@ -108,7 +112,7 @@ class Submission:
             number += 1
             self._open += 1
             self._taken(item)
-            job = PendingJob(number, f"{self._run_id}-{number}", item, time.monotonic())
+            job = PendingJob(number, f"{self._run_id}-{number}", item, self._clock.monotonic())
             send = group.create_task(self._send(job), name=f"send-{number}")
             self._sends.add(send)
             send.add_done_callback(self._sends.discard)
@@ -117,10 +121,10 @@ class Submission:
     async def _send(self, job: PendingJob) -> None:
         try:
             message = await self._encode(job)
-            job.began = time.monotonic()
+            job.began = self._clock.monotonic()
             self._outstanding.add(job)
             record_id = await self._client.send(message)
-            expires = time.monotonic() + self._options.timeout
+            expires = self._clock.monotonic() + self._options.timeout
             self._outstanding.locate(job.correlation, record_id, expires)
         except JobError as error:
             self._outstanding.take(job.correlation, None)
@@ -165,7 +169,7 @@ class Submission:
         while self._open or not self._exhausted:
             for record in await self._client.poll(POLL_SECONDS):
                 await self._match(record)
-            for job in self._outstanding.take_expired(time.monotonic()):
+            for job in self._outstanding.take_expired(self._clock.monotonic()):
                 error = f"no result within {self._options.timeout:g} s"
                 self._end(job, ItemResult(job.number, job.item, job.record_id, error=error))
 
@@ -183,16 +187,15 @@ class Submission:
             self._end(job, self._read_result(job, record, source))
 
     def _read_result(self, job: PendingJob, record: Record, source: str | None) -> ItemResult:
-        latency = time.monotonic() - job.began
+        latency = self._clock.monotonic() - job.began
         try:
             result = read_result(record.value)
         except ValueError as error:
             return ItemResult(job.number, job.item, source, error=str(error), latency=latency)
-        picture: Path | None = None
-        if result.picture is not None and self._options.save_dir is not None:
-            picture = save_picture(
-                self._options.save_dir, job.number, job.item.name, result.picture
-            )
+        saver = self._options.saver
+        saved: Path | None = None
+        if saver is not None and result.code == 0:
+            saved = saver.save(job.number, job.item.name, result)
         return ItemResult(
             job.number,
             job.item,
@@ -201,7 +204,7 @@ class Submission:
             error=None if result.code == 0 else result.message,
             categories=result.categories,
             latency=latency,
-            picture=picture,
+            saved=saved,
         )
 
     def _end(self, job: PendingJob, result: ItemResult) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.cache import write_whole
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import ModelError
-from worker.retry import SYSTEM_CLOCK, Clock, Retry
+from worker.retry import Retry
 from worker.zoo.request import Body, InterruptedTransferError, RefusedTransferError, get
 
 __all__ = ["Limits", "Progress", "discard", "download", "unwatched"]

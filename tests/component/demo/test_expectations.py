@@ -25,7 +25,7 @@ def right(expected: tuple[Expectation, ...]) -> list[ItemResult]:
         else:
             best = Category(each.photograph.class_id, "any name", 0.5)
             answers.append(
-                ItemResult(number, each.item, code=0, categories=(best,), picture=Path("p.jpg"))
+                ItemResult(number, each.item, code=0, categories=(best,), saved=Path("p.jpg"))
             )
     return answers
 
@@ -49,7 +49,7 @@ def test_each_wrong_answer_is_named(expected: tuple[Expectation, ...]) -> None:
     wrong_class = replace(answers[0].categories[0], id=0, name="tench")
     answers[0] = replace(answers[0], categories=(wrong_class,))
     answers[1] = replace(answers[1], code=500, error="internal error", categories=())
-    answers[2] = replace(answers[2], picture=None)
+    answers[2] = replace(answers[2], saved=None)
     answers[-1] = replace(answers[-1], code=0, error=None)
     del answers[3]
     found = problems(expected, answers)

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.support.paths import IMAGES
 from worker.budget import Budget, Reservation
+from worker.clock import Clock
 from worker.contract.job_options import MAX_DEADLINE_MS
 from worker.contract.jobs import (
     EncodedImage,
@@ -106,7 +107,7 @@ class Core:
             Settings(**settings),
             self.metrics,
             failpoints=self.failpoints,
-            clock=lambda: self.now,
+            clock=Clock(wall=lambda: self.now),
         )
 
     async def process(self, job: Job, held: Reservation | None = None, **settings: Any) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +16,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from demo.broker import KafkaBroker
 from tests.support.topics import CreateTopic, Read
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.records import Message
 from worker.kafka import broker_errors
 from worker.kafka.broker_errors import Refused
@@ -71,9 +71,7 @@ class Started:
 async def make_publisher(kafka: KafkaSettings) -> AsyncIterator[MakePublisher]:
     made: list[Started] = []
 
-    async def make(
-        limits: Mapping[str, int] | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> Started:
+    async def make(limits: Mapping[str, int] | None = None, clock: Clock = SYSTEM_CLOCK) -> Started:
         started = Started(kafka, limits or {}, TopicHistory(lambda _: None, clock))
         await started.publisher.start()
         made.append(started)
@@ -349,7 +347,7 @@ async def test_a_topic_that_refused_is_trusted_again_after_a_while(
 ) -> None:
     topic = await create_topic(kafka.results_topic, cleanup_policy="compact")
     now = 0.0
-    started = await make_publisher(clock=lambda: now)
+    started = await make_publisher(clock=Clock(lambda: now))
     assert await started.publish(Outgoing(topic, message(10)))
     keyed = Outgoing(topic, Message(b"k", b"v", ()))
     await started.publish(keyed)
@@ -371,7 +369,7 @@ async def test_a_doubtful_refusal_is_final_once_it_lasts_while_others_are_taken(
     monkeypatch.delitem(broker_errors._KINDS, 87)
     topic = await create_topic(kafka.results_topic, cleanup_policy="compact")
     now = 0.0
-    started = await make_publisher(clock=lambda: now)
+    started = await make_publisher(clock=Clock(lambda: now))
     doubtful = asyncio.create_task(started.publisher.publish([Outgoing(topic, message(10))]))
 
     async def tried_again() -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from worker.contract.jobs import UrlImage
 from worker.errors import SettingsError
-from worker.predict.inputs import Source
+from worker.predict.inputs import Page, Source, find_sources
+from worker.predict.pages import split_pages
 from worker.predict.saving import FileSaver, make_saver
+from worker.settings import DecodeSettings
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".pdf"])
@@ -21,6 +24,29 @@ def test_pages_are_counted_before_the_first_is_classified(tmp_path: Path, suffix
         make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)])
     first.save(scan)
     assert isinstance(make_saver(str(tmp_path / "out.jpg"), [Source(str(scan), scan)]), FileSaver)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".pdf"])
+def test_pages_at_a_url_are_counted_once_it_is_fetched(tmp_path: Path, suffix: str) -> None:
+    scan, url = tmp_path / f"scan{suffix}", f"https://h/scan{suffix}"
+    fetched: list[str] = []
+
+    def fetch(asked: str) -> bytes:
+        fetched.append(asked)
+        return scan.read_bytes()
+
+    saver = make_saver(str(tmp_path / "out.jpg"), [Source(url, UrlImage(url))])
+    assert isinstance(saver, FileSaver)
+    first, *rest = (Image.new("RGB", (40, 30)) for _ in range(3))
+    first.save(scan, save_all=True, append_images=rest)
+    with pytest.raises(SettingsError, match=rf"there are 3 pages in {url}: name a directory"):
+        saver.check(split_pages(find_sources(url), fetch, DecodeSettings()))
+    first.save(scan)
+    (page,) = saver.check(split_pages(find_sources(url), fetch, DecodeSettings()))
+    assert page.page == Page(0, 1)
+    # Its content is at hand: it is not fetched again to be classified.
+    assert list(split_pages([page], fetch, DecodeSettings())) == [page]
+    assert fetched == [url] * 2
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".pdf"])

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from worker.cli.commands import app
-from worker.cli.help import canonical_name
+from worker.cli.help import UsageError, canonical_name, usage_error_text
 
 COMMANDS = {
     "": (),
@@ -41,6 +41,29 @@ def shown(names: tuple[str, ...], columns: int) -> str:
     done = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": str(columns)})
     assert done.exit_code == 0
     return done.output
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+@pytest.mark.parametrize(
+    ("arguments", "last"),
+    [
+        (["predict"], "as in classify-worker predict cat.jpg"),
+        (["predict", "--modell", "x", "cat.jpg"], "(Possible options: --model)"),
+        (["submit", "--as", "pigeon", "cat.jpg"], "is not one of 'base64', 'raw', 'url'."),
+        (["predcit"], "Did you mean 'predict'?"),
+        (["--nope"], "No such option: --nope"),
+    ],
+)
+def test_errors_of_usage_are_wrapped_between_words(
+    arguments: list[str], last: str, width: int
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        found(()).main(arguments, "classify-worker", standalone_mode=False)
+    text = usage_error_text(raised.value, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert " ".join(text.split()).endswith(last)
+    assert text.startswith("Usage: classify-worker")
+    assert text.endswith("\n")
 
 
 @pytest.mark.parametrize("columns", [80, 60, 40])

@@ -18,6 +18,23 @@ def narration(host: str = "127.0.0.1", *, kafka: bool = False, infer: bool = Fal
     return Narration(settings, kafka=kafka)
 
 
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_lines_are_wrapped_and_names_and_addresses_are_whole(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    told = narration(kafka=True, infer=True)
+    told.listening(8080)
+    told.connecting()
+    told.changed(["draining"])
+    shown = capsys.readouterr().err
+    assert max(map(len, shown.splitlines())) <= max(columns, 52), "the address has 52 cells"
+    assert "http://127.0.0.1:8080/image-classification" in shown.split()
+    assert {"image-jobs,", "image-results,", "image-jobs-dead-letters"} <= set(shown.split())
+    wrapped = [line for line in shown.splitlines() if line.startswith(" " * 9)]
+    assert bool(wrapped) == (columns < 80), "below the column of names"
+
+
 @pytest.mark.parametrize(
     ("host", "shown"),
     [

@@ -15,6 +15,7 @@ from rich.console import Console
 from worker.cli.options import OutputFormat
 from worker.cli.output_file import OutputFile
 from worker.cli.predict_report import PredictReport
+from worker.clock import Clock
 from worker.contract.jobs import Category
 from worker.errors import JobError, Reason, WorkerError
 from worker.predict import ClassificationResult, FailedInput
@@ -43,7 +44,7 @@ def report(
         file,
         Console(file=out, width=width, force_terminal=terminal, color_system=None),
         Console(file=err, width=width),
-        clock=iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__,
+        clock=Clock(iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__),
     ) as shown:
         shown.begin()
         for item in items:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from worker.cli.options import OutputFormat
 from worker.cli.submit_report import AnswerReport
+from worker.clock import Clock
 from worker.contract.jobs import Category
 from worker.submit import Encoding, Item, ItemResult
 
@@ -46,7 +47,7 @@ def report(
         None,
         Console(file=out, width=width, force_terminal=terminal, color_system=None),
         Console(file=err, width=width),
-        clock=iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__,
+        clock=Clock(iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__),
     ) as shown:
         for _ in range(taken or len(answers)):
             shown.take(CAT)
@@ -76,7 +77,8 @@ def test_json_lines_where_there_is_no_terminal() -> None:
     assert err.splitlines() == [
         "classify-worker: b�d�.jpg: no image",
         "classify-worker: 2 jobs in 1.0 s, 2.0 jobs/s",
-        "classify-worker: 1 of 2 jobs failed: 1 code 415",
+        "classify-worker: 1 of 2 jobs failed: 1 with 415 Unsupported Media Type",
+        "classify-worker: 415 Unsupported Media Type, the first: no image (b�d�.jpg)",
         "classify-worker: pictures are in out, as NUMBER-NAME.jpg",
     ]
 
@@ -130,7 +132,8 @@ def test_jobs_without_a_result_are_counted_as_such() -> None:
     silent = replace(FAILED, code=None, error="no result within 5 s")
     unread = replace(FAILED, code=None, error="there is no such file", reason="not_found")
     out, err, _ = report(OutputFormat.JSON, silent, silent, FAILED, unread)
-    assert "classify-worker: 4 of 4 jobs failed: 2 no result, 1 code 415, 1 not_found\n" in err
+    counted = "2 no result, 1 with 415 Unsupported Media Type, 1 not_found"
+    assert f"classify-worker: 4 of 4 jobs failed: {counted}\n" in err
     assert [json.loads(line)["reason"] for line in out.splitlines()] == [
         None,
         None,
@@ -139,8 +142,28 @@ def test_jobs_without_a_result_are_counted_as_such() -> None:
     ]
 
 
+def test_failures_are_told_by_status_with_the_first_message_of_each() -> None:
+    """A worker's result has no reason: the phrase and one message say what went wrong."""
+    gone = replace(FAILED, item=CAT, code=404, error="there is no image at the URL")
+    more = [replace(gone, error=f"another message {n}") for n in range(3)]
+    odd = replace(gone, code=599, error="what no worker says")
+    _, err, _ = report(OutputFormat.JSON, gone, *more, odd, GOOD)
+    assert err.splitlines()[-4:-1] == [
+        "classify-worker: 5 of 6 jobs failed: 4 with 404 Not Found, 1 with code 599",
+        "classify-worker: 404 Not Found, the first: there is no image at the URL (cat.jpg)",
+        "classify-worker: code 599, the first: what no worker says (cat.jpg)",
+    ]
+
+
+def test_the_one_file_is_named() -> None:
+    for name in ("out.jpg", "out.json"):
+        out, err, _ = report(OutputFormat.JSON, replace(GOOD, saved=Path("new") / name))
+        assert err == f"classify-worker: saved {name} in new\n"
+        assert json.loads(out)["picture"] == ("new/out.jpg" if name == "out.jpg" else None)
+
+
 def test_jobs_that_were_not_waited_for_are_counted() -> None:
-    _, err, failed = report(OutputFormat.JSON, replace(GOOD, picture=None), taken=3)
+    _, err, failed = report(OutputFormat.JSON, replace(GOOD, saved=None), taken=3)
     assert err == "classify-worker: 2 of 3 jobs were not waited for\n"
     assert failed == 0
 

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from tests.support.servers import RawHandler, Serve
+from worker.clock import Clock
 from worker.errors import JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
-from worker.retry import Clock
 from worker.settings import FetchSettings
 
 BODY = b"\x89PNG" + bytes(range(256)) * 40

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.clock import Clock
 from worker.images.places import SLOW, FairPlaces, HostPlaces, Place
 
 Queue = list[tuple[str, "asyncio.Task[Place]"]]
 
 
-class Clock:
+class Passing:
+    """Seconds that pass when the test says so."""
+
     def __init__(self) -> None:
         self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+        self.clock = Clock(lambda: self.now)
 
 
 async def ask(places: FairPlaces, *keys: str) -> Queue:
@@ -40,16 +41,16 @@ def served(queue: Queue) -> list[str]:
 
 
 async def drain(
-    places: FairPlaces, queue: Queue, clock: Clock | None = None, seconds: float = 1.0
+    places: FairPlaces, queue: Queue, time: Passing | None = None, seconds: float = 1.0
 ) -> list[str]:
     """Gives places back one by one; the keys in the order in which they got theirs."""
-    clock = clock or Clock()
+    time = time or Passing()
     order: list[str] = []
     while queue:
         key, task = next(each for each in queue if each[1].done())
         queue.remove((key, task))
         order.append(key)
-        clock.now += seconds
+        time.now += seconds
         task.result().release()
         await turn()
     assert len(places) == 0
@@ -68,9 +69,9 @@ async def test_of_one_key_who_comes_first_is_served_first() -> None:
 
 async def test_who_has_begun_comes_before_who_has_not() -> None:
     """A fetch that is tried again goes on before new ones of its host begin."""
-    clock = Clock()
-    places = FairPlaces(1, clock=clock)
-    clock.now = 5
+    time = Passing()
+    places = FairPlaces(1, clock=time.clock)
+    time.now = 5
     queue = await ask(places, "a", "a")
     again = asyncio.create_task(places.acquire("a", since=1))
     await turn()
@@ -83,14 +84,14 @@ async def test_who_has_begun_comes_before_who_has_not() -> None:
 
 
 async def test_a_backlog_of_one_key_delays_another_by_one_turn() -> None:
-    clock = Clock()
-    places = FairPlaces(1, clock=clock)
+    time = Passing()
+    places = FairPlaces(1, clock=time.clock)
     queue = await ask(places, *"a" * 100, "b")
-    assert (await drain(places, queue, clock))[:3] == ["a", "b", "a"]
+    assert (await drain(places, queue, time))[:3] == ["a", "b", "a"]
 
 
 async def test_a_key_that_holds_fewer_places_comes_first() -> None:
-    places = FairPlaces(3, clock=Clock())
+    places = FairPlaces(3, clock=Passing().clock)
     queue = await ask(places, "a", "a", "b", "a", "b", "c")
     assert served(queue) == ["a", "a", "b"]
     queue.pop(0)[1].result().release()
@@ -100,22 +101,22 @@ async def test_a_key_that_holds_fewer_places_comes_first() -> None:
 
 
 async def test_keys_take_turns() -> None:
-    clock = Clock()
-    places = FairPlaces(1, clock=clock)
+    time = Passing()
+    places = FairPlaces(1, clock=time.clock)
     queue = await ask(places, "a", "a", "a", "b", "b", "b", "c", "c", "c")
-    assert "".join(await drain(places, queue, clock)) == "abcabcabc"
+    assert "".join(await drain(places, queue, time)) == "abcabcabc"
 
 
 async def test_a_key_that_takes_long_gets_fewer_turns() -> None:
-    clock = Clock()
-    places = FairPlaces(1, clock=clock)
+    time = Passing()
+    places = FairPlaces(1, clock=time.clock)
     queue = await ask(places, *"sq" * 10)
     order = ""
     while len(order) < 12:
         key, task = next(each for each in queue if each[1].done())
         queue.remove((key, task))
         order += key
-        clock.now += 10 if key == "s" else 1
+        time.now += 10 if key == "s" else 1
         task.result().release()
         await turn()
     assert order == "sqqqqqqqqqqs"
@@ -123,23 +124,23 @@ async def test_a_key_that_takes_long_gets_fewer_turns() -> None:
 
 
 async def test_a_key_that_is_known_to_be_quick_comes_before_one_that_nobody_knows() -> None:
-    clock = Clock()
-    places = FairPlaces(1, clock=clock)
+    time = Passing()
+    places = FairPlaces(1, clock=time.clock)
     queue = await ask(places, "quick")
-    await drain(places, queue, Clock())
+    await drain(places, queue, Passing())
     queue = await ask(places, "first", *(f"new {n}" for n in range(9)), "quick", "quick")
-    assert (await drain(places, queue, clock, 0.1))[:3] == ["first", "quick", "quick"]
+    assert (await drain(places, queue, time, 0.1))[:3] == ["first", "quick", "quick"]
 
 
 async def test_who_comes_later_does_not_push_back_who_waits() -> None:
-    clock = Clock()
-    places = FairPlaces(1, clock=clock)
+    time = Passing()
+    places = FairPlaces(1, clock=time.clock)
     queue = await ask(places, "slow", "slow")
     for number in range(40):
         queue += await ask(places, f"new {number}")
         key, task = next(each for each in queue if each[1].done())
         queue.remove((key, task))
-        clock.now += 5 if key == "slow" else 1
+        time.now += 5 if key == "slow" else 1
         task.result().release()
         await turn()
     assert "slow" not in [key for key, task in queue]
@@ -147,11 +148,11 @@ async def test_who_comes_later_does_not_push_back_who_waits() -> None:
 
 
 async def test_slow_keys_leave_the_reserved_places_to_others() -> None:
-    clock = Clock()
-    places = FairPlaces(4, reserved=1, clock=clock)
+    time = Passing()
+    places = FairPlaces(4, reserved=1, clock=time.clock)
     for key in ("slow", "slower", "quick"):
         place = await places.acquire(key)
-        clock.now += 0.0 if key == "quick" else SLOW + 1
+        time.now += 0.0 if key == "quick" else SLOW + 1
         place.release()
     queue = await ask(places, "slow", "slower", "slow", "slower", "slow")
     assert len(served(queue)) == 3
@@ -163,10 +164,10 @@ async def test_slow_keys_leave_the_reserved_places_to_others() -> None:
 
 
 async def test_slow_keys_use_what_is_not_reserved_and_become_quick_by_being_quick() -> None:
-    clock = Clock()
-    places = FairPlaces(2, reserved=1, clock=clock)
+    time = Passing()
+    places = FairPlaces(2, reserved=1, clock=time.clock)
     place = await places.acquire("a")
-    clock.now += SLOW * 2
+    time.now += SLOW * 2
     place.release()
     queue = await ask(places, "a", "a")
     assert len(served(queue)) == 1
@@ -179,11 +180,11 @@ async def test_slow_keys_use_what_is_not_reserved_and_become_quick_by_being_quic
 
 
 async def test_one_quick_answer_among_slow_ones_is_no_disguise() -> None:
-    clock = Clock()
-    places = FairPlaces(2, reserved=1, clock=clock)
+    time = Passing()
+    places = FairPlaces(2, reserved=1, clock=time.clock)
     for seconds in (15, 0, 15, 0, 15, 0):
         place = await places.acquire("a")
-        clock.now += seconds
+        time.now += seconds
         place.release()
     queue = await ask(places, "a", "a")
     assert len(served(queue)) == 1
@@ -273,8 +274,8 @@ class TestHosts:
         assert len(hosts) == 0
 
     async def test_between_attempts_way_is_given_to_another_name_only(self) -> None:
-        clock = Clock()
-        hosts = HostPlaces(1, clock=clock)
+        time = Passing()
+        hosts = HostPlaces(1, clock=time.clock)
         with hosts.seat() as seat, hosts.seat() as same, hosts.seat() as other:
             await seat.take("192.0.2.1", "a")
             waiting = asyncio.create_task(same.take("192.0.2.1", "a"))
@@ -284,7 +285,7 @@ class TestHosts:
             assert not waiting.done()
             second = asyncio.create_task(other.take("192.0.2.1", "b"))
             await turn()
-            clock.now += 1
+            time.now += 1
             seat.give_way()
             await turn()
             assert second.done()

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from worker.clock import Clock
 from worker.errors import JobError, Reason, Stage
 from worker.health import Health
 from worker.images.threads import ImageThreads
 from worker.metrics import Metrics
-from worker.retry import Clock, Retry
+from worker.retry import Retry
 
 BOUND = 20.0
 LIMIT = 10.0

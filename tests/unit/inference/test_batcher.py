@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 from worker.inference.batcher import Batch, Batcher, CloseReason, Ticket
 
 
-class Clock:
+class Timers:
     """Seconds that pass when the test says so, and the timers that then are due."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.timers: list[tuple[float, Callable[[], object]]] = []
         self.cancelled = 0
 
-    def call_at(self, when: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         entry = (when, callback)
         self.timers.append(entry)
         clock = self
@@ -50,12 +53,12 @@ async def quiet() -> None:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Timers:
+    return Timers()
 
 
-def make(clock: Clock, max_batch: int = 4, linger: float = 0.0) -> Batcher[str, str]:
-    return Batcher(max_batch, linger, clock=lambda: clock.now, call_at=clock.call_at)
+def make(clock: Timers, max_batch: int = 4, linger: float = 0.0) -> Batcher[str, str]:
+    return Batcher(max_batch, linger, timers=clock)
 
 
 class Slots:
@@ -86,7 +89,7 @@ async def taken(batcher: Batcher[str, str]) -> Batch[str, str]:
 
 
 async def test_late_binding_what_comes_while_all_slots_are_busy_fills_one_batch(
-    clock: Clock,
+    clock: Timers,
 ) -> None:
     batcher = make(clock)
     for item in "abc":
@@ -97,7 +100,7 @@ async def test_late_binding_what_comes_while_all_slots_are_busy_fills_one_batch(
     assert (items(batch), batch.reason) == (["a", "b", "c"], CloseReason.DRAINED)
 
 
-async def test_a_waiting_slot_gets_the_first_image_at_once(clock: Clock) -> None:
+async def test_a_waiting_slot_gets_the_first_image_at_once(clock: Timers) -> None:
     batcher = make(clock)
     slots = Slots(batcher, 1)
     await quiet()
@@ -107,7 +110,7 @@ async def test_a_waiting_slot_gets_the_first_image_at_once(clock: Clock) -> None
     assert clock.timers == []
 
 
-async def test_most_urgent_first_then_in_order_of_arrival(clock: Clock) -> None:
+async def test_most_urgent_first_then_in_order_of_arrival(clock: Timers) -> None:
     batcher = make(clock, max_batch=3)
     for item, urgency in [("late", 9), ("soon", 1), ("first", 5), ("second", 5), ("third", 5)]:
         batcher.submit(item, urgency)
@@ -115,7 +118,7 @@ async def test_most_urgent_first_then_in_order_of_arrival(clock: Clock) -> None:
     assert items(await taken(batcher)) == ["third", "late"]
 
 
-async def test_full_when_the_largest_size_is_reached(clock: Clock) -> None:
+async def test_full_when_the_largest_size_is_reached(clock: Timers) -> None:
     batcher = make(clock, max_batch=2)
     for item in "abc":
         batcher.submit(item, 0)
@@ -125,7 +128,7 @@ async def test_full_when_the_largest_size_is_reached(clock: Clock) -> None:
     assert (items(batch), batch.reason) == (["c"], CloseReason.DRAINED)
 
 
-async def test_several_free_slots_share_what_is_ready(clock: Clock) -> None:
+async def test_several_free_slots_share_what_is_ready(clock: Timers) -> None:
     batcher = make(clock, max_batch=8)
     slots = Slots(batcher, 3)
     await quiet()
@@ -137,7 +140,7 @@ async def test_several_free_slots_share_what_is_ready(clock: Clock) -> None:
     assert sorted(reasons) == [CloseReason.DRAINED, CloseReason.SHARED, CloseReason.SHARED]
 
 
-async def test_the_largest_size_may_change_at_any_time(clock: Clock) -> None:
+async def test_the_largest_size_may_change_at_any_time(clock: Timers) -> None:
     batcher = make(clock, max_batch=2)
     for item in "abcd":
         batcher.submit(item, 0)
@@ -145,7 +148,7 @@ async def test_the_largest_size_may_change_at_any_time(clock: Clock) -> None:
     assert items(await taken(batcher)) == ["a", "b", "c"]
 
 
-async def test_a_batch_is_no_larger_than_any_of_its_images_allows(clock: Clock) -> None:
+async def test_a_batch_is_no_larger_than_any_of_its_images_allows(clock: Timers) -> None:
     batcher = make(clock, max_batch=10)
     for item, most in [("a", 3), ("b", None), ("c", 4), ("d", 2), ("e", 2), ("f", 1), ("g", None)]:
         batcher.submit(item, 0, most)
@@ -154,7 +157,7 @@ async def test_a_batch_is_no_larger_than_any_of_its_images_allows(clock: Clock) 
     assert [batch.reason for batch in batches] == [CloseReason.FULL] * 3 + [CloseReason.DRAINED]
 
 
-async def test_what_an_image_leaves_out_of_its_batch_wakes_another_slot(clock: Clock) -> None:
+async def test_what_an_image_leaves_out_of_its_batch_wakes_another_slot(clock: Timers) -> None:
     batcher = make(clock, max_batch=10)
     slots = Slots(batcher, 2)
     await quiet()
@@ -165,7 +168,7 @@ async def test_what_an_image_leaves_out_of_its_batch_wakes_another_slot(clock: C
     await slots.end()
 
 
-async def test_linger_waits_for_a_fuller_batch_but_no_longer(clock: Clock) -> None:
+async def test_linger_waits_for_a_fuller_batch_but_no_longer(clock: Timers) -> None:
     batcher = make(clock, linger=1.0)
     slots = Slots(batcher, 1)
     await quiet()
@@ -180,7 +183,7 @@ async def test_linger_waits_for_a_fuller_batch_but_no_longer(clock: Clock) -> No
     assert slots.tasks[0].result().reason is CloseReason.LINGERED
 
 
-async def test_linger_ends_early_when_the_batch_is_full(clock: Clock) -> None:
+async def test_linger_ends_early_when_the_batch_is_full(clock: Timers) -> None:
     batcher = make(clock, max_batch=2, linger=1.0)
     slots = Slots(batcher, 1)
     await quiet()
@@ -192,7 +195,7 @@ async def test_linger_ends_early_when_the_batch_is_full(clock: Clock) -> None:
     assert slots.tasks[0].result().reason is CloseReason.FULL
 
 
-async def test_the_linger_timer_is_never_moved_by_younger_images(clock: Clock) -> None:
+async def test_the_linger_timer_is_never_moved_by_younger_images(clock: Timers) -> None:
     batcher = make(clock, max_batch=100, linger=1.0)
     slots = Slots(batcher, 1)
     await quiet()
@@ -205,7 +208,7 @@ async def test_the_linger_timer_is_never_moved_by_younger_images(clock: Clock) -
 
 
 async def test_an_image_that_waited_while_all_were_busy_does_not_linger_again(
-    clock: Clock,
+    clock: Timers,
 ) -> None:
     batcher = make(clock, linger=1.0)
     batcher.submit("a", 0)
@@ -214,7 +217,7 @@ async def test_an_image_that_waited_while_all_were_busy_does_not_linger_again(
     assert (items(batch), batch.reason) == (["a"], CloseReason.LINGERED)
 
 
-async def test_withdrawn_images_are_in_no_batch_and_take_no_place(clock: Clock) -> None:
+async def test_withdrawn_images_are_in_no_batch_and_take_no_place(clock: Timers) -> None:
     batcher = make(clock, max_batch=2)
     tickets = [batcher.submit(item, 0) for item in "abcd"]
     tickets[0].result.cancel()
@@ -223,7 +226,7 @@ async def test_withdrawn_images_are_in_no_batch_and_take_no_place(clock: Clock) 
     assert len(batcher) == 0
 
 
-async def test_a_slot_keeps_waiting_when_all_that_woke_it_was_withdrawn(clock: Clock) -> None:
+async def test_a_slot_keeps_waiting_when_all_that_woke_it_was_withdrawn(clock: Timers) -> None:
     batcher = make(clock)
     slots = Slots(batcher, 1)
     await quiet()
@@ -235,7 +238,7 @@ async def test_a_slot_keeps_waiting_when_all_that_woke_it_was_withdrawn(clock: C
     assert slots.batches() == [["b"]]
 
 
-async def test_a_slot_that_is_cancelled_after_its_wake_up_passes_it_on(clock: Clock) -> None:
+async def test_a_slot_that_is_cancelled_after_its_wake_up_passes_it_on(clock: Timers) -> None:
     batcher = make(clock)
     slots = Slots(batcher, 2)
     await quiet()
@@ -247,7 +250,7 @@ async def test_a_slot_that_is_cancelled_after_its_wake_up_passes_it_on(clock: Cl
     assert items(slots.tasks[1].result()) == ["a"]
 
 
-async def test_a_cancelled_slot_does_not_count_as_free(clock: Clock) -> None:
+async def test_a_cancelled_slot_does_not_count_as_free(clock: Timers) -> None:
     batcher = make(clock)
     slots = Slots(batcher, 3)
     await quiet()
@@ -258,7 +261,7 @@ async def test_a_cancelled_slot_does_not_count_as_free(clock: Clock) -> None:
     assert (items(batch), batch.reason) == (["a", "b"], CloseReason.DRAINED)
 
 
-async def test_put_back_keeps_urgency_and_waiting_time(clock: Clock) -> None:
+async def test_put_back_keeps_urgency_and_waiting_time(clock: Timers) -> None:
     batcher = make(clock, max_batch=2, linger=1.0)
     for item, urgency in [("urgent", 1), ("patient", 7)]:
         batcher.submit(item, urgency)
@@ -274,7 +277,7 @@ async def test_put_back_keeps_urgency_and_waiting_time(clock: Clock) -> None:
     assert items(await taken(batcher)) == ["urgent", "new"]
 
 
-async def test_put_back_wakes_all_the_slots_that_it_has_work_for(clock: Clock) -> None:
+async def test_put_back_wakes_all_the_slots_that_it_has_work_for(clock: Timers) -> None:
     batcher = make(clock, max_batch=4)
     for item in "abcd":
         batcher.submit(item, 0)
@@ -304,7 +307,7 @@ class Run:
     """Any sequence of events, and what became of every ticket."""
 
     def __init__(self, max_batch: int, linger: float) -> None:
-        self.clock = Clock()
+        self.clock = Timers()
         self.batcher = make(self.clock, max_batch, linger)
         self.linger = linger
         self.tickets: list[Ticket[str, str]] = []

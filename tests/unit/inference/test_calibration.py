@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from worker.clock import Clock
 from worker.errors import PredictorCrashedError
 from worker.inference.calibration import Calibration, calibrate
 from worker.settings import BatchingSettings
@@ -29,7 +30,9 @@ class Predictor:
         self.sizes.append(len(crops))
 
     def calibrate(self, **batching: int) -> Calibration:
-        return calibrate(self.run, (4, 6), BatchingSettings(**batching), clock=lambda: self.now)
+        return calibrate(
+            self.run, (4, 6), BatchingSettings(**batching), clock=Clock(lambda: self.now)
+        )
 
 
 def test_batches_that_gain_nothing_stay_small() -> None:

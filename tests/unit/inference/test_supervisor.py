@@ -11,13 +11,13 @@ from typing import cast
 import numpy as np
 import pytest
 
+from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError
 from worker.inference.batcher import Batcher
 from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
 from worker.metrics import Metrics
-from worker.retry import Clock
 
 CROP = np.zeros((2, 2, 3), np.uint8)
 BOUND = 10.0

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from aiokafka import TopicPartition
 
+from worker.clock import Clock
 from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.committer import Committer
 from worker.kafka.rebalance import RebalanceListener, release_partitions
@@ -174,7 +175,7 @@ async def test_a_spare_replica_is_assigned_nothing_and_still_ready() -> None:
 
 
 async def test_lag_and_age_of_each_partition() -> None:
-    assignment = Assignment(clock=lambda: 1000.0)
+    assignment = Assignment(clock=Clock(wall=lambda: 1000.0))
     assignment.assign([ZERO, ONE])
     zero, one = assignment
     zero.start = 10

@@ -52,11 +52,11 @@ class Broker:
         """For a machine so slow that a test lasts as long as that."""
 
 
-def committing(interval: float = 0.01) -> tuple[Broker, Assignment, Committer, Metrics]:
+def committing(patience: float = BOUND) -> tuple[Broker, Assignment, Committer, Metrics]:
     broker, assignment, metrics = Broker(), Assignment(), Metrics()
     assignment.assign([ZERO, ONE])
     consumer: Any = broker
-    return broker, assignment, Committer(consumer, assignment, interval, metrics, 0.02), metrics
+    return broker, assignment, Committer(consumer, assignment, 0.01, metrics, patience), metrics
 
 
 async def test_nothing_settled_is_nothing_to_commit() -> None:
@@ -111,7 +111,7 @@ async def test_a_broker_that_does_not_answer_holds_nothing_up() -> None:
 
 
 async def test_an_attempt_that_takes_long_is_waited_for_not_made_again() -> None:
-    broker, assignment, committer, metrics = committing()
+    broker, assignment, committer, metrics = committing(patience=0.02)
     track(assignment, ZERO, 0, 1)
     settle(assignment, ZERO, 0)
     gate = asyncio.Event()
@@ -130,7 +130,7 @@ async def test_an_attempt_that_takes_long_is_waited_for_not_made_again() -> None
 
 
 async def test_a_commit_on_demand_takes_the_place_of_the_timers_and_has_the_newest() -> None:
-    broker, assignment, committer, metrics = committing()
+    broker, assignment, committer, metrics = committing(patience=0.02)
     track(assignment, ZERO, 0, 1)
     settle(assignment, ZERO, 0)
     broker.answer = lambda: asyncio.sleep(3600)
@@ -138,7 +138,7 @@ async def test_a_commit_on_demand_takes_the_place_of_the_timers_and_has_the_newe
     await fails(metrics, 1)
     settle(assignment, ZERO, 1)
     broker.answer = lambda: asyncio.sleep(0)
-    assert await committer.commit()
+    assert await committer.commit(BOUND)
     assert broker.committed == [{ZERO: 2}]
     assert not running.done(), "the timer goes on"
     running.cancel()

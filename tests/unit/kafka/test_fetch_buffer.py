@@ -11,6 +11,7 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
+from worker.clock import Clock
 from worker.kafka.damage import Damage
 from worker.kafka.fetch_buffer import RETRY, FetchBuffer
 from worker.kafka.fetched_batches import FetchedBatches
@@ -28,7 +29,7 @@ class Buffer:
         self.assignment = Assignment([ZERO, ONE])
         for partition in (ZERO, ONE):
             self.assignment.state_value(partition).seek(100)
-        self.buffer = FetchBuffer(0.1, self.dropped, lambda: self.now)
+        self.buffer = FetchBuffer(0.1, self.dropped, Clock(lambda: self.now))
 
     def dropped(self) -> None:
         self.drops += 1

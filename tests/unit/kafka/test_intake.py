@@ -11,11 +11,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from worker.budget import Budget
+from worker.clock import Clock
 from worker.health import Heartbeat
 from worker.kafka.assignment import Assignment
 from worker.kafka.intake import Intake
 from worker.metrics import Metrics
-from worker.retry import Clock
 
 
 class Consumer:
@@ -50,7 +50,7 @@ class Consumer:
 
 
 def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
-    heartbeat = Heartbeat(1.0, clock=iter(range(100)).__next__)
+    heartbeat = Heartbeat(1.0, clock=Clock(iter(range(100)).__next__))
     made = Intake(
         cast("Any", consumer),
         "jobs",

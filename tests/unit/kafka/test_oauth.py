@@ -11,8 +11,9 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
+from worker.clock import Clock
 from worker.errors import SettingsError
-from worker.kafka.oauth import token_provider
+from worker.kafka.oauth import EARLY, token_provider
 from worker.settings import SaslSettings
 from worker.settings.sources import load
 
@@ -80,6 +81,17 @@ async def test_a_token_is_kept_until_shortly_before_its_end(endpoint: tuple[Endp
     made.lifetime = 10
     short = token_provider(sasl(url))
     assert [await short.token() for _ in range(2)] == ["t2", "t3"]
+
+
+async def test_a_token_is_renewed_before_its_end(endpoint: tuple[Endpoint, str]) -> None:
+    _, url = endpoint
+    now = 0.0
+    provider = token_provider(sasl(url), Clock(lambda: now))
+    assert await provider.token() == "t1"
+    now = 3600 - EARLY - 1
+    assert await provider.token() == "t1"
+    now += 1
+    assert await provider.token() == "t2"
 
 
 async def test_a_token_of_unknown_life_is_not_kept(endpoint: tuple[Endpoint, str]) -> None:

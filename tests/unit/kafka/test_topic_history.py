@@ -5,22 +5,20 @@ from __future__ import annotations
 import pytest
 from aiokafka.errors import KafkaError, for_code
 
+from worker.clock import Clock
 from worker.kafka.broker_errors import ErrorKind
 from worker.kafka.topic_history import DOUBT_PATIENCE, ISOLATION_SECONDS, TopicHistory
 
 REFUSED: KafkaError = for_code(29)()
 
 
-class Clock:
+class Now:
     now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Now:
+    return Now()
 
 
 @pytest.fixture
@@ -29,11 +27,11 @@ def forbidden() -> list[bool]:
 
 
 @pytest.fixture
-def history(clock: Clock, forbidden: list[bool]) -> TopicHistory:
-    return TopicHistory(forbidden.append, clock)
+def history(clock: Now, forbidden: list[bool]) -> TopicHistory:
+    return TopicHistory(forbidden.append, Clock(lambda: clock.now))
 
 
-def test_a_refusal_isolates_its_topic_for_a_while(history: TopicHistory, clock: Clock) -> None:
+def test_a_refusal_isolates_its_topic_for_a_while(history: TopicHistory, clock: Now) -> None:
     history.refused("results", ErrorKind.FINAL, REFUSED)
     assert history.is_isolated("results")
     assert not history.is_isolated("dead letters")
@@ -46,7 +44,7 @@ def test_a_condition_of_the_brokers_isolates_nothing(history: TopicHistory) -> N
     assert not history.is_isolated("results")
 
 
-def test_a_topic_with_an_unknown_limit_stays_isolated(history: TopicHistory, clock: Clock) -> None:
+def test_a_topic_with_an_unknown_limit_stays_isolated(history: TopicHistory, clock: Now) -> None:
     history.refused("results", ErrorKind.TOO_LARGE, REFUSED)
     history.refused("results", ErrorKind.FINAL, REFUSED)
     clock.now += 10 * ISOLATION_SECONDS
@@ -54,7 +52,7 @@ def test_a_topic_with_an_unknown_limit_stays_isolated(history: TopicHistory, clo
 
 
 def test_a_message_is_at_fault_only_if_its_topic_accepts_others(
-    history: TopicHistory, clock: Clock
+    history: TopicHistory, clock: Now
 ) -> None:
     history.accepted("results")
     clock.now += 1

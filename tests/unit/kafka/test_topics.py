@@ -1,20 +1,52 @@
-"""A broker that is not there is named."""
+"""New topics are asked for until the brokers know them, for a bounded time."""
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 
-from worker.errors import KafkaSetupError
-from worker.kafka.topics import ensure_topics
-from worker.settings import KafkaSettings
-
-BOUND = 30.0
+from worker.clock import Clock
+from worker.kafka.topics import KNOWN_SOON, wait_until_known
 
 
-async def test_no_broker_is_an_error_that_names_the_address(unused_port: int) -> None:
-    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{unused_port}")
-    async with asyncio.timeout(BOUND):
-        with pytest.raises(KafkaSetupError, match=rf"at 127\.0\.0\.1:{unused_port} \(PLAINTEXT\)"):
-            await ensure_topics(kafka, [kafka.jobs_topic])
+class Brokers:
+    """They know the topic `new` from the n-th question on; pauses are what passes the time."""
+
+    def __init__(self, knowing_from: int) -> None:
+        self.knowing_from = knowing_from
+        self.asked = 0
+        self.pauses: list[float] = []
+
+    async def list_topics(self) -> list[str]:
+        self.asked += 1
+        return ["old", "new"] if self.asked >= self.knowing_from else ["old"]
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def wait(self, timeout: float) -> None:
+        admin: Any = self
+        clock = Clock(lambda: sum(self.pauses), sleep=self.sleep)
+        await wait_until_known(admin, ["new"], timeout, clock)
+
+
+async def test_topics_that_are_known_are_not_waited_for() -> None:
+    brokers = Brokers(knowing_from=1)
+    await brokers.wait(10.0)
+    assert (brokers.asked, brokers.pauses) == (1, [])
+
+
+async def test_brokers_are_asked_again_with_growing_pauses() -> None:
+    brokers = Brokers(knowing_from=7)
+    await brokers.wait(10.0)
+    assert brokers.pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5])
+    assert max(brokers.pauses) == KNOWN_SOON.longest
+
+
+async def test_a_topic_that_stays_unknown_is_an_error_that_says_so() -> None:
+    brokers = Brokers(knowing_from=1000)
+    with pytest.raises(KafkaTimeoutError, match=r"still unknown after 10 s"):
+        await brokers.wait(10.0)
+    assert 10.0 < sum(brokers.pauses) <= 10.0 + KNOWN_SOON.longest

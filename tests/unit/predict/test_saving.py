@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from worker.contract.jobs import Category
+from worker.contract.jobs import Category, RawImage
 from worker.errors import SettingsError, WorkerError
-from worker.predict.inputs import Source
+from worker.predict.inputs import Page, Source
 from worker.predict.results import ClassificationResult
-from worker.predict.save_target import picture_directory
 from worker.predict.saving import DirectorySaver, FileSaver, make_saver
 
 ONE = [Source("cat.jpg", Path("cat.jpg"))]
@@ -80,7 +80,6 @@ def test_anything_else_is_a_directory(tmp_path: Path, name: str) -> None:
         tmp_path / name / "cat_res.json",
         tmp_path / name / "cat_res.jpg",
     ]
-    assert picture_directory(target) == tmp_path / name
 
 
 @pytest.mark.parametrize("name", ["out.xyz", "out.gif", "run.2024"])
@@ -88,8 +87,6 @@ def test_a_suffix_that_is_not_written_becomes_no_directory(tmp_path: Path, name:
     target = str(tmp_path / name)
     with pytest.raises(SettingsError, match=f"{name}/ with a slash; a file's name ends in one of"):
         make_saver(target, ONE)
-    with pytest.raises(SettingsError, match=f"{name}/ with a slash"):
-        picture_directory(target)
     assert not any(tmp_path.iterdir())
 
 
@@ -99,10 +96,20 @@ def test_one_file_is_not_for_several_inputs(tmp_path: Path) -> None:
 
 
 def test_one_file_is_not_for_several_pages_at_a_url(tmp_path: Path) -> None:
+    url = "https://example.org/scan.pdf"
+    taken: list[int] = []
+
+    def pages(count: int) -> Iterator[Source]:
+        for index in range(count):
+            taken.append(index)
+            yield Source(url, RawImage(b""), Page(index, count))
+
     saver = FileSaver(tmp_path / "out.json")
-    saver.save(result("scan.pdf"))
-    with pytest.raises(SettingsError, match="there are several: name a directory"):
-        saver.save(result("scan.pdf"))
+    with pytest.raises(SettingsError, match=rf"there are 7 pages in {url}: name a directory"):
+        saver.check(pages(7))
+    assert taken == [0, 1], "no more is rendered than shows that there are several"
+    assert saver.check(pages(1)) == [Source(url, RawImage(b""), Page(0, 1))]
+    assert saver.check([]) == []
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.clock import Clock
 from worker.runtime.native_output import (
     BURST,
     MAX_LINE,
@@ -49,7 +50,7 @@ def test_what_could_steer_a_terminal_is_replaced() -> None:
 
 def test_so_many_at_once_and_so_many_a_second() -> None:
     now = 0.0
-    limit = RateLimit(lambda: now)
+    limit = RateLimit(Clock(lambda: now))
     assert sum(limit.admit() for _ in range(2 * BURST)) == BURST
     now = 10.0
     assert sum(limit.admit() for _ in range(2 * BURST)) == 10 * RATE

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.zoo_host import Host
+from worker.clock import Clock
 from worker.errors import ModelError
-from worker.retry import Clock, Retry
+from worker.retry import Retry
 from worker.zoo import download as module
 from worker.zoo.download import Limits, discard, download, unwatched
 

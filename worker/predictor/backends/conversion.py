@@ -1,7 +1,7 @@
 """Converts a model from Paddle's inference format to ONNX, once, for the backends that read ONNX.
 
-Beside each ONNX file is its SHA-256, as `sha256sum` writes it. A file that is not what the converter
-wrote (cut off, damaged, another one) is never loaded: the model is converted again.
+Beside each ONNX file is its SHA-256, as `sha256sum` writes it. A file that is not what the
+converter wrote (cut off, damaged, another one) is never loaded: the model is converted again.
 
 It is done in a process of its own, with the arguments OWNER PROGRAM PARAMS TARGET: the converter
 writes to standard output, and a native crash must cost no more than that process.
