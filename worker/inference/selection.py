@@ -6,6 +6,7 @@ import enum
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.device import Device
 from worker.errors import ModelError, PredictorError, SettingsError, UnfitSystemError
 from worker.hpip import missing_packages, remedy
@@ -13,7 +14,6 @@ from worker.inference.protocol import BackendName
 from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
 from worker.inference.trials import Trial, fastest
 from worker.logs import get_logger
-from worker.retry import SYSTEM_CLOCK, Clock
 from worker.settings import BackendChoice
 
 __all__ = ["BackendSelection", "OnStep", "SelectionStep", "check_choice"]

@@ -16,10 +16,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import ModelError, PredictorError
 from worker.inference.calibration import noise
 from worker.inference.protocol import BackendName
-from worker.retry import SYSTEM_CLOCK, Clock
 
 __all__ = ["Load", "Trial", "TrialSlot", "fastest", "try_backends"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from worker.clock import Clock
 from worker.device import CPU, Device
 from worker.errors import ModelError, PredictorCrashedError, SettingsError, UnfitSystemError
 from worker.inference.placement import Placement
@@ -16,7 +17,6 @@ from worker.inference.protocol import BackendName
 from worker.inference.selection import BackendSelection, SelectionStep, check_choice
 from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
 from worker.inference.trials import Trial
-from worker.retry import Clock
 
 BACKENDS: tuple[BackendName, ...] = ("paddle", "onnxruntime")
 PATIENCE = 100.0

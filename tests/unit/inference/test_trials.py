@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError, PredictorTimeoutError
 from worker.inference.protocol import BackendName
 from worker.inference.trials import Trial, fastest, try_backends
-from worker.retry import Clock
 
 ALL: tuple[BackendName, ...] = ("paddle", "openvino", "onnxruntime")
 Pixels = npt.NDArray[np.uint8]
