@@ -140,7 +140,7 @@ class BackendSelection:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Wait until no other worker measures, but not for ever."""
+        """Wait until no other worker measures, but for a bounded time."""
         end = self._clock.monotonic() + self._patience
         waited = False
         with ExitStack() as stack:
