@@ -45,7 +45,7 @@ BOUNDED = {
 def families(metrics: Metrics) -> dict[str, Metric]:
     return {
         family.name: family
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(metrics.render())
         if family.name.startswith("classify_")
     }
 
@@ -165,7 +165,7 @@ def test_two_workers_in_one_process_do_not_share_numbers() -> None:
 
 
 def test_the_process_itself_is_shown() -> None:
-    text = Metrics().render().decode()
+    text = Metrics().render()
     assert "process_resident_memory_bytes" in text
     assert "python_info" in text
 
