@@ -29,7 +29,7 @@ class Site:
     Args:
         name: the setting that names its port.
         routes: what is there.
-        elsewhere: a sentence for whoever asks for something else.
+        elsewhere: what is answered about other paths, after "there is nothing here".
 
     Attributes:
         port: the one in use, once it listens.

@@ -1,4 +1,4 @@
-"""Writes metrics for whoever asks: Prometheus' text format, or OpenMetrics with exemplars."""
+"""Writes metrics as a client prefers: Prometheus' text format, or OpenMetrics with exemplars."""
 
 from __future__ import annotations
 
