@@ -59,7 +59,9 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     @property
     def unreadable_batches(self) -> Mapping[str, int]:
         """Batches that could not be read so far, by kind; see `BoundedFetcher`."""
-        return {} if self._own_fetcher is None else self._own_fetcher.unreadable_batches
+        if self._own_fetcher is None:
+            return {"content": 0, "damage": 0}
+        return self._own_fetcher.unreadable_batches
 
     @property
     def fetched_bytes(self) -> int:

@@ -182,7 +182,9 @@ class KafkaService:
         """Let metrics read from the consumer what they show at each scrape."""
         metrics = self._metrics
         metrics.watch_partitions(lambda: self._assignment.progress(consumer.damaged))
-        metrics.watch_unreadable(lambda: consumer.unreadable_batches)
+        metrics.unreadable_batches.read = lambda: [
+            ((kind,), count) for kind, count in consumer.unreadable_batches.items()
+        ]
         metrics.lag_age.read = lambda: _sample(lag.age())
         metrics.time_to_drain.read = lambda: _sample(lag.time_to_drain())
         metrics.connected.labels("consumer").set_function(lambda: consumer.connected)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -345,13 +345,7 @@ class Metrics:
         ):
             for value in values:
                 metric.labels(value)
-        self.watch_unreadable(dict)
-
-    def watch_unreadable(self, batches: Callable[[], Mapping[str, int]]) -> None:
-        """Call `batches` at every scrape for how many could not be read so far, by kind."""
-        self.unreadable_batches.read = lambda: [
-            ((kind,), counted.get(kind, 0)) for counted in [batches()] for kind in UNREADABLE_KINDS
-        ]
+        self.unreadable_batches.read = lambda: [((kind,), 0.0) for kind in UNREADABLE_KINDS]
 
     def expect_slots(self, count: int) -> None:
         """Begin the counters of the predictor slots, before there are any."""
