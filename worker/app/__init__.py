@@ -127,7 +127,7 @@ class App:
             http_port=server.port,
             metrics_port=server.metrics_port,
         )
-        self._notices.listening(server.port)
+        self._notices.listening(server.port, server.metrics_port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
