@@ -162,7 +162,7 @@ class App:
         group = topic = ""
         if self._with_kafka:
             group, topic = kafka.group_id, kafka.jobs_topic
-            metrics.expect_topics(kafka.results_topic, kafka.dead_letters_topic)
+            metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)
         metrics.worker.info({"group": group, "replica": replica, "topic": topic})
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
