@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,11 +12,13 @@ from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-import worker
+import worker.metrics
 from worker.errors import Failure, Reason, Stage
+from worker.inference.batcher import CloseReason
 from worker.metrics import BATCH_WAIT, Metrics, PartitionProgress
+from worker.metrics.scraped import Scraped
 
-UNITS = ("_seconds", "_bytes", "_images", "_records")
+UNITS = ("_seconds", "_bytes", "_images", "_records", "_ratio")
 BOUNDED = {
     "outcome",
     "reason",
@@ -29,7 +32,14 @@ BOUNDED = {
     "device",
     "version",
     "backend",
-    "classes",
+    "class",
+    "client",
+    "gpu",
+    "group",
+    "kind",
+    "replica",
+    "slot",
+    "when",
 }
 """Labels whose values come from code or settings, never from a job."""
 
@@ -37,7 +47,7 @@ BOUNDED = {
 def families(metrics: Metrics) -> dict[str, Metric]:
     return {
         family.name: family
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(metrics.render())
         if family.name.startswith("classify_")
     }
 
@@ -59,6 +69,10 @@ def used() -> Metrics:
     metrics.predictor_restarts.labels("crash").inc()
     metrics.model.info({"name": "m", "digest": "sha256:0", "device": "cpu"})
     metrics.build.info({"version": "1"})
+    metrics.worker.info({"group": "g", "replica": "r", "topic": "jobs"})
+    metrics.best_score.labels("sha256:0").observe(0.9)
+    metrics.score_entropy.labels("sha256:0").observe(0.1)
+    metrics.predictions.labels("sha256:0", "cat").inc()
     metrics.watch_partitions(lambda: [PartitionProgress("jobs", 0, 3, 1.5)])
     return metrics
 
@@ -96,12 +110,9 @@ def test_no_label_can_take_values_without_bound(used: Metrics) -> None:
 def test_buckets_are_close_around_common_objectives_and_ascend(used: Metrics) -> None:
     for family in families(used).values():
         if family.type == "histogram":
-            first = [
-                float(sample.labels["le"])
-                for sample in family.samples
-                if sample.name.endswith("_bucket")
-                and sample.labels.get("stage") in (None, Stage.FETCH.value)
-            ]
+            buckets = [s.labels for s in family.samples if s.name.endswith("_bucket")]
+            series = {key: value for key, value in buckets[0].items() if key != "le"}
+            first = [float(labels["le"]) for labels in buckets if series.items() <= labels.items()]
             assert first == sorted(set(first)), family.name
             assert 10 <= len(first) <= 25, family.name
 
@@ -110,10 +121,10 @@ def test_no_metric_is_dead() -> None:
     sources = "".join(
         path.read_text("utf-8")
         for path in Path(worker.__path__[0]).rglob("*.py")
-        if path.name != "metrics.py"
+        if path != Path(worker.metrics.__file__)
     )
     for name, value in vars(Metrics()).items():
-        if isinstance(value, MetricWrapperBase):
+        if isinstance(value, MetricWrapperBase | Scraped):
             assert re.search(rf"metrics\.{name}\b", sources), f"{name} is never set"
 
 
@@ -156,7 +167,7 @@ def test_two_workers_in_one_process_do_not_share_numbers() -> None:
 
 
 def test_the_process_itself_is_shown() -> None:
-    text = Metrics().render().decode()
+    text = Metrics().render()
     assert "process_resident_memory_bytes" in text
     assert "python_info" in text
 
@@ -167,3 +178,39 @@ def test_reasons_and_stages_are_fit_for_labels() -> None:
     assert all(re.fullmatch("[a-z0-9_]+", label) for label in [*labels, *Stage])
     failure = Failure(Reason.TOO_LARGE, "", Stage.FETCH)
     assert failure.status == 413
+
+
+def test_every_counter_is_there_at_the_first_scrape_with_all_its_labels() -> None:
+    metrics = Metrics()
+    metrics.expect_slots(2)
+    metrics.expect_kafka("results", "dead")
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for family in metrics.collect():
+        if family.name.startswith("classify_") and family.type == "counter":
+            for sample in family.samples:
+                assert sample.value == 0, sample
+                found.setdefault(family.name, set()).add(tuple(sample.labels.values()))
+    reasons = {reason.label for reason in Reason}
+    jobs = {("success", "ok"), *(("failure", reason) for reason in reasons)}
+    topics, slots = {("results",), ("dead",)}, {("0",), ("1",)}
+    causes = {("rebalance",), ("shutdown",)}
+    assert found["classify_jobs"] == jobs
+    assert found["classify_http_requests"] == jobs | {("failure", "disconnected")}
+    assert found["classify_dead_letters"] == set(itertools.product(Stage, reasons))
+    assert found["classify_batches"] == {(reason,) for reason in CloseReason}
+    assert found["classify_reduced_messages"] == found["classify_set_aside_messages"] == topics
+    assert found["classify_predictor_busy_seconds"] == slots
+    assert found["classify_predictor_cpu_seconds"] == slots
+    assert found["classify_predictor_restarts"] == {("crash",), ("timeout",)}
+    assert found["classify_memory_shortages"] == {("decode",), ("draw",)}
+    assert found["classify_commits"] == {("success",), ("failure",)}
+    assert found["classify_drain_overruns"] == causes
+    assert found["classify_expired_jobs"] == {("before_start",), ("under_way",)}
+    assert found["classify_unreadable_batches"] == {("content",), ("damage",)}
+    missing = {
+        family.name
+        for family in metrics.collect()
+        if family.type == "counter" and not family.samples
+    }
+    # Its labels are the model's, which is not known yet.
+    assert missing == {"classify_predictions"}

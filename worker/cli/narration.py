@@ -67,16 +67,17 @@ class Narration:
         self._kafka = kafka
         self._said = ""
 
-    def listening(self, port: int) -> None:
+    def listening(self, port: int, metrics_port: int) -> None:
         """See `worker.app.notices`."""
         http, kafka = self._settings.http, self._settings.kafka
         host = ANY_HOST.get(http.host, f"[{http.host}]" if ":" in http.host else http.host)
-        root = f"http://{host}:{port}/"
-        if http.infer or not self._kafka:
+        root, probes = (f"http://{host}:{number}/" for number in (port, metrics_port))
+        serves = http.infer or not self._kafka
+        if serves:
             _say(f"{root}{CLASSIFY}", "address")
             _say(root, "page")
-        else:
-            _say(f"{root}readyz {root}metrics", "probes")
+        if not serves or probes != root:
+            _say(f"{probes}readyz {probes}metrics", "probes")
         if self._kafka:
             _say(f"{kafka.bootstrap_servers} ({kafka.security_protocol})", "brokers")
             _say(f"{kafka.jobs_topic}, as a member of group {kafka.group_id}", "jobs")
