@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiokafka import ConsumerRebalanceListener
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         drain_timeout: seconds for running jobs to end, well below the group's rebalance time-out.
         on_change: called with True when partitions are assigned (the set may be empty), and with
             False when they are revoked.
-        clock: monotonic seconds.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         drain_timeout: float,
         metrics: Metrics,
         on_change: Callable[[bool], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._assignment = assignment
         self._committer = committer
@@ -55,7 +54,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         """Drain and commit, and abandon the remaining jobs: the next owner begins with them."""
         if self._began is None:
             # Otherwise it has been told of already, and joining has failed since.
-            self._began = self._clock()
+            self._began = self._clock.monotonic()
         self._on_change(False)
         self._metrics.assigned.set(0)
         abandoned = await release_partitions(
@@ -67,7 +66,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         """Start at the committed offsets, with empty ledgers."""
         self._assignment.assign(assigned)
         if self._began is not None:
-            self._metrics.rebalance_duration.observe(self._clock() - self._began)
+            self._metrics.rebalance_duration.observe(self._clock.monotonic() - self._began)
             self._began = None
         self._metrics.rebalances.inc()
         self._metrics.assigned.set(len(assigned))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from worker.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from worker.device import Device
@@ -48,7 +49,6 @@ class GpuWatch:
         device: the worker's; nothing is done unless it is a GPU.
         load: loads NVML's bindings.
         environ: says which GPUs CUDA shows, and so which one `gpu:0` is.
-        clock: monotonic seconds.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class GpuWatch:
         *,
         load: Callable[[], Any] = lambda: importlib.import_module("pynvml"),
         environ: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._gpus = [one.index for one in device.split()] if device.kind == "gpu" else []
         self._visible = environ.get("CUDA_VISIBLE_DEVICES")
         self._load = load
         self._clock = clock
-        self._readings: tuple[float, Mapping[int, _Reading]] = (clock(), {})
+        self._readings: tuple[float, Mapping[int, _Reading]] = (clock.monotonic(), {})
         self._ended = threading.Event()
         metrics.gpu_utilization.read = lambda: self._samples(lambda one: one.utilization)
         metrics.gpu_memory_used.read = lambda: self._samples(lambda one: one.memory_used)
@@ -88,7 +88,7 @@ class GpuWatch:
             handles: NVML's handles by GPU.
         """
         readings = {gpu: _read(nvml, handle) for gpu, handle in handles.items()}
-        self._readings = (self._clock(), readings)
+        self._readings = (self._clock.monotonic(), readings)
 
     def find(self, nvml: Any) -> dict[int, object]:  # noqa: ANN401 - untyped
         """Find the GPUs that the worker's device names.
@@ -129,7 +129,7 @@ class GpuWatch:
 
     def _samples(self, of: Callable[[_Reading], float | None]) -> Samples:
         at, readings = self._readings
-        if self._clock() - at > TOO_OLD:
+        if self._clock.monotonic() - at > TOO_OLD:
             return
         for gpu, reading in readings.items():
             if (value := of(reading)) is not None:

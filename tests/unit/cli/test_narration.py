@@ -72,7 +72,7 @@ def test_probes_are_named_where_they_have_a_port_of_their_own(
     narration().listening(8080, 9090)
     assert capsys.readouterr().err.splitlines()[1:3] == [
         "page     http://127.0.0.1:8080/",
-        "probes   http://127.0.0.1:9090/readyz  http://127.0.0.1:9090/metrics",
+        "probes   http://127.0.0.1:9090/readyz http://127.0.0.1:9090/metrics",
     ]
 
 

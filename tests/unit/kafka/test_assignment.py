@@ -238,7 +238,7 @@ async def test_a_drain_and_a_rebalance_are_timed_and_overruns_counted() -> None:
         0.01,
         metrics,
         lambda _: None,
-        clock=lambda: now[0],
+        clock=Clock(monotonic=lambda: now[0]),
     )
 
     def value(name: str, **labels: str) -> float | None:

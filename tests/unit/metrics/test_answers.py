@@ -95,7 +95,7 @@ def test_scores_and_entropy_are_measured_by_digest() -> None:
     assert value("best_score_ratio_sum") == 0.75
     assert value("score_entropy_ratio_sum") == pytest.approx(0.811, abs=0.001)
     answers.count(np.full(2, np.nan, np.float32), "cat")
-    assert value("best_score_ratio_count") == 1, "it would make the sum useless for ever"
+    assert value("best_score_ratio_count") == 1, "it would make the sum useless forever"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from worker.clock import Clock
 from worker.device import Device
 from worker.metrics import Metrics
 from worker.metrics.gpu import TOO_OLD, GpuWatch
@@ -60,7 +61,7 @@ class Bench:
             Device.parse(device),
             load=lambda: self.driver,
             environ=environ,
-            clock=lambda: self.now,
+            clock=Clock(monotonic=lambda: self.now),
         )
 
     def look(self) -> None:
