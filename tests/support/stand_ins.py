@@ -67,8 +67,9 @@ os.execvp("sh", ["sh", "-c", f"exec {{java}} kafka.Kafka {{path}}"])
 PROMETHEUS = f"""\
 FROM {BASE}
 WORKDIR /tmp
-RUN apt-get update -qq && apt-get download -qq prometheus && dpkg-deb -x prometheus*.deb unpacked \\
-    && mv unpacked/usr/bin/prometheus /usr/bin && rm -r prometheus*.deb unpacked /var/lib/apt/lists/* \\
+RUN apt-get update -qq && apt-get download -qq prometheus \\
+    && dpkg-deb -x prometheus*.deb unpacked && mv unpacked/usr/bin/prometheus /usr/bin \\
+    && rm -r prometheus*.deb unpacked /var/lib/apt/lists/* \\
     && install -d -o 65534 -g 65534 /prometheus
 USER 65534
 ENTRYPOINT ["/usr/bin/prometheus"]

@@ -105,7 +105,8 @@ class Project:
     def compose(self, *arguments: str, timeout: float = 240) -> str:
         """What a command of `docker compose` prints; it must succeed."""
         files = [option for path in self.files for option in ("--file", str(path))]
-        command = [ROOT / ".venv-deploy/bin/docker-compose", "--project-name", self.name, *files]
+        tool = str(ROOT / ".venv-deploy/bin/docker-compose")
+        command = [tool, "--project-name", self.name, *files]
         done = subprocess.run(
             [*command, *arguments],
             stdin=subprocess.DEVNULL,
