@@ -15,7 +15,7 @@ from tests.support.harness import Worker
 __all__ = ["HARDENED", "ContainerWorker", "docker", "has_image", "random_user"]
 
 HARDENED = (
-    *("--read-only", "--tmpfs", "/tmp"),  # noqa: S108 - in the container
+    *("--read-only", "--tmpfs", "/tmp:size=64m"),  # noqa: S108 - in the container
     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
     *("--memory", "1g", "--memory-swap", "1g", "--pids-limit", "200"),
 )

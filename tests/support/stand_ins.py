@@ -26,6 +26,7 @@ TOOLS = Jar(
 )
 """What kafka-topics.sh runs; a broker does not need it."""
 
+LABEL = "stand-in"
 BASE = "python:3.11-slim-bookworm"
 
 KAFKA = f"""\
@@ -59,7 +60,7 @@ path = "/opt/kafka/config/server.properties"
 with open(path, "w") as file:
     file.write("\\n".join(lines))
 java = '{JAVA}'
-format = "kafka.tools.StorageTool format --ignore-formatted -t 5L6g3nShT-eMCtK--X86sw"
+format = "kafka.tools.StorageTool format --ignore-formatted -t " + os.environ["CLUSTER_ID"]
 subprocess.run(f"{{java}} {{format}} -c {{path}}", shell=True, check=True)
 os.execvp("sh", ["sh", "-c", f"exec {{java}} kafka.Kafka {{path}}"])
 """
@@ -77,8 +78,8 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 
 
 def kafka_stand_in(name: str, jars: Sequence[Path], directory: Path) -> None:
-    """Build Apache Kafka under `name`, in an empty `directory`, unless the engine has it."""
-    if has_image(name):
+    """Build Apache Kafka under `name`, in an empty `directory`, unless the engine has a real one."""
+    if _is_real(name):
         return
     tools = fetch_jars(cache_directory() / "kafka", (TOOLS,))
     (directory / "libs").mkdir()
@@ -95,11 +96,18 @@ def kafka_stand_in(name: str, jars: Sequence[Path], directory: Path) -> None:
 
 
 def prometheus_stand_in(name: str, directory: Path) -> None:
-    """Build Debian's Prometheus under `name`, in an empty `directory`, unless the engine has it."""
-    if not has_image(name):
+    """Build Debian's Prometheus under `name`, as `kafka_stand_in` does Kafka."""
+    if not _is_real(name):
         _build(name, PROMETHEUS, directory)
+
+
+def _is_real(name: str) -> bool:
+    return has_image(name) and LABEL not in docker(
+        "inspect", "--format", "{{.Config.Labels}}", name
+    )
 
 
 def _build(name: str, recipe: str, directory: Path) -> None:
     (directory / "Dockerfile").write_text(recipe, "utf-8")
-    docker("build", "--quiet", "--network", "host", "--tag", name, str(directory))
+    options = ["--quiet", "--network", "host", "--label", LABEL, "--tag", name]
+    docker("build", *options, str(directory))
