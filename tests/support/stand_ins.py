@@ -78,7 +78,7 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 
 
 def kafka_stand_in(name: str, jars: Sequence[Path], directory: Path) -> None:
-    """Build Apache Kafka under `name`, in an empty `directory`, unless the engine has a real one."""
+    """Build Apache Kafka under `name`, in an empty `directory`, unless a real one is there."""
     if _is_real(name):
         return
     tools = fetch_jars(cache_directory() / "kafka", (TOOLS,))
