@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import urllib.request
 import uuid
@@ -23,6 +24,7 @@ from tests.support.harness import until
 from tests.support.http_client import ask
 from tests.support.paths import ROOT
 from tests.support.stand_ins import kafka_stand_in, prometheus_stand_in
+from worker.settings import Settings
 
 COMPOSE = ROOT / "deploy" / "compose"
 SERVICES = ("images", "worker", "other", "prometheus")
@@ -173,6 +175,30 @@ def scraping(ports: dict[str, int]) -> str:
     return text
 
 
+def topics(project: Project) -> dict[str, tuple[int, int]]:
+    """Partitions and days of retention of each topic; the rest is the same for all."""
+    servers = f"127.0.0.1:{project.ports['broker']}"
+    tool = ("/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", servers, "--describe")
+    described = project.compose("exec", "-T", "kafka", *tool)
+    found = {}
+    for topic, partitions, configs in re.findall(
+        r"^Topic: (image\S+)\s.*PartitionCount: (\d+)\s.*Configs: (\S+)", described, re.MULTILINE
+    ):
+        values = dict(pair.split("=") for pair in configs.split(","))
+        assert values["cleanup.policy"] == "delete"
+        assert int(values["max.message.bytes"]) == Settings().publish.max_request_bytes
+        found[topic] = (int(partitions), int(values["retention.ms"]) // (24 * 3600 * 1000))
+    return found
+
+
+def all_up(project: Project) -> bool:
+    try:
+        targets = project.ask_prometheus("targets?state=active")["activeTargets"]
+    except OSError:  # it does not listen yet
+        return False
+    return len(targets) == 3 and {target["health"] for target in targets} == {"up"}
+
+
 def answers_or_ended(project: Project, service: str, load: Future[str]) -> bool:
     return load.done() or project.done(service) > 0
 
@@ -180,12 +206,13 @@ def answers_or_ended(project: Project, service: str, load: Future[str]) -> bool:
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_when_a_replica_is_killed(project: Project) -> None:
     project.compose("up", "--detach", "--wait", "--wait-timeout", "180", *SERVICES)
-
-    def all_up() -> bool:
-        targets = project.ask_prometheus("targets?state=active")["activeTargets"]
-        return len(targets) == 3 and {target["health"] for target in targets} == {"up"}
-
-    until(all_up, "Prometheus reaches both workers and itself", 60)
+    assert topics(project) == {
+        # Name: partitions, days of retention.
+        "image-jobs": (12, 7),
+        "image-results": (12, 1),
+        "image-jobs-dead-letters": (3, 30),
+    }
+    until(partial(all_up, project), "Prometheus reaches both workers and itself", 60)
     rules = {path.name for path in (ROOT / "deploy/prometheus/rules").glob("*.yaml")}
     loaded = project.ask_prometheus("rules")["groups"]
     assert {Path(group["file"]).name for group in loaded} == rules
