@@ -23,3 +23,9 @@ set_in worker/__init__.py '^__version__ = ' "__version__ = \"$version\""
 set_in worker/http/openapi.json '^    "version": ' "    \"version\": \"$version\","
 set_in schemas/asyncapi.yaml '^  version: ' "  version: $version"
 set_in Dockerfile '^ARG VERSION=' "ARG VERSION=$version"
+# The image's name, wherever it is written.
+for file in deploy/compose/compose.yaml docs/compose.md docs/image.md; do
+    sed "s/classify-worker:[0-9][0-9a-z.]*[0-9a-z]/classify-worker:$version/g" "$file" >"$file.new"
+    cat "$file.new" >"$file"
+    rm "$file.new"
+done

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.support.paths import ROOT
 from worker import __version__
 
@@ -12,6 +14,14 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
 def test_it_has_the_projects_version() -> None:
     assert re.findall(r"^ARG VERSION=(.*)$", DOCKERFILE, re.MULTILINE) == [__version__]
+
+
+@pytest.mark.parametrize(
+    "name", ["deploy/compose/compose.yaml", "docs/compose.md", "docs/image.md"]
+)
+def test_the_images_name_has_the_projects_version(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    assert set(re.findall(r"classify-worker:(\d[\w.]*\w)", text)) == {__version__}
 
 
 def test_what_it_copies_is_sent_to_the_engine() -> None:

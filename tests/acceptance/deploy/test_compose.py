@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import urllib.request
@@ -101,6 +102,7 @@ class Project:
     """What was brought up."""
 
     name: str
+    image: str
     files: tuple[Path, ...]
     ports: dict[str, int]
 
@@ -111,6 +113,7 @@ class Project:
         command = [tool, "--project-name", self.name, *files]
         done = subprocess.run(
             [*command, *arguments],
+            env={**os.environ, "WORKER_IMAGE": self.image},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -144,7 +147,6 @@ def project(
     names = ("broker", "controller", "images", "worker", "other", "prometheus")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     services = yaml.safe_load((COMPOSE / "compose.yaml").read_text("utf-8"))["services"]
-    assert services["worker"]["image"] == f"${{WORKER_IMAGE:-{image}}}"
     for name in ("kafka", "prometheus"):
         (tmp_path / name).mkdir()
     kafka_stand_in(services["kafka"]["image"], kafka_jars, tmp_path / "kafka")
@@ -155,7 +157,7 @@ def project(
     compose = COMPOSE / "compose.yaml"
     given = {"model": quick_model, "configuration": configuration, "compose": compose}
     override.write_text(OVERRIDE.format(**ports, **given, jobs=JOBS), "utf-8")
-    made = Project(f"test-{uuid.uuid4().hex[:12]}", (compose, override), ports)
+    made = Project(f"test-{uuid.uuid4().hex[:12]}", image, (compose, override), ports)
     try:
         yield made
     finally:
