@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
+# What checks the image and deploy/ has many packages, which the worker's own must not meet.
+DEPLOY_VENV := .venv-deploy
 SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
@@ -19,10 +21,10 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help try demo check test test-zoo lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy image lint format bench version build lock clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
 
 try: $(STAMP) ## Photographs (or ARGS='your.jpg ...') through a real model, without Kafka
@@ -47,6 +49,13 @@ endif
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)
+
+image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is in it (starts a Docker Engine where none runs)
+	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh scripts/image.sh --save $(ARGS)
+
+test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
+	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh bash -c \
+		'scripts/image.sh && $(BIN)/python -m pytest -m deploy tests/acceptance/deploy $(ARGS)'
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)
@@ -77,7 +86,7 @@ lock: ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
 	$(BIN)/python scripts/lock_jars.py
 
 clean: ## Remove the virtual environments and what tools left behind (not the user's cache)
-	rm -rf $(VENV) $(LOCK_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCK_VENV) $(DEPLOY_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): $(VENV)/.packages pyproject.toml
@@ -88,4 +97,10 @@ $(STAMP): $(VENV)/.packages pyproject.toml
 
 $(VENV)/.packages: requirements/dev.txt requirements/zoo.txt scripts/venv.sh
 	scripts/venv.sh $(VENV)
+	touch $@
+
+$(DEPLOY_VENV)/.packages: requirements/deploy.txt
+	"$${PYTHON:-python3}" -m venv --clear $(DEPLOY_VENV)
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r $<
 	touch $@

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets the version: in worker/__init__.py, where it lives, and in the two documents that show it
+# Sets the version: in worker/__init__.py, where it lives, and in the files that show it
 # (tests compare them). `make version VERSION=0.2.0`
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,3 +22,10 @@ set_in() {
 set_in worker/__init__.py '^__version__ = ' "__version__ = \"$version\""
 set_in worker/http/openapi.json '^    "version": ' "    \"version\": \"$version\","
 set_in schemas/asyncapi.yaml '^  version: ' "  version: $version"
+set_in Dockerfile '^ARG VERSION=' "ARG VERSION=$version"
+# The image's name, wherever it is written.
+for file in deploy/compose/compose.yaml docs/compose.md docs/image.md; do
+    sed "s/classify-worker:[0-9][0-9a-z.]*[0-9a-z]/classify-worker:$version/g" "$file" >"$file.new"
+    cat "$file.new" >"$file"
+    rm "$file.new"
+done
