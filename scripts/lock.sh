@@ -24,4 +24,4 @@ opencv=$(sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements/runtime.txt)
 lock headless.txt --constraints requirements/runtime.txt --no-emit-package opencv-python - \
     <<<"opencv-python-headless==$opencv"
 
-lock dev.txt --extra demo --extra hpip --extra test --group build --constraints requirements/runtime.txt
+lock dev.txt --extra demo --extra hpip --extra otel --extra test --group build --constraints requirements/runtime.txt

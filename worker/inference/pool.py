@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from worker.cache import cache_directory
 from worker.errors import JobError, ModelError, PredictorError, Reason
@@ -22,6 +23,9 @@ from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import BatchingSettings, PredictorSettings
 
+if TYPE_CHECKING:
+    from worker.tracing.tracer import Tracer
+
 __all__ = ["PredictorPool"]
 
 log = get_logger(__name__)
@@ -36,6 +40,7 @@ class PredictorPool:
         capacity: most images of one batch, where each image says how large its batch may be
             (`classify`'s `most`) and nothing is measured at the start; None leaves both to
             `batching`.
+        tracer: makes spans of batches; None without tracing.
 
     Raises:
         SettingsError: `predictor.backend` does not go with the device.
@@ -52,12 +57,14 @@ class PredictorPool:
         failpoints: Failpoints,
         *,
         capacity: int | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         check_choice(predictor.backend, placements[0].device)
         self._spec = spec
         self._placements = placements
         self._choice = predictor.backend
         self._metrics = metrics
+        self._tracer = tracer
         self._batching = batching
         self._calibrates = capacity is None
         capacity = capacity or batching.max_batch or batching.calibration_limit
@@ -78,6 +85,7 @@ class PredictorPool:
                 self._batcher,
                 predictor.timeout + predictor.start_timeout,
                 metrics,
+                tracer=tracer,
             )
             for index, placement in enumerate(placements)
         ]
@@ -150,7 +158,8 @@ class PredictorPool:
         Raises:
             JobError: the image breaks the predictor even alone.
         """
-        answer = await self._batcher.submit(crop, urgency, most).result
+        origin = None if self._tracer is None else self._tracer.origin()
+        answer = await self._batcher.submit(crop, urgency, most, origin).result
         if isinstance(answer, Poisoned):
             raise JobError(
                 Reason.POISON,
