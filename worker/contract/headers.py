@@ -34,8 +34,6 @@ __all__ = [
     "SOURCE_TIMESTAMP",
     "SOURCE_TOPIC",
     "TOP_K",
-    "TRACEPARENT",
-    "TRACESTATE",
     "VISUALIZE",
     "fold_name",
     "has_prefix",
@@ -50,10 +48,6 @@ CONTENT_LENGTH = "content-length"
 
 CORRELATION_ID = "correlation-id"
 """The producer's own; the worker copies it from the job to the result."""
-
-# W3C Trace Context; copied as well, unless the worker's own spans continue the trace.
-TRACEPARENT = "traceparent"
-TRACESTATE = "tracestate"
 
 # Options of a job whose value is the image itself.
 JOB_ID = "job-id"

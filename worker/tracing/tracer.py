@@ -33,16 +33,11 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 from structlog.contextvars import bound_contextvars
 
-from worker.contract.headers import (
-    CORRELATION_ID,
-    TRACEPARENT,
-    TRACESTATE,
-    fold_name,
-    text_headers,
-)
+from worker.contract.headers import CORRELATION_ID, fold_name, text_headers
 from worker.contract.jobs import Outcome
 from worker.contract.records import Message, Record
 from worker.contract.text import bounded_text
+from worker.contract.traces import TRACEPARENT, TRACESTATE
 from worker.errors import Failure, JobError, Stage
 from worker.redaction import without_secrets
 from worker.settings import KafkaSettings
