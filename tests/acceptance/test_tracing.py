@@ -15,6 +15,7 @@ from tests.support.workers import PATIENT, MakeWorker
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
+SAMPLED = 1
 CONTINUED = ("traceparent", TRACEPARENT.encode())
 RAW = ("content-type", b"image/jpeg")
 JPEG = noise_jpeg(0)
@@ -80,8 +81,10 @@ def check_jobs(spans: list[Exported], answers: list[Answer], names: Names) -> No
         assert children.keys() == {"decode", "batch wait", "draw"} | fetched
         assert {span.kind for span in children.values()} == {"INTERNAL"}
         assert send.kind == "PRODUCER"
-        contexts = [value.decode() for name, value in answer.headers if name == "traceparent"]
-        assert contexts == [f"00-{send.trace_id}-{send.span_id}-01"], "that of its sending, alone"
+        (context,) = (value.decode() for name, value in answer.headers if name == "traceparent")
+        *sending, flags = context.split("-")
+        assert sending == ["00", send.trace_id, send.span_id]
+        assert int(flags, 16) & SAMPLED
 
 
 def check_batch(spans: list[Exported]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from worker.errors import SettingsError, UnfitSystemError
 from worker.settings import Settings, TracingSettings
 from worker.tracing import open_tracing
+from worker.tracing.export import Tracing
 
 ON = Settings(tracing=TracingSettings(enabled=True))
 
@@ -18,9 +19,15 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 
 
-def test_there_is_none_unless_it_is_enabled() -> None:
+async def test_there_is_none_unless_it_is_enabled() -> None:
     assert open_tracing(Settings()) is None
-    assert open_tracing(ON) is not None
+    await stop(open_tracing(ON))
+
+
+async def stop(tracing: Tracing | None) -> None:
+    """End the thread of a tracing that must be there."""
+    assert tracing is not None
+    await tracing.stop(10.0)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +58,12 @@ def test_what_it_cannot_follow_is_refused_by_name(
         open_tracing(ON)
 
 
-def test_a_variable_of_traces_hides_the_one_of_all_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_variable_of_traces_hides_the_one_of_all_signals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
-    assert open_tracing(ON) is not None
+    await stop(open_tracing(ON))
 
 
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
@@ -56,7 +56,8 @@ class Tracing:
     def __init__(self, settings: Settings) -> None:
         _hear_sdk()
         try:
-            self._provider = _provider()
+            self._exporter: SpanExporter = OTLPSpanExporter()
+            self._provider = _provider(self._exporter)
         except (OSError, RuntimeError, ValueError) as error:
             raise SettingsError(f"the OTEL_* variables cannot be used: {error}") from error
         self.tracer = Tracer(
@@ -81,14 +82,14 @@ class Tracing:
                 await done.wait()
         except TimeoutError:
             log.warning("spans_lost", waited_seconds=timeout)
+            self._exporter.shutdown()  # it tries no more
 
 
-def _provider() -> TracerProvider:
+def _provider(exporter: SpanExporter) -> TracerProvider:
     """Make what the variables describe, with a name for the service and room for all links.
 
     Raises:
         ValueError: a number is none, or is out of range.
-        RuntimeError: a credential provider is not installed.
     """
     resource = Resource.create({SERVICE_VERSION: __version__})
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
@@ -101,7 +102,7 @@ def _provider() -> TracerProvider:
         shutdown_on_exit=False,
     )
     provider.sampler = _BatchesWithTheirJobs(provider.sampler)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,15 +19,20 @@ from worker.settings import Settings
 from worker.tracing.export import BETWEEN_COMPLAINTS, Tracing, _Throttle
 
 SAMPLED = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+BOUND = 30.0
 JOB = Record("image-jobs", 0, 0, -1, None, b"{}", ())
 
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")  # milliseconds
+    before = set(threading.enumerate())
     with Collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
         yield collector
+    for thread in set(threading.enumerate()) - before:
+        thread.join(BOUND)
+        assert not thread.is_alive(), f"{thread.name} goes on"
 
 
 def make_spans(tracing: Tracing, count: int = 1) -> None:
