@@ -23,8 +23,8 @@ HEADINGS = ("jobs/s", "p50", "p95", "p99", "lag", "drain")
 CELL = 8
 """Columns of a number, with the gap before it."""
 
-BELOW_TABLE = 15
-"""Lines that stand above and below the workers."""
+OTHER_LINES = 18
+"""Lines that stand above and below those of the workers."""
 
 UNKNOWN = "-"
 
@@ -57,7 +57,7 @@ def _heading() -> Text:
 
 
 def _workers(seen: Sequence[Seen], height: int | None) -> Iterator[Text]:
-    room = len(seen) if height is None else max(1, height - BELOW_TABLE)
+    room = len(seen) if height is None else max(1, height - OTHER_LINES)
     shown = seen if len(seen) <= room else seen[: room - 1]
     for one in shown:
         yield _worker(one)
