@@ -17,7 +17,7 @@ __all__ = ["render"]
 NARROWEST = 80
 """Columns that the table needs; narrower terminals cut its lines off."""
 
-NAME_WIDTH = 23
+NAME_WIDTH = 21
 BAR_WIDTH = 40
 HEADINGS = ("jobs/s", "p50", "p95", "p99", "lag", "drain")
 CELL = 8

@@ -77,7 +77,7 @@ def test_several_workers_are_summed_and_one_that_is_down_is_shown() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 6, 7, 60])
 def test_it_fits_24_lines_of_80_columns(count: int) -> None:
-    lines = shown(*(working(port) for port in range(1, count)), down(count))
+    lines = shown(*(working(port, ready=0.0) for port in range(1, count)), down(count))
     assert len(lines) < 24  # one is for what quits it
     assert max(map(len, lines)) <= 80
     assert any("more" in line for line in lines) == (count > 6)
