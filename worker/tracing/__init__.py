@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from worker.errors import SettingsError, UnfitSystemError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.tracing.export import Tracing
 
-__all__ = ["OTEL_INSTALL", "open_tracing"]
+__all__ = ["check_tracing", "collector_address", "open_tracing"]
 
 OTEL_INSTALL = "pip install '.[otel]'"
 """How to install the extra, from a checkout of the project."""
@@ -30,9 +31,9 @@ _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
 def open_tracing(settings: Settings) -> Tracing | None:
-    """Begin to export spans, if `tracing.enabled` is set and OTEL_* variables do not forbid it.
+    """Begin to export spans, if `check_tracing` says that there is tracing.
 
-    Nothing is sent before the first span, and an endpoint that is not there is no error.
+    Nothing is sent before the first span, and a collector that is not there is no error.
 
     Returns:
         The tracer and what exports its spans; None where there is no tracing.
@@ -41,18 +42,60 @@ def open_tracing(settings: Settings) -> Tracing | None:
         UnfitSystemError: the extra is not installed.
         SettingsError: an OTEL_* variable has a value that cannot be used.
     """
-    if not settings.tracing.enabled or _is_disabled():
+    if not check_tracing(settings):
         return None
+    # Here, so that nobody pays for it without tracing.
+    from worker.tracing.export import Tracing  # noqa: PLC0415
+
+    return Tracing(settings)
+
+
+def check_tracing(settings: Settings) -> bool:
+    """Find out whether spans are exported, without loading what exports them.
+
+    Returns:
+        Whether `tracing.enabled` is set and no OTEL_* variable turns it off.
+
+    Raises:
+        UnfitSystemError: the extra is not installed.
+        SettingsError: an OTEL_* variable has a value that the SDK would only complain about, or
+            complain about with each export.
+    """
+    if not settings.tracing.enabled or _is_disabled():
+        return False
     if missing := [name for name in _NEEDED if not _is_installed(name)]:
         raise UnfitSystemError(
             f"tracing.enabled needs {' and '.join(missing)}, not installed here; {OTEL_INSTALL} in "
             "a checkout of this project installs it; or set tracing.enabled to false"
         )
-    _check_variables()
-    # Here, so that nobody pays for it without tracing.
-    from worker.tracing.export import Tracing  # noqa: PLC0415
+    _check_exporter()
+    collector_address()
+    return True
 
-    return Tracing(settings)
+
+def collector_address() -> tuple[str, int]:
+    """Read from the variables where the collector is.
+
+    Returns:
+        Host and port.
+
+    Raises:
+        SettingsError: what they say is no address.
+    """
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        if endpoint := _variable(name):
+            break
+    else:
+        return "localhost", 4318
+    try:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        # Not shown: it may hold a password.
+        raise SettingsError(f"{name} is no address: write http://collector:4318")
+    return host, port or (443 if parts.scheme == "https" else 80)
 
 
 def _is_disabled() -> bool:
@@ -69,11 +112,11 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def _check_variables() -> None:
-    """Refuse what the SDK would only complain about, or complain about with each export.
+def _check_exporter() -> None:
+    """Refuse exporters that are not used here.
 
     Raises:
-        SettingsError: a variable has a value that cannot be used.
+        SettingsError: a variable names one.
     """
     exporter = _variable("OTEL_TRACES_EXPORTER")
     if exporter and exporter not in EXPORTERS:
@@ -88,23 +131,6 @@ def _check_variables() -> None:
                     "take at port 4318"
                 )
             break  # the variable of traces hides the other one
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
-        if endpoint := _variable(name):
-            _check_endpoint(name, endpoint)
-            break
-
-
-def _check_endpoint(name: str, endpoint: str) -> None:
-    from urllib.parse import urlsplit  # noqa: PLC0415 - as above
-
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        # Not shown: it may hold a password.
-        raise SettingsError(f"{name} is no address: write http://collector:4318")
 
 
 def _variable(name: str) -> str:
