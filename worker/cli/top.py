@@ -52,7 +52,7 @@ def top(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     console = Console(highlight=False)
-    if once or not console.is_terminal:
+    if once or not console.is_terminal or console.is_dumb_terminal:
         _print(addresses, interval, console)
     else:
         _live(addresses, interval, console)

@@ -7,38 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from structlog.contextvars import get_contextvars
 
+from tests.support.traces import Traces
 from worker.contract.jobs import Success
 from worker.contract.records import Headers, Message, Record
 from worker.errors import Failure, JobError, Reason, Stage
-from worker.settings import KafkaSettings
-from worker.tracing.tracer import Tracer
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01".encode()
 NOT_SAMPLED = f"00-{TRACE}-{SPAN}-00".encode()
-TOPICS = KafkaSettings(jobs_topic="jobs", results_topic="results", dead_letters_topic="dead")
-
-
-class Traces:
-    """A tracer, and the spans that it made."""
-
-    def __init__(self, *, link_only: bool = False) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(ParentBased(ALWAYS_ON), shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracer = Tracer(provider.get_tracer("test"), TOPICS, link_only=link_only)
-
-    @property
-    def spans(self) -> dict[str, ReadableSpan]:
-        """All that have ended, by name."""
-        return {span.name: span for span in self._exporter.get_finished_spans()}
 
 
 @pytest.fixture
