@@ -10,7 +10,7 @@ import sys
 import termios
 from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 __all__ = ["Keyboard", "Pressed"]
 
@@ -18,6 +18,9 @@ QUIT = b"qQ\x03\x04"
 """`q`, Ctrl-C and Ctrl-D."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Attributes = list[Any]
+"""A terminal's, as `termios` has them."""
 
 LFLAG = 3
 """Where the local modes stand in a terminal's attributes."""
@@ -59,7 +62,7 @@ class Keyboard:
             if sys.stdin.isatty():
                 self._input = sys.stdin.fileno()
                 saved = termios.tcgetattr(self._input)
-                stack.callback(termios.tcsetattr, self._input, termios.TCSAFLUSH, saved)
+                stack.callback(_restore, self._input, saved)
                 attributes = termios.tcgetattr(self._input)
                 # Without ISIG, Ctrl-C is a key, and Ctrl-Z leaves no half-drawn terminal behind.
                 attributes[LFLAG] &= ~(termios.ICANON | termios.ECHO | termios.ISIG)
@@ -91,17 +94,29 @@ class Keyboard:
         if self._woken in readable:
             with suppress(BlockingIOError):
                 os.read(self._woken, 4096)
-        if self._input is not None and self._input in readable:
-            keys = os.read(self._input, 4096)
-            if not keys:
-                self.status = 128 + signal.SIGHUP  # the terminal has gone
-            elif b"\x03" in keys:
-                self.status = 128 + signal.SIGINT
-            if not keys or set(keys) & set(QUIT):
-                return Pressed.QUIT
-        return Pressed.QUIT if self.status else Pressed.NOTHING
+        if self.status:
+            return Pressed.QUIT
+        if self._input is None or self._input not in readable:
+            return Pressed.NOTHING
+        return self._read(self._input)
+
+    def _read(self, descriptor: int) -> Pressed:
+        try:
+            keys = os.read(descriptor, 4096)
+        except OSError:
+            keys = b""
+        if not keys:  # the terminal has gone
+            self.status = 128 + signal.SIGHUP
+        elif b"\x03" in keys:
+            self.status = 128 + signal.SIGINT
+        return Pressed.QUIT if not keys or set(keys) & set(QUIT) else Pressed.NOTHING
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         if number != signal.SIGWINCH:
             self.status = 128 + number
         self.wake()
+
+
+def _restore(descriptor: int, attributes: Attributes) -> None:
+    with suppress(termios.error):  # the terminal has gone
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, attributes)

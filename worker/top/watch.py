@@ -62,7 +62,8 @@ class Watch:
     def __enter__(self) -> Self:
         for index in range(len(self._seen)):
             # Daemons: a worker that hangs must not hold up the end.
-            threading.Thread(target=self._run, args=(index,), daemon=True).start()
+            name = f"look-at-{self._seen[index].address.name}"
+            threading.Thread(target=self._run, args=(index,), name=name, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

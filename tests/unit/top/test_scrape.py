@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.support.exposition import Answer, saying, serving
 from worker.metrics import Metrics
 from worker.top.scrape import Address, ScrapeError, read_address, scrape
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @pytest.mark.parametrize(
@@ -37,39 +34,6 @@ def test_addresses_are_read_as_people_write_them(text: str, expected: Address) -
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no address of a worker; write http://host:8080"):
         read_address(text)
-
-
-@contextmanager
-def serving(answer: Answer) -> Iterator[Address]:
-    """A server whose GET is answered by `answer`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield Address(False, "127.0.0.1", server.server_port)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def saying(body: bytes, status: int = 200) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
-
-    return answer
 
 
 def test_a_workers_metrics_are_read() -> None:
