@@ -26,7 +26,7 @@ def serving(answer: Answer) -> Iterator[Address]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server.daemon_threads = False  # closing it waits for them
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 
 import pytest
 
@@ -25,9 +26,12 @@ async def test_there_is_none_unless_it_is_enabled() -> None:
 
 
 async def stop(tracing: Tracing | None) -> None:
-    """End the thread of a tracing that must be there."""
+    """End the threads of a tracing that must be there."""
+    before = threading.enumerate()
     assert tracing is not None
     await tracing.stop(10.0)
+    for thread in set(threading.enumerate()) - set(before):
+        thread.join(10.0)
 
 
 @pytest.mark.parametrize(

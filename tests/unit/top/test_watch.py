@@ -14,6 +14,12 @@ BOUND = 30.0
 WORKER = Metrics().render().encode()
 
 
+def wait_for_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("look-at-"):
+            thread.join(BOUND)
+
+
 def test_one_that_hangs_holds_up_no_other() -> None:
     done, changed = threading.Event(), threading.Condition()
 
@@ -29,6 +35,7 @@ def test_one_that_hangs_holds_up_no_other() -> None:
             assert changed.wait_for(lambda: watch.seen[1].change is not None, BOUND)
             assert watch.seen[0].last is None
         done.set()
+        wait_for_threads()
 
 
 def test_after_the_end_nothing_is_told() -> None:
@@ -46,9 +53,7 @@ def test_after_the_end_nothing_is_told() -> None:
             assert asked.wait(BOUND)
         done.set()
         assert ended.wait(BOUND)
-        for thread in threading.enumerate():
-            if thread.name.startswith("look-at-"):
-                thread.join(BOUND)
+        wait_for_threads()
     assert not told
 
 
