@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from opentelemetry.context import Context
@@ -29,7 +29,6 @@ from opentelemetry.trace import (
     use_span,
 )
 from opentelemetry.trace import Tracer as OpenTelemetryTracer
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 from structlog.contextvars import bound_contextvars
 
@@ -37,10 +36,10 @@ from worker.contract.headers import CORRELATION_ID, fold_name, text_headers
 from worker.contract.jobs import Outcome
 from worker.contract.records import Message, Record
 from worker.contract.text import bounded_text
-from worker.contract.traces import TRACEPARENT, TRACESTATE
 from worker.errors import Failure, JobError, Stage
 from worker.redaction import without_secrets
 from worker.settings import KafkaSettings
+from worker.tracing.propagation import links_to, read_context, stamp
 
 __all__ = ["BATCH_SPAN", "Sending", "SpanContext", "Tracer"]
 
@@ -49,9 +48,6 @@ BATCH_SPAN = "infer"
 
 MAX_ID = 256
 """Longest id of a producer's that a span carries, in characters."""
-
-_FIELDS = (TRACEPARENT, TRACESTATE)
-_W3C = TraceContextTextMapPropagator()
 
 Attributes = dict[str, AttributeValue]
 
@@ -94,7 +90,7 @@ class Tracer:
         Yields:
             What notes the job's outcome.
         """
-        received = _received(record.headers)
+        received = read_context(record.headers)
         attributes = self._messaging("process", record.topic) | {
             "messaging.destination.partition.id": str(record.partition),
             "messaging.kafka.offset": record.offset,
@@ -109,7 +105,7 @@ class Tracer:
             SpanKind.CONSUMER,
             attributes,
             Context() if self._link_only else received,
-            _links(received),
+            links_to(received),
         ) as span:
             yield partial(_note_outcome, span)
 
@@ -128,7 +124,7 @@ class Tracer:
             "url.path": route,
             "url.scheme": "http",
         }
-        received = _received((name, value.encode("ascii", "replace")) for name, value in headers)
+        received = read_context((name, value.encode("ascii", "replace")) for name, value in headers)
         with self._span(f"{method} {route}", SpanKind.SERVER, attributes, received) as span:
             yield partial(_note_status, span)
 
@@ -175,8 +171,8 @@ class Tracer:
             "classify.batch.close_reason": closed,
             "classify.predictor.slot": slot,
         }
-        links = [Link(origin) for origin, _ in sampled]
-        with self._span(BATCH_SPAN, SpanKind.INTERNAL, attributes, Context(), links) as span:
+        jobs = [Link(origin) for origin, _ in sampled]
+        with self._span(BATCH_SPAN, SpanKind.INTERNAL, attributes, Context(), jobs) as span:
             batch = [Link(span.get_span_context())]
             for origin, seconds in sampled:
                 job = set_span_in_context(NonRecordingSpan(origin), Context())
@@ -199,12 +195,12 @@ class Tracer:
         """
         attributes, name = self._messaging("send", topic), f"send {topic}"
         if topic == self._kafka.dead_letters_topic:
-            links = _links(_received(message.headers))
-            with self._child(name, SpanKind.CLIENT, attributes, links) as span:
+            created = links_to(read_context(message.headers))
+            with self._child(name, SpanKind.CLIENT, attributes, created) as span:
                 yield Sending(lambda letter: letter, partial(_fail, span))
             return
         with self._child(name, SpanKind.PRODUCER, attributes) as span:
-            yield Sending(partial(_stamped, span), partial(_fail, span))
+            yield Sending(partial(stamp, span), partial(_fail, span))
 
     def note_acknowledged(self, partition: int, offset: int) -> None:
         """Add to the message's span where the brokers have put it."""
@@ -269,36 +265,6 @@ class Tracer:
             raise
         finally:
             span.end()
-
-
-def _received(headers: Iterable[tuple[str, bytes | None]]) -> Context:
-    """Read the context that a message came with; one that is not valid counts as none.
-
-    Of several headers of a name the last one counts, as for all headers.
-
-    Returns:
-        A context with the producer's span, or without any.
-    """
-    carrier = {
-        name.lower(): (value or b"").decode("ascii", "replace")
-        for name, value in headers
-        if name.lower() in _FIELDS
-    }
-    return _W3C.extract(carrier, Context())
-
-
-def _links(received: Context) -> list[Link]:
-    context = get_current_span(received).get_span_context()
-    return [Link(context)] if context.is_valid else []
-
-
-def _stamped(span: Span, message: Message) -> Message:
-    """Make a message carry a span's context, in place of any that it has."""
-    own: dict[str, str] = {}
-    _W3C.inject(own, set_span_in_context(span, Context()))
-    kept = (header for header in message.headers if header[0].lower() not in _FIELDS)
-    stamps = ((name, value.encode()) for name, value in own.items())
-    return replace(message, headers=(*kept, *stamps))
 
 
 def _note_outcome(span: Span, outcome: Outcome) -> None:
