@@ -89,7 +89,8 @@ def test_all_down_or_none_asked_yet_is_no_error() -> None:
 
 
 def test_a_name_cannot_command_the_terminal() -> None:
-    assert "\x1b" not in "".join(shown(working(1)))
+    odd = Seen(Address(False, "ho\x1b[2Jst", 2), problem="odd\x1b[2J")
+    assert "\x1b" not in "".join(shown(working(1), odd))
 
 
 @pytest.mark.parametrize(
