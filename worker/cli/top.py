@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,15 @@ def top(
     ] = None,
     interval: Annotated[
         float,
-        typer.Option("--interval", "-n", min=0.2, metavar="SECONDS", help="Time between looks."),
+        typer.Option(
+            "--interval",
+            "-n",
+            min=0.2,
+            max=3600,
+            metavar="SECONDS",
+            help="Time between looks.",
+            show_default="2",
+        ),
     ] = 2.0,
     once: Annotated[
         bool, typer.Option("--once", help="Look twice, print the figures, and end.")
@@ -47,6 +56,8 @@ def top(
 
     from worker.top.scrape import read_address  # noqa: PLC0415
 
+    if math.isnan(interval):
+        raise typer.BadParameter("the interval is no number")
     try:
         addresses = [read_address(url) for url in urls or [DEFAULT]]
     except ValueError as error:
