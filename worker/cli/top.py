@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +35,6 @@ def top(
             max=3600,
             metavar="SECONDS",
             help="Time between looks.",
-            show_default="2",
         ),
     ] = 2.0,
     once: Annotated[
@@ -56,8 +54,6 @@ def top(
 
     from worker.top.scrape import read_address  # noqa: PLC0415
 
-    if math.isnan(interval):
-        raise typer.BadParameter("the interval is no number")
     try:
         addresses = [read_address(url) for url in urls or [DEFAULT]]
     except ValueError as error:
