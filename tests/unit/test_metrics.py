@@ -183,7 +183,7 @@ def test_reasons_and_stages_are_fit_for_labels() -> None:
 def test_every_counter_is_there_at_the_first_scrape_with_all_its_labels() -> None:
     metrics = Metrics()
     metrics.expect_slots(2)
-    metrics.expect_topics("results", "dead")
+    metrics.expect_kafka("results", "dead")
     found: dict[str, set[tuple[str, ...]]] = {}
     for family in metrics.collect():
         if family.name.startswith("classify_") and family.type == "counter":

@@ -57,7 +57,8 @@ class LagWatch:
         self._clock = clock
         self._pace = Pace()
         self._questions: dict[int, asyncio.Task[None]] = {}
-        self._done: Mapping[PartitionState, int] = {}
+        # By partition and how far its records were lost.
+        self._done: Mapping[tuple[PartitionState, int], int] = {}
         self._noted = clock.monotonic()
 
     async def run(self) -> None:
@@ -103,13 +104,16 @@ class LagWatch:
         return sum(known) if known or not len(self._assignment) else None
 
     def _note_pace(self) -> None:
-        now = self._clock.monotonic()
-        done = {state: done for state in self._assignment if (done := state.done) is not None}
-        progress = sum(
-            count - self._done[state] for state, count in done.items() if state in self._done
-        )
+        now, before = self._clock.monotonic(), self._done
+        self._done = {
+            # With what was lost: skipping that is no work.
+            (state, state.lost_to): done
+            for state in self._assignment
+            if (done := state.done) is not None
+        }
+        progress = sum(done - before[key] for key, done in self._done.items() if key in before)
         self._pace.note(now - self._noted, max(0, progress), self._left() or 0)
-        self._noted, self._done = now, done
+        self._noted = now
 
     def _ask(self) -> None:
         by_leader: defaultdict[int, list[PartitionState]] = defaultdict(list)
