@@ -24,7 +24,8 @@ opencv=$(sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements/runtime.txt)
 lock headless.txt pyproject.toml --constraints requirements/runtime.txt --no-emit-package opencv-python - \
     <<<"opencv-python-headless==$opencv"
 
-lock dev.txt pyproject.toml --extra demo --extra hpip --extra test --group build --constraints requirements/runtime.txt
+lock dev.txt pyproject.toml --extra demo --extra hpip --extra otel --extra test --group build \
+    --constraints requirements/runtime.txt
 
 # What builds the wheel, for the image; what checks the image and what is in deploy/.
 lock build.txt --group build --constraints requirements/dev.txt

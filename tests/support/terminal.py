@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -31,11 +32,15 @@ class Terminal:
     Args:
         environ: added to this process's environment, whose `WORKER_` variables it does not get.
         columns: width of the terminal.
+        lines: its height.
     """
 
-    def __init__(self, *arguments: str, environ: Mapping[str, str], columns: int = 80) -> None:
+    def __init__(
+        self, *arguments: str, environ: Mapping[str, str], columns: int = 80, lines: int = 40
+    ) -> None:
         self._end, side = pty.openpty()
-        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._modes = termios.tcgetattr(self._end)
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -78,6 +83,24 @@ class Terminal:
             left = deadline - time.monotonic()
             assert left > 0, f"not shown within {BOUND:g} s: {words}\n{self.text}"
             assert self._read(left), f"it ended before it showed: {words}\n{self.text}"
+
+    @property
+    def controls(self) -> list[str]:
+        """The control sequences that were shown so far: colours, movements, modes."""
+        return _CONTROL.findall(self._shown.decode(errors="replace"))
+
+    @property
+    def is_as_before(self) -> bool:
+        """Whether the terminal's modes are those that it had at the beginning."""
+        return termios.tcgetattr(self._end) == self._modes
+
+    def press(self, keys: str) -> None:
+        """Send keys, as the person at the terminal does."""
+        os.write(self._end, keys.encode())
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command, as `kill` does."""
+        self._process.send_signal(number)
 
     def interrupt(self) -> None:
         """Send SIGINT, as Ctrl-C does."""

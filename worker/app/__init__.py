@@ -27,6 +27,7 @@ from worker.metrics import Metrics
 from worker.metrics.gpu import GpuWatch
 from worker.runtime.signals import StopSignals
 from worker.settings import Settings
+from worker.tracing import open_tracing
 
 __all__ = ["App"]
 
@@ -43,8 +44,9 @@ class App:
         notices: called at each step of the start.
 
     Raises:
-        SettingsError: `predictor.backend` does not go with the device.
-        UnfitSystemError: it is not installed.
+        SettingsError: `predictor.backend` does not go with the device, or tracing cannot be used
+            as configured.
+        UnfitSystemError: the backend, or what tracing needs, is not installed.
     """
 
     def __init__(
@@ -79,9 +81,13 @@ class App:
         limit = max(settings.kafka.max_poll_interval / 2, 2 * settings.kafka.rebalance_timeout)
         self._health = Health(limit, self.metrics, kafka=kafka)
         self._health.on_change = self._notices.changed
+        self._tracing = open_tracing(settings)
+        self._tracer = None if self._tracing is None else self._tracing.tracer
         self._classify: Classify | None = None
         if settings.http.infer or not kafka:
-            self._classify = Classify(settings.http, settings.decode.max_bytes, self.metrics)
+            self._classify = Classify(
+                settings.http, settings.decode.max_bytes, self.metrics, tracer=self._tracer
+            )
         self._predictors: Callable[[], Sequence[int]] = tuple
         self._describe_model(settings.model_source)
 
@@ -101,6 +107,9 @@ class App:
                 lambda: self._stopped,
             ).hear
         async with AsyncExitStack() as stack:
+            if self._tracing is not None:
+                # Last of all: jobs end until the very end.
+                stack.push_async_callback(self._tracing.stop, self._settings.shutdown.spans)
             await stack.enter_async_context(self._background())
             starting = asyncio.create_task(self._startup(stack), name="startup")
             if await self._done_before_a_signal(starting):
@@ -129,7 +138,9 @@ class App:
         )
         self._notices.listening(server.port, server.metrics_port)
         spec = await resolve_spec(settings, health)
-        engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
+        engine = Engine(
+            spec, self._placements, settings, self._failpoints, metrics, tracer=self._tracer
+        )
         health.predictor_stalled = engine.pool.stalled
         health.images_stalled = engine.images_stalled
         engine.pool.on_selecting = self._selecting
@@ -140,7 +151,7 @@ class App:
             processor = RecordProcessor(
                 lambda: engine.identity, engine.process, settings.kafka, metrics
             )
-            kafka = KafkaService(settings, processor, health, metrics)
+            kafka = KafkaService(settings, processor, health, metrics, tracer=self._tracer)
             stack.push_async_callback(kafka.disconnect)
             self._notices.connecting()
             await kafka.connect()

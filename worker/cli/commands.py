@@ -21,6 +21,7 @@ from worker.cli.paddlex import command_instead
 from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
+from worker.cli.top import top
 from worker.errors import (
     KafkaSetupError,
     ModelError,
@@ -57,7 +58,7 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, config, doctor, health):
+for command in (run, serve, submit, predict, top, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
 

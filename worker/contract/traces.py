@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker.contract.records import Headers
 
-__all__ = ["TRACEPARENT", "sampled_trace", "trace_header"]
+__all__ = ["TRACEPARENT", "TRACESTATE", "sampled_trace", "trace_header"]
 
-TRACEPARENT = "traceparent"
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 
 # https://www.w3.org/TR/trace-context/: version, trace, span, flags. Later versions may add more.
 _FORM = re.compile(

@@ -34,6 +34,11 @@ def all_checks(settings: Settings, url: str | None, timeout: float, *, kafka: bo
 
         return look_at_kafka(settings, timeout)
 
+    def look_at_tracing() -> Sequence[Finding]:
+        from worker.doctor.tracing import look_at_tracing  # noqa: PLC0415
+
+        return look_at_tracing(settings, timeout)
+
     def look_at_url() -> Sequence[Finding]:
         from worker.doctor.url import look_at_url  # noqa: PLC0415
 
@@ -50,5 +55,6 @@ def all_checks(settings: Settings, url: str | None, timeout: float, *, kafka: bo
         Check("Cache", lambda: system.look_at_cache(cache_directory())),
         Check("Model", look_at_model),
         *([Check("Brokers", look_at_kafka)] if kafka else []),
+        *([Check("Tracing", look_at_tracing)] if settings.tracing.enabled else []),
         Check("URLs", look_at_url),
     ]

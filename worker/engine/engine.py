@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from worker.contract.jobs import ModelIdentity
 from worker.engine.pipeline import Pipeline
@@ -15,6 +16,9 @@ from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.tracing.tracer import Tracer
 
 __all__ = ["Engine"]
 
@@ -29,6 +33,7 @@ class Engine:
         failpoints: faults to inject, for tests.
         capacity: most images of one batch, for callers that bound each image's batch themselves
             (`classify`'s `most`); None leaves batches to `settings.batching`.
+        tracer: makes spans of jobs' stages and of batches; None without tracing.
 
     Attributes:
         spec: the model that it computes.
@@ -47,6 +52,7 @@ class Engine:
         metrics: Metrics,
         *,
         capacity: int | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.spec = spec
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
@@ -60,9 +66,17 @@ class Engine:
             metrics,
             failpoints,
             capacity=capacity,
+            tracer=tracer,
         )
         pipeline = Pipeline(
-            spec, self._fetcher, self.pool, self._threads, settings, metrics, failpoints=failpoints
+            spec,
+            self._fetcher,
+            self.pool,
+            self._threads,
+            settings,
+            metrics,
+            failpoints=failpoints,
+            tracer=tracer,
         )
         self.process = pipeline.process
         self.classify = pipeline.classify

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ from worker.metrics import Metrics
 from worker.metrics.answers import Answers
 from worker.model import ModelSpec
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.tracing.tracer import Tracer
 
 __all__ = ["Classified", "Classifier", "Pipeline"]
 
@@ -81,9 +84,10 @@ class Pipeline:
     Args:
         threads: those that decode and draw.
         failpoints: faults to inject, for tests.
+        tracer: makes spans of the stages; None without tracing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the one place where all of these meet
         self,
         spec: ModelSpec,
         fetcher: ImageFetcher,
@@ -93,6 +97,7 @@ class Pipeline:
         metrics: Metrics,
         *,
         failpoints: Failpoints = NONE,
+        tracer: Tracer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._spec = spec
@@ -101,6 +106,8 @@ class Pipeline:
         self._threads = threads
         self._settings = settings
         self._metrics = metrics
+        timed = metrics.time_stage
+        self._timed = timed if tracer is None else tracer.with_spans(timed)
         self._failpoints = failpoints
         self._clock = clock
         self._transform = Transform(spec.resize, spec.crop, spec.channels)
@@ -204,7 +211,7 @@ class Pipeline:
         )
         if found.picture is None:
             return Success(found.categories)
-        with self._metrics.time_stage(Stage.DRAW):
+        with self._timed(Stage.DRAW):
             picture = await self._threads.run(
                 Stage.DRAW,
                 partial(_drawn, found.picture, found.best, self._settings.picture.quality),
@@ -217,7 +224,7 @@ class Pipeline:
     ) -> Prepared:
         fetched = 0
         if isinstance(image, UrlImage):
-            with self._metrics.time_stage(Stage.FETCH):
+            with self._timed(Stage.FETCH):
                 data = await self._fetcher.fetch(image.url, deadline)
             fetched = len(data)
             held.add(fetched)
@@ -229,7 +236,7 @@ class Pipeline:
         def account(nbytes: int) -> None:
             loop.call_soon_threadsafe(held.add, nbytes)
 
-        with self._metrics.time_stage(Stage.DECODE):
+        with self._timed(Stage.DECODE):
             prepared = await self._threads.run(
                 Stage.DECODE, partial(self._decode, image, picture_side, account)
             )

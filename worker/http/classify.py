@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import HttpVersion11, web
@@ -20,6 +21,9 @@ from worker.http.upload import Upload
 from worker.metrics import DISCONNECTED, Metrics, exemplar
 from worker.offload import Offload
 from worker.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from worker.tracing.tracer import Tracer
 
 __all__ = ["PATH", "Classify"]
 
@@ -37,10 +41,19 @@ class Classify:
 
     Args:
         max_image_bytes: largest encoded image that the pipeline accepts.
+        tracer: makes spans of requests; None without tracing.
     """
 
-    def __init__(self, settings: HttpSettings, max_image_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        max_image_bytes: int,
+        metrics: Metrics,
+        *,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._metrics = metrics
+        self._tracer = tracer
         self._budget = budget = Budget(settings.max_jobs, settings.max_bytes)
         self._upload = Upload(max_image_bytes, settings.read_timeout, budget)
         self._offload = Offload()
@@ -97,6 +110,14 @@ class Classify:
         Returns:
             The result or the failure as JSON, with the HTTP status that goes with it.
         """
+        if self._tracer is None:
+            return await self._answer(request)
+        with self._tracer.request(request.method, PATH, request.headers.items()) as note_status:
+            response = await self._answer(request)
+            note_status(response.status)
+            return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
         log_id = new_log_id()
         failure = self._refusal(request)
         if failure is not None:

@@ -15,7 +15,10 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from worker.tracing.tracer import SpanContext
 
 __all__ = ["Batch", "Batcher", "CloseReason", "Ticket"]
 
@@ -56,6 +59,7 @@ class Ticket(Generic[T, R]):
         urgency: the smaller, the sooner it is batched; seconds on any one clock.
         most: images of the largest batch that it may be in.
         ready_at: when it was submitted, loop time.
+        origin: what its batch's span is linked to; None without tracing.
         result: resolves to the answer; cancel it to withdraw an image that is not yet in a batch.
     """
 
@@ -63,6 +67,7 @@ class Ticket(Generic[T, R]):
     urgency: float
     most: int
     ready_at: float
+    origin: SpanContext | None
     result: asyncio.Future[R] = field(repr=False)
 
 
@@ -106,19 +111,26 @@ class Batcher(Generic[T, R]):
         """Images waiting for a batch."""
         return len(self._ready)
 
-    def submit(self, item: T, urgency: float, most: int | None = None) -> Ticket[T, R]:
+    def submit(
+        self,
+        item: T,
+        urgency: float,
+        most: int | None = None,
+        origin: SpanContext | None = None,
+    ) -> Ticket[T, R]:
         """Queue an image that is ready.
 
         Args:
             item: what the predictor is given.
             urgency: the smaller, the sooner it is batched; seconds on any one clock.
             most: images of the largest batch that it may be in; None leaves it to `max_batch`.
+            origin: what the batch's span is linked to; None without tracing.
 
         Returns:
             Its ticket, whose `result` resolves to the answer.
         """
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(item, urgency, most or sys.maxsize, self._timers.time(), result)
+        ticket = Ticket(item, urgency, most or sys.maxsize, self._timers.time(), origin, result)
         self._push(ticket)
         self._wake_one()
         return ticket

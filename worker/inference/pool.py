@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from worker.cache import cache_directory
 from worker.errors import JobError, PredictorError, Reason
@@ -28,6 +29,9 @@ from worker.runtime.other_load import OtherLoad
 from worker.runtime.process_usage import ProcessUsage, process_usage
 from worker.settings import BatchingSettings, PredictorSettings
 
+if TYPE_CHECKING:
+    from worker.tracing.tracer import Tracer
+
 __all__ = ["PredictorPool"]
 
 log = get_logger(__name__)
@@ -42,6 +46,7 @@ class PredictorPool:
         capacity: most images of one batch, where each image says how large its batch may be
             (`classify`'s `most`) and nothing is measured at the start; None leaves both to
             `batching`.
+        tracer: makes spans of batches; None without tracing.
 
     Attributes:
         on_selecting: is told of each step when backends are measured, which takes a while.
@@ -61,6 +66,7 @@ class PredictorPool:
         failpoints: Failpoints,
         *,
         capacity: int | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         check_choice(predictor.backend, placements[0].device)
         self._spec = spec
@@ -69,6 +75,7 @@ class PredictorPool:
         self._start_timeout = predictor.start_timeout
         self.on_selecting: OnStep = lambda *_: None
         self._metrics = metrics
+        self._tracer = tracer
         self._batching = batching
         self._calibrates = capacity is None
         capacity = capacity or batching.max_batch or batching.calibration_limit
@@ -89,6 +96,7 @@ class PredictorPool:
                 self._batcher,
                 predictor.timeout + predictor.start_timeout,
                 metrics,
+                tracer=tracer,
             )
             for index, placement in enumerate(placements)
         ]
@@ -164,7 +172,8 @@ class PredictorPool:
         Raises:
             JobError: the image breaks the predictor even alone.
         """
-        answer = await self._batcher.submit(crop, urgency, most).result
+        origin = None if self._tracer is None else self._tracer.origin()
+        answer = await self._batcher.submit(crop, urgency, most, origin).result
         if isinstance(answer, Poisoned):
             raise JobError(
                 Reason.POISON,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ from worker.logs import get_logger
 from worker.metrics import BATCH_WAIT, Metrics
 from worker.retry import Retry
 from worker.settings import BatchingSettings
+
+if TYPE_CHECKING:
+    from worker.tracing.tracer import SpanContext, Tracer
 
 __all__ = ["Pixels", "Scores", "SlotSupervisor"]
 
@@ -57,6 +61,7 @@ class SlotSupervisor:
         slot: blocks; only ever called in the thread.
         index: names it in logs.
         patience: seconds that one run may take, the start of a process before it included.
+        tracer: makes spans of batches; None without tracing.
         clock: what pauses and the watch over progress go by.
     """
 
@@ -68,6 +73,7 @@ class SlotSupervisor:
         patience: float,
         metrics: Metrics,
         *,
+        tracer: Tracer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._slot = slot
@@ -75,6 +81,7 @@ class SlotSupervisor:
         self._batcher = batcher
         self._patience = patience + RESTARTS.longest
         self._metrics = metrics
+        self._tracer = tracer
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, f"slot-{index}")
         self._serving: asyncio.Task[None] | None = None
@@ -190,7 +197,8 @@ class SlotSupervisor:
             batch = await self._batcher.take()
             self._metrics.batches.labels(batch.reason).inc()
             try:
-                await self._answer(batch)
+                with self._span(batch):
+                    await self._answer(batch)
             except _SlotDownError as error:
                 log.error("predictor_down", slot=self._index, error=str(error))
                 self._batcher.put_back(
@@ -225,14 +233,19 @@ class SlotSupervisor:
         self._due = None
 
     async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
-        now = asyncio.get_running_loop().time()
-        for ticket in batch.tickets:
-            self._metrics.stages.labels(BATCH_WAIT).observe(max(0.0, now - ticket.ready_at))
+        for _, seconds in _waits(batch):
+            self._metrics.stages.labels(BATCH_WAIT).observe(seconds)
         answers = await run_isolated(self._run, [ticket.item for ticket in batch.tickets])
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             # The future of a withdrawn image is cancelled.
             if not ticket.result.done():
                 ticket.result.set_result(answer)
+
+    def _span(self, batch: Batch[Pixels, Scores | Poisoned]) -> AbstractContextManager[None]:
+        if self._tracer is None:
+            return nullcontext()
+        waits = [(origin, seconds) for origin, seconds in _waits(batch) if origin is not None]
+        return self._tracer.infer(waits, slot=self._index, closed=batch.reason)
 
     async def _run(self, crops: Sequence[Pixels]) -> list[Scores]:
         """One run, the process brought up first.
@@ -266,6 +279,8 @@ class SlotSupervisor:
 
     def _note_failure(self, error: PredictorError, images: int) -> None:
         log.warning("batch_failed", slot=self._index, images=images, error=str(error))
+        if self._tracer is not None:
+            self._tracer.note_failed_run(error, images)
         match error:
             case PredictorCrashedError():
                 self._metrics.predictor_restarts.labels("crash").inc()
@@ -277,3 +292,10 @@ class SlotSupervisor:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _waits(batch: Batch[Pixels, Scores | Poisoned]) -> Iterator[tuple[SpanContext | None, float]]:
+    """The origin of each image, and the seconds that it has waited for its batch."""
+    now = asyncio.get_running_loop().time()
+    for ticket in batch.tickets:
+        yield ticket.origin, max(0.0, now - ticket.ready_at)

@@ -23,6 +23,7 @@ from worker.retry import Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
+    from aiokafka.structs import RecordMetadata
 
 __all__ = ["MessageTooLargeError", "ReplaceableProducer"]
 
@@ -90,8 +91,11 @@ class ReplaceableProducer:
         self._producer = producer
         self._ready.set()
 
-    async def send(self, topic: str, message: Message) -> None:
+    async def send(self, topic: str, message: Message) -> RecordMetadata:
         """Send a message once, after connecting if necessary, and wait until it is acknowledged.
+
+        Returns:
+            Where the brokers have put it: its `partition` and its `offset` there.
 
         Raises:
             MessageTooLargeError: the message is larger than any request may be.
@@ -121,7 +125,7 @@ class ReplaceableProducer:
             self._renew(producer)
             raise
         try:
-            await acknowledged
+            return await acknowledged
         except KafkaError:
             if self._idempotent:
                 self._renew(producer)

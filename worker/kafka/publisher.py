@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +22,9 @@ from worker.retry import Retry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
+    from aiokafka.structs import RecordMetadata
+
+    from worker.tracing.tracer import Tracer
 
 __all__ = ["Outgoing", "Publisher"]
 
@@ -76,6 +79,7 @@ class Publisher:
         default_limit: largest message in bytes of all other topics.
         backoff_max: longest pause between attempts, in seconds.
         history: what topics accepted and refused; by default one that reports to no callback.
+        tracer: makes spans of messages; None without tracing.
         clock: measures the pauses.
     """
 
@@ -87,6 +91,8 @@ class Publisher:
         backoff_max: float,
         metrics: Metrics,
         history: TopicHistory | None = None,
+        *,
+        tracer: Tracer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._limits = limits
@@ -94,6 +100,7 @@ class Publisher:
         self._retry = Retry(BACKOFF_INITIAL, backoff_max, jitter=True)
         self._clock = clock
         self._metrics = metrics
+        self._tracer = tracer
         self._history = history or TopicHistory(lambda _: None)
         # A topic's limit applies to whole batches.
         batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
@@ -135,6 +142,15 @@ class Publisher:
         await asyncio.gather(self._batching.stop(timeout), self._isolating.stop(timeout))
 
     async def _publish_one(self, outgoing: Outgoing) -> Refused | None:
+        if self._tracer is None:
+            return await self._deliver(outgoing)
+        with self._tracer.send(outgoing.topic, outgoing.message) as sending:
+            refused = await self._deliver(_stamped(outgoing, sending.stamp))
+            if refused is not None:
+                sending.refused(refused.name)
+            return refused
+
+    async def _deliver(self, outgoing: Outgoing) -> Refused | None:
         topic, message, reductions = outgoing.topic, outgoing.message, iter(outgoing.reductions)
         limit = self._limits.get(topic, self._default_limit) - RECORD_OVERHEAD
         while message.size > limit and (smaller := self._reduce(topic, message, reductions)):
@@ -158,13 +174,13 @@ class Publisher:
         while True:
             isolated = history.is_isolated(topic)
             try:
-                await (self._isolating if isolated else self._batching).send(topic, message)
+                sent = await (self._isolating if isolated else self._batching).send(topic, message)
             except MessageTooLargeError:
                 return Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
             except KafkaError as failed:
                 error, kind = failed, classify(failed)
             else:
-                history.accepted(topic)
+                self._note_accepted(topic, sent)
                 return None
             self._metrics.publish_retries.inc()
             log.warning("publish_failed", topic=topic, error=str(error))
@@ -181,6 +197,11 @@ class Publisher:
                 return Refused(topic, code_of(error), name_of(error))
             await self._clock.sleep(next(pauses))
 
+    def _note_accepted(self, topic: str, sent: RecordMetadata) -> None:
+        self._history.accepted(topic)
+        if self._tracer is not None:
+            self._tracer.note_acknowledged(sent.partition, sent.offset)
+
     def _reduce(self, topic: str, message: Message, reductions: Iterator[Reduce]) -> Message | None:
         """Apply the next reduction that makes the message smaller.
 
@@ -196,3 +217,13 @@ class Publisher:
                 )
                 return smaller
         return None
+
+
+def _stamped(outgoing: Outgoing, stamp: Reduce) -> Outgoing:
+    """Make a message carry its span's context, in its smaller forms as well."""
+    reductions = tuple(partial(_reduced, reduce, stamp) for reduce in outgoing.reductions)
+    return replace(outgoing, message=stamp(outgoing.message), reductions=reductions)
+
+
+def _reduced(reduce: Reduce, stamp: Reduce, message: Message) -> Message:
+    return stamp(reduce(message))

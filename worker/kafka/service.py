@@ -11,7 +11,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Success
+from worker.contract.jobs import Outcome, Success
 from worker.contract.records import Record
 from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
     from worker.kafka.consumer import Consumer
+    from worker.tracing.tracer import Tracer
 
 __all__ = ["KafkaService"]
 
@@ -44,6 +45,7 @@ class KafkaService:
 
     Args:
         processor: makes the messages about each record.
+        tracer: makes spans of jobs and messages; None without tracing.
     """
 
     def __init__(
@@ -52,11 +54,14 @@ class KafkaService:
         processor: RecordProcessor,
         health: Health,
         metrics: Metrics,
+        *,
+        tracer: Tracer | None = None,
     ) -> None:
         self._settings = settings
         self._processor = processor
         self._health = health
         self._metrics = metrics
+        self._tracer = tracer
         self._assignment = Assignment()
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._publisher: Publisher | None = None
@@ -77,6 +82,7 @@ class KafkaService:
             publish.backoff_max,
             self._metrics,
             TopicHistory(lambda forbidden: self._health.set_publishing(not forbidden)),
+            tracer=self._tracer,
         )
         self._metrics.connected.labels("producer").set_function(self._is_producer_connected)
         try:
@@ -200,6 +206,18 @@ class KafkaService:
             self._publisher = None
 
     async def _handle(self, record: Record, held: Reservation) -> None:
+        if self._tracer is None:
+            await self._answer(record, held)
+            return
+        with self._tracer.process(record) as note_outcome:
+            note_outcome(await self._answer(record, held))
+
+    async def _answer(self, record: Record, held: Reservation) -> Outcome:
+        """Process a record and publish what there is to say about it.
+
+        Returns:
+            What became of it.
+        """
         outcome, messages = await self._processor.process(record, held)
         assert self._publisher is not None
         with self._metrics.time_stage(Stage.PUBLISH):
@@ -212,6 +230,7 @@ class KafkaService:
                 refused = await self._publisher.publish(messages)
             self._set_aside(record, refused)
         self._processor.finish(record, outcome, refused)
+        return outcome
 
     def _set_aside(self, record: Record, refused: Sequence[Refused]) -> None:
         """Count and log messages that are lost: waiting for their topics would stop all others."""

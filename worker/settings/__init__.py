@@ -22,6 +22,7 @@ from worker.settings.service import (
     PublishSettings,
     ShutdownSettings,
 )
+from worker.settings.tracing import TracingSettings
 from worker.settings.zoo import ZooSettings
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ShutdownSettings",
     "TlsSettings",
     "TopicSettings",
+    "TracingSettings",
     "Unit",
     "ZooSettings",
 ]
@@ -79,6 +81,7 @@ class Settings(Group):
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def model_source(self) -> str:

@@ -152,6 +152,11 @@ class ShutdownSettings(Group):
         """Seconds for the last commit, and as many for disconnecting from the brokers."""
         return 0.15 * self.deadline
 
+    @property
+    def spans(self) -> float:
+        """Seconds for exporting the last spans; together with the others less than `deadline`."""
+        return 0.05 * self.deadline
+
 
 class LogSettings(Group):
     """What is logged, and how."""

@@ -24,6 +24,7 @@ COMMANDS = {
     "serve --help": HEAVY | SETTINGS,
     "predict --help": HEAVY | SETTINGS,
     "submit --help": HEAVY | SETTINGS,
+    "top --help": HEAVY | SETTINGS | {"rich", "worker.top"},
     "models --help": HEAVY | SETTINGS,
     "models list --help": HEAVY | SETTINGS,
     "models list": HEAVY,
@@ -40,6 +41,9 @@ FACES = {
     "worker.predict": HEAVY | SETTINGS | {"pydantic"},
     "worker.predict.template": HEAVY | SETTINGS | {"pydantic"},
     "worker.settings": HEAVY | {"yaml", "worker.settings.sources"},
+    # Without tracing, a worker runs without it.
+    "worker.app": {"opentelemetry"},
+    "worker.tracing": HEAVY | SETTINGS | {"opentelemetry", "pydantic"},
     "worker.submit": HEAVY | SETTINGS | {"pydantic"},
     # Submitting needs a client for Kafka, and no codec.
     "worker.submit.submission": CODECS | {"paddle"},

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from tests.support.traces import Traces
 from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError
 from worker.inference.batcher import Batcher
@@ -18,6 +19,7 @@ from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
 from worker.metrics import Metrics
+from worker.tracing.tracer import Tracer
 
 CROP = np.zeros((2, 2, 3), np.uint8)
 BOUND = 10.0
@@ -55,7 +57,7 @@ class StandIn:
 class Stage:
     """A supervisor that serves a stand-in, and the batcher that feeds it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracer: Tracer | None = None) -> None:
         self.slot = StandIn()
         self.now = 0.0
         self.metrics = Metrics()
@@ -66,6 +68,7 @@ class Stage:
             self.batcher,
             70.0,
             self.metrics,
+            tracer=tracer,
             clock=Clock(lambda: self.now, sleep=self.pause),
         )
         self.pauses: list[float] = []
@@ -86,8 +89,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Stage]:
-    stage = Stage()
+async def serving(tracer: Tracer | None = None) -> AsyncIterator[Stage]:
+    stage = Stage(tracer)
     await stage.supervisor.start()
     stage.supervisor.serve()
     yield stage
@@ -117,6 +120,25 @@ async def test_a_crash_is_counted_and_its_batch_answered_by_the_next_process() -
         assert stage.slot.starts == 2
         assert stage.value("classify_predictor_restarts_total", cause="crash") == 1
         assert stage.value("classify_predictor_slots") == 1
+
+
+async def test_a_batchs_span_tells_of_the_runs_that_failed() -> None:
+    traces = Traces()
+    async with serving(traces.tracer) as stage:
+        stage.slot.on_run = crash(stage.slot)
+        with traces.tracer.request("POST", "/classify", ()):
+            origin = traces.tracer.origin()
+        ticket = stage.batcher.submit(CROP, 0, origin=origin)
+        async with asyncio.timeout(BOUND):
+            await ticket.result
+    batch = traces.spans["infer"]
+    assert [link.context for link in batch.links] == [origin]
+    failed = ("run failed", {"error.type": "PredictorCrashedError", "images": 1})
+    events = [(event.name, dict(event.attributes or {})) for event in batch.events]
+    assert events == [failed] * 2, "it is tried twice"
+    wait = traces.spans["batch wait"]
+    assert wait.parent is not None
+    assert wait.parent.span_id == origin.span_id
 
 
 async def test_while_its_process_cannot_start_images_wait_and_then_are_answered() -> None:
