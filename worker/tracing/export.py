@@ -24,8 +24,8 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from worker import __version__
-from worker.errors import SettingsError
 from worker.clock import SYSTEM_CLOCK, Clock
+from worker.errors import SettingsError
 from worker.settings import Settings
 from worker.tracing.tracer import BATCH_SPAN, Tracer
 

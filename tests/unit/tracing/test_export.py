@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 
 from tests.support.otlp import Collector
+from worker.clock import Clock
 from worker.contract.records import Record
 from worker.errors import SettingsError
-from worker.clock import Clock
 from worker.settings import Settings
 from worker.tracing.export import BETWEEN_COMPLAINTS, Tracing, _Throttle
 
