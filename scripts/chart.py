@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticOmit
+from pydantic_core import PydanticOmit, core_schema
 
 from worker.settings import Settings
 from worker.settings.registry import Setting, describe
@@ -32,16 +32,11 @@ OWN_DIRECTORIES = ("model_dir", "model_cache")
 class _SettingsSchema(GenerateJsonSchema):
     """The schema of the settings without those that are secret, which a ConfigMap must not hold."""
 
-    def handle_invalid_for_json_schema(
-        self, schema: CoreSchema, error_info: str
-    ) -> JsonSchemaValue:
+    def handle_invalid_for_json_schema(self, *_: object) -> JsonSchemaValue:
         # Types with a parser of their own are written as text: `device`.
         return {"type": "string"}
 
-    def str_schema(self, schema: Any) -> JsonSchemaValue:
-        return super().str_schema(schema)
-
-    def default_schema(self, schema: Any) -> JsonSchemaValue:
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         made = super().default_schema(schema)
         if '"writeOnly": true' in json.dumps(made):
             raise PydanticOmit
@@ -121,7 +116,7 @@ def _names_a_file(setting: Setting) -> bool:
     return setting.expected.startswith("a path") and setting.key not in OWN_DIRECTORIES
 
 
-def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
+def _inlined(part: object, definitions: Mapping[str, object]) -> object:
     """Put definitions where they are used, and leave out what only a reader of Python wants."""
     if isinstance(part, list):
         return [_inlined(each, definitions) for each in part]
