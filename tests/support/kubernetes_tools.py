@@ -61,7 +61,14 @@ class Tools:
 
     def validate(self, manifests: Path, version: str) -> str:
         """Validate a file against Kubernetes' strict schemas. Returns: a line for each object."""
-        command = [sys.executable, "-m", "kubernetes_validate", "--strict", "--kubernetes-version", version]
+        command = [
+            sys.executable,
+            "-m",
+            "kubernetes_validate",
+            "--strict",
+            "--kubernetes-version",
+            version,
+        ]
         return run([*command, manifests], self._environment())
 
     def render(self, *values: str, namespace: str = "image-classification") -> list[dict[str, Any]]:
