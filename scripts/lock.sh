@@ -2,26 +2,30 @@
 # Re-makes the hashed lock files, or only those that are named. They name packages, versions and
 # hashes, but no addresses, so that they install from whatever index the user's pip is configured for.
 set -euo pipefail
-uv=${1:?usage: scripts/lock.sh UV [runtime.txt] [headless.txt] [dev.txt]}
+uv=${1:?usage: scripts/lock.sh UV [runtime.txt] [headless.txt] [dev.txt] [build.txt] [deploy.txt]}
 shift
-wanted=" ${*:-runtime.txt headless.txt dev.txt} "
+wanted=" ${*:-runtime.txt headless.txt dev.txt build.txt deploy.txt} "
 cd "$(dirname "$0")/.."
 
 lock() {
     local target=$1
     shift
     [[ $wanted == *" $target "* ]] || return 0
-    "$uv" pip compile pyproject.toml --quiet --upgrade \
+    "$uv" pip compile --quiet --upgrade \
         --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
         --custom-compile-command "make lock" --output-file "requirements/$target" "$@"
 }
 
-lock runtime.txt
+lock runtime.txt pyproject.toml
 
 # The same packages, but OpenCV without its windows: for images and servers, which have no desktop's
 # libraries (X, GL, glib). The versions are those of runtime.txt.
 opencv=$(sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements/runtime.txt)
-lock headless.txt --constraints requirements/runtime.txt --no-emit-package opencv-python - \
+lock headless.txt pyproject.toml --constraints requirements/runtime.txt --no-emit-package opencv-python - \
     <<<"opencv-python-headless==$opencv"
 
-lock dev.txt --extra demo --extra hpip --extra test --group build --constraints requirements/runtime.txt
+lock dev.txt pyproject.toml --extra demo --extra hpip --extra test --group build --constraints requirements/runtime.txt
+
+# What builds the wheel, for the image; what checks the image and what is in deploy/.
+lock build.txt --group build --constraints requirements/dev.txt
+lock deploy.txt --group deploy

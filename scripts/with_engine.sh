@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Runs a command with a Docker Engine: the one that answers already or, as root on Debian and its kin,
+# Debian's own, started for that command and stopped after it. That one is unpacked into the user's
+# cache, so nothing is installed; it has no network of its own (build and run with --network host),
+# listens on a socket of its own, and ends with this script, or after an hour. What it built is kept.
+#
+#   scripts/with_engine.sh docker version
+set -euo pipefail
+
+if docker version >/dev/null 2>&1; then
+    exec "$@"
+fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "error: no Docker Engine answers. Start one (or set DOCKER_HOST), and run this again." >&2
+    exit 1
+fi
+
+cache=${CLASSIFY_WORKER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/classify-worker}/engine
+mkdir -p "$cache"
+exec {lock}>"$cache/lock"
+if ! flock --timeout 900 "$lock"; then
+    echo "error: another run uses the engine in $cache for more than 15 minutes" >&2
+    exit 1
+fi
+
+if [ ! -e "$cache/unpacked" ]; then
+    echo "No Docker Engine answers; unpacking Debian's into $cache ..." >&2
+    packages=(containerd debootstrap docker.io runc)
+    downloads=$(mktemp -d)
+    chmod 755 "$downloads" # apt downloads as a user of its own
+    (
+        cd "$downloads"
+        apt-get download -qq "${packages[@]}" 2>/dev/null ||
+            { apt-get update -q >&2 && apt-get download -qq "${packages[@]}" >&2; }
+    )
+    rm -rf "$cache/root"
+    for package in "$downloads"/*.deb; do
+        dpkg-deb --extract "$package" "$cache/root"
+    done
+    rm -r "$downloads"
+    if ldd "$cache/root/usr/sbin/dockerd" | grep -q 'not found'; then
+        apt-get install -qy --no-install-recommends libdevmapper1.02.1 libsystemd0 >&2
+    fi
+    touch "$cache/unpacked"
+fi
+
+run=$(mktemp -d /tmp/engine-XXXXXX) # short: sockets lie below it
+export DOCKER_HOST=unix://$run/docker.sock
+export PATH=$cache/root/usr/sbin:$cache/root/usr/bin:$PATH
+export DEBOOTSTRAP_DIR=$cache/root/usr/share/debootstrap
+export ENGINE_STARTED=1
+cat >"$run/daemon.json" <<JSON
+{
+    "bridge": "none",
+    "iptables": false,
+    "ip6tables": false,
+    "ip-forward": false,
+    "oom-score-adjust": 0,
+    "shutdown-timeout": 5,
+    "data-root": "$cache/data",
+    "exec-root": "$run/exec",
+    "pidfile": "$run/pid",
+    "hosts": ["$DOCKER_HOST"]
+}
+JSON
+
+# It ends when this script does, however that happens. `timeout` keeps a terminal's Ctrl-C from it.
+setpriv --pdeathsig TERM timeout --kill-after 30 3600 \
+    dockerd --config-file "$run/daemon.json" {lock}>&- >"$run/log" 2>&1 &
+engine=$!
+
+stop() {
+    trap - EXIT
+    kill "$engine" 2>/dev/null || true
+    wait "$engine" 2>/dev/null || true
+    rm -rf "$run"
+}
+trap stop EXIT
+
+for _ in $(seq 300); do
+    docker version >/dev/null 2>&1 && break
+    if ! kill -0 "$engine" 2>/dev/null; then
+        break
+    fi
+    sleep 0.2
+done
+if ! docker version >/dev/null 2>&1; then
+    echo "error: Debian's Docker Engine does not start here; its log ends so:" >&2
+    tail -n 20 "$run/log" >&2
+    exit 1
+fi
+
+status=0
+"$@" || status=$?
+exit "$status"
