@@ -30,7 +30,9 @@ def test_development_has_the_versions_of_the_runtime() -> None:
     assert versions("runtime.txt") <= versions("dev.txt")
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "headless.txt", "dev.txt", "zoo.txt"])
+@pytest.mark.parametrize(
+    "name", ["runtime.txt", "headless.txt", "dev.txt", "zoo.txt", "kubernetes.txt"]
+)
 def test_a_lock_has_hashes_and_no_addresses(name: str) -> None:
     text = (REQUIREMENTS / name).read_text("utf-8")
     assert "://" not in text
