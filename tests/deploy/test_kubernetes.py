@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ VARIANTS: dict[str, Sequence[str]] = {
     "openshift": ("podSecurityContext.runAsUser=null", "podSecurityContext.fsGroup=null"),
     "labelled": ('commonLabels={"team": "vision"}', 'podLabels={"team": "mine"}'),
 }
+EXAMPLES = [
+    block
+    for path in (CHART / "README.md", ROOT / "docs" / "deploy.md")
+    for block in re.findall(r"```yaml\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+]
 ONLY_NEWEST = {"image volume"}
 """What the oldest version of Kubernetes does not have."""
 
@@ -156,6 +162,16 @@ def test_what_kustomize_builds_is_valid(
     assert ("registry.example" in images.pop()) == (name != "base")
     if "autoscaled" in name:
         assert "replicas" not in named(objects, "Deployment")["spec"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_what_documents_show_is_valid(
+    example: str, tools: Tools, custom: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(example, "utf-8")
+    text = tools.helm("template", "images", CHART, "--values", values)
+    check(tools, custom, list(yaml.safe_load_all(text)), [OLDEST, NEWEST], tmp_path)
 
 
 def test_schemas_are_strict(
