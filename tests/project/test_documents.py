@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from tests.support.paths import ROOT
 from worker.cli.commands import app
-from worker.metrics import Metrics, PartitionProgress
+from worker.metrics import Metrics
 from worker.settings.sources import describe, load
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -41,9 +41,9 @@ def rows(text: str, columns: int) -> dict[str, list[str]]:
 def families() -> dict[str, tuple[Metric, tuple[str, ...]]]:
     """Every metric of the worker by its name in queries, with its labels."""
     metrics = Metrics()
-    metrics.watch_partitions(lambda: [PartitionProgress("t", 0, 1, 0.0)])
     metrics.model.info(dict.fromkeys(("name", "digest", "device", "backend"), ""))
     metrics.build.info({"version": ""})
+    metrics.worker.info(dict.fromkeys(("group", "replica", "topic"), ""))
     own = {
         each._name: tuple(each._labelnames)
         for each in vars(metrics).values()
@@ -53,7 +53,10 @@ def families() -> dict[str, tuple[Metric, tuple[str, ...]]]:
     return {
         family.name + suffixes.get(family.type, ""): (
             family,
-            own.get(family.name) or tuple(family.samples[0].labels if family.samples else ()),
+            # Those that are read at each scrape name their labels themselves.
+            own.get(family.name)
+            or getattr(family, "_labelnames", None)
+            or tuple(family.samples[0].labels if family.samples else ()),
         )
         for family in metrics.registry.collect()
         if family.name.startswith("classify_")

@@ -11,11 +11,12 @@ from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-import worker
+import worker.metrics
 from worker.errors import Failure, Reason, Stage
 from worker.metrics import BATCH_WAIT, Metrics, PartitionProgress
+from worker.metrics.scraped import Scraped
 
-UNITS = ("_seconds", "_bytes", "_images", "_records")
+UNITS = ("_seconds", "_bytes", "_images", "_records", "_ratio")
 BOUNDED = {
     "outcome",
     "reason",
@@ -29,7 +30,14 @@ BOUNDED = {
     "device",
     "version",
     "backend",
-    "classes",
+    "class",
+    "client",
+    "gpu",
+    "group",
+    "kind",
+    "replica",
+    "slot",
+    "when",
 }
 """Labels whose values come from code or settings, never from a job."""
 
@@ -37,7 +45,7 @@ BOUNDED = {
 def families(metrics: Metrics) -> dict[str, Metric]:
     return {
         family.name: family
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(metrics.render())
         if family.name.startswith("classify_")
     }
 
@@ -59,6 +67,10 @@ def used() -> Metrics:
     metrics.predictor_restarts.labels("crash").inc()
     metrics.model.info({"name": "m", "digest": "sha256:0", "device": "cpu"})
     metrics.build.info({"version": "1"})
+    metrics.worker.info({"group": "g", "replica": "r", "topic": "jobs"})
+    metrics.best_score.labels("sha256:0").observe(0.9)
+    metrics.score_entropy.labels("sha256:0").observe(0.1)
+    metrics.predictions.labels("sha256:0", "cat").inc()
     metrics.watch_partitions(lambda: [PartitionProgress("jobs", 0, 3, 1.5)])
     return metrics
 
@@ -96,12 +108,9 @@ def test_no_label_can_take_values_without_bound(used: Metrics) -> None:
 def test_buckets_are_close_around_common_objectives_and_ascend(used: Metrics) -> None:
     for family in families(used).values():
         if family.type == "histogram":
-            first = [
-                float(sample.labels["le"])
-                for sample in family.samples
-                if sample.name.endswith("_bucket")
-                and sample.labels.get("stage") in (None, Stage.FETCH.value)
-            ]
+            buckets = [s.labels for s in family.samples if s.name.endswith("_bucket")]
+            series = {key: value for key, value in buckets[0].items() if key != "le"}
+            first = [float(labels["le"]) for labels in buckets if series.items() <= labels.items()]
             assert first == sorted(set(first)), family.name
             assert 10 <= len(first) <= 25, family.name
 
@@ -110,10 +119,10 @@ def test_no_metric_is_dead() -> None:
     sources = "".join(
         path.read_text("utf-8")
         for path in Path(worker.__path__[0]).rglob("*.py")
-        if path.name != "metrics.py"
+        if path != Path(worker.metrics.__file__)
     )
     for name, value in vars(Metrics()).items():
-        if isinstance(value, MetricWrapperBase):
+        if isinstance(value, MetricWrapperBase | Scraped):
             assert re.search(rf"metrics\.{name}\b", sources), f"{name} is never set"
 
 
@@ -156,7 +165,7 @@ def test_two_workers_in_one_process_do_not_share_numbers() -> None:
 
 
 def test_the_process_itself_is_shown() -> None:
-    text = Metrics().render().decode()
+    text = Metrics().render()
     assert "process_resident_memory_bytes" in text
     assert "python_info" in text
 

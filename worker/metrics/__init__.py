@@ -1,0 +1,397 @@
+"""Every metric with its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
+
+Every counter is there from the first scrape on, at 0: the rate of a series that begins at 1 is 0,
+and an alert on the first failure would never fire. Histograms have classic buckets, since
+prometheus-client has no native histograms yet. They are close together around common latency
+objectives.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from worker.contract.traces import sampled_trace
+from worker.errors import Reason, Stage
+from worker.metrics.exposition import collect, expose
+from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
+
+__all__ = ["BATCH_WAIT", "DISCONNECTED", "IMAGE_STAGES", "Metrics", "PartitionProgress", "exemplar"]
+
+BATCH_WAIT = "batch_wait"
+"""The `stage` label for the time that a decoded image waits for its batch."""
+
+LATENCY_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    3,
+    5,
+    10,
+    30,
+    60,
+    300,
+)
+STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
+SECONDS_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300)
+RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+
+# The values of labels, all that there are.
+OUTCOMES = (("success", "ok"), *(("failure", reason.label) for reason in Reason))
+STAGES = (*(stage for stage in Stage if stage is not Stage.PARSE), BATCH_WAIT)
+IMAGE_STAGES = (Stage.DECODE, Stage.DRAW)
+EXPIRED = ("before_start", "under_way")
+CLOSE_REASONS = ("full", "shared", "drained", "lingered")
+RESTART_CAUSES = ("crash", "timeout")
+CLIENTS = ("consumer", "producer")
+DRAIN_CAUSES = ("rebalance", "shutdown")
+COMMIT_OUTCOMES = ("success", "failure")
+UNREADABLE_KINDS = ("content", "damage")
+DISCONNECTED = "disconnected"
+"""The `reason` of a request whose client left."""
+
+
+class Metrics:
+    """All metrics of one worker, in their own registry."""
+
+    def __init__(self) -> None:  # noqa: PLR0915 - the one list of them
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        info = partial(Info, registry=self.registry)
+        scraped = partial(Scraped, registry=self.registry)
+
+        # Jobs and requests.
+        self.jobs = counter(
+            "classify_jobs",
+            "Jobs that ended, by outcome (success, failure) and reason (ok, or why it failed).",
+            ["outcome", "reason"],
+        )
+        self.latency = histogram(
+            "classify_latency_seconds",
+            "From the record's timestamp to the acknowledged result.",
+            buckets=LATENCY_BUCKETS,
+        )
+        self.stages = histogram(
+            "classify_stage_duration_seconds",
+            "Time per job in a stage: fetch, decode, batch_wait, infer, draw, publish.",
+            ["stage"],
+            buckets=STAGE_BUCKETS,
+        )
+        self.in_flight = gauge("classify_jobs_in_flight", "Jobs taken in and not yet ended.")
+        self.buffered = gauge(
+            "classify_buffered_bytes", "Bytes of records and images held by jobs in flight."
+        )
+        self.expired = counter(
+            "classify_expired_jobs",
+            "Jobs whose deadline passed, before_start (they waited too long) or under_way.",
+            ["when"],
+        )
+        self.abandoned = counter(
+            "classify_abandoned_jobs",
+            "Jobs given up unanswered with their partition; they are delivered again.",
+        )
+        self.requests = counter(
+            "classify_http_requests",
+            "Requests to classify, by outcome (success, failure) and reason (ok, or why).",
+            ["outcome", "reason"],
+        )
+        self.request_duration = histogram(
+            "classify_http_request_duration_seconds",
+            "From a request's headers to its response.",
+            buckets=LATENCY_BUCKETS,
+        )
+        self.requests_in_flight = gauge(
+            "classify_http_requests_in_flight", "Requests to classify that are under way."
+        )
+        self.requests_buffered = gauge(
+            "classify_http_buffered_bytes", "Bytes of bodies and images held by requests under way."
+        )
+
+        # Images.
+        self.fetch_attempts = counter(
+            "classify_fetch_attempts",
+            "Attempts to fetch an image that failed and were followed by another.",
+        )
+        self.image_threads = gauge(
+            "classify_image_threads", "Threads that decode and draw, without those that hang."
+        )
+        self.image_threads_busy = scraped(
+            CounterMetricFamily,
+            "classify_image_threads_busy_seconds",
+            "Time that threads spent decoding and drawing, all together.",
+        )
+        self.queued_images = scraped(
+            GaugeMetricFamily,
+            "classify_queued_images",
+            "Images waiting for a thread that decodes or draws them.",
+            ["stage"],
+        )
+        self.memory_shortages = counter(
+            "classify_memory_shortages",
+            "Attempts to decode or draw an image that got no memory.",
+            ["stage"],
+        )
+
+        # Batches and predictors.
+        self.ready_images = gauge("classify_ready_images", "Decoded images waiting for a batch.")
+        self.images = counter("classify_images", "Images that went through the predictor.")
+        self.batch_size = histogram(
+            "classify_batch_size_images", "Images per predictor run.", buckets=BATCH_BUCKETS
+        )
+        self.batches = counter(
+            "classify_batches",
+            "Batches by why they closed: full, shared, drained, lingered.",
+            ["reason"],
+        )
+        self.predictor_slots = gauge("classify_predictor_slots", "Predictor processes that are up.")
+        self.predictor_restarts = counter(
+            "classify_predictor_restarts",
+            "Predictor processes started again, by cause (crash, timeout).",
+            ["cause"],
+        )
+        self.predictor_busy = scraped(
+            CounterMetricFamily,
+            "classify_predictor_busy_seconds",
+            "Time that a predictor slot spent computing batches.",
+            ["slot"],
+        )
+        self.predictor_cpu = scraped(
+            CounterMetricFamily,
+            "classify_predictor_cpu_seconds",
+            "User and system CPU time of a slot's predictor process; begins again with each.",
+            ["slot"],
+        )
+        self.predictor_memory = scraped(
+            GaugeMetricFamily,
+            "classify_predictor_resident_memory_bytes",
+            "Resident memory of a slot's predictor process; 0 while there is none.",
+            ["slot"],
+        )
+        self.gpu_utilization = scraped(
+            GaugeMetricFamily,
+            "classify_gpu_utilization_ratio",
+            "Share of time in which the GPU computed lately, for any process (from NVML).",
+            ["gpu"],
+        )
+        self.gpu_memory_used = scraped(
+            GaugeMetricFamily,
+            "classify_gpu_memory_used_bytes",
+            "Memory of the GPU in use, by any process (from NVML).",
+            ["gpu"],
+        )
+        self.gpu_memory_total = scraped(
+            GaugeMetricFamily,
+            "classify_gpu_memory_total_bytes",
+            "Memory that the GPU has (from NVML).",
+            ["gpu"],
+        )
+
+        # Answers.
+        self.predictions = counter(
+            "classify_predictions",
+            "Images by best class: the first 100 that occur, others as other; none has no answer.",
+            ["digest", "class"],
+        )
+        self.best_score = histogram(
+            "classify_best_score_ratio",
+            "Score of an image's best class, 0 to 1.",
+            ["digest"],
+            buckets=RATIO_BUCKETS,
+        )
+        self.score_entropy = histogram(
+            "classify_score_entropy_ratio",
+            "Entropy of an image's scores: 0 if one class has all, 1 if all are equal.",
+            ["digest"],
+            buckets=RATIO_BUCKETS,
+        )
+
+        # Kafka.
+        self.partitions = PartitionMetrics(registry=self.registry)
+        self.lag_age = scraped(
+            GaugeMetricFamily,
+            "classify_lag_age_seconds",
+            "Time since the brokers last said where the assigned partitions end.",
+        )
+        self.time_to_drain = scraped(
+            GaugeMetricFamily,
+            "classify_time_to_drain_seconds",
+            "Time until all waiting jobs are done at the present pace; +Inf while none ends.",
+        )
+        self.connected = gauge(
+            "classify_kafka_connected",
+            "1 while connected: the consumer to the group's coordinator, the producer to a broker.",
+            ["client"],
+        )
+        self.fetched = gauge(
+            "classify_fetched_bytes", "Bytes fetched from the brokers and not yet taken in."
+        )
+        self.assigned = gauge("classify_assigned_partitions", "Partitions assigned to this worker.")
+        self.paused = gauge(
+            "classify_paused_partitions",
+            "Assigned partitions paused because work is at a limit.",
+        )
+        self.rebalances = counter("classify_rebalances", "Times that partitions were assigned.")
+        self.rebalance_duration = histogram(
+            "classify_rebalance_duration_seconds",
+            "From the end of intake in a rebalance to the new assignment.",
+            buckets=SECONDS_BUCKETS,
+        )
+        self.drain_duration = histogram(
+            "classify_drain_duration_seconds",
+            "Time that running jobs got to end, in a rebalance or at shutdown.",
+            ["cause"],
+            buckets=SECONDS_BUCKETS,
+        )
+        self.drain_overruns = counter(
+            "classify_drain_overruns",
+            "Drains whose time was over before all running jobs had ended.",
+            ["cause"],
+        )
+        self.commits = counter(
+            "classify_commits", "Offset commits by outcome (success, failure).", ["outcome"]
+        )
+        self.last_commit = gauge(
+            "classify_last_commit_timestamp_seconds",
+            "When offsets were last committed; 0 before the first time.",
+        )
+        self.lost = counter(
+            "classify_lost_records",
+            "Records that retention or a deletion removed before the group had read them.",
+        )
+        self.unreadable_batches = scraped(
+            CounterMetricFamily,
+            "classify_unreadable_batches",
+            "Batches that cannot be read, for their content (answered with errors) or damage.",
+            ["kind"],
+        )
+        self.dead_letters = counter(
+            "classify_dead_letters",
+            "Records sent to the dead-letter topic, by stage and reason.",
+            ["stage", "reason"],
+        )
+        self.reduced = counter(
+            "classify_reduced_messages",
+            "Messages that lost their picture (result) or value (dead letter) to fit the topic.",
+            ["topic"],
+        )
+        self.set_aside = counter(
+            "classify_set_aside_messages",
+            "Messages that their topic refuses for good in every form: the job goes on without.",
+            ["topic"],
+        )
+        self.publish_retries = counter(
+            "classify_publish_retries", "Messages that had to be sent again."
+        )
+
+        # The process.
+        self.loop_lag = gauge(
+            "classify_event_loop_lag_seconds",
+            "Longest delay of the event loop in the last seconds.",
+        )
+        self.log_lines_dropped = counter(
+            "classify_log_lines_dropped",
+            "Log lines dropped because standard error was not read in time.",
+        )
+        self.ready = gauge("classify_ready", "1 when assigned, warm and not draining, else 0.")
+        self.worker = info(
+            "classify_worker", "This replica: its group, its own name, and the jobs topic."
+        )
+        self.model = info(
+            "classify_model", "The model: name, digest, device, and the backend that computes it."
+        )
+        self.build = info("classify_build", "The worker's version.")
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+        for outcome in OUTCOMES:
+            self.jobs.labels(*outcome)
+            self.requests.labels(*outcome)
+        self.requests.labels("failure", DISCONNECTED)
+        for stage, reason in itertools.product(Stage, Reason):
+            self.dead_letters.labels(stage, reason.label)
+        for metric, values in (
+            (self.stages, STAGES),
+            (self.memory_shortages, IMAGE_STAGES),
+            (self.expired, EXPIRED),
+            (self.batches, CLOSE_REASONS),
+            (self.predictor_restarts, RESTART_CAUSES),
+            (self.connected, CLIENTS),
+            (self.drain_duration, DRAIN_CAUSES),
+            (self.drain_overruns, DRAIN_CAUSES),
+            (self.commits, COMMIT_OUTCOMES),
+        ):
+            for value in values:
+                metric.labels(value)
+        self.unreadable_batches.read = lambda: [((kind,), 0.0) for kind in UNREADABLE_KINDS]
+
+    def expect_slots(self, count: int) -> None:
+        """Begin the counters of the predictor slots, before there are any."""
+        for metric in (self.predictor_busy, self.predictor_cpu):
+            metric.read = lambda: [((str(slot),), 0.0) for slot in range(count)]
+
+    def expect_topics(self, *topics: str) -> None:
+        """Begin the counters of messages to these topics."""
+        for topic in topics:
+            self.reduced.labels(topic)
+            self.set_aside.labels(topic)
+
+    def watch_partitions(self, progress: Callable[[], Iterable[PartitionProgress]]) -> None:
+        """Call `progress` at every scrape, so that a revoked partition leaves no stale series."""
+        self.partitions.progress = progress
+
+    @contextmanager
+    def time_stage(self, stage: str) -> Iterator[None]:
+        """Measure one job's time in a stage, whether the stage succeeds or fails."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(stage).observe(time.perf_counter() - began)
+
+    def collect(self) -> list[Metric]:
+        """Read all metrics; in the event loop whose state some of them show.
+
+        Returns:
+            The metrics, for `expose`.
+        """
+        return collect(self.registry)
+
+    def render(self) -> str:
+        """Write all metrics in Prometheus' text format."""
+        return expose(self.collect()).body.decode()
+
+
+def exemplar(traceparent: str | None) -> dict[str, str] | None:
+    """Make the exemplar of a measurement: the trace that it belongs to.
+
+    Args:
+        traceparent: the W3C's header of the job or request, if it has one.
+
+    Returns:
+        The exemplar's labels; None if the job belongs to no trace that somebody keeps.
+    """
+    trace = sampled_trace(traceparent)
+    return None if trace is None else {"trace_id": trace}
