@@ -68,6 +68,7 @@ VARIANTS: dict[str, Sequence[str]] = {
         'networkPolicy.ingressFrom=[{"namespaceSelector": {}}]',
         'networkPolicy.extraEgress=[{"ports": [{"port": 4317}]}]',
     ),
+    "own port": ('config.http={"metrics_port": 9100}', "podMonitor.enabled=true"),
     "openshift": ("podSecurityContext.runAsUser=null", "podSecurityContext.fsGroup=null"),
     "labelled": ('commonLabels={"team": "vision"}', 'podLabels={"team": "mine"}'),
 }
@@ -326,6 +327,23 @@ def test_with_http_a_service_takes_the_pod_out_first(tools: Tools) -> None:
     waits = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod(tools.render(*VARIANTS["http"]))["spec"]["terminationGracePeriodSeconds"]
     assert grace > waits + Settings().shutdown.deadline + 10
+
+
+@pytest.mark.parametrize(
+    ("http", "port"), [({}, 8080), ({"metrics_port": 9100}, 9100), ({"metrics_port": 8080}, 8080)]
+)
+def test_probes_and_prometheus_ask_the_port_of_metrics(
+    http: dict[str, int], port: int, tools: Tools
+) -> None:
+    objects = tools.render(f"config.http={json.dumps(http)}", "podMonitor.enabled=true")
+    (container,) = pod(objects)["spec"]["containers"]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert len(set(ports.values())) == len(ports)
+    (scraped,) = named(objects, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert {ports[asked["port"]] for asked in (*probes, scraped)} == {port}
+    admitted = named(objects, "NetworkPolicy")["spec"]["ingress"][0]["ports"]
+    assert {each["port"] for each in admitted} == ports.keys()
 
 
 def test_a_change_of_settings_starts_new_pods(tools: Tools) -> None:

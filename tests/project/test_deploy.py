@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
@@ -146,25 +147,37 @@ def test_the_container_finds_what_is_mounted(
         assert "emptyDir" in volumes[mounts[writable]["name"]]
 
 
-def test_probes_ask_what_the_worker_answers(container: dict[str, Any]) -> None:
-    metrics = Metrics()
-    server = HttpServer(HttpSettings(), Health(1.0, metrics), metrics, None)
-    paths = {resource.canonical for resource in server._runner.app.router.resources()}
+async def test_probes_ask_what_the_worker_answers(container: dict[str, Any]) -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     asked = {kind: container[f"{kind}Probe"] for kind in ("startup", "liveness", "readiness")}
-    for probe in asked.values():
-        assert probe["httpGet"]["path"] in paths
-        assert ports[probe["httpGet"]["port"]] == DEFAULTS.http.port
-    # `/livez` answers while a model is pulled, `/readyz` does not: a pull never restarts the pod.
-    assert asked["startup"]["httpGet"]["path"] == asked["liveness"]["httpGet"]["path"] == "/livez"
-    assert asked["readiness"]["httpGet"]["path"] == "/readyz"
+    (scraped,) = read(OVERLAYS / "autoscaled" / "podmonitor.yaml")["spec"]["podMetricsEndpoints"]
+    (offered,) = read(BASE / "service.yaml")["spec"]["ports"]
+    named = [probe["httpGet"]["port"] for probe in asked.values()]
+    assert {ports[name] for name in (*named, scraped["port"], offered["targetPort"])} == {
+        DEFAULTS.http.port
+    }
+    paths = {kind: probe["httpGet"]["path"] for kind, probe in asked.items()}
+    # Of a worker that is loading its model: liveness succeeds, so that loading never restarts it.
+    answers = await answers_while_loading([*paths.values(), scraped["path"]])
+    assert answers[paths["startup"]] == answers[paths["liveness"]] == 200
+    assert answers[paths["readiness"]] == 503
+    assert answers[scraped["path"]] == 200
     starting = asked["startup"]["periodSeconds"] * asked["startup"]["failureThreshold"]
     assert starting >= DEFAULTS.predictor.start_timeout
-    (scraped,) = read(OVERLAYS / "autoscaled" / "podmonitor.yaml")["spec"]["podMetricsEndpoints"]
-    assert scraped["path"] in paths
-    assert ports[scraped["port"]] == DEFAULTS.http.port
-    (offered,) = read(BASE / "service.yaml")["spec"]["ports"]
-    assert ports[offered["targetPort"]] == DEFAULTS.http.port
+
+
+async def answers_while_loading(paths: list[str]) -> dict[str, int]:
+    """What a worker answers before its model is there, by path."""
+    metrics = Metrics()
+    health = Health(1.0, metrics)
+    health.pulling = True
+    server = HttpServer(HttpSettings(host="127.0.0.1", port=0), health, metrics, None)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client:
+            return {path: (await client.get(path)).status for path in paths}
+    finally:
+        await server.stop()
 
 
 def test_a_replica_may_drain(pod: dict[str, Any]) -> None:

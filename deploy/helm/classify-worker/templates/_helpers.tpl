@@ -49,9 +49,15 @@ WORKER_{{ . | upper | replace "." "__" }}
 {{- (.Values.config.http).port | default 8080 | int }}
 {{- end }}
 
-{{- /* The name of the port that probes and Prometheus ask: one of its own where http.metrics_port sets it. */ -}}
+{{- /* The port of probes and metrics where it is one of its own (http.metrics_port), else nothing. */ -}}
+{{- define "classify-worker.metricsPort" -}}
+{{- $own := (.Values.config.http).metrics_port | default 0 | int -}}
+{{- if and $own (ne $own (include "classify-worker.httpPort" . | int)) }}{{ $own }}{{ end }}
+{{- end }}
+
+{{- /* The name of the port that probes and Prometheus ask. */ -}}
 {{- define "classify-worker.probePort" -}}
-{{- if (.Values.config.http).metrics_port }}metrics{{ else }}http{{ end }}
+{{- if include "classify-worker.metricsPort" . }}metrics{{ else }}http{{ end }}
 {{- end }}
 
 {{- /* Seconds that a replica needs to stop: its own deadline, rounded up, and what preStop waits. */ -}}

@@ -181,9 +181,9 @@ spec:
         - name: http
           containerPort: {{ include "classify-worker.httpPort" . }}
           protocol: TCP
-        {{- with (.Values.config.http).metrics_port }}
+        {{- with include "classify-worker.metricsPort" . }}
         - name: metrics
-          containerPort: {{ . | int }}
+          containerPort: {{ . }}
           protocol: TCP
         {{- end }}
       startupProbe:
