@@ -95,15 +95,20 @@ class Worker:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WORKER_")}
         self._port = 0
         self.log_path.unlink(missing_ok=True)
+        given = self._environ | environ
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker", self._command],
-                env=inherited | self._environ | environ,
+                self._arguments(given),
+                env=inherited | given,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         return self
+
+    def _arguments(self, environ: Mapping[str, str]) -> list[str]:
+        """What starts it; `environ` is set in the environment of that."""
+        return [sys.executable, "-m", "worker", self._command]
 
     @property
     def pid(self) -> int:
