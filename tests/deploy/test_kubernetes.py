@@ -163,6 +163,8 @@ def test_what_kustomize_builds_is_valid(
     assert ("registry.example" in images.pop()) == (name != "base")
     if "autoscaled" in name:
         assert "replicas" not in named(objects, "Deployment")["spec"]
+        lag = named(objects, "ScaledObject")["spec"]["triggers"][0]["metadata"]
+        assert lag["bootstrapServers"] == "kafka-bootstrap.kafka.svc:9092"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -118,7 +118,7 @@ def test_settings_in_values_are_the_workers_defaults() -> None:
     assert {key: known[key].default for key in given} == given
 
 
-@pytest.mark.parametrize("overlay", [None, "cpu", "gpu"])
+@pytest.mark.parametrize("overlay", [None, "cpu", "gpu", "autoscaled"])
 def test_the_worker_takes_its_settings(
     overlay: str | None, container: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -76,7 +76,11 @@ WORKER_{{ . | upper | replace "." "__" }}
 {{- mulf .Values.autoscaling.jobsPerSecond .Values.autoscaling.targetSeconds | ceil | int }}
 {{- end }}
 
-{{- /* Lag by rate. Below one job a second the rate says nothing: an idle group, or one that has just started. */ -}}
+{{- /*
+Lag by rate, of the whole group: what one replica says of itself (classify_time_to_drain_seconds) is infinite while it
+does nothing, and KEDA takes no such number. Below one job a second the rate says nothing: an idle group, or one that
+has just started.
+*/ -}}
 {{- define "classify-worker.drainQuery" -}}
 {{- $pods := printf "namespace=%q,job=%q" .Release.Namespace .Release.Name -}}
 {{- $query := printf "sum(classify_partition_lag_records{%s}) / clamp_min(sum(rate(classify_jobs_total{%s}[2m])), 1)" $pods $pods -}}
