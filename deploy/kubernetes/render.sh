@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Renders what is here from the chart: base/ from its defaults, and the objects of overlays/autoscaled.
-# HELM names the helm to use (3.18 or newer), OUT another directory to write to.
+# HELM names the helm to use (3.17 or newer), OUT another directory to write to.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 chart=$here/../helm/classify-worker
@@ -15,7 +15,7 @@ render() {
         echo "# Rendered from the chart by deploy/kubernetes/render.sh: change the chart, not this file."
         "${HELM:-helm}" template classify-worker "$chart" --namespace image-classification \
             --show-only "templates/$template" "$@" |
-            grep -vE '^---$|^# Source: |^ +(app\.kubernetes\.io/managed-by|helm\.sh/chart): '
+            grep -vE '^$|^---$|^# Source: |^ +(app\.kubernetes\.io/managed-by|helm\.sh/chart): '
     } >"$file"
 }
 
