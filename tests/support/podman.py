@@ -63,7 +63,7 @@ class Podman:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self("pod", "rm", "--force", "--all")
+        self("pod", "rm", "--force", "--time", "0", "--all")
         self("volume", "rm", "--force", "--all")
         self("image", "rm", "--force", "--all")
 
