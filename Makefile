@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
+# What checks the image and deploy/ has many packages, which the worker's own must not meet.
+DEPLOY_VENV := .venv-deploy
 SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
 # Pure tests share nothing: all processors run them at once. The others run one after another.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
@@ -19,7 +21,7 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help try demo check test test-zoo test-deploy lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy image lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -48,9 +50,13 @@ endif
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)
 
-test-deploy: $(STAMP) ## What is in deploy/, by the tools that read it (helm, kubectl, podman)
+image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is in it (starts a Docker Engine where none runs)
+	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh scripts/image.sh --save $(ARGS)
+
+test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
 	scripts/podman.sh
-	$(BIN)/python -m pytest -m deploy $(DEPLOY_TESTS) $(ARGS)
+	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh bash -c \
+		'scripts/image.sh && $(BIN)/python -m pytest -m deploy $(DEPLOY_TESTS) tests/acceptance/deploy $(ARGS)'
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)
@@ -81,7 +87,7 @@ lock: ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
 	$(BIN)/python scripts/lock_jars.py
 
 clean: ## Remove the virtual environments and what tools left behind (not the user's cache)
-	rm -rf $(VENV) $(LOCK_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCK_VENV) $(DEPLOY_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): $(VENV)/.packages pyproject.toml
@@ -92,4 +98,10 @@ $(STAMP): $(VENV)/.packages pyproject.toml
 
 $(VENV)/.packages: requirements/dev.txt requirements/zoo.txt scripts/venv.sh
 	scripts/venv.sh $(VENV)
+	touch $@
+
+$(DEPLOY_VENV)/.packages: requirements/deploy.txt
+	"$${PYTHON:-python3}" -m venv --clear $(DEPLOY_VENV)
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r $<
 	touch $@

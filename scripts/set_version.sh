@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets the version: in worker/__init__.py, where it lives, and in the documents and manifests that show
-# it (tests compare them). `make version VERSION=0.2.0`
+# Sets the version: in worker/__init__.py, where it lives, and in the files that show it
+# (tests compare them). `make version VERSION=0.2.0`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=${1:-}
@@ -22,6 +22,7 @@ set_in() {
 set_in worker/__init__.py '^__version__ = ' "__version__ = \"$version\""
 set_in worker/http/openapi.json '^    "version": ' "    \"version\": \"$version\","
 set_in schemas/asyncapi.yaml '^  version: ' "  version: $version"
+set_in Dockerfile '^ARG VERSION=' "ARG VERSION=$version"
 # Helm wants semantic versions: 1.0.0-rc1.
 set_in deploy/helm/classify-worker/Chart.yaml '^version: ' "version: $(sed -E 's/(a|b|rc)/-\1/' <<<"$version")"
 set_in deploy/helm/classify-worker/Chart.yaml '^appVersion: ' "appVersion: $version"

@@ -30,9 +30,11 @@ def test_development_has_the_versions_of_the_runtime() -> None:
     assert versions("runtime.txt") <= versions("dev.txt")
 
 
-@pytest.mark.parametrize(
-    "name", ["runtime.txt", "headless.txt", "dev.txt", "zoo.txt", "kubernetes.txt"]
-)
+def test_the_build_backend_is_that_of_development() -> None:
+    assert pinned("build.txt").items() <= pinned("dev.txt").items()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in REQUIREMENTS.glob("*.txt")))
 def test_a_lock_has_hashes_and_no_addresses(name: str) -> None:
     text = (REQUIREMENTS / name).read_text("utf-8")
     assert "://" not in text
