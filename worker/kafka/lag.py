@@ -39,22 +39,26 @@ class LagWatch:
     A leader that does not answer holds up nothing else: it is asked again when it has answered, or
     when the connection is given up. Leaders without a connection are not asked, as the consumer
     connects to them itself.
+
+    Args:
+        commit_interval: seconds between commits, for half of which a record waits on average.
     """
 
     def __init__(
         self,
         consumer: Consumer,
         assignment: Assignment,
-        interval: float = INTERVAL,
+        commit_interval: float,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
-        self._interval = interval
+        self._commit_interval = commit_interval
         self._clock = clock
         self._pace = Pace()
         self._questions: dict[int, asyncio.Task[None]] = {}
-        self._done: Mapping[PartitionState, int] = {}
+        # By partition and how far its records were lost.
+        self._done: Mapping[tuple[PartitionState, int], int] = {}
         self._noted = clock.monotonic()
 
     async def run(self) -> None:
@@ -62,7 +66,7 @@ class LagWatch:
         try:
             while True:
                 self._ask()
-                await self._clock.sleep(self._interval)
+                await self._clock.sleep(INTERVAL)
                 self._note_pace()
         finally:
             questions = list(self._questions.values())
@@ -81,7 +85,7 @@ class LagWatch:
         return max((now - state.end_known_at for state in self._assignment), default=None)
 
     def time_to_drain(self) -> float | None:
-        """Estimate how long the records that wait will take.
+        """Estimate how long it takes until the records that wait are done and committed.
 
         Returns:
             Seconds; infinite while none is done, None while nothing is known.
@@ -92,7 +96,7 @@ class LagWatch:
         rate = self._pace.rate
         if rate is None:
             return None
-        return left / rate if rate else math.inf
+        return left / rate + self._commit_interval / 2 if rate else math.inf
 
     def _left(self) -> int | None:
         """Count the records that are not done yet; None before any leader has answered."""
@@ -100,13 +104,16 @@ class LagWatch:
         return sum(known) if known or not len(self._assignment) else None
 
     def _note_pace(self) -> None:
-        now = self._clock.monotonic()
-        done = {state: done for state in self._assignment if (done := state.done) is not None}
-        progress = sum(
-            count - self._done[state] for state, count in done.items() if state in self._done
-        )
+        now, before = self._clock.monotonic(), self._done
+        self._done = {
+            # With what was lost: skipping that is no work.
+            (state, state.lost_to): done
+            for state in self._assignment
+            if (done := state.done) is not None
+        }
+        progress = sum(done - before[key] for key, done in self._done.items() if key in before)
         self._pace.note(now - self._noted, max(0, progress), self._left() or 0)
-        self._noted, self._done = now, done
+        self._noted = now
 
     def _ask(self) -> None:
         by_leader: defaultdict[int, list[PartitionState]] = defaultdict(list)
