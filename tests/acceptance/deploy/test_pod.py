@@ -54,6 +54,7 @@ def rendered(broker: KafkaBroker, names: Names, image: str, port: int) -> list[d
     return [config, deployment]
 
 
+@pytest.mark.timeout(600)  # an image of more than a gigabyte is copied
 async def test_the_pod_answers_jobs_and_drains(
     broker: KafkaBroker,
     traffic: Traffic,
