@@ -42,6 +42,7 @@ class LagWatch:
 
     Args:
         commit_interval: seconds between commits, for half of which a record waits on average.
+        interval: seconds between two questions to a leader.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class LagWatch:
         consumer: Consumer,
         assignment: Assignment,
         commit_interval: float,
+        interval: float = INTERVAL,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
         self._commit_interval = commit_interval
+        self._interval = interval
         self._clock = clock
         self._pace = Pace()
         self._questions: dict[int, asyncio.Task[None]] = {}
@@ -66,7 +69,7 @@ class LagWatch:
         try:
             while True:
                 self._ask()
-                await self._clock.sleep(INTERVAL)
+                await self._clock.sleep(self._interval)
                 self._note_pace()
         finally:
             questions = list(self._questions.values())

@@ -59,7 +59,7 @@ class Bench:
         self._ticks: asyncio.Queue[None] = asyncio.Queue()
         self._asleep = asyncio.Event()
         clock = Clock(lambda: self.now, sleep=self._sleep)
-        self.watch = LagWatch(cast(Consumer, self.leaders), self.assignment, 2.0, clock)
+        self.watch = LagWatch(cast(Consumer, self.leaders), self.assignment, 2.0, clock=clock)
 
     async def _sleep(self, seconds: float) -> None:
         assert seconds == INTERVAL
