@@ -46,6 +46,8 @@ DOCKER_BUILDKIT=1 docker build --network host --tag "$image" \
     --build-arg "CREATED=$(git log -1 --format=%cI 2>/dev/null || date -u +%FT%TZ)" \
     --secret "id=pip.conf,src=$secrets/pip.conf" --secret "id=ca.pem,src=$secrets/ca.pem" \
     "$@" .
+# What earlier builds left would fill the cache in which such an engine keeps everything.
+[ -z "${ENGINE_STARTED:-}" ] || docker image prune --force >/dev/null
 
 file=out/image/$(tr ':/' '--' <<<"$image")
 mkdir -p out/image

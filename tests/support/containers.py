@@ -12,7 +12,7 @@ from pathlib import Path
 from demo.ports import free_ports
 from tests.support.harness import Worker
 
-__all__ = ["HARDENED", "ContainerWorker", "docker", "random_user"]
+__all__ = ["HARDENED", "ContainerWorker", "docker", "has_image", "random_user"]
 
 HARDENED = (
     *("--read-only", "--tmpfs", "/tmp"),  # noqa: S108 - in the container
@@ -21,7 +21,7 @@ HARDENED = (
 )
 """What a platform that trusts nobody asks of a container."""
 
-COMMAND_SECONDS = 120.0
+COMMAND_SECONDS = 240.0
 
 
 def docker(*arguments: str) -> str:
@@ -29,6 +29,11 @@ def docker(*arguments: str) -> str:
     done = _run(arguments)
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
+
+
+def has_image(name: str) -> bool:
+    """Whether the engine has an image."""
+    return _run(["image", "inspect", name]).returncode == 0
 
 
 def _run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
