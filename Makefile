@@ -13,6 +13,7 @@ SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
+DEPLOY_TESTS := tests/deploy
 SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
 BY_FILE := --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -54,8 +55,9 @@ image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is i
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh scripts/image.sh --save $(ARGS)
 
 test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
+	scripts/podman.sh
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh bash -c \
-		'scripts/image.sh && $(BIN)/python -m pytest -m deploy tests/acceptance/deploy $(ARGS)'
+		'scripts/image.sh && $(BIN)/python -m pytest -m deploy $(DEPLOY_TESTS) tests/acceptance/deploy $(ARGS)'
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)

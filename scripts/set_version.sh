@@ -29,3 +29,16 @@ for file in deploy/compose/compose.yaml docs/compose.md docs/image.md; do
     cat "$file.new" >"$file"
     rm "$file.new"
 done
+# Helm wants semantic versions: 1.0.0-rc1.
+set_in deploy/helm/classify-worker/Chart.yaml '^version: ' "version: $(sed -E 's/(a|b|rc)/-\1/' <<<"$version")"
+set_in deploy/helm/classify-worker/Chart.yaml '^appVersion: ' "appVersion: $version"
+for overlay in cpu autoscaled; do
+    set_in deploy/kubernetes/overlays/$overlay/kustomization.yaml '^    newTag: ' "    newTag: $version"
+done
+set_in deploy/kubernetes/overlays/gpu/kustomization.yaml '^    newTag: ' "    newTag: $version-gpu"
+# What is rendered from the chart (deploy/kubernetes/render.sh does the same, with helm).
+for file in deploy/kubernetes/base/*.yaml deploy/kubernetes/overlays/autoscaled/*.yaml; do
+    sed -i -E \
+        -e "s/^( +app\.kubernetes\.io\/version: ).*/\1\"$version\"/" \
+        -e "s/^( +image: classify-worker:).*/\1$version/" "$file"
+done
