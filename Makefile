@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
-SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
+SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
 # Pure tests share nothing: all processors run them at once. The others run one after another.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import queue
+import shutil
 from pathlib import Path
 
 import pytest
 
-from worker.cache import write_whole
+from worker.cache import CACHE_VARIABLE, watch_disk, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -35,3 +37,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_whole(path, b"second")
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_disk_is_measured_at_once_and_again_although_the_cache_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "not" / "made"))
+    reports: queue.Queue[tuple[int, int]] = queue.Queue()
+    with watch_disk(lambda free, size: reports.put((free, size)), interval=0.001):
+        for _ in range(2):
+            free, size = reports.get(timeout=30)
+            assert 0 < free <= size
+    assert size == shutil.disk_usage(tmp_path).total
