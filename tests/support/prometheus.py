@@ -54,6 +54,10 @@ class Server:
         answer = self.ask("/api/v1/query", query=expression)
         return cast("list[dict[str, Any]]", answer["data"]["result"])
 
+    def wait_for(self, expression: str) -> None:
+        """Return once an expression has a series."""
+        until(lambda: bool(self.query(expression)), expression, BOUND)
+
     def query_range(
         self, expression: str, start: float, end: float, step: str
     ) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from deploy.grafana.source.frame import Frame, Place, Row
+from deploy.grafana.source.objectives import OBJECTIVES
 from deploy.grafana.source.panels import (
     GREEN,
     ORANGE,
     RED,
     YELLOW,
     Query,
+    Steps,
     bars,
     graph,
     number,
@@ -24,10 +26,19 @@ from deploy.grafana.source.promql import (
     total,
 )
 
-FAULTS = 'reason=~"deadline_exceeded|internal|poison|result_refused|unavailable"'
-"""Failures that count against the worker, as in deploy/prometheus/rules/objectives.yaml."""
+BOUND = float(OBJECTIVES.bound)
+DRAIN_MINUTES = OBJECTIVES.drain / 60
 
-OBJECTIVES = Row(
+BURN_STEPS = ((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED))
+"""Where a budget is spent too fast (1), and where the alerts that page begin."""
+
+
+def _share_steps(objective: float) -> Steps:
+    """Green where the objective is met, red where ten times its budget is spent."""
+    return ((None, RED), (round(1 - 10 * (1 - objective), 6), ORANGE), (objective, GREEN))
+
+
+AT_A_GLANCE = Row(
     "Objectives",
     (
         Place(
@@ -35,14 +46,14 @@ OBJECTIVES = Row(
                 "Jobs without a fault",
                 "Share of jobs in the time range that did not fail by the worker's own fault: those"
                 " that are answered, and those whose producer or image host is at fault. The"
-                " objective is 99.9 %.",
+                f" objective is {100 * OBJECTIVES.success:g} %.",
                 Query(
-                    f"1 - {total(growth('classify_jobs_total', FAULTS))}"
+                    f"1 - {total(growth('classify_jobs_total', OBJECTIVES.faults))}"
                     f" / {total(growth('classify_jobs_total'))}"
                 ),
                 unit="percentunit",
                 decimals=2,
-                steps=((None, RED), (0.99, ORANGE), (0.999, GREEN)),
+                steps=_share_steps(OBJECTIVES.success),
                 latest=True,
             ),
             4,
@@ -50,16 +61,16 @@ OBJECTIVES = Row(
         ),
         Place(
             number(
-                "Answered within 30 s",
-                "Share of jobs in the time range whose answer was acknowledged within 30 seconds of"
-                " the record's timestamp. The objective is 99 %.",
+                f"Answered within {BOUND:g} s",
+                "Share of jobs in the time range whose answer was acknowledged in time, counted"
+                f" from the record's timestamp. The objective is {100 * OBJECTIVES.latency:g} %.",
                 Query(
-                    total(growth("classify_latency_seconds_bucket", 'le="30.0"'))
+                    total(growth("classify_latency_seconds_bucket", f'le="{OBJECTIVES.bound}"'))
                     + f" / {total(growth('classify_latency_seconds_count'))}"
                 ),
                 unit="percentunit",
                 decimals=2,
-                steps=((None, RED), (0.95, ORANGE), (0.99, GREEN)),
+                steps=_share_steps(OBJECTIVES.latency),
                 latest=True,
             ),
             4,
@@ -72,7 +83,7 @@ OBJECTIVES = Row(
                 " the objective's period; at 14.4 somebody is paged.",
                 Query(largest(rule("job:classify_burn:rate1h"), "objective"), "{{objective}}"),
                 unit="suffix: x",
-                steps=((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED)),
+                steps=BURN_STEPS,
                 maximum=20,
             ),
             4,
@@ -94,11 +105,11 @@ OBJECTIVES = Row(
             number(
                 "Time to drain",
                 "Time until all waiting jobs are done at the present pace, in the slowest replica."
-                " The objective is 10 minutes.",
+                f" The objective is {DRAIN_MINUTES:g} minutes.",
                 Query(largest(gauge("classify_time_to_drain_seconds"))),
                 unit="s",
                 decimals=0,
-                steps=((None, GREEN), (300, ORANGE), (600, RED)),
+                steps=((None, GREEN), (OBJECTIVES.drain / 2, ORANGE), (OBJECTIVES.drain, RED)),
             ),
             4,
             5,
@@ -142,7 +153,7 @@ TRAFFIC = Row(
                     for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
                 ),
                 unit="s",
-                steps=((None, GREEN), (30, RED)),
+                steps=((None, GREEN), (BOUND, RED)),
             ),
             8,
         ),
@@ -156,7 +167,7 @@ TRAFFIC = Row(
                     largest(rule("job:classify_burn:rate5m"), "objective"), "{{objective}}, 5 min"
                 ),
                 unit="suffix: x",
-                steps=((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED)),
+                steps=BURN_STEPS,
             ),
             8,
         ),
@@ -189,7 +200,7 @@ BACKLOG = Row(
                 " drawn while no job ends. The dashed line is the objective.",
                 Query(gauge("classify_time_to_drain_seconds"), "{{instance}}"),
                 unit="s",
-                steps=((None, GREEN), (600, RED)),
+                steps=((None, GREEN), (OBJECTIVES.drain, RED)),
             ),
             8,
         ),
@@ -265,5 +276,5 @@ DASHBOARD = Frame(
     uid="classify-overview",
     title="Overview",
     description="Objectives, throughput, backlog, errors, replicas: what to open first.",
-    rows=(OBJECTIVES, TRAFFIC, BACKLOG, ERRORS),
+    rows=(AT_A_GLANCE, TRAFFIC, BACKLOG, ERRORS),
 )

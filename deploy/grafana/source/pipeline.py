@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deploy.grafana.source.frame import Frame, Place, Row
 from deploy.grafana.source.panels import GREEN, ORANGE, RED, Query, graph, heatmap
-from deploy.grafana.source.promql import gauge, increase, largest, quantile, rate, total
+from deploy.grafana.source.promql import gauge, increase, quantile, rate, total
 
 STAGE_TITLES = {
     "fetch": ("Fetch", "Downloading the image, or reading it from the record."),
@@ -172,7 +172,7 @@ PROCESS = Row(
                 unit="s",
                 steps=((None, GREEN), (0.25, ORANGE), (1, RED)),
             ),
-            6,
+            8,
         ),
         Place(
             graph(
@@ -181,7 +181,7 @@ PROCESS = Row(
                 Query(rate("process_cpu_seconds_total"), "{{instance}}"),
                 unit="suffix: cores",
             ),
-            6,
+            8,
         ),
         Place(
             graph(
@@ -190,21 +190,43 @@ PROCESS = Row(
                 Query(gauge("process_resident_memory_bytes"), "{{instance}}"),
                 unit="bytes",
             ),
-            6,
+            8,
         ),
         Place(
             graph(
-                "Open files, and log lines lost",
-                "File descriptors, sockets included, as a share of what is allowed; and log lines"
-                " dropped per second since standard error was not read in time.",
+                "Open files",
+                "File descriptors, sockets included, as a share of what is allowed.",
                 Query(
-                    largest(f"{gauge('process_open_fds')} / {gauge('process_max_fds')}"),
-                    "open files, share",
+                    f"{gauge('process_open_fds')} / {gauge('process_max_fds')}",
+                    "{{instance}}",
                 ),
-                Query(total(rate("classify_log_lines_dropped_total")), "log lines/s"),
-                unit="short",
+                unit="percentunit",
+                maximum=1,
             ),
-            6,
+            8,
+        ),
+        Place(
+            graph(
+                "Log lines dropped",
+                "Since standard error was not read in time: the log is incomplete.",
+                Query(rate("classify_log_lines_dropped_total"), "{{instance}}"),
+                unit="suffix: lines/s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Free space for the cache",
+                "Of the disk that holds models and what is made of them.",
+                Query(
+                    f"{gauge('classify_cache_free_bytes')} / {gauge('classify_cache_size_bytes')}",
+                    "{{instance}}",
+                ),
+                unit="percentunit",
+                maximum=1,
+                steps=((None, RED), (0.05, GREEN)),
+            ),
+            8,
         ),
     ),
 )

@@ -25,8 +25,8 @@ __all__ = [
 REPLICAS = 'job=~"$job", instance=~"$instance"'
 """The replicas that the dashboard's variables select."""
 
-GROUPS = 'job=~"$job", group=~"$group"'
-"""The same for recorded series, which are sums over the replicas of a group."""
+JOBS = 'job=~"$job"'
+"""The same for recorded series, each of which is one for all replicas of a job."""
 
 
 def gauge(name: str, *matchers: str) -> str:
@@ -82,14 +82,14 @@ def rule(name: str, *matchers: str) -> str:
     """Select the series that a recording rule makes.
 
     Returns:
-        A selector of the chosen groups' series.
+        A selector of the chosen jobs' series.
 
     Raises:
         ValueError: there is no such rule.
     """
     if name not in recorded():
         raise ValueError(f"deploy/prometheus/rules records no {name}")
-    return f"{name}{{{', '.join((GROUPS, *matchers))}}}"
+    return f"{name}{{{', '.join((JOBS, *matchers))}}}"
 
 
 def total(expression: str, *by: str) -> str:
