@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -24,6 +25,7 @@ from worker.inference.selection import check_choice
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
+from worker.metrics.gpu import GpuWatch
 from worker.runtime.signals import StopSignals
 from worker.settings import Settings
 
@@ -71,7 +73,8 @@ class App:
             available_cores(),
         )
         self.metrics = Metrics()
-        self.metrics.build.info({"version": __version__})
+        self._describe_worker()
+        self._gpus = GpuWatch(self.metrics, settings.device)
         logs.count_dropped(self.metrics.log_lines_dropped.inc)
         # A poll is due every half second, but lasts for as long as a rebalance does.
         limit = max(settings.kafka.max_poll_interval / 2, 2 * settings.kafka.rebalance_timeout)
@@ -118,7 +121,13 @@ class App:
         await server.start()
         stack.push_async_callback(server.stop)
         wanted = settings.model_source
-        log.info("starting", version=__version__, model=wanted, http_port=server.port)
+        log.info(
+            "starting",
+            version=__version__,
+            model=wanted,
+            http_port=server.port,
+            metrics_port=server.metrics_port,
+        )
         self._notices.listening(server.port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
@@ -144,6 +153,18 @@ class App:
             self._classify.open(engine.process, model)
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
+
+    def _describe_worker(self) -> None:
+        """What the metrics say of this replica; the counters whose labels it determines begin."""
+        metrics, kafka = self.metrics, self._settings.kafka
+        metrics.build.info({"version": __version__})
+        metrics.expect_slots(len(self._placements))
+        replica = kafka.group_instance_id or socket.gethostname()
+        group = topic = ""
+        if self._with_kafka:
+            group, topic = kafka.group_id, kafka.jobs_topic
+            metrics.expect_topics(kafka.results_topic, kafka.dead_letters_topic)
+        metrics.worker.info({"group": group, "replica": replica, "topic": topic})
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
         """What the metrics say of the model: its digest once it is here, its backend once up."""
@@ -189,10 +210,12 @@ class App:
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
         watch = asyncio.create_task(watch_event_loop(self.metrics), name="event-loop-watch")
+        self._gpus.start()
         try:
             with watch_disk(self._cache_disk):
                 yield
         finally:
+            self._gpus.stop()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 

@@ -26,7 +26,8 @@ def health(
 ) -> None:
     """Ask the worker that runs on this machine whether it is well: exit code 0, or 1 and why.
 
-    It is asked at http.port, on the loopback address if it listens on all.
+    It is asked at http.metrics_port (http.port if unset), on the loopback address if it listens on
+    all.
 
     Example:
         classify-worker health --ready
@@ -35,12 +36,13 @@ def health(
     from worker.settings.sources import load  # noqa: PLC0415
 
     http = load(config, overrides or ()).settings.http
-    if http.port == 0:
+    if http.probe_port == 0:
+        name = "http.port" if http.metrics_port is None else "http.metrics_port"
         raise SettingsError(
-            "http.port is 0, a port that nobody knows beforehand: set one, or name it as in "
-            "classify-worker health --set http.port=8080"
+            f"{name} is 0, a port that nobody knows beforehand: set one, or name it as in "
+            f"classify-worker health --set {name}=8080"
         )
-    healthy, reason = ask(http.host, http.port, ready=ready, timeout=timeout)
+    healthy, reason = ask(http.host, http.probe_port, ready=ready, timeout=timeout)
     typer.echo(reason, err=not healthy)
     if not healthy:
         raise typer.Exit(EXIT_FAILED)

@@ -1,6 +1,6 @@
 """Asks the worker on this machine whether it is alive; see `worker.cli.health`.
 
-A container runs it every few seconds, so it loads next to nothing: `answer_at_once` reads the two
+A container runs it every few seconds, so it loads next to nothing: `answer_at_once` reads the few
 settings that it needs from the environment, and leaves everything else to the command proper.
 """
 
@@ -24,6 +24,10 @@ TIMEOUT = 3.0
 MAX_ANSWER = 4096
 """Bytes of an answer that are read."""
 
+_HOST = "WORKER_HTTP__HOST"
+_PORTS = ("WORKER_HTTP__METRICS_PORT", "WORKER_HTTP__PORT")
+"""The first that is set counts."""
+
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised
 
@@ -33,7 +37,7 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
 
     Args:
         host: `http.host`; where it listens on all addresses, loopback is asked.
-        port: `http.port`.
+        port: `http.metrics_port`, or else `http.port`.
         ready: whether `/readyz` is asked, and not `/livez`.
         timeout: seconds.
 
@@ -72,12 +76,12 @@ def answer_at_once(arguments: Sequence[str], environ: Mapping[str, str] = os.env
     """
     if not set(arguments) <= {"--ready"} or environ.get("CLASSIFY_WORKER_CONFIG"):
         return None
-    if "WORKER_HTTP__HOST_FILE" in environ or "WORKER_HTTP__PORT_FILE" in environ:
+    if any(f"{name}_FILE" in environ for name in (_HOST, *_PORTS)):
         return None
-    port = environ.get("WORKER_HTTP__PORT") or str(DEFAULT_PORT)
+    port = next(filter(None, map(environ.get, _PORTS)), str(DEFAULT_PORT))
     if not _PORT.fullmatch(port):
         return None
-    host = environ.get("WORKER_HTTP__HOST") or DEFAULT_HOST
+    host = environ.get(_HOST) or DEFAULT_HOST
     healthy, reason = ask(host, int(port), ready="--ready" in arguments, timeout=TIMEOUT)
     (sys.stdout if healthy else sys.stderr).write(f"{reason}\n")
     return 0 if healthy else 1

@@ -29,6 +29,7 @@ from worker.images.threads import ImageThreads
 from worker.images.transform import Transform
 from worker.logs import get_logger
 from worker.metrics import Metrics
+from worker.metrics.answers import Answers
 from worker.model import ModelSpec
 from worker.settings import Settings
 
@@ -104,6 +105,7 @@ class Pipeline:
         self._clock = clock
         self._transform = Transform(spec.resize, spec.crop, spec.channels)
         self._top_k = settings.predictor.top_k or spec.top_k
+        self._answers = Answers(metrics, spec)
 
     async def process(self, job: Job, held: Reservation) -> Outcome:
         """Take one job through all stages; cancelling withdraws it.
@@ -119,6 +121,8 @@ class Pipeline:
                 return await self._run(job, held)
             return await self._run_until(job.deadline, job, held)
         except JobError as error:
+            if error.reason is Reason.DEADLINE_EXCEEDED:
+                self._metrics.expired.labels("under_way").inc()
             return error.as_failure()
         except MemoryError:
             # Outside the threads, where little is held: nothing to wait for, and no defect.
@@ -162,7 +166,9 @@ class Pipeline:
             deadline if deadline is not None else self._clock() + self._settings.batching.patience
         )
         scores = await self._classifier.classify(prepared.crop, urgency, most)
-        return Classified(choose_categories(scores, top_k, self._spec), prepared.picture)
+        found = Classified(choose_categories(scores, top_k, self._spec), prepared.picture)
+        self._answers.count(scores, None if found.best is None else found.best.name)
+        return found
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock()
@@ -171,7 +177,8 @@ class Pipeline:
             "the job's deadlineMs has passed; allow more time or send it sooner",
         )
         if remaining <= 0:
-            raise expired
+            self._metrics.expired.labels("before_start").inc()
+            return expired.as_failure()
         scope = asyncio.timeout(remaining)
         try:
             async with scope:

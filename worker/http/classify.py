@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -12,11 +13,12 @@ from aiohttp import HttpVersion11, web
 from worker.aside import Aside
 from worker.budget import Budget, Reservation
 from worker.contract.jobs import Job, ModelIdentity, Outcome
+from worker.contract.traces import TRACEPARENT
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.reading import Reading
 from worker.http.responses import new_log_id, outcome_response
 from worker.http.upload import Upload
-from worker.metrics import Metrics
+from worker.metrics import DISCONNECTED, Metrics, exemplar
 from worker.settings import HttpSettings
 
 __all__ = ["PATH", "Classify"]
@@ -96,15 +98,17 @@ class Classify:
         if failure is not None:
             return outcome_response(log_id, self._counted(failure))
         held = self._budget.reserve(0)
+        began = time.perf_counter()
         try:
-            with self._metrics.request_duration.time():
-                outcome = self._counted(await self._outcome(request, held))
-                _log_outcome(log_id, outcome)
-                return outcome_response(log_id, outcome, self._model)
+            outcome = self._counted(await self._outcome(request, held))
+            _log_outcome(log_id, outcome)
+            return outcome_response(log_id, outcome, self._model)
         except asyncio.CancelledError:
-            self._metrics.requests.labels("failure", "disconnected").inc()
+            self._metrics.requests.labels("failure", DISCONNECTED).inc()
             raise
         finally:
+            seconds, trace = time.perf_counter() - began, request.headers.get(TRACEPARENT)
+            self._metrics.request_duration.observe(seconds, exemplar(trace))
             held.release()
 
     def _refusal(self, request: web.Request) -> Failure | None:

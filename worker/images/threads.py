@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from worker.errors import JobError, Reason, Stage
 from worker.images.memory import SHORTAGES, raising_memory_errors
-from worker.metrics import Metrics
+from worker.metrics import IMAGE_STAGES, Metrics
 from worker.retry import SYSTEM_CLOCK, Clock, Retry
 
 __all__ = ["ImageThreads"]
@@ -48,6 +49,7 @@ class ImageThreads:
         self._retry = retry
         self._clock = clock
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._count = count
         self._threads = 0
         self._spare = count
         for _ in range(count):
@@ -55,6 +57,14 @@ class ImageThreads:
         # Invariant: every call that waits for a thread or is in one, given up or not.
         self._calls: set[_Call] = set()
         self._watch: asyncio.TimerHandle | None = None
+        # Seconds in calls that have ended or were given up.
+        self._busy = 0.0
+        # Invariant: never decreases, as a counter must not. A call's end, as its thread takes it,
+        # can be a little earlier than a scrape that came just before it was told.
+        self._busy_shown = 0.0
+        metrics.image_threads.set_function(self._usable)
+        metrics.image_threads_busy.read = lambda: [((), self._busy_seconds())]
+        metrics.queued_images.read = self._queued
 
     @property
     def stalled(self) -> bool:
@@ -146,14 +156,19 @@ class ImageThreads:
             error = MemoryError()
         except BaseException as raised:  # noqa: BLE001 - the loop's side raises it again
             error = raised
+        seconds = self._clock.monotonic() - call.began
         # The loop is closed when the process ends meanwhile.
         with contextlib.suppress(RuntimeError):
-            call.loop.call_soon_threadsafe(self._end, call, result, error)
+            call.loop.call_soon_threadsafe(self._end, call, seconds, result, error)
         # What was raised holds this frame by its traceback; both of these hold what was raised.
         del call, error
 
-    def _end(self, call: _Call, result: object, error: BaseException | None) -> None:
+    def _end(
+        self, call: _Call, seconds: float, result: object, error: BaseException | None
+    ) -> None:
         self._calls.discard(call)
+        if not call.given_up:
+            self._busy += seconds
         self._spare += call.replaced
         if call.answer.done():
             return
@@ -181,6 +196,8 @@ class ImageThreads:
 
     def _give_up(self, call: _Call) -> None:
         call.given_up = True
+        # Until here it may have been at work.
+        self._busy += self._lasts(call)
         # The job may have been cancelled; the thread is lost all the same.
         if not call.answer.done():
             call.answer.set_exception(
@@ -197,7 +214,26 @@ class ImageThreads:
             self._start_thread()
 
     def _is_overdue(self, call: _Call) -> bool:
-        return call.began is not None and self._clock.monotonic() - call.began >= self.timeout
+        return self._lasts(call) >= self.timeout
+
+    def _lasts(self, call: _Call) -> float:
+        """Seconds since a thread began a call; 0 while it waits for one."""
+        return 0.0 if call.began is None else self._clock.monotonic() - call.began
+
+    def _usable(self) -> int:
+        """Threads that take calls: those that hang and were not replaced are missing."""
+        return self._count - sum(call.given_up and not call.replaced for call in self._calls)
+
+    def _busy_seconds(self) -> float:
+        """Seconds in calls, those that go on included."""
+        present = sum(self._lasts(call) for call in self._calls if not call.given_up)
+        self._busy_shown = max(self._busy_shown, self._busy + present)
+        return self._busy_shown
+
+    def _queued(self) -> list[tuple[tuple[Stage], int]]:
+        """Calls that wait for a thread, by stage."""
+        waiting = Counter(call.stage for call in self._calls if call.began is None)
+        return [((stage,), waiting[stage]) for stage in IMAGE_STAGES]
 
 
 class _Call:

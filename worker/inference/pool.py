@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from worker.cache import cache_directory
 from worker.errors import JobError, ModelError, PredictorError, Reason
@@ -19,7 +20,9 @@ from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
 from worker.logs import get_logger
 from worker.metrics import Metrics
+from worker.metrics.scraped import Samples
 from worker.model import ModelSpec
+from worker.runtime.process_usage import ProcessUsage, process_usage
 from worker.settings import BatchingSettings, PredictorSettings
 
 __all__ = ["PredictorPool"]
@@ -81,6 +84,9 @@ class PredictorPool:
             )
             for index, placement in enumerate(placements)
         ]
+        metrics.predictor_busy.read = self._busy
+        metrics.predictor_cpu.read = lambda: self._usage(attrgetter("cpu_seconds"))
+        metrics.predictor_memory.read = lambda: self._usage(attrgetter("resident_bytes"))
 
     async def start(self) -> None:
         """Choose the backend and start all slots.
@@ -167,6 +173,14 @@ class PredictorPool:
     def pids(self) -> list[int]:
         """The predictor processes that are up."""
         return [supervisor.pid for supervisor in self._supervisors if supervisor.pid is not None]
+
+    def _busy(self) -> Samples:
+        return [((str(slot),), one.busy_seconds) for slot, one in enumerate(self._supervisors)]
+
+    def _usage(self, of: Callable[[ProcessUsage], float]) -> Samples:
+        """What each slot's process uses; of one that is not up it is 0."""
+        usages = [process_usage(supervisor.pid) for supervisor in self._supervisors]
+        return [((str(slot),), of(usage)) for slot, usage in enumerate(usages)]
 
     async def stop(self) -> None:
         """Kill the predictor processes, which hold no state; callers that wait get no answer."""

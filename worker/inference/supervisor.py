@@ -80,6 +80,8 @@ class SlotSupervisor:
         self._stopped = False
         # Invariant: while the slot is busy or down, when it must have made progress; else None.
         self._due: float | None = None
+        self._busy = 0.0
+        self._busy_since: float | None = None
 
     async def load(self, backend: BackendName) -> None:
         """Start the process with a backend, which may be a trial; see `start`.
@@ -164,6 +166,12 @@ class SlotSupervisor:
         return self._slot.pid
 
     @property
+    def busy_seconds(self) -> float:
+        """Seconds in which batches were computed, up to now."""
+        since = self._busy_since
+        return self._busy + (0.0 if since is None else self._clock.monotonic() - since)
+
+    @property
     def stalled(self) -> bool:
         """Whether the slot is busy or down for longer than a time-out and a restart can take."""
         return self._due is not None and self._due < self._clock.monotonic()
@@ -229,11 +237,14 @@ class SlotSupervisor:
         self._due = self._clock.monotonic() + self._patience
         if not self._slot.running:
             await self._start_again()
+        self._busy_since = self._clock.monotonic()
         try:
             scores, seconds = await self._in_thread(partial(self._slot.run, crops))
         except PredictorError as error:
             self._note_failure(error, len(crops))
             raise
+        finally:
+            self._busy, self._busy_since = self.busy_seconds, None
         self._metrics.images.inc(len(crops))
         self._metrics.batch_size.observe(len(crops))
         for _ in crops:

@@ -28,6 +28,9 @@ class PartitionState:
         committed: the position that was last committed during this assignment, or None.
         lost_to: records before this offset that were not read have been counted as lost.
         tasks: the partition's running jobs.
+        end: where its leader last said that it ends; None before the first answer.
+        end_known_at: when that was, monotonic seconds; when it was assigned before that.
+        lag: records between the offset that was committed then and that end; None if unknown.
     """
 
     partition: TopicPartition
@@ -36,6 +39,40 @@ class PartitionState:
     committed: int | None = None
     lost_to: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    end: int | None = None
+    end_known_at: float = field(default_factory=time.monotonic)
+    lag: int | None = None
+
+    def note_end(self, end: int, now: float) -> None:
+        """Take note of the partition's end.
+
+        Args:
+            now: monotonic seconds.
+        """
+        self.end, self.end_known_at = end, now
+        # Without a commit in this assignment the group's offset is where reading began.
+        begun = self.ledger.first if self.start is None else self.start
+        committed = begun if self.committed is None else self.committed
+        if committed is not None:
+            self.lag = max(0, end - committed)
+
+    @property
+    def done(self) -> int | None:
+        """Offsets that are done, counted from offset 0; None before anything was read.
+
+        Those that are no jobs, such as transaction markers, count once the reading has passed them,
+        so that what is done and what is left always add up to the partition's end.
+        """
+        last = self.ledger.last
+        known = (self.start, self.ledger.position, None if last is None else last + 1)
+        read_to = max((offset for offset in known if offset is not None), default=None)
+        return None if read_to is None else read_to - self.ledger.outstanding
+
+    @property
+    def left(self) -> int | None:
+        """Offsets up to the end that are not done; None while that is not known."""
+        done = self.done
+        return None if done is None or self.end is None else max(0, self.end - done)
 
 
 class Assignment:
@@ -111,26 +148,19 @@ class Assignment:
         self._states = {}
         return len(tasks)
 
-    def progress(
-        self,
-        highwater: Callable[[TopicPartition], int | None],
-        damaged: Container[TopicPartition] = (),
-    ) -> Iterable[PartitionProgress]:
+    def progress(self, damaged: Container[TopicPartition] = ()) -> Iterable[PartitionProgress]:
         """Measure lag and age of every partition, for metrics.
 
         Args:
-            highwater: returns the end offset of a partition as of its last fetch.
             damaged: the partitions that cannot be read any further.
         """
         now = self._clock()
         for partition, state in self._states.items():
-            end = highwater(partition)
-            position = state.start if state.ledger.position is None else state.ledger.position
             oldest = state.ledger.oldest_timestamp_ms
             yield PartitionProgress(
                 partition.topic,
                 partition.partition,
-                None if end is None or position is None else max(0, end - position),
+                state.lag,
                 0.0 if oldest is None or oldest < 0 else max(0.0, now - oldest / 1000),
                 partition in damaged,
             )

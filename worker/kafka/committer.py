@@ -140,6 +140,7 @@ class Committer:
             for state, position in due.items():
                 state.committed = position
             self._metrics.commits.labels("success").inc()
+            self._metrics.last_commit.set_to_current_time()
             return True
 
     def _count_slow(self, seconds: float) -> None:

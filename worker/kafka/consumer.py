@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.errors import ConsumerStoppedError
 
@@ -56,9 +57,49 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         return {tp: found for tp, found in self._own_fetcher.damaged.items() if tp in assigned}
 
     @property
+    def unreadable_batches(self) -> Mapping[str, int]:
+        """Batches that could not be read so far, by kind; see `BoundedFetcher`."""
+        if self._own_fetcher is None:
+            return {"content": 0, "damage": 0}
+        return self._own_fetcher.unreadable_batches
+
+    @property
     def fetched_bytes(self) -> int:
         """Bytes fetched and not yet polled."""
         return 0 if self._own_fetcher is None else self._own_fetcher.held
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the group's coordinator."""
+        node = getattr(self._coordinator, "coordinator_id", None)
+        return self._is_connected(node, ConnectionGroup.COORDINATION)
+
+    def connected_leader(self, partition: TopicPartition) -> int | None:
+        """Find the broker that leads a partition.
+
+        Returns:
+            Its number; None if it is not known, or there is no connection to it now.
+        """
+        node: int | None = self._client.cluster.leader_for_partition(partition)
+        return node if self._is_connected(node, ConnectionGroup.DEFAULT) else None
+
+    async def ask_ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask the leaders of partitions once where these end, for this consumer.
+
+        Returns:
+            The offset after the last record that it may read: of a transaction that is open it may
+            read none (unless `kafka.isolation_level` says otherwise).
+
+        Raises:
+            KafkaError: a leader does not answer, or is another one by now.
+        """
+        if self._own_fetcher is None:
+            raise ConsumerStoppedError
+        return await self._own_fetcher.ask_ends(partitions)
+
+    def _is_connected(self, node: int | None, group: ConnectionGroup) -> bool:
+        connection = self._client._conns.get((node, group))  # noqa: SLF001 - nothing else tells
+        return connection is not None and connection.connected()
 
     def drop_coordinator(self) -> None:
         """Close the connections to the group's coordinator; pending requests are sent again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 import structlog
 from aiokafka import TopicPartition
@@ -25,6 +25,7 @@ class FetchedBatches:
         end: the partition's end, as the broker knew it just before it read the batches.
         aborted: transactions to skip, each as the producer's id and the first offset.
         batch_bytes: most bytes to which a compressed batch may be inflated.
+        on_unreadable: called for each batch whose contents cannot be read.
 
     Attributes:
         position: the next offset to read.
@@ -42,6 +43,7 @@ class FetchedBatches:
         end: int,
         aborted: Iterable[tuple[int, int]],
         batch_bytes: int,
+        on_unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         self.position = position
         self.damage: Damage | None = None
@@ -51,6 +53,7 @@ class FetchedBatches:
         self._partition = partition
         self._end = end
         self._batch_bytes = batch_bytes
+        self._on_unreadable = on_unreadable
         self._upcoming = sorted(aborted, key=lambda transaction: transaction[1])
         self._aborted: set[int] = set()
         self._batch = memoryview(b"")
@@ -133,6 +136,7 @@ class FetchedBatches:
                     self.position = record.offset + 1
                 yield record
         except ContentError as error:
+            self._on_unreadable()
             log.error(
                 "batch_unreadable",
                 topic=topic,

@@ -73,6 +73,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._batch_bytes = batch_bytes
         self._partition_bytes: int = made._max_partition_fetch_bytes  # noqa: SLF001 - likewise
         self._clock = clock
+        self._unreadable_contents = 0
         self._served: Assignment | None = None
         # Bytes asked for by node. Only those of nodes in `_in_flight` count.
         self._asked: dict[int, int] = {}
@@ -91,6 +92,26 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
     def damaged(self) -> UnreadablePartitions:
         """Partitions that cannot be read any further for now."""
         return self._buffer.unreadable
+
+    @property
+    def unreadable_batches(self) -> dict[str, int]:
+        """Batches that could not be read so far: for their content, or for damage at the broker."""
+        return {"content": self._unreadable_contents, "damage": self.damaged.noted}
+
+    async def ask_ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask leaders once where partitions end; see `Consumer.ask_ends`.
+
+        Raises:
+            KafkaError: a leader does not answer, or is another one by now.
+        """
+        wanted = dict.fromkeys(partitions, OffsetResetStrategy.LATEST)
+        try:
+            answers = await self._proc_offset_requests(wanted)
+        except KafkaError as error:
+            if error.invalid_metadata:
+                self._client.force_metadata_update()
+            raise
+        return {partition: end for partition, (end, _) in answers.items()}
 
     def _get_actions_per_node(self, assignment: Assignment) -> tuple[Any, ...]:
         if assignment is not self._served:
@@ -193,10 +214,19 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             return False
         aborted = found.aborted if committed else ()
         batches = FetchedBatches(
-            partition, found.data, state.position, found.end, aborted, self._batch_bytes
+            partition,
+            found.data,
+            state.position,
+            found.end,
+            aborted,
+            self._batch_bytes,
+            self._count_unreadable,
         )
         self._buffer.keep(partition, batches, assignment)
         return True
+
+    def _count_unreadable(self) -> None:
+        self._unreadable_contents += 1
 
     def _handle_error(
         self, state: TopicPartitionState, partition: TopicPartition, error: type[KafkaError]

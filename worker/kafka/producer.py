@@ -68,6 +68,12 @@ class ReplaceableProducer:
         self._retiring: set[asyncio.Task[bool]] = set()
         self._stopped = False
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to a broker."""
+        connections = () if self._producer is None else self._producer.client._conns.values()  # noqa: SLF001 - nothing else tells
+        return any(connection.connected() for connection in connections)
+
     async def start(self) -> None:
         """Connect.
 

@@ -101,6 +101,11 @@ class Publisher:
         isolating = partial(make, max_batch_size=1, enable_idempotence=False)
         self._isolating = ReplaceableProducer(isolating, backoff_max, idempotent=False, clock=clock)
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to a broker."""
+        return self._batching.connected
+
     async def start(self) -> None:
         """Connect.
 

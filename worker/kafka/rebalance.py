@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiokafka import ConsumerRebalanceListener
@@ -30,6 +31,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         drain_timeout: seconds for running jobs to end, well below the group's rebalance time-out.
         on_change: called with True when partitions are assigned (the set may be empty), and with
             False when they are revoked.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -39,23 +41,34 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         drain_timeout: float,
         metrics: Metrics,
         on_change: Callable[[bool], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._assignment = assignment
         self._committer = committer
         self._drain_timeout = drain_timeout
         self._metrics = metrics
         self._on_change = on_change
+        self._clock = clock
+        self._began: float | None = None
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Drain and commit, and abandon the remaining jobs: the next owner begins with them."""
+        if self._began is None:
+            # Otherwise it has been told of already, and joining has failed since.
+            self._began = self._clock()
         self._on_change(False)
         self._metrics.assigned.set(0)
-        abandoned = await release_partitions(self._assignment, self._committer, self._drain_timeout)
+        abandoned = await release_partitions(
+            self._assignment, self._committer, self._drain_timeout, self._metrics, "rebalance"
+        )
         log.info("partitions_revoked", partitions=len(revoked), abandoned_jobs=abandoned)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Start at the committed offsets, with empty ledgers."""
         self._assignment.assign(assigned)
+        if self._began is not None:
+            self._metrics.rebalance_duration.observe(self._clock() - self._began)
+            self._began = None
         self._metrics.rebalances.inc()
         self._metrics.assigned.set(len(assigned))
         self._on_change(True)
@@ -68,6 +81,8 @@ async def release_partitions(
     assignment: Assignment,
     committer: Committer,
     drain_timeout: float,
+    metrics: Metrics,
+    cause: Literal["rebalance", "shutdown"],
     commit_timeout: float | None = None,
 ) -> int:
     """Drain running jobs, commit what has settled, and abandon the rest.
@@ -75,7 +90,8 @@ async def release_partitions(
     A shutdown calls this as well, since aiokafka calls no listener then.
 
     Args:
-        drain_timeout: seconds for running jobs to end.
+        drain_timeout: seconds for running jobs to end; with 0 they get no chance to.
+        cause: why, for metrics.
         commit_timeout: seconds for the commit; None for the committer's own limit.
 
     Returns:
@@ -83,7 +99,10 @@ async def release_partitions(
     """
     assignment.accepting = False
     try:
-        await assignment.drain(drain_timeout)
+        with metrics.drain_duration.labels(cause).time():
+            running = await assignment.drain(drain_timeout)
+        if running and drain_timeout:
+            metrics.drain_overruns.labels(cause).inc()
         await committer.commit(commit_timeout)
     finally:
         # Even if something fails: what settles from now on belongs to the next owner.

@@ -15,10 +15,11 @@ from worker.contract.jobs import Job, ModelIdentity, Outcome, RawImage
 from worker.contract.parsing import parse_job, recover_job_id
 from worker.contract.records import Record
 from worker.contract.results import result_message, without_copies, without_picture
+from worker.contract.traces import trace_header
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.broker_errors import Refused
 from worker.kafka.publisher import Outgoing
-from worker.metrics import Metrics
+from worker.metrics import Metrics, exemplar
 from worker.settings import KafkaSettings
 
 __all__ = ["RecordProcessor"]
@@ -112,7 +113,8 @@ class RecordProcessor:
         """
         metrics = self._metrics
         if record.timestamp_ms >= 0:
-            metrics.latency.observe(max(0.0, time.time() - record.timestamp_ms / 1000))
+            seconds = max(0.0, time.time() - record.timestamp_ms / 1000)
+            metrics.latency.observe(seconds, exemplar(trace_header(record.headers)))
         if isinstance(outcome, Failure):
             metrics.jobs.labels("failure", outcome.reason.label).inc()
             if all(one.topic != self._settings.dead_letters_topic for one in refused):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from worker.kafka.broker_errors import Refused
 from worker.kafka.client import make_consumer, make_producer, stop_bounded
 from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
+from worker.kafka.lag import LagWatch
 from worker.kafka.publisher import Publisher
 from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.kafka.record_processor import RecordProcessor
@@ -29,7 +30,9 @@ from worker.metrics import Metrics
 from worker.settings import Settings
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import AIOKafkaConsumer
+
+    from worker.kafka.consumer import Consumer
 
 __all__ = ["KafkaService"]
 
@@ -67,8 +70,6 @@ class KafkaService:
         kafka, publish = self._settings.kafka, self._settings.publish
         written = (kafka.results_topic, kafka.dead_letters_topic)
         limits = await ensure_topics(kafka, (kafka.jobs_topic, *written), uncompacted=written)
-        for topic in written:
-            self._metrics.set_aside.labels(topic)
         self._publisher = Publisher(
             partial(make_producer, kafka, publish),
             {topic: min(limit, publish.max_request_bytes) for topic, limit in limits.items()},
@@ -77,6 +78,7 @@ class KafkaService:
             self._metrics,
             TopicHistory(lambda forbidden: self._health.set_publishing(not forbidden)),
         )
+        self._metrics.connected.labels("producer").set_function(self._is_producer_connected)
         try:
             await self._publisher.start()
         except KafkaError as error:
@@ -115,10 +117,8 @@ class KafkaService:
             self._health.set_assigned,
         )
         consumer.subscribe([kafka.jobs_topic], listener=listener)
-        self._metrics.watch_partitions(
-            lambda: self._assignment.progress(partial(_end, consumer), consumer.damaged)
-        )
-        self._metrics.fetched.set_function(lambda: consumer.fetched_bytes)
+        lag = LagWatch(consumer, self._assignment)
+        self._watch(consumer, lag)
         stopped = asyncio.create_task(stop.wait(), name="stop")
         if not await self._join(consumer, stopped):
             return
@@ -126,19 +126,24 @@ class KafkaService:
             asyncio.create_task(intake.run(), name="intake"),
             asyncio.create_task(committer.run(), name="committer"),
         ]
+        measuring = asyncio.create_task(lag.run(), name="lag")
         try:
+            # Not the measuring: whatever becomes of it, jobs go on.
             watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             intake.stop()
             # After a defect nothing is drained: draining might wait for what failed.
             limits = self._settings.shutdown
             drain = 0.0 if any(ending.exception() for ending in ended) else limits.drain
-            abandoned = await release_partitions(self._assignment, committer, drain, limits.flush)
+            abandoned = await release_partitions(
+                self._assignment, committer, drain, self._metrics, "shutdown", limits.flush
+            )
             log.info("drained", abandoned_jobs=abandoned)
         finally:
-            for task in [*loops, stopped]:
+            tasks = [*loops, measuring, stopped]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*loops, stopped, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(
                 self.disconnect(), stop_bounded(consumer, "consumer", self._settings.shutdown.flush)
             )
@@ -172,6 +177,21 @@ class KafkaService:
             raise KafkaSetupError(f"cannot join group {group}: {error}") from error
         joining.result()
         return False
+
+    def _watch(self, consumer: Consumer, lag: LagWatch) -> None:
+        """Let metrics read from the consumer what they show at each scrape."""
+        metrics = self._metrics
+        metrics.watch_partitions(lambda: self._assignment.progress(consumer.damaged))
+        metrics.unreadable_batches.read = lambda: [
+            ((kind,), count) for kind, count in consumer.unreadable_batches.items()
+        ]
+        metrics.lag_age.read = lambda: _sample(lag.age())
+        metrics.time_to_drain.read = lambda: _sample(lag.time_to_drain())
+        metrics.connected.labels("consumer").set_function(lambda: consumer.connected)
+        metrics.fetched.set_function(lambda: consumer.fetched_bytes)
+
+    def _is_producer_connected(self) -> bool:
+        return self._publisher is not None and self._publisher.connected
 
     async def disconnect(self) -> None:
         """Flush and stop the producer, within `shutdown.flush` seconds."""
@@ -219,9 +239,7 @@ def _raise_from(ending: asyncio.Future[Any]) -> None:
         raise KafkaSetupError(f"Kafka cannot be used any longer: {cause}") from error
 
 
-def _end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
-    """The partition's end as of its last fetch; None if the consumer does not have it now."""
-    if partition not in consumer.assignment():
-        return None
-    end: int | None = consumer.highwater(partition)
-    return end
+def _sample(value: float | None) -> Iterator[tuple[tuple[()], float]]:
+    """A metric without labels: one sample, or none while there is nothing to tell."""
+    if value is not None:
+        yield (), value

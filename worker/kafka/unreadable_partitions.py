@@ -17,10 +17,14 @@ class UnreadablePartitions(dict[TopicPartition, Damage]):
 
     Args:
         patience: seconds for which a broker may send nothing although it has records.
+
+    Attributes:
+        noted: damages so far, over all assignments.
     """
 
     def __init__(self, patience: float) -> None:
         super().__init__()
+        self.noted = 0
         self._patience = patience
         self._withheld: dict[TopicPartition, float] = {}
         self._doubted: dict[TopicPartition, int] = {}
@@ -36,6 +40,7 @@ class UnreadablePartitions(dict[TopicPartition, Damage]):
         known = self.get(damage.partition)
         self[damage.partition] = damage
         if known is None or known.offset != damage.offset:
+            self.noted += 1
             log.error(
                 "partition_unreadable",
                 topic=damage.partition.topic,

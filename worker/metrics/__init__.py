@@ -14,15 +14,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from worker.contract.traces import sampled_trace
 from worker.errors import Reason, Stage
+from worker.metrics.exposition import collect, expose
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
-__all__ = ["BATCH_WAIT", "Metrics", "PartitionProgress"]
+__all__ = ["BATCH_WAIT", "DISCONNECTED", "IMAGE_STAGES", "Metrics", "PartitionProgress", "exemplar"]
 
 BATCH_WAIT = "batch_wait"
 """The `stage` label for the time that a decoded image waits for its batch."""
@@ -279,7 +281,8 @@ class Metrics:
             "classify_lost_records",
             "Records that retention or a deletion removed before the group had read them.",
         )
-        self.unreadable_batches = counter(
+        self.unreadable_batches = scraped(
+            CounterMetricFamily,
             "classify_unreadable_batches",
             "Batches that cannot be read, for their content (answered with errors) or damage.",
             ["kind"],
@@ -345,10 +348,15 @@ class Metrics:
             (self.drain_duration, DRAIN_CAUSES),
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),
-            (self.unreadable_batches, UNREADABLE_KINDS),
         ):
             for value in values:
                 metric.labels(value)
+        self.unreadable_batches.read = lambda: [((kind,), 0.0) for kind in UNREADABLE_KINDS]
+
+    def expect_slots(self, count: int) -> None:
+        """Begin the counters of the predictor slots, before there are any."""
+        for metric in (self.predictor_busy, self.predictor_cpu):
+            metric.read = lambda: [((str(slot),), 0.0) for slot in range(count)]
 
     def expect_topics(self, *topics: str) -> None:
         """Begin the counters of messages to these topics."""
@@ -369,6 +377,27 @@ class Metrics:
         finally:
             self.stages.labels(stage).observe(time.perf_counter() - began)
 
-    def render(self) -> bytes:
+    def collect(self) -> list[Metric]:
+        """Read all metrics; in the event loop whose state some of them show.
+
+        Returns:
+            The metrics, for `expose`.
+        """
+        return collect(self.registry)
+
+    def render(self) -> str:
         """Write all metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return expose(self.collect()).body.decode()
+
+
+def exemplar(traceparent: str | None) -> dict[str, str] | None:
+    """Make the exemplar of a measurement: the trace that it belongs to.
+
+    Args:
+        traceparent: the W3C's header of the job or request, if it has one.
+
+    Returns:
+        The exemplar's labels; None if the job belongs to no trace that somebody keeps.
+    """
+    trace = sampled_trace(traceparent)
+    return None if trace is None else {"trace_id": trace}

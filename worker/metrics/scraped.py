@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-__all__ = ["PartitionMetrics", "PartitionProgress", "Scraped"]
+__all__ = ["PartitionMetrics", "PartitionProgress", "Samples", "Scraped"]
 
 Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
+
 Samples = Iterable[tuple[Sequence[str], float]]
+"""Values of labels, and the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Scraped:
         labels: names of its labels.
 
     Attributes:
-        read: returns the samples, each as the labels' values and the number; none by default.
+        read: returns the samples, each as the labels' values and the number. Before it is set, a
+            counter without labels is 0, and all others have no samples.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Scraped:
         self._meaning = meaning
         self._labels = labels
         self.read: Callable[[], Samples] = tuple
+        if family is CounterMetricFamily and not labels:
+            self.read = lambda: [((), 0.0)]
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
@@ -88,7 +93,7 @@ class PartitionMetrics:
         """Measure them."""
         lag = GaugeMetricFamily(
             "classify_partition_lag_records",
-            "Records from the committed offset to the partition's end, at most seconds ago.",
+            "Records from the committed offset to the partition's end, a second or two ago.",
             labels=["topic", "partition"],
         )
         age = GaugeMetricFamily(

@@ -57,6 +57,11 @@ class HttpSettings(Group):
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8080, description="Port to listen on; 0 takes a free one."
     )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        None,
+        description="Port for /metrics, /livez and /readyz alone; 0 takes a free one. When unset, "
+        "they are on port.",
+    )
     infer: bool = Field(
         False,
         description="Whether POST /image-classification and the page at / are served beside Kafka.",
@@ -84,6 +89,11 @@ class HttpSettings(Group):
         "below one; with any, requests to others are refused. Without any, no name is, but the "
         "page at / does not classify under a public name over plain http.",
     )
+
+    @property
+    def probe_port(self) -> int:
+        """Where metrics and probes are."""
+        return self.port if self.metrics_port is None else self.metrics_port
 
     @field_validator("allow_origins", mode="after")
     @classmethod

@@ -42,7 +42,7 @@ def test_figures_of_the_workers_own_exposition() -> None:
     metrics.jobs.labels("failure", "corrupt_image").inc()
     for seconds in (0.16, 0.17, 0.18, 0.19, 0.7):
         metrics.latency.observe(seconds)
-    figures = read_figures(metrics.render().decode())
+    figures = read_figures(metrics.render())
     assert (figures.succeeded, figures.failed, figures.jobs) == (3, 2, 5)
     assert figures.latency[0.5] == pytest.approx(0.15 + 0.05 * 2.5 / 4)
     assert 0.5 < figures.latency[0.99] <= 0.75

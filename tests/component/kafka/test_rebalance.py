@@ -78,7 +78,10 @@ async def test_a_worker_that_stops_gives_up_as_in_a_rebalance(
         await member.reach_count(4)
         member.intake.stop()
         member.finish((0, 0), (0, 2))
-        assert await release_partitions(member.assignment, member.committer, 0.1, 5.0) == 2
+        abandoned = await release_partitions(
+            member.assignment, member.committer, 0.1, member.metrics, "shutdown", 5.0
+        )
+        assert abandoned == 2
         assert await member.committed(0) == 1
     async with Member(kafka) as later:
         await later.reach((0, 1), (0, 2), (0, 3))

@@ -80,7 +80,7 @@ async def test_giving_up_drains_commits_and_only_then_abandons() -> None:
     ends = [run_job(state, offset, events) for offset in (0, 1, 2)]
     commits = Commits(assignment, events)
     giving_up = asyncio.create_task(
-        release_partitions(assignment, cast(Committer, commits), BOUND, 3.0)
+        release_partitions(assignment, cast(Committer, commits), BOUND, Metrics(), "shutdown", 3.0)
     )
     await asyncio.sleep(0)
     assert not assignment.accepting
@@ -100,7 +100,7 @@ async def test_what_does_not_end_in_time_is_abandoned_and_never_committed() -> N
     ends[0].set()
     ends[2].set()
     abandoned = await release_partitions(
-        assignment, cast(Committer, Commits(assignment, events)), 0.05
+        assignment, cast(Committer, Commits(assignment, events)), 0.05, Metrics(), "rebalance"
     )
     assert abandoned == 1
     assert events[-1] == "commit {0: 1}", (
@@ -132,7 +132,7 @@ async def test_jobs_are_abandoned_even_when_the_commit_raises() -> None:
     commits = Commits(assignment, [])
     commits.error = RuntimeError("a defect")
     with pytest.raises(RuntimeError, match="a defect"):
-        await release_partitions(assignment, cast(Committer, commits), 0.0)
+        await release_partitions(assignment, cast(Committer, commits), 0.0, Metrics(), "shutdown")
     assert state.ledger.closed
     assert not state.tasks
 
@@ -177,8 +177,10 @@ async def test_lag_and_age_of_each_partition() -> None:
     assignment = Assignment(clock=lambda: 1000.0)
     assignment.assign([ZERO, ONE])
     zero, one = assignment
+    assert [each.lag for each in assignment.progress()] == [None, None]
     zero.start = 10
-    assert {(s.partition, s.lag, s.oldest_age) for s in assignment.progress(lambda _: 25)} == {
+    zero.note_end(25, now=0.0)
+    assert {(s.partition, s.lag, s.oldest_age) for s in assignment.progress()} == {
         (0, 15, 0.0),
         (1, None, 0.0),
     }
@@ -186,8 +188,74 @@ async def test_lag_and_age_of_each_partition() -> None:
     zero.ledger.track(11, 995_000)
     one.ledger.track(5, 1_002_000)
     zero.ledger.settle(10)
-    progress = {each.partition: each for each in assignment.progress(lambda _: 25)}
-    assert (progress[0].lag, progress[0].oldest_age) == (14, 5.0)
+    progress = {each.partition: each for each in assignment.progress([ONE])}
+    assert (progress[0].lag, progress[0].oldest_age) == (15, 5.0), "it is not committed"
     assert progress[1].oldest_age == 0.0, "a producer's clock may be ahead"
-    assert [each.lag for each in assignment.progress(lambda _: None)] == [None, None]
-    assert [each.lag for each in assignment.progress(lambda _: 3)] == [0, None]
+    assert [progress[number].unreadable for number in (0, 1)] == [False, True]
+
+
+async def test_lag_is_from_the_committed_offset_to_the_end_at_one_moment() -> None:
+    _, (state,) = assigned(ZERO)
+    state.ledger.track(7)
+    state.note_end(9, now=1.0)
+    assert state.lag == 2, "before anything else is known, reading began at the first record"
+    state.start = 5
+    state.note_end(9, now=2.0)
+    assert state.lag == 4
+    state.committed = 8
+    assert state.lag == 4, "an old end and a new commit would show too little"
+    state.note_end(20, now=3.0)
+    assert (state.lag, state.end_known_at) == (12, 3.0)
+    state.note_end(6, now=4.0)
+    assert state.lag == 0, "the topic was made anew, and this is not noticed yet"
+
+
+async def test_what_is_done_and_what_is_left_add_up_to_the_end() -> None:
+    _, (state,) = assigned(ZERO)
+    assert (state.done, state.left) == (None, None)
+    state.start = 10
+    state.note_end(20, now=0.0)
+    assert (state.done, state.left) == (10, 10)
+    for offset in (10, 11, 14):
+        state.ledger.track(offset)
+    assert (state.done, state.left) == (12, 8), "12 and 13 are no jobs"
+    state.ledger.settle(11)
+    assert (state.done, state.left) == (13, 7), "however old the oldest job is"
+    state.ledger.settle(10)
+    state.ledger.settle(14)
+    state.ledger.advance_to(20)
+    assert (state.done, state.left) == (20, 0), "what is at the end are markers"
+
+
+async def test_a_drain_and_a_rebalance_are_timed_and_overruns_counted() -> None:
+    metrics, now = Metrics(), [0.0]
+    assignment, (state,) = assigned(ZERO)
+    run_job(state, 7, [])
+    listener = RebalanceListener(
+        assignment,
+        cast(Committer, Commits(assignment, [])),
+        0.01,
+        metrics,
+        lambda _: None,
+        clock=lambda: now[0],
+    )
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"classify_{name}", labels)
+
+    assert value("drain_overruns_total", cause="rebalance") == 0
+    await listener.on_partitions_revoked({ZERO})
+    now[0] = 3.0
+    # Joining has failed: aiokafka tells of it again, and nothing was assigned meanwhile.
+    await listener.on_partitions_revoked(set())
+    now[0] = 5.0
+    await listener.on_partitions_assigned({ZERO})
+    assert value("drain_overruns_total", cause="rebalance") == 1
+    assert value("drain_overruns_total", cause="shutdown") == 0
+    assert value("drain_duration_seconds_count", cause="rebalance") == 2
+    assert value("rebalance_duration_seconds_count") == 1
+    assert value("rebalance_duration_seconds_sum") == 5.0
+    run_job(next(iter(assignment)), 8, [])
+    committer = cast(Committer, Commits(assignment, []))
+    await release_partitions(assignment, committer, 0.0, metrics, "shutdown")
+    assert value("drain_overruns_total", cause="shutdown") == 0, "the job got no time at all"

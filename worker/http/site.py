@@ -1,0 +1,126 @@
+"""One port, and what is served there: each answer, a refusal too, has the service's shape."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+import structlog
+from aiohttp import web
+
+from worker.errors import SettingsError
+from worker.http.connection import Connection
+from worker.http.origins import Origins
+from worker.http.responses import SERVER, new_log_id, refuse
+from worker.settings import HttpSettings
+
+__all__ = ["Site"]
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger(__name__)
+
+
+class Site:
+    """Listens on one port; for one event loop.
+
+    Args:
+        name: the setting that names its port.
+        routes: what is there.
+        elsewhere: what is answered about other paths, after "there is nothing here".
+
+    Attributes:
+        port: the one in use, once it listens.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        name: str,
+        port: int,
+        routes: Iterable[web.AbstractRouteDef],
+        elsewhere: str,
+    ) -> None:
+        app = web.Application()
+        app.add_routes(routes)
+        self._settings = settings
+        self._name = name
+        self._elsewhere = elsewhere
+        self._origins = Origins(settings.allow_origins, settings.allowed_hosts)
+        self._runner = web.AppRunner(
+            app,
+            handle_signals=False,
+            # A client that disconnects needs no answer: its image is dropped if no batch has it
+            # yet.
+            handler_cancellation=True,
+            shutdown_timeout=1.0,
+        )
+        self._listener: asyncio.Server | None = None
+        self.port = port
+
+    async def start(self) -> None:
+        """Listen. `port` is then the port in use.
+
+        Raises:
+            SettingsError: the address cannot be listened on.
+        """
+        await self._runner.setup()
+        server = self._runner.server
+        assert server is not None, "a runner that is set up has one"
+        # Around the whole application: a refused `Expect` never reaches a middleware.
+        server.request_handler = partial(self._answer, server.request_handler)
+        # Not a web.TCPSite, which makes connections of aiohttp's class.
+        connect = partial(Connection, server, head_timeout=self._settings.head_timeout)
+        loop = asyncio.get_running_loop()
+        host = self._settings.host
+        try:
+            self._listener = await loop.create_server(connect, host, self.port, backlog=128)
+        except OSError as error:
+            await self._runner.cleanup()
+            why = (
+                "another program listens there; choose another port, or 0 for a free one"
+                if error.errno == errno.EADDRINUSE
+                else f"{error.strerror}; name an address of this machine, or 0.0.0.0 for all"
+            )
+            raise SettingsError(
+                f"cannot listen on http.host {host}, {self._name} {self.port}: {why}"
+            ) from error
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+        await self._runner.cleanup()
+
+    async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request; refusals and unexpected errors get the service's shape."""
+        headers = dict(self._origins.headers(request))
+        connection = request.protocol
+        assert isinstance(connection, Connection), "the listener makes no others"
+        connection.end_broken_body()
+        refused = self._origins.refusal(request)
+        if refused is not None:
+            log.debug("request_refused", path=request.path, message=refused)
+            return refuse(new_log_id(), 403, refused, headers)
+        try:
+            response = self._origins.preflight(request) or await handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            headers["Allow"] = allowed
+            status, message = error.status, f"{error.method} is not possible here; use {allowed}"
+        except web.HTTPNotFound as error:
+            status, message = error.status, f"there is nothing here; {self._elsewhere}"
+        except web.HTTPExpectationFailed as error:
+            status, message = error.status, "only 'Expect: 100-continue' can be met; send no other"
+        except web.HTTPException as error:
+            status, message = error.status, error.text or error.reason
+        except Exception:
+            log.exception("request_raised", path=request.path)
+            status, message = 500, "internal error; the worker's log has more"
+        else:
+            response.headers.update({"Server": SERVER, **headers})
+            return response
+        return refuse(new_log_id(), status, message, headers)

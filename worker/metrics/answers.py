@@ -1,0 +1,98 @@
+"""What a model answers, for metrics: its classes, and how sure it is.
+
+A camera that is out of focus or a new kind of picture shows here first: other classes than usual,
+or lower scores.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from worker.model.rules import AllAbove
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from prometheus_client import Counter
+
+    from worker.metrics import Metrics
+    from worker.model import ModelSpec
+
+__all__ = ["Answers", "entropy"]
+
+MOST_CLASSES = 100
+"""Classes of a model that have series of their own. Of a longer list, these are the first that
+occur: most likely the frequent ones, while the list's own order says nothing about that."""
+
+OTHER, NONE = "other", "none"
+
+LONGEST_LABEL = 80
+"""Characters of a class's name."""
+
+
+class Answers:
+    """Counts the answers of one model; for one event loop."""
+
+    def __init__(self, metrics: Metrics, spec: ModelSpec) -> None:
+        self._metrics = metrics
+        self._digest = spec.digest
+        self._best_score = metrics.best_score.labels(spec.digest)
+        self._score_entropy = metrics.score_entropy.labels(spec.digest)
+        # By the class's whole name.
+        self._counters: dict[str, Counter] = {}
+        # Invariant: at most MOST_CLASSES, none is ever taken back: counters must not decrease.
+        self._shown: set[str] = set()
+        self._other = metrics.predictions.labels(spec.digest, OTHER)
+        names = set(spec.labels)
+        if len(names) <= MOST_CLASSES:
+            for name in names:
+                self._counter(name)
+        if isinstance(spec.rule, AllAbove):
+            self._counter(NONE)
+
+    def count(self, scores: npt.NDArray[np.float32], best: str | None) -> None:
+        """Count one image.
+
+        Args:
+            scores: `[C] float32`, 0 to 1.
+            best: the class that it is answered with first; None if no score reached a threshold.
+        """
+        self._counter(NONE if best is None else best).inc()
+        found = entropy(scores)
+        if found is not None:
+            self._best_score.observe(float(scores.max()))
+            self._score_entropy.observe(found)
+
+    def _counter(self, name: str) -> Counter:
+        counter = self._counters.get(name)
+        if counter is None:
+            counter = self._counters[name] = self._new_counter(name[:LONGEST_LABEL])
+        return counter
+
+    def _new_counter(self, label: str) -> Counter:
+        if label not in self._shown:
+            if len(self._shown) >= MOST_CLASSES:
+                return self._other
+            self._shown.add(label)
+        return self._metrics.predictions.labels(self._digest, label)
+
+
+def entropy(scores: npt.NDArray[np.float32]) -> float | None:
+    """Compute how evenly scores are spread: their Shannon entropy as a share of the largest one.
+
+    Scores that do not add up to 1, as those of several labels, are scaled to do so.
+
+    Args:
+        scores: `[C] float32`, 0 to 1.
+
+    Returns:
+        0 if one class has all, 1 if all are equal; None if there is nothing to share out.
+    """
+    total = float(scores.sum())
+    if not (0 < total < math.inf) or len(scores) < 2:
+        return None
+    positive = scores[scores > 0]
+    nats = math.log(total) - float(positive @ np.log(positive)) / total
+    return min(1.0, max(0.0, nats / math.log(len(scores))))
