@@ -11,6 +11,7 @@ SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
 # Pure tests share nothing: all processors run them at once. The others run one after another.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
+DEPLOY_TESTS := tests/deploy
 SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
 
@@ -18,10 +19,10 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help try demo check test test-zoo lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy dashboards lint format bench version build lock clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
 
 try: $(STAMP) ## Photographs (or ARGS='your.jpg ...') through a real model, without Kafka
@@ -46,6 +47,13 @@ endif
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)
+
+test-deploy: $(STAMP) ## What is in deploy/, by the tools that read it (Prometheus, promtool, Alertmanager)
+	scripts/prometheus.sh
+	$(BIN)/python -m pytest -m deploy $(DEPLOY_TESTS) $(ARGS)
+
+dashboards: $(STAMP) ## Write Grafana's dashboards, from deploy/grafana/source
+	$(BIN)/python -m deploy.grafana.source
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)
