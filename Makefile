@@ -19,10 +19,10 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help try demo check test test-zoo test-deploy dashboards lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy dashboards dashboards-picture lint format bench version build lock clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
 
 try: $(STAMP) ## Photographs (or ARGS='your.jpg ...') through a real model, without Kafka
@@ -54,6 +54,9 @@ test-deploy: $(STAMP) ## What is in deploy/, by the tools that read it (Promethe
 
 dashboards: $(STAMP) ## Write Grafana's dashboards, from deploy/grafana/source
 	$(BIN)/python -m deploy.grafana.source
+
+dashboards-picture: $(STAMP) ## Pictures of the dashboards (needs npm, Chromium; ARGS='--prometheus HOST:PORT --minutes 30 overview')
+	$(BIN)/python -m deploy.grafana.render $(ARGS)
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)

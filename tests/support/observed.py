@@ -77,9 +77,8 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
         )
         # Counters are seen at 0 before anything happens.
         watching.wait_for("classify_ready == 1")
-        asyncio.run(
-            _load(bootstrap_servers, names, workers, lambda: _write_targets(targets, workers))
-        )
+        both = partial(_write_targets, targets, workers)
+        asyncio.run(_load(bootstrap_servers, names, workers, both))
         yield Observed(watching, alerts, began)
 
 

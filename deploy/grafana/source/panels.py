@@ -189,6 +189,7 @@ def bars(
         .min(0)
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
+        .text(options.VizTextDisplayOptions().title_size(13).value_size(16))
         .reduce_options(_latest())
         .thresholds(_thresholds(steps))
         .color_scheme(parts.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
