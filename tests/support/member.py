@@ -15,6 +15,7 @@ from worker.kafka.assignment import Assignment
 from worker.kafka.client import make_consumer, stop_bounded
 from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
+from worker.kafka.lag import LagWatch
 from worker.kafka.rebalance import RebalanceListener
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings
@@ -48,6 +49,7 @@ class Member:
         self.defects: list[BaseException] = []
         self.consumer: AIOKafkaConsumer = make_consumer(kafka)
         self.committer = Committer(self.consumer, self.assignment, 0.1, self.metrics)
+        self.lag = LagWatch(self.consumer, self.assignment, 0.1)
         self.intake = Intake(
             self.consumer,
             kafka.jobs_topic,
@@ -76,6 +78,7 @@ class Member:
         self.loops = [
             asyncio.create_task(self.intake.run()),
             asyncio.create_task(self.committer.run()),
+            asyncio.create_task(self.lag.run()),
         ]
         return self
 
@@ -137,6 +140,23 @@ class Member:
         async with asyncio.timeout(BOUND):
             while await self.committed(partition) != offset:  # noqa: ASYNC110 - by asking it
                 await asyncio.sleep(0.02)
+
+    async def reach_lag(self, *lags: int) -> None:
+        """Wait until the partitions' lags are these."""
+        expected = list(lags)
+        async with asyncio.timeout(BOUND):
+            while [each.lag for each in self.assignment.progress()] != expected:  # noqa: ASYNC110 - it is asked for on a timer
+                await asyncio.sleep(0.02)
+
+    async def asked_again(self) -> None:
+        """Wait for an answer on where the first partition ends, to a question asked from now on."""
+        state = next(iter(self.assignment))
+        async with asyncio.timeout(BOUND):
+            # The next one may be on its way.
+            for _ in range(2):
+                known = state.end_known_at
+                while state.end_known_at == known:  # noqa: ASYNC110 - it is asked on a timer
+                    await asyncio.sleep(0.02)
 
     async def committed(self, partition: int) -> int | None:
         """What the broker knows as committed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import worker.metrics
 from worker.errors import Failure, Reason, Stage
+from worker.inference.batcher import CloseReason
 from worker.metrics import BATCH_WAIT, Metrics, PartitionProgress
 from worker.metrics.scraped import Scraped
 
@@ -176,3 +178,39 @@ def test_reasons_and_stages_are_fit_for_labels() -> None:
     assert all(re.fullmatch("[a-z0-9_]+", label) for label in [*labels, *Stage])
     failure = Failure(Reason.TOO_LARGE, "", Stage.FETCH)
     assert failure.status == 413
+
+
+def test_every_counter_is_there_at_the_first_scrape_with_all_its_labels() -> None:
+    metrics = Metrics()
+    metrics.expect_slots(2)
+    metrics.expect_kafka("results", "dead")
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for family in metrics.collect():
+        if family.name.startswith("classify_") and family.type == "counter":
+            for sample in family.samples:
+                assert sample.value == 0, sample
+                found.setdefault(family.name, set()).add(tuple(sample.labels.values()))
+    reasons = {reason.label for reason in Reason}
+    jobs = {("success", "ok"), *(("failure", reason) for reason in reasons)}
+    topics, slots = {("results",), ("dead",)}, {("0",), ("1",)}
+    causes = {("rebalance",), ("shutdown",)}
+    assert found["classify_jobs"] == jobs
+    assert found["classify_http_requests"] == jobs | {("failure", "disconnected")}
+    assert found["classify_dead_letters"] == set(itertools.product(Stage, reasons))
+    assert found["classify_batches"] == {(reason,) for reason in CloseReason}
+    assert found["classify_reduced_messages"] == found["classify_set_aside_messages"] == topics
+    assert found["classify_predictor_busy_seconds"] == slots
+    assert found["classify_predictor_cpu_seconds"] == slots
+    assert found["classify_predictor_restarts"] == {("crash",), ("timeout",)}
+    assert found["classify_memory_shortages"] == {("decode",), ("draw",)}
+    assert found["classify_commits"] == {("success",), ("failure",)}
+    assert found["classify_drain_overruns"] == causes
+    assert found["classify_expired_jobs"] == {("before_start",), ("under_way",)}
+    assert found["classify_unreadable_batches"] == {("content",), ("damage",)}
+    missing = {
+        family.name
+        for family in metrics.collect()
+        if family.type == "counter" and not family.samples
+    }
+    # Its labels are the model's, which is not known yet.
+    assert missing == {"classify_predictions"}

@@ -128,7 +128,7 @@ class App:
             http_port=server.port,
             metrics_port=server.metrics_port,
         )
-        self._notices.listening(server.port)
+        self._notices.listening(server.port, server.metrics_port)
         spec = await resolve_spec(settings, health)
         engine = Engine(spec, self._placements, settings, self._failpoints, metrics)
         health.predictor_stalled = engine.pool.stalled
@@ -163,7 +163,7 @@ class App:
         group = topic = ""
         if self._with_kafka:
             group, topic = kafka.group_id, kafka.jobs_topic
-            metrics.expect_topics(kafka.results_topic, kafka.dead_letters_topic)
+            metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)
         metrics.worker.info({"group": group, "replica": replica, "topic": topic})
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:

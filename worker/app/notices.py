@@ -11,8 +11,13 @@ __all__ = ["Notices", "Silence"]
 class Notices(Protocol):
     """Receives each step; all methods are called in the event loop, and must not block."""
 
-    def listening(self, port: int) -> None:
-        """The HTTP server listens on `port`; the model is looked for next."""
+    def listening(self, port: int, metrics_port: int) -> None:
+        """The HTTP server listens; the model is looked for next.
+
+        Args:
+            port: where it serves.
+            metrics_port: where metrics and probes are, which may be the same.
+        """
         ...
 
     def connecting(self) -> None:
@@ -31,7 +36,7 @@ class Notices(Protocol):
 class Silence:
     """Ignores all notices."""
 
-    def listening(self, port: int) -> None:
+    def listening(self, port: int, metrics_port: int) -> None:
         """See `Notices`."""
 
     def connecting(self) -> None:

@@ -54,16 +54,17 @@ class Narration:
         self._kafka = kafka
         self._said = ""
 
-    def listening(self, port: int) -> None:
+    def listening(self, port: int, metrics_port: int) -> None:
         """See `worker.app.notices`."""
         http, kafka = self._settings.http, self._settings.kafka
         host = ANY_HOST.get(http.host, f"[{http.host}]" if ":" in http.host else http.host)
-        root = f"http://{host}:{port}/"
-        if http.infer or not self._kafka:
+        root, probes = (f"http://{host}:{number}/" for number in (port, metrics_port))
+        serves = http.infer or not self._kafka
+        if serves:
             _say(f"address  {root}{CLASSIFY}")
             _say(f"page     {root}")
-        else:
-            _say(f"probes   {root}readyz  {root}metrics")
+        if not serves or probes != root:
+            _say(f"probes   {probes}readyz  {probes}metrics")
         if self._kafka:
             _say(f"brokers  {kafka.bootstrap_servers} ({kafka.security_protocol})")
             _say(f"jobs     {kafka.jobs_topic}, as a member of group {kafka.group_id}")

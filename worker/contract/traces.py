@@ -13,7 +13,9 @@ __all__ = ["TRACEPARENT", "sampled_trace", "trace_header"]
 TRACEPARENT = "traceparent"
 
 # https://www.w3.org/TR/trace-context/: version, trace, span, flags. Later versions may add more.
-_FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+_FORM = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+)
 _SAMPLED = 1
 
 
@@ -36,7 +38,7 @@ def sampled_trace(traceparent: str | None) -> str | None:
         The trace's id, 32 hexadecimal digits. None without a header, or if it is no valid one, or
         if its trace is not sampled: a link to it would lead nowhere.
     """
-    found = _FORM.match(traceparent) if traceparent else None
+    found = _FORM.fullmatch(traceparent) if traceparent else None
     if found is None or not int(found[2], 16) & _SAMPLED:
         return None
     return found[1]

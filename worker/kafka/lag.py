@@ -39,18 +39,21 @@ class LagWatch:
     A leader that does not answer holds up nothing else: it is asked again when it has answered, or
     when the connection is given up. Leaders without a connection are not asked, as the consumer
     connects to them itself.
+
+    Args:
+        commit_interval: seconds between commits, for half of which a record waits on average.
     """
 
     def __init__(
         self,
         consumer: Consumer,
         assignment: Assignment,
-        interval: float = INTERVAL,
+        commit_interval: float,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
-        self._interval = interval
+        self._commit_interval = commit_interval
         self._clock = clock
         self._pace = Pace()
         self._questions: dict[int, asyncio.Task[None]] = {}
@@ -62,7 +65,7 @@ class LagWatch:
         try:
             while True:
                 self._ask()
-                await self._clock.sleep(self._interval)
+                await self._clock.sleep(INTERVAL)
                 self._note_pace()
         finally:
             questions = list(self._questions.values())
@@ -81,7 +84,7 @@ class LagWatch:
         return max((now - state.end_known_at for state in self._assignment), default=None)
 
     def time_to_drain(self) -> float | None:
-        """Estimate how long the records that wait will take.
+        """Estimate how long it takes until the records that wait are done and committed.
 
         Returns:
             Seconds; infinite while none is done, None while nothing is known.
@@ -92,7 +95,7 @@ class LagWatch:
         rate = self._pace.rate
         if rate is None:
             return None
-        return left / rate if rate else math.inf
+        return left / rate + self._commit_interval / 2 if rate else math.inf
 
     def _left(self) -> int | None:
         """Count the records that are not done yet; None before any leader has answered."""

@@ -24,7 +24,7 @@ REMEMBERED = 2.0
 """Seconds of work that the pace of an earlier backlog counts for in the next one."""
 
 PATIENCE = 10.0
-"""Seconds without any progress after which a pace that was never known counts as zero."""
+"""Seconds that the first records of a backlog may take before it counts that none is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Pace:
     def __init__(self) -> None:
         # Of one backlog, oldest first; of an earlier one a single stretch of `REMEMBERED` is left.
         self._stretches: deque[_Stretch] = deque()
+        # Seconds since the backlog began, until its first records are done; None after that.
+        self._filling: float | None = 0.0
         self._best = 0.0
 
     def note(self, seconds: float, done: int, left: int) -> None:
@@ -52,21 +54,33 @@ class Pace:
         if seconds <= 0:
             return
         self._best = max(self._best, done / seconds)
-        if left > 0 and left >= done:
-            self._stretches.append(_Stretch(seconds, done))
-            self._shorten()
-        elif (rate := self._average()) is not None:
+        stretch = _Stretch(seconds, done)
+        if left == 0 or left < done:
             # The backlog is over: what came at its end was too little to be a measure.
-            self._stretches = deque([_Stretch(REMEMBERED, rate * REMEMBERED)])
+            if (rate := self._average()) is not None:
+                self._stretches = deque([_Stretch(REMEMBERED, rate * REMEMBERED)])
+            self._filling = 0.0
+        elif self._filling is None:
+            self._stretches.append(stretch)
+            self._shorten()
+        else:
+            self._fill(stretch)
 
     @property
     def rate(self) -> float | None:
         """Records per second; 0 if none is done although some wait; None if that is not known."""
         rate = self._average()
-        if rate is None or (rate == 0 and self._seconds() < PATIENCE):
-            # No backlog has been seen at work yet: the worker is at least this fast.
-            return self._best or None
-        return rate
+        # Before any backlog was measured, the worker is as fast as it has been seen, at least.
+        return (self._best or None) if rate is None else rate
+
+    def _fill(self, stretch: _Stretch) -> None:
+        """Leave out the beginning of a backlog, in which the stages fill one after another."""
+        self._filling = (self._filling or 0.0) + stretch.seconds
+        if stretch.done:
+            self._filling = None
+        elif self._filling >= PATIENCE:
+            self._stretches.append(_Stretch(self._filling, 0.0))
+            self._filling = None
 
     def _average(self) -> float | None:
         seconds = self._seconds()
@@ -79,10 +93,14 @@ class Pace:
         """Drop what is older than the window."""
         seconds = self._seconds()
         progresses = sum(each.done > 0 for each in self._stretches)
-        while len(self._stretches) > 1:
-            oldest = self._stretches[0]
-            seconds -= oldest.seconds
-            progresses -= oldest.done > 0
+        dropped = 0
+        for count, stretch in enumerate(self._stretches, start=1):
+            seconds -= stretch.seconds
+            progresses -= stretch.done > 0
             if seconds < WINDOW or (progresses < PROGRESSES and seconds < LONGEST):
-                return
+                break
+            # From one batch's end to another's: with a batch at both ends it would be one too many.
+            if stretch.done or seconds >= LONGEST:
+                dropped = count
+        for _ in range(dropped):
             self._stretches.popleft()

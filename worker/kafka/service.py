@@ -117,7 +117,7 @@ class KafkaService:
             self._health.set_assigned,
         )
         consumer.subscribe([kafka.jobs_topic], listener=listener)
-        lag = LagWatch(consumer, self._assignment)
+        lag = LagWatch(consumer, self._assignment, kafka.commit_interval)
         self._watch(consumer, lag)
         stopped = asyncio.create_task(stop.wait(), name="stop")
         if not await self._join(consumer, stopped):

@@ -344,7 +344,6 @@ class Metrics:
             (self.expired, EXPIRED),
             (self.batches, CLOSE_REASONS),
             (self.predictor_restarts, RESTART_CAUSES),
-            (self.connected, CLIENTS),
             (self.drain_duration, DRAIN_CAUSES),
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),
@@ -358,8 +357,10 @@ class Metrics:
         for metric in (self.predictor_busy, self.predictor_cpu):
             metric.read = lambda: [((str(slot),), 0.0) for slot in range(count)]
 
-    def expect_topics(self, *topics: str) -> None:
-        """Begin the counters of messages to these topics."""
+    def expect_kafka(self, *topics: str) -> None:
+        """Begin what only a worker for Kafka has: its clients, and messages to these topics."""
+        for client in CLIENTS:
+            self.connected.labels(client)
         for topic in topics:
             self.reduced.labels(topic)
             self.set_aside.labels(topic)

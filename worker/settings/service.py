@@ -57,8 +57,10 @@ class HttpSettings(Group):
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8080, description="Port to listen on; 0 takes a free one."
     )
-    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+    metrics_port: int | None = Field(
         None,
+        ge=0,
+        le=65_535,
         description="Port for /metrics, /livez and /readyz alone; 0 takes a free one. When unset, "
         "they are on port.",
     )

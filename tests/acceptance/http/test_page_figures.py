@@ -30,17 +30,18 @@ DURATION = "classify_http_request_duration_seconds"
 class BareServer:
     """The worker's HTTP server without a model, whose state and figures a test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics_port: int | None = None) -> None:
         self.metrics = Metrics()
         self.health = Health(10.0, self.metrics, kafka=False)
         self.port = 0
+        self._metrics_port = metrics_port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._server = self._wait(self._make())
 
     async def _make(self) -> HttpServer:
-        settings = HttpSettings(host="127.0.0.1", port=0)
+        settings = HttpSettings(host="127.0.0.1", port=0, metrics_port=self._metrics_port)
         classifying = Classify(settings, 1 << 20, self.metrics)
         server = HttpServer(settings, self.health, self.metrics, classifying)
         await server.start()
@@ -78,6 +79,22 @@ def test_states_in_words(driver: webdriver.Chrome, bare: BareServer) -> None:
     page.until_text("state", "Not ready: Kafka takes no results")
     bare.health.set_draining()
     page.until_text("state", "Stopping")
+
+
+def test_without_metrics_on_its_port_the_page_shows_the_state_alone(
+    driver: webdriver.Chrome,
+) -> None:
+    bare = BareServer(metrics_port=0)
+    try:
+        page = Page(driver, f"http://127.0.0.1:{bare.port}/")
+        page.until_text("state", "Starting, loading the model")
+        assert not page["live"].is_displayed()
+        bare.health.set_warm()
+        page.until_text("state", "Ready")
+        bare.health.set_draining()
+        page.until_text("state", "Stopping")
+    finally:
+        bare.close()
 
 
 def test_figures_of_the_worker(page: Page, service: Worker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -71,6 +72,27 @@ async def reaches(app: App, name: str, expected: float, **labels: str) -> None:
             await asyncio.sleep(0.02)
 
 
+def digest(app: App) -> str:
+    """The model's, as the metrics name it."""
+    (model,) = (family for family in app.metrics.collect() if family.name == "classify_model")
+    return model.samples[0].labels["digest"]
+
+
+async def test_what_a_worker_for_kafka_counts_is_there_before_anything_else(
+    settings: Settings,
+) -> None:
+    app, kafka = App(settings, Failpoints()), settings.kafka
+    info = {"group": kafka.group_id, "replica": socket.gethostname(), "topic": kafka.jobs_topic}
+    assert value(app, "classify_worker_info", **info) == 1
+    for name, labels in [
+        ("classify_set_aside_messages_total", {"topic": kafka.results_topic}),
+        ("classify_reduced_messages_total", {"topic": kafka.dead_letters_topic}),
+        ("classify_predictor_busy_seconds_total", {"slot": "0"}),
+        ("classify_kafka_connected", {"client": "producer"}),
+    ]:
+        assert app.metrics.registry.get_sample_value(name, labels) == 0, name
+
+
 async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Settings) -> None:
     app = App(settings, Failpoints())
     running = asyncio.create_task(app.run())
@@ -86,6 +108,20 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Set
     assert value(app, "classify_dead_letters_total", stage="parse", reason="not_json") == 1
     assert value(app, "classify_latency_seconds_count") == 2
     assert value(app, "classify_stage_duration_seconds_count", stage="publish") == 2
+    assert value(app, "classify_best_score_ratio_count", digest=digest(app)) == 1
+    cat_label = {"digest": digest(app), "class": "tiger cat"}
+    assert value(app, "classify_predictions_total", **cat_label) == 1
+    await reaches(app, "classify_kafka_connected", 1, client="consumer")
+    await reaches(app, "classify_kafka_connected", 1, client="producer")
+    topic = {"topic": kafka.jobs_topic, "partition": "0"}
+    await reaches(app, "classify_partition_lag_records", 0, **topic)
+    assert value(app, "classify_last_commit_timestamp_seconds") > 0
+    assert value(app, "classify_time_to_drain_seconds") == 0
+    assert 0 < value(app, "classify_predictor_busy_seconds_total", slot="0") < BOUND
+    assert value(app, "classify_predictor_cpu_seconds_total", slot="0") > 0
+    assert value(app, "classify_predictor_resident_memory_bytes", slot="0") > 1 << 20
+    assert value(app, "classify_image_threads_busy_seconds_total") > 0
+    assert value(app, "classify_rebalance_duration_seconds_count") == 1
     app._stop.set()
     async with asyncio.timeout(BOUND):
         await running

@@ -30,7 +30,7 @@ def narration(host: str = "127.0.0.1", *, kafka: bool = False, infer: bool = Fal
 def test_the_address_is_one_that_a_browser_opens(
     host: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    narration(host).listening(8080)
+    narration(host).listening(8080, 8080)
     assert capsys.readouterr().err.splitlines() == [
         f"address  http://{shown}:8080/image-classification",
         f"page     http://{shown}:8080/",
@@ -42,10 +42,20 @@ def test_the_address_is_one_that_a_browser_opens(
 def test_beside_kafka_the_page_is_named_where_there_is_one(
     infer: bool, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    narration(kafka=True, infer=infer).listening(8080)
+    narration(kafka=True, infer=infer).listening(8080, 8080)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(first)
     assert "brokers  localhost:9092 (PLAINTEXT)" in lines
+
+
+def test_probes_are_named_where_they_have_a_port_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    narration().listening(8080, 9090)
+    assert capsys.readouterr().err.splitlines()[1:3] == [
+        "page     http://127.0.0.1:8080/",
+        "probes   http://127.0.0.1:9090/readyz  http://127.0.0.1:9090/metrics",
+    ]
 
 
 def test_it_says_what_is_missing_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from demo.ports import free_ports
 from worker.budget import Reservation
 from worker.contract.jobs import Job, ModelIdentity, Outcome
 from worker.errors import SettingsError
@@ -183,3 +184,87 @@ async def test_an_address_of_another_machine_is_an_error_too(service: Service) -
     foreign = HttpSettings(host="192.0.2.1", port=0)
     with pytest.raises(SettingsError, match=r"http\.host 192\.0\.2\.1, .*; name an address"):
         await HttpServer(foreign, service.health, service.metrics, None).start()
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding", "media_type"),
+    [
+        ("*/*", "identity", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text; version=1.0.0", "gzip", "application/openmetrics-text"),
+    ],
+)
+async def test_metrics_come_in_the_format_that_is_asked_for(
+    service: Service, accept: str, encoding: str, media_type: str
+) -> None:
+    headers = {"Accept": accept, "Accept-Encoding": encoding}
+    url = f"http://127.0.0.1:{service.server.port}/metrics"
+    async with aiohttp.ClientSession() as client, client.get(url, headers=headers) as answer:
+        assert answer.headers["Content-Type"].startswith(media_type)
+        assert answer.headers.get("Content-Encoding", "identity") == encoding
+        assert "classify_jobs_total{" in await answer.text()
+
+
+async def serve(settings: HttpSettings, *, classify: bool) -> HttpServer:
+    metrics = Metrics()
+    classifying = Classify(settings, 1 << 20, metrics) if classify else None
+    server = HttpServer(settings, Health(10.0, metrics), metrics, classifying)
+    await server.start()
+    return server
+
+
+PROBES = ("/metrics", "/livez", "/readyz")
+
+
+async def statuses(port: int, *paths: str) -> list[int]:
+    async with aiohttp.ClientSession() as client:
+        found = []
+        for path in paths:
+            async with client.get(f"http://127.0.0.1:{port}{path}") as answer:
+                found.append(answer.status)
+        return found
+
+
+async def test_metrics_and_probes_may_have_a_port_of_their_own() -> None:
+    settings = HttpSettings(host="127.0.0.1", port=0, metrics_port=0)
+    server = await serve(settings, classify=True)
+    try:
+        assert server.port != server.metrics_port
+        assert await statuses(server.metrics_port, *PROBES) == [200, 200, 503]
+        assert await statuses(server.metrics_port, "/", "/health") == [404, 404]
+        assert await statuses(server.port, *PROBES) == [404, 404, 404]
+        assert await statuses(server.port, "/", "/health") == [200, 503]
+    finally:
+        await server.stop()
+
+
+async def test_without_a_service_it_is_the_only_port() -> None:
+    settings = HttpSettings(host="127.0.0.1", port=1, metrics_port=0)
+    server = await serve(settings, classify=False)
+    try:
+        assert server.port == server.metrics_port != 1
+        assert await statuses(server.port, *PROBES) == [200, 200, 503]
+    finally:
+        await server.stop()
+
+
+async def test_a_metrics_port_in_use_is_an_error_by_its_name_and_leaves_nothing_open(
+    service: Service,
+) -> None:
+    (free,) = free_ports(1)
+    taken = service.server.port
+    settings = HttpSettings(host="127.0.0.1", port=free, metrics_port=taken)
+    with pytest.raises(SettingsError, match=rf"http\.metrics_port {taken}: "):
+        await serve(settings, classify=True)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", free)
+
+
+async def test_the_same_port_twice_is_one(service: Service) -> None:
+    (free,) = free_ports(1)
+    server = await serve(
+        HttpSettings(host="127.0.0.1", port=free, metrics_port=free), classify=True
+    )
+    try:
+        assert await statuses(free, "/livez", "/") == [200, 200]
+    finally:
+        await server.stop()

@@ -50,6 +50,9 @@ class Bench:
             "classify_memory_shortages_total", {"stage": stage.value}
         )
 
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"classify_{name}", labels)
+
     def close(self) -> None:
         for go_on in self.held:
             go_on.set()
@@ -312,3 +315,49 @@ async def test_of_what_failed_nothing_is_held(bench: Bench) -> None:
         assert image() is None
     finally:
         gc.enable()
+
+
+async def test_how_busy_threads_are_and_what_waits_for_them_shows() -> None:
+    bench = Bench(count=2)
+    assert bench.value("image_threads") == 2
+    assert bench.value("image_threads_busy_seconds_total") == 0
+    calls = []
+    for _ in range(2):
+        began, work = bench.hold()
+        calls.append(asyncio.create_task(bench.threads.run(Stage.DECODE, work)))
+        await reached(began)
+    waiting = [
+        asyncio.create_task(bench.threads.run(stage, lambda: "done"))
+        for stage in (Stage.DECODE, Stage.DRAW, Stage.DRAW)
+    ]
+    await asyncio.sleep(0)
+    assert bench.value("queued_images", stage="decode") == 1
+    assert bench.value("queued_images", stage="draw") == 2
+    bench.now += 3.0
+    assert bench.value("image_threads_busy_seconds_total") == 6.0, "while they still are"
+    for go_on in bench.held:
+        go_on.set()
+    await asyncio.wait_for(asyncio.gather(*calls, *waiting), BOUND)
+    bench.now += 100.0
+    assert bench.value("image_threads_busy_seconds_total") == 6.0
+    assert bench.value("queued_images", stage="draw") == 0
+    bench.close()
+
+
+async def test_a_thread_that_hangs_is_busy_until_it_is_given_up() -> None:
+    bench = Bench(count=1, timeout=0.05)
+    for _ in range(2):
+        began, work = bench.hold()
+        hung = asyncio.create_task(bench.threads.run(Stage.DECODE, work))
+        await reached(began)
+        bench.now += 0.05
+        with pytest.raises(JobError):
+            await asyncio.wait_for(hung, BOUND)
+    assert bench.value("image_threads") == 0, "only one is replaced"
+    bench.now += 100.0
+    assert bench.value("image_threads_busy_seconds_total") == pytest.approx(0.1)
+    for go_on in bench.held:
+        go_on.set()
+    await _until(lambda: bench.value("image_threads") == 1)
+    assert bench.value("image_threads_busy_seconds_total") == pytest.approx(0.1)
+    bench.close()

@@ -194,6 +194,27 @@ async def test_a_run_that_takes_too_long_is_stalled_and_an_idle_slot_never() -> 
         assert not stage.stalled()
 
 
+async def test_a_slot_is_busy_while_it_computes_and_only_then() -> None:
+    async with serving() as stage:
+        began, end = threading.Event(), threading.Event()
+
+        def run(crops: Sequence[Pixels]) -> None:
+            began.set()
+            end.wait(BOUND)
+
+        stage.slot.on_run = run
+        stage.now += 50.0
+        assert stage.supervisor.busy_seconds == 0
+        answer = asyncio.create_task(stage.answer())
+        assert await asyncio.to_thread(began.wait, BOUND)
+        stage.now += 7.0
+        assert stage.supervisor.busy_seconds == 7.0, "a batch that lasts shows before it ends"
+        end.set()
+        await answer
+        stage.now += 50.0
+        assert stage.supervisor.busy_seconds == 7.0
+
+
 async def test_withdrawn_images_of_a_running_batch_are_not_answered() -> None:
     async with serving() as stage:
         began, end = threading.Event(), threading.Event()

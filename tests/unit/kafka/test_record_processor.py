@@ -176,3 +176,16 @@ async def test_a_record_of_brackets_costs_little() -> None:
     assert names == {"results": "of the header", "dead": "of the header"}
     # Far less than the dead letter, which carries the record.
     assert peak < 30_000_000
+
+
+@pytest.mark.parametrize(("flags", "exemplars"), [("01", 1), ("00", 0)])
+def test_a_jobs_latency_is_an_example_of_its_trace(flags: str, exemplars: int) -> None:
+    metrics = Metrics()
+    processor = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, metrics)
+    header = f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}".encode()
+    headers = (("Traceparent", header), ("correlation-id", b"c"))
+    processor.finish(Record("jobs", 0, 7, 1000, None, b"", headers), DONE, [])
+    processor.finish(Record("jobs", 0, 8, 1000, None, b"", ()), DONE, [])
+    (latency,) = (one for one in metrics.collect() if one.name == "classify_latency_seconds")
+    found = [sample.exemplar.labels for sample in latency.samples if sample.exemplar]
+    assert found == [{"trace_id": "0af7651916cd43dd8448eb211c80319c"}] * exemplars

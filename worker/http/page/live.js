@@ -1,8 +1,9 @@
 // The worker's figures, from the counters and histograms of its `/metrics`: what grew in a window.
+// With `http.metrics_port` there are none here, and the page does without.
 
 import { $, counted, element } from "./dom.js";
 import { bound, parse, total } from "./exposition.js";
-import { showGone, showState } from "./state.js";
+import { showGone, showHealth, showState } from "./state.js";
 
 const INTERVAL = 1000; // ms between two looks
 const WINDOW = 10_000; // ms over which figures are taken
@@ -19,20 +20,31 @@ const STAGES = {
 
 const looks = [];
 const history = [];
+let elsewhere = false; // whether metrics have a port of their own
 
 async function look() {
   if (!document.hidden) {
     try {
-      const response = await fetch("metrics");
-      const samples = parse(await response.text());
-      take(samples, performance.now());
-      await showState(total(samples, "classify_ready") === 1);
+      if (!elsewhere) await lookAtMetrics();
+      if (elsewhere) await showHealth();
     } catch {
       looks.length = 0;
       showGone();
     }
   }
   setTimeout(look, INTERVAL);
+}
+
+async function lookAtMetrics() {
+  const response = await fetch("metrics");
+  elsewhere = response.status === 404;
+  if (elsewhere) {
+    for (const part of document.querySelectorAll("[data-needs-metrics]")) part.hidden = true;
+    return;
+  }
+  const samples = parse(await response.text());
+  take(samples, performance.now());
+  await showState(total(samples, "classify_ready") === 1);
 }
 
 function take(samples, time) {

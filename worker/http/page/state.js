@@ -17,6 +17,17 @@ export async function showState(ready) {
   const response = await fetch("readyz");
   const reasons = (await response.text()).trim().split("\n");
   if (response.ok) return show("ready", "Ready");
+  explain(reasons);
+}
+
+/** Show what `/health` says, where `/readyz` has another port. Rejects when it does not answer. */
+export async function showHealth() {
+  const response = await fetch("health");
+  if (response.ok) return show("ready", "Ready");
+  explain((await response.json()).errorMsg.split(", "));
+}
+
+function explain(reasons) {
   const [, state, words] =
     REASONS.find(([reason]) => reasons.includes(reason)) ?? ["", "waiting", `Not ready: ${reasons.join(", ")}`];
   show(state, words);
