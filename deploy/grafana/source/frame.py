@@ -71,11 +71,10 @@ COMMON = (
     Variable(
         "instance",
         "Replica",
-        # Replicas with the model, but for those of other groups; `serve` is in no group.
         "query_result(group by (instance) ("
-        'last_over_time(classify_model_info{job=~"$job", name=~"$model"}[$__range])'
-        " unless on (job, instance) "
-        'last_over_time(classify_worker_info{job=~"$job", group!~"$group"}[$__range])))',
+        'last_over_time(classify_worker_info{job=~"$job", group=~"$group"}[$__range])'
+        " and on (job, instance) "
+        'last_over_time(classify_model_info{job=~"$job", name=~"$model"}[$__range])))',
         '/instance="([^"]+)"/',
         everything="",
     ),
