@@ -18,7 +18,7 @@ function HeatMap({ panel, data, width, height, theme }) {
 }
 
 function draw(context, series, { panel, data, width, height, theme }) {
-  context.scale(2, 2);
+  context.setTransform(2, 0, 0, 2, 0, 0);
   context.clearRect(0, 0, width, height);
   const times = [];
   for (let time = data.start; time <= data.end; time += data.step) times.push(time);
