@@ -38,6 +38,14 @@ class Server:
     def __init__(self, address: str) -> None:
         self.address = address
 
+    def is_ready(self) -> bool:
+        """Whether it answers queries: it listens before it can."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=BOUND):
+                return True
+        except urllib.error.HTTPError:
+            return False
+
     def ask(self, path: str, **parameters: str) -> Any:
         """The JSON that a GET answers; an error of the server is an assertion with its words."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
@@ -106,7 +114,9 @@ def _running(command: Sequence[str], log: Path) -> Iterator[Server]:
         until(lambda: process.poll() is not None or _address(log) is not None, "it listens", BOUND)
         address = _address(log)
         assert address is not None, log.read_text("utf-8", "replace")
-        yield Server(address)
+        server = Server(address)
+        until(server.is_ready, "it is ready", BOUND)
+        yield server
     finally:
         process.terminate()
         try:
