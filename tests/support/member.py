@@ -49,7 +49,7 @@ class Member:
         self.defects: list[BaseException] = []
         self.consumer: AIOKafkaConsumer = make_consumer(kafka)
         self.committer = Committer(self.consumer, self.assignment, 0.1, self.metrics)
-        self.lag = LagWatch(self.consumer, self.assignment, 0.1)
+        self.lag = LagWatch(self.consumer, self.assignment, 0.1, interval=0.1)
         self.intake = Intake(
             self.consumer,
             kafka.jobs_topic,

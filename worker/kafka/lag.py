@@ -42,6 +42,7 @@ class LagWatch:
 
     Args:
         commit_interval: seconds between commits, for half of which a record waits on average.
+        interval: seconds between two questions to a leader.
     """
 
     def __init__(
@@ -49,15 +50,18 @@ class LagWatch:
         consumer: Consumer,
         assignment: Assignment,
         commit_interval: float,
+        interval: float = INTERVAL,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
         self._commit_interval = commit_interval
+        self._interval = interval
         self._clock = clock
         self._pace = Pace()
         self._questions: dict[int, asyncio.Task[None]] = {}
-        self._done: Mapping[PartitionState, int] = {}
+        # By partition and how far its records were lost.
+        self._done: Mapping[tuple[PartitionState, int], int] = {}
         self._noted = clock.monotonic()
 
     async def run(self) -> None:
@@ -65,7 +69,7 @@ class LagWatch:
         try:
             while True:
                 self._ask()
-                await self._clock.sleep(INTERVAL)
+                await self._clock.sleep(self._interval)
                 self._note_pace()
         finally:
             questions = list(self._questions.values())
@@ -103,13 +107,16 @@ class LagWatch:
         return sum(known) if known or not len(self._assignment) else None
 
     def _note_pace(self) -> None:
-        now = self._clock.monotonic()
-        done = {state: done for state in self._assignment if (done := state.done) is not None}
-        progress = sum(
-            count - self._done[state] for state, count in done.items() if state in self._done
-        )
+        now, before = self._clock.monotonic(), self._done
+        self._done = {
+            # With what was lost: skipping that is no work.
+            (state, state.lost_to): done
+            for state in self._assignment
+            if (done := state.done) is not None
+        }
+        progress = sum(done - before[key] for key, done in self._done.items() if key in before)
         self._pace.note(now - self._noted, max(0, progress), self._left() or 0)
-        self._noted, self._done = now, done
+        self._noted = now
 
     def _ask(self) -> None:
         by_leader: defaultdict[int, list[PartitionState]] = defaultdict(list)

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 __all__ = ["Exposition", "collect", "expose"]
 
 GZIP_LEVEL = 1
-"""It takes a tenth of what writing the text takes, and leaves an eighth of it."""
+"""It takes a small part of the time that writing the text takes, and leaves a seventh of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,8 @@ async def test_others_go_on_and_so_does_the_partition_once_it_is_mended(
         assert (named["topic"], named["partition"]) == (kafka.jobs_topic, 0)
         assert (named["offset"], named["log_level"]) == (2, "error")
         assert "kafka-delete-records.sh" in named["remedy"]
-        progress = member.assignment.progress(lambda _: 6, member.consumer.damaged)
+        assert member.consumer.unreadable_batches == {"content": 0, "damage": 1}
+        progress = member.assignment.progress(member.consumer.damaged)
         assert {each.partition: each.unreadable for each in progress} == {0: True, 1: False}
         segment.restore(whole)
         await member.reach_committed(0, 6)

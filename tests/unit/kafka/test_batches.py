@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from aiokafka import TopicPartition
@@ -76,8 +76,10 @@ def fetched(
     aborted: Sequence[tuple[int, int]] = (),
     limit: int = 64 * MiB,
     end: int = 1 << 40,
+    on_unreadable: Callable[[], None] = lambda: None,
 ) -> FetchedBatches:
-    return FetchedBatches(TopicPartition("jobs", 3), bytes(data), position, end, aborted, limit)
+    partition = TopicPartition("jobs", 3)
+    return FetchedBatches(partition, bytes(data), position, end, aborted, limit, on_unreadable)
 
 
 def plain(records: Sequence[Record]) -> list[tuple[int, int, Content]]:
@@ -194,8 +196,11 @@ def test_compressed_data_that_are_cut_off_fail_what_they_lack(codec: int, kept: 
 def test_an_unknown_codec_fails_the_batch_alone() -> None:
     data = batch([(None, b"x", [])] * 2)
     data[ATTRIBUTES + 1] |= 7
-    reading = fetched(signed(data) + batch([(None, b"good", [])], 0, BASE + 2))
+    counted: list[None] = []
+    both = signed(data) + batch([(None, b"good", [])], 0, BASE + 2)
+    reading = fetched(both, on_unreadable=lambda: counted.append(None))
     first, second, good = reading.take(None, None)
+    assert len(counted) == 1
     assert first.unreadable == second.unreadable
     assert first.unreadable is not None
     assert "codec 7 is unknown" in first.unreadable

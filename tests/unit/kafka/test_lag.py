@@ -59,7 +59,7 @@ class Bench:
         self._ticks: asyncio.Queue[None] = asyncio.Queue()
         self._asleep = asyncio.Event()
         clock = Clock(lambda: self.now, sleep=self._sleep)
-        self.watch = LagWatch(cast(Consumer, self.leaders), self.assignment, 2.0, clock)
+        self.watch = LagWatch(cast(Consumer, self.leaders), self.assignment, 2.0, clock=clock)
 
     async def _sleep(self, seconds: float) -> None:
         assert seconds == INTERVAL
@@ -202,3 +202,12 @@ async def test_a_new_assignment_is_no_progress(bench: Bench) -> None:
     bench.assignment.assign([])
     assert bench.watch.time_to_drain() == 0, "a spare replica"
     assert bench.watch.age() is None
+
+
+async def test_records_that_are_lost_are_no_progress(bench: Bench) -> None:
+    await bench.answer(a=1000, b=0, c=0)
+    await bench.tick()
+    state = bench.state(A)
+    state.start = state.lost_to = 900
+    await bench.tick()
+    assert bench.watch.time_to_drain() is None, "nothing was done"

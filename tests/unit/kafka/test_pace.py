@@ -75,6 +75,14 @@ def test_time_to_drain_is_what_it_then_takes(rate: int) -> None:
         pace.note(60.0, 0, 0)
 
 
+def test_a_worker_that_keeps_up_is_not_measured_by_what_comes() -> None:
+    pace = Pace()
+    work(pace, 300, 6000)
+    for _ in range(100):
+        pace.note(1.0, 10, 3)
+    assert pace.rate == 300
+
+
 def test_few_records_say_how_fast_it_is_at_least() -> None:
     pace = Pace()
     pace.note(1.0, 3, 0)

@@ -112,12 +112,23 @@ def test_a_thread_looks_after_a_gpu() -> None:
     bench.watch.stop()
 
 
-@pytest.mark.parametrize("device", ["cpu", "npu:0"])
-def test_for_other_devices_there_is_no_thread(device: str) -> None:
-    before = threading.active_count()
+@pytest.mark.parametrize(("device", "threads"), [("gpu:0", 1), ("cpu", 0), ("npu:0", 0)])
+def test_only_for_gpus_there_is_a_thread(
+    monkeypatch: pytest.MonkeyPatch, device: str, threads: int
+) -> None:
+    started = []
+
+    class Thread:
+        def __init__(self, **options: Any) -> None:
+            pass
+
+        def start(self) -> None:
+            started.append(self)
+
     bench = Bench(device)
+    monkeypatch.setattr("worker.metrics.gpu.threading.Thread", Thread)
     bench.watch.start()
-    assert threading.active_count() == before
+    assert len(started) == threads
 
 
 def _no_package() -> Any:
