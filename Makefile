@@ -9,11 +9,11 @@ STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
 # What checks the image and deploy/ has many packages, which the worker's own must not meet.
 DEPLOY_VENV := .venv-deploy
-SOURCES := $(wildcard worker demo tests benchmarks scripts examples)
+SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
-DEPLOY_TESTS := tests/deploy
+DEPLOY_TESTS := tests/deploy tests/acceptance/deploy
 SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
 BY_FILE := --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -22,10 +22,10 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help try demo check test test-zoo test-deploy image lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy image dashboards dashboards-picture lint format bench version build lock clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 	@echo 'Variables: PYTHON=python3.12 (3.11 to 3.13), KEEP=1 (demo: leave it running), ARGS="..." (more arguments)'
 
 try: $(STAMP) ## Photographs (or ARGS='your.jpg ...') through a real model, without Kafka
@@ -56,8 +56,15 @@ image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is i
 
 test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
 	scripts/podman.sh
+	scripts/prometheus.sh
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh bash -c \
-		'scripts/image.sh && $(BIN)/python -m pytest -m deploy $(DEPLOY_TESTS) tests/acceptance/deploy $(ARGS)'
+		'scripts/image.sh && $(BIN)/python -m pytest -m deploy $(DEPLOY_TESTS) $(ARGS)'
+
+dashboards: $(STAMP) ## Write Grafana's dashboards, from deploy/grafana/source
+	$(BIN)/python -m deploy.grafana.source
+
+dashboards-picture: $(STAMP) ## Pictures of the dashboards (needs npm, Chromium; ARGS='--prometheus HOST:PORT --minutes 30 overview')
+	$(BIN)/python -m deploy.grafana.render $(ARGS)
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)

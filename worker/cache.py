@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -18,6 +20,7 @@ __all__ = [
     "exclusive",
     "models_directory",
     "sha256_of",
+    "watch_disk",
     "write_whole",
 ]
 
@@ -45,6 +48,36 @@ def models_directory() -> Path:
         The directory in which models are found by their names.
     """
     return cache_directory() / "models"
+
+
+@contextlib.contextmanager
+def watch_disk(report: Callable[[int, int], None], interval: float = 30.0) -> Iterator[None]:
+    """Measure the disk that holds the cache, at once and then every `interval` seconds.
+
+    In a thread that nobody waits for: a network volume that hangs must hold up neither the event
+    loop nor the end of the process.
+
+    Args:
+        report: is called with the free and all bytes, from that thread.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                directory = cache_directory()
+                while not directory.exists() and directory != directory.parent:
+                    directory = directory.parent
+                disk = shutil.disk_usage(directory)
+                report(disk.free, disk.total)
+            if ended.wait(interval):
+                return
+
+    threading.Thread(target=watch, name="cache-disk", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def sha256_of(path: Path) -> str:

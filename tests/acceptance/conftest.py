@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from demo.broker import KafkaBroker
 from tests.support.harness import Names, Traffic, Worker
+from tests.support.quick_model import make_quick
 from tests.support.workers import ONE_SMALL_SLOT, MakeWorker
 
 
@@ -22,15 +22,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def quick_model(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run's network on images of 32 x 32 pixels: quicker, but no answer is right."""
-    directory = tmp_path_factory.mktemp("models") / "quick"
-    shutil.copytree(model_dir, directory)
-    description = directory / "inference.yml"
-    text = description.read_text("utf-8")
-    for line, smaller in [("resize_short: 256", "resize_short: 36"), ("size: 224", "size: 32")]:
-        assert text.count(line) == 1
-        text = text.replace(line, smaller)
-    description.write_text(text, "utf-8")
-    return directory
+    return make_quick(model_dir, tmp_path_factory.mktemp("models") / "quick")
 
 
 @pytest.fixture(scope="module")

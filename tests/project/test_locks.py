@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -41,3 +42,13 @@ def test_a_lock_has_hashes_and_no_addresses(name: str) -> None:
     assert re.search(r"^(--|-i|-f)", text, re.MULTILINE) is None
     for package in re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in package
+
+
+def test_the_lock_of_the_dashboards_pictures_has_hashes_and_no_registry() -> None:
+    directory = ROOT / "deploy" / "grafana" / "render"
+    lock = json.loads((directory / "package-lock.json").read_text("utf-8"))
+    declared = json.loads((directory / "package.json").read_text("utf-8"))["dependencies"]
+    assert lock["packages"].pop("")["dependencies"] == declared
+    for name, package in lock["packages"].items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import queue
+import shutil
 from pathlib import Path
 
 import pytest
 
-from worker.cache import exclusive, write_whole
+from worker.cache import CACHE_VARIABLE, exclusive, watch_disk, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -43,3 +45,14 @@ def test_a_lock_that_is_held_is_not_waited_for_where_that_is_not_wanted(tmp_path
         pass
     with exclusive(lock, wait=False):
         pass
+
+
+def test_the_disk_is_measured_at_once_and_again_although_the_cache_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "not" / "made"))
+    reports: queue.Queue[tuple[int, int]] = queue.Queue()
+    with watch_disk(lambda free, size: reports.put((free, size)), interval=0.001):
+        measured = [reports.get(timeout=30) for _ in range(2)]
+    for free, size in measured:
+        assert 0 < free <= size == shutil.disk_usage(tmp_path).total

@@ -14,6 +14,7 @@ from worker import __version__, logs
 from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
 from worker.app.stopping import Stopper
+from worker.cache import watch_disk
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
@@ -227,11 +228,16 @@ class App:
         watch = asyncio.create_task(watch_event_loop(self.metrics), name="event-loop-watch")
         self._gpus.start()
         try:
-            yield
+            with watch_disk(self._cache_disk):
+                yield
         finally:
             self._gpus.stop()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
+
+    def _cache_disk(self, free: int, size: int) -> None:
+        self.metrics.cache_free.set(free)
+        self.metrics.cache_size.set(size)
 
     def _pids(self) -> Sequence[int]:
         return self._predictors()

@@ -315,6 +315,12 @@ class Metrics:
             "classify_log_lines_dropped",
             "Log lines dropped because standard error was not read in time.",
         )
+        self.cache_free = gauge(
+            "classify_cache_free_bytes", "Free space on the disk that holds the cache."
+        )
+        self.cache_size = gauge(
+            "classify_cache_size_bytes", "Size of the disk that holds the cache."
+        )
         self.ready = gauge("classify_ready", "1 when assigned, warm and not draining, else 0.")
         self.worker = info(
             "classify_worker", "This replica: its group, its own name, and the jobs topic."

@@ -1,0 +1,280 @@
+"""Where a job's time goes, and what is full: stages, batches, buffers, the event loop, HTTP."""
+
+from __future__ import annotations
+
+from deploy.grafana.source.frame import Frame, Place, Row
+from deploy.grafana.source.panels import GREEN, ORANGE, RED, Query, graph, heatmap
+from deploy.grafana.source.promql import gauge, increase, quantile, rate, total
+
+STAGE_TITLES = {
+    "fetch": ("Fetch", "Downloading the image, or reading it from the record."),
+    "decode": ("Decode", "Decoding, resizing and cropping in a thread."),
+    "batch_wait": ("Wait for a batch", "From a decoded image to the batch that it goes with."),
+    "infer": ("Infer", "The predictor's run of the image's batch."),
+    "draw": ("Draw", "Drawing the label and encoding the picture."),
+    "publish": ("Publish", "From the answer to the brokers' acknowledgement."),
+}
+
+STAGES = Row(
+    "Stages",
+    tuple(
+        Place(
+            heatmap(
+                title,
+                f"{meaning} Seconds per job, over all replicas.",
+                Query(
+                    total(
+                        increase("classify_stage_duration_seconds_bucket", f'stage="{stage}"'),
+                        "le",
+                    ),
+                    "{{le}}",
+                ),
+                unit="s",
+            ),
+            8,
+        )
+        for stage, (title, meaning) in STAGE_TITLES.items()
+    ),
+)
+
+SHARES = Row(
+    "What is the bottleneck",
+    (
+        Place(
+            graph(
+                "Time in each stage, 95 %",
+                "The 95th percentile per job. What waits for a batch waits for a predictor.",
+                Query(
+                    quantile(0.95, "classify_stage_duration_seconds", by=("stage",)), "{{stage}}"
+                ),
+                unit="s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Busy share",
+                "Share of the time in which predictor slots compute, and in which image threads"
+                " decode and draw. What is near 100 % limits the throughput.",
+                Query(
+                    f"{total(rate('classify_predictor_busy_seconds_total'))}"
+                    f" / {total(gauge('classify_predictor_slots'))}",
+                    "predictor slots",
+                ),
+                Query(
+                    f"{total(rate('classify_image_threads_busy_seconds_total'))}"
+                    f" / {total(gauge('classify_image_threads'))}",
+                    "image threads",
+                ),
+                unit="percentunit",
+                maximum=1,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Waiting images",
+                "Before the threads that decode and draw, and decoded before the predictors.",
+                Query(total(gauge("classify_queued_images")), "for a thread"),
+                Query(total(gauge("classify_ready_images")), "for a batch"),
+                unit="short",
+            ),
+            8,
+        ),
+    ),
+)
+
+BATCHES = Row(
+    "Batches",
+    (
+        Place(
+            heatmap(
+                "Images per batch",
+                "Full batches are efficient; without a backlog small ones are quick.",
+                Query(total(increase("classify_batch_size_images_bucket"), "le"), "{{le}}"),
+                unit="short",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Why batches close",
+                "full: the best size is reached. shared: other slots are free too. drained: nothing"
+                " more is ready. lingered: the time to wait for more is over.",
+                Query(total(rate("classify_batches_total"), "reason"), "{{reason}}"),
+                unit="suffix: batches/s",
+                stacked=True,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Images through the predictors",
+                "More than the jobs that end where batches are tried again after a crash.",
+                Query(total(rate("classify_images_total"), "instance"), "{{instance}}"),
+                unit="suffix: images/s",
+                stacked=True,
+            ),
+            8,
+        ),
+    ),
+)
+
+FLIGHT = Row(
+    "In flight",
+    (
+        Place(
+            graph(
+                "Jobs in flight",
+                "Taken in and not yet ended; at most intake.max_jobs in each replica.",
+                Query(gauge("classify_jobs_in_flight"), "{{instance}}"),
+                unit="short",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Buffers",
+                "Held by jobs in flight (at most about intake.max_bytes in each replica), and"
+                " fetched from the brokers but not taken in.",
+                Query(total(gauge("classify_buffered_bytes")), "jobs in flight"),
+                Query(total(gauge("classify_fetched_bytes")), "fetched"),
+                Query(total(gauge("classify_http_buffered_bytes")), "HTTP requests"),
+                unit="bytes",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Expired and repeated",
+                "Jobs whose deadline passed, attempts to fetch that were followed by another, and"
+                " attempts to decode or draw that got no memory.",
+                Query(total(rate("classify_expired_jobs_total"), "when"), "expired {{when}}"),
+                Query(total(rate("classify_fetch_attempts_total")), "fetch repeated"),
+                Query(
+                    total(rate("classify_memory_shortages_total"), "stage"), "no memory, {{stage}}"
+                ),
+                unit="suffix:/s",
+            ),
+            8,
+        ),
+    ),
+)
+
+PROCESS = Row(
+    "Process",
+    (
+        Place(
+            graph(
+                "Delay of the event loop",
+                "The longest in the last seconds. Heartbeats and probes are late by as much.",
+                Query(gauge("classify_event_loop_lag_seconds"), "{{instance}}"),
+                unit="s",
+                steps=((None, GREEN), (0.25, ORANGE), (1, RED)),
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "CPU of the worker's process",
+                "Without predictors, which are on the dashboard Model. Cores.",
+                Query(rate("process_cpu_seconds_total"), "{{instance}}"),
+                unit="suffix: cores",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Memory of the worker's process",
+                "Resident memory without predictors.",
+                Query(gauge("process_resident_memory_bytes"), "{{instance}}"),
+                unit="bytes",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Open files",
+                "File descriptors, sockets included, as a share of what is allowed.",
+                Query(
+                    f"{gauge('process_open_fds')} / {gauge('process_max_fds')}",
+                    "{{instance}}",
+                ),
+                unit="percentunit",
+                maximum=1,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Log lines dropped",
+                "Since standard error was not read in time: the log is incomplete.",
+                Query(rate("classify_log_lines_dropped_total"), "{{instance}}"),
+                unit="suffix: lines/s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Free space for the cache",
+                "Of the disk that holds models and what is made of them.",
+                Query(
+                    f"{gauge('classify_cache_free_bytes')} / {gauge('classify_cache_size_bytes')}",
+                    "{{instance}}",
+                ),
+                unit="percentunit",
+                maximum=1,
+                steps=((None, RED), (0.05, GREEN)),
+            ),
+            8,
+        ),
+    ),
+)
+
+HTTP = Row(
+    "HTTP",
+    (
+        Place(
+            graph(
+                "Requests",
+                "Requests to classify per second, by how they ended.",
+                Query(
+                    total(rate("classify_http_requests_total"), "outcome"),
+                    "{{outcome}}",
+                ),
+                unit="reqps",
+                stacked=True,
+                colors={"success": GREEN, "failure": RED},
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Duration of requests",
+                "From a request's headers to its response: quantiles over all replicas.",
+                *(
+                    Query(quantile(share, "classify_http_request_duration_seconds"), name)
+                    for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
+                ),
+                unit="s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Requests in flight",
+                "Requests to classify that are under way.",
+                Query(gauge("classify_http_requests_in_flight"), "{{instance}}"),
+                unit="short",
+            ),
+            8,
+        ),
+    ),
+)
+
+DASHBOARD = Frame(
+    uid="classify-pipeline",
+    title="Pipeline",
+    description="The stages of a job: where its time goes, which buffer is full, what limits.",
+    rows=(SHARES, STAGES, BATCHES, FLIGHT, PROCESS, HTTP),
+)

@@ -1,0 +1,151 @@
+"""Two workers under load and with failures, and the real servers that watch them."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.harness import Names, Traffic, Worker
+from tests.support.images import colour_png, job, noise_jpeg
+from tests.support.loopback import ImageServer
+from tests.support.paths import ROOT
+from tests.support.prometheus import Server, alertmanager, prometheus
+from tests.support.workers import ONE_SMALL_SLOT
+
+__all__ = ["Observed", "observe"]
+
+PARTITIONS = 4
+POISON = "#fe0102"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a test can ask.
+
+    Attributes:
+        began: seconds since the epoch at which Prometheus began.
+    """
+
+    prometheus: Server
+    alertmanager: Server
+    began: float
+
+
+@contextmanager
+def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Observed]:
+    """Run everything, with all that can happen to jobs, and stop it afterwards."""
+    with ExitStack() as stack:
+        names = Names.new()
+        workers = [
+            Worker(
+                {
+                    **ONE_SMALL_SLOT,
+                    **names.environ(),
+                    "WORKER_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
+                    "WORKER_MODEL": str(model),
+                    "WORKER_HTTP__INFER": "true",
+                    "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.0/8",
+                    "WORKER_FETCH__ATTEMPTS": "1",
+                    "WORKER_FAILPOINTS": f"predictor.kill={POISON[1:]}",
+                },
+                directory / f"worker-{number}.jsonl",
+            )
+            for number in range(2)
+        ]
+        for worker in workers:
+            stack.callback(worker.kill)
+        asyncio.run(_create_topics(bootstrap_servers, names))
+        workers[0].start()
+        workers[0].wait_until_ready()
+        alerts = stack.enter_context(
+            alertmanager(ROOT / "deploy" / "prometheus" / "alertmanager.yml", directory)
+        )
+        targets = directory / "targets.yaml"
+        _write_targets(targets, workers[:1])
+        began = time.time()
+        watching = stack.enter_context(
+            prometheus(_configuration(directory, alerts.address, targets), directory)
+        )
+        # Counters are seen at 0 before anything happens.
+        watching.wait_for("classify_ready == 1")
+        both = partial(_write_targets, targets, workers)
+        asyncio.run(_load(bootstrap_servers, names, workers, both))
+        yield Observed(watching, alerts, began)
+
+
+async def _create_topics(bootstrap_servers: str, names: Names) -> None:
+    async with Traffic(bootstrap_servers, names) as traffic:
+        await traffic.create_topics(PARTITIONS)
+
+
+async def _load(
+    bootstrap_servers: str, names: Names, workers: Sequence[Worker], watch_all: Callable[[], None]
+) -> None:
+    """Successes, failures of every stage, a crash and a rebalance; returns when all is answered."""
+    first, second = workers
+    good = [job(noise_jpeg(seed), visualize=True) for seed in range(60)]
+    async with (
+        Traffic(bootstrap_servers, names) as traffic,
+        ImageServer({"/cat.jpg": noise_jpeg(1)}) as images,
+    ):
+        bad = [
+            b"no JSON",
+            job("!"),
+            job(images.url("/no.jpg")),
+            job(noise_jpeg(2)[:200]),
+            job(noise_jpeg(3), deadlineMs=1),
+            job(colour_png(POISON)),
+        ]
+        ids = await traffic.send_all([*good, job(images.url("/cat.jpg"))])
+        await traffic.results(ids)
+        ids += await traffic.send_all(bad)
+        for body in (noise_jpeg(4), b"no image"):
+            await asyncio.to_thread(_classify, first.port, body)
+        second.start()
+        await asyncio.to_thread(second.wait_until_ready)
+        watch_all()
+        ids += await traffic.send_all(good * 3)
+        await traffic.results(ids)
+
+
+def _classify(port: int, body: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", "/image-classification", body, {"Content-Type": "image/jpeg"})
+        connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def _configuration(directory: Path, alertmanager_address: str, targets: Path) -> Path:
+    """The example, at a test's pace and with a test's addresses."""
+    example = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    content: dict[str, Any] = yaml.safe_load(example.read_text("utf-8"))
+    content["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    content["rule_files"] = [str(example.parent / name) for name in content["rule_files"]]
+    content["alerting"]["alertmanagers"][0]["static_configs"] = [
+        {"targets": [alertmanager_address]}
+    ]
+    (scrape,) = content["scrape_configs"]
+    del scrape["static_configs"]
+    scrape["file_sd_configs"] = [{"files": [str(targets)], "refresh_interval": "1s"}]
+    path = directory / "prometheus.yml"
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    return path
+
+
+def _write_targets(path: Path, workers: Sequence[Worker]) -> None:
+    addresses = [f"127.0.0.1:{worker.port}" for worker in workers]
+    # Replaced as a whole: Prometheus may read at any time.
+    half = path.with_suffix(".new")
+    half.write_text(yaml.safe_dump([{"targets": addresses}]), "utf-8")
+    half.replace(path)
