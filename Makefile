@@ -13,7 +13,7 @@ SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
-DEPLOY_TESTS := tests/deploy tests/acceptance/deploy
+DEPLOY_TESTS := tests/deploy tests/acceptance
 SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
 BY_FILE := --numprocesses logical --maxprocesses 4 --dist loadfile

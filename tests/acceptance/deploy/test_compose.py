@@ -62,7 +62,7 @@ services:
       WORKER_HTTP__PORT: "{worker}"
       WORKER_PREDICTOR__BACKEND: paddle
       WORKER_BATCHING__MAX_BATCH: "8"
-      # So slow that it is killed amid its jobs, and soon missed.
+      # So slow that it is killed during its jobs, and soon missed.
       WORKER_FAILPOINTS: predictor.slow=0.5
       WORKER_KAFKA__SESSION_TIMEOUT: "6"
       WORKER_KAFKA__HEARTBEAT_INTERVAL: "1"
@@ -223,7 +223,7 @@ def test_nothing_is_lost_when_a_replica_is_killed(project: Project) -> None:
         for service in ("worker", "other"):
             until(partial(answers_or_ended, project, service, load), f"{service} answers jobs")
         project.compose("kill", "other")
-        assert not load.done(), "it was killed amid the jobs"
+        assert not load.done(), "it was killed during the jobs"
         answers = [json.loads(line) for line in load.result().splitlines()]
     assert [answer["errorCode"] for answer in answers] == [0] * JOBS
     container = project.compose("ps", "--quiet", "worker").strip()

@@ -113,7 +113,7 @@ async def test_a_signal_to_process_1_drains_and_ends_with_0(
     assert await asyncio.to_thread(worker.wait, 40) == 0
     assert [entry["abandoned_jobs"] for entry in worker.events("drained")] == [0]
     done = await traffic.all_results()
-    assert 30 <= len(done) < len(ids), "the signal came amid the jobs"
+    assert 30 <= len(done) < len(ids), "the signal came during the jobs"
     assert sum((await traffic.committed()).values()) == len(done)
 
 
