@@ -73,7 +73,10 @@ stop() {
     trap - EXIT
     kill "$engine" 2>/dev/null || true
     wait "$engine" 2>/dev/null || true
-    rm -rf "$run"
+    # The namespace of containers on the host's network stays mounted. What cannot be removed is no
+    # failure of the command.
+    umount "$run"/exec/netns/* 2>/dev/null || true
+    rm -rf "$run" || true
 }
 trap stop EXIT
 
