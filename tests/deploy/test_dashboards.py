@@ -48,7 +48,7 @@ def filled(expression: str, observed: Observed) -> str:
     seconds = f"{math.ceil(time.time() - observed.began)}s"
     for name, value in (("$__rate_interval", "8s"), ("$__range", seconds)):
         expression = expression.replace(name, value)
-    return re.sub(r"\$\w+", ".*", expression)
+    return re.sub(r"\$[a-z]\w*", ".*", expression)
 
 
 def has_data(series: list[dict[str, Any]]) -> bool:

@@ -41,11 +41,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.grafana.render", description=__doc__)
     parser.add_argument("dashboards", nargs="*", default=[*DASHBOARDS])
     parser.add_argument("--prometheus", default="localhost:9090", help="HOST:PORT")
-    parser.add_argument("--minutes", type=float, default=30, help="time range, up to now")
+    parser.add_argument("--minutes", type=float, default=30, help="length of the time range")
+    parser.add_argument("--end", type=int, help="its end, seconds since the epoch; now if unset")
     parser.add_argument("--rate-interval", default="1m", help="at least four scrape intervals")
     parser.add_argument("--out", type=Path, default=Path("out/dashboards"))
     arguments = parser.parse_args()
-    end = math.floor(time.time())
+    end = arguments.end or math.floor(time.time())
     start = end - round(arguments.minutes * 60)
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
@@ -99,7 +100,7 @@ def _ask(
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
             query = target["expr"].replace("$__rate_interval", rate_interval)
-            query = re.sub(r"\$\w+", ".*", query.replace("$__range", f"{end - start}s"))
+            query = re.sub(r"\$[a-z]\w*", ".*", query.replace("$__range", f"{end - start}s"))
             asked = {"query": query, "time": end}
             path = "query"
             if not target.get("instant"):

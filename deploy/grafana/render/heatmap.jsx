@@ -56,7 +56,7 @@ function draw(context, series, { panel, data, width, height, theme }) {
   }
   for (let mark = 0; mark < 4; mark++) {
     const time = data.start + ((data.end - data.start) * (mark + 0.5)) / 4;
-    context.fillText(new Date(time * 1000).toISOString().slice(11, 16), AXIS + ((width - AXIS) * (mark + 0.5)) / 4 - 15, height - 6);
+    context.fillText(new Date(time * 1000).toISOString().slice(11, 19), AXIS + ((width - AXIS) * (mark + 0.5)) / 4 - 24, height - 6);
   }
 }
 

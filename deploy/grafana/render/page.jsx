@@ -45,7 +45,11 @@ function configOf(panel, name) {
   config.custom = { ...CUSTOM, ...config.custom };
   config.displayNameFromDS = name;
   for (const { matcher, properties } of panel.fieldConfig?.overrides ?? []) {
-    if (matcher.options === name) for (const { id, value } of properties) config[id] = value;
+    if (matcher.options !== name) continue;
+    for (const { id, value } of properties) {
+      if (id.startsWith("custom.")) config.custom[id.slice("custom.".length)] = value;
+      else config[id] = value;
+    }
   }
   return config;
 }
@@ -192,7 +196,7 @@ function Rows({ panel, data, width, height }) {
     const values = rows.map((row) => row[name] ?? null);
     const type = values.some((value) => typeof value === "number") ? FieldType.number : FieldType.string;
     const title = columns.renameByName[name];
-    const field = { name: title, type, values, config: { ...configOf(panel, title), custom: { align: "auto" } } };
+    const field = { name: title, type, values, config: configOf(panel, title) };
     return withDisplay(field, index);
   });
   return <Table data={createDataFrame({ fields })} width={width} height={height} />;

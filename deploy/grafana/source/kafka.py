@@ -32,7 +32,7 @@ LAG = Row(
                 ),
                 unit="short",
             ),
-            8,
+            7,
         ),
         Place(
             graph(
@@ -48,7 +48,7 @@ LAG = Row(
                 ),
                 unit="s",
             ),
-            8,
+            7,
         ),
         Place(
             table(
@@ -73,8 +73,9 @@ LAG = Row(
                     "Value #A": "Waiting",
                     "Value #B": "Unreadable",
                 },
+                numbers={"Partition": 0, "Waiting": 0, "Unreadable": 0},
             ),
-            8,
+            10,
         ),
     ),
 )
@@ -98,6 +99,7 @@ GROUP = Row(
                 "Times that partitions were assigned. Each stops the whole group for a while.",
                 Query(total(increase("classify_rebalances_total"), "instance"), "{{instance}}"),
                 unit="short",
+                count=True,
             ),
             8,
         ),
@@ -125,6 +127,7 @@ GROUP = Row(
                 ),
                 Query(total(increase("classify_abandoned_jobs_total")), "jobs given up"),
                 unit="short",
+                count=True,
             ),
             8,
         ),
@@ -217,6 +220,7 @@ MESSAGES = Row(
                 "Records sent to the dead-letter topic per second.",
                 Query(f"{total(rate('classify_dead_letters_total'), 'reason')} > 0", "{{reason}}"),
                 unit="suffix:/s",
+                count=True,
                 stacked=True,
             ),
             8,
@@ -247,6 +251,7 @@ MESSAGES = Row(
                     "unreadable batch, {{kind}}",
                 ),
                 unit="suffix:/s",
+                count=True,
             ),
             8,
         ),

@@ -8,6 +8,12 @@ from deploy.grafana.source.promql import gauge, growth, increase, largest, quant
 
 DIGEST = 'digest=~"$digest"'
 
+
+def _short(expression: str) -> str:
+    """Cut the digest to what a legend has room for."""
+    return f'label_replace({expression}, "digest", "$1", "digest", "sha256:(.{{12}}).*")'
+
+
 MODEL = Row(
     "Model",
     (
@@ -136,15 +142,15 @@ ANSWERS = Row(
                 " Falling scores and growing entropy mean images unlike those that the model has"
                 " learnt.",
                 Query(
-                    quantile(0.5, "classify_best_score_ratio", DIGEST, by=("digest",)),
+                    _short(quantile(0.5, "classify_best_score_ratio", DIGEST, by=("digest",))),
                     "median score {{digest}}",
                 ),
                 Query(
-                    quantile(0.1, "classify_best_score_ratio", DIGEST, by=("digest",)),
+                    _short(quantile(0.1, "classify_best_score_ratio", DIGEST, by=("digest",))),
                     "10 % score {{digest}}",
                 ),
                 Query(
-                    quantile(0.5, "classify_score_entropy_ratio", DIGEST, by=("digest",)),
+                    _short(quantile(0.5, "classify_score_entropy_ratio", DIGEST, by=("digest",))),
                     "median entropy {{digest}}",
                 ),
                 unit="percentunit",
@@ -195,6 +201,7 @@ PREDICTORS = Row(
                 "A crash or a time-out. One image that breaks the predictor alone causes a few.",
                 Query(total(increase("classify_predictor_restarts_total"), "cause"), "{{cause}}"),
                 unit="short",
+                count=True,
             ),
             6,
         ),

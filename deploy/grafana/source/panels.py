@@ -32,6 +32,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 __all__ = [
     "GREEN",
     "ORANGE",
+    "QUANTILE_COLORS",
     "RED",
     "YELLOW",
     "Query",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 GREEN, YELLOW, ORANGE, RED = "green", "yellow", "orange", "red"
+QUANTILE_COLORS = {"median": "light-blue", "95 %": "blue", "99 %": "purple"}
 
 SOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -73,6 +75,7 @@ def graph(
     stacked: bool = False,
     steps: Steps = (),
     maximum: float | None = None,
+    count: bool = False,
     colors: dict[str, str] | None = None,
 ) -> timeseries.Panel:
     """Make a graph over time.
@@ -80,6 +83,7 @@ def graph(
     Args:
         stacked: whether the series are parts of a whole.
         steps: thresholds, drawn as dashed lines.
+        count: whether it is mostly 0: the axis then ends at 1 and not at 100.
         colors: by the name of the series, for those whose meaning has a colour.
 
     Returns:
@@ -120,6 +124,8 @@ def graph(
         panel.stacking(options.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if maximum is not None:
         panel.max(maximum)
+    if count:
+        panel.axis_soft_max(1)
     for name, color in (colors or {}).items():
         fixed = {"mode": "fixed", "fixedColor": color}
         panel.override_by_name(name, [dashboard.DynamicConfigValue("color", fixed)])
@@ -174,6 +180,7 @@ def bars(
     unit: str,
     steps: Steps = ((None, "blue"),),
     maximum: float | None = None,
+    decimals: int = 0,
 ) -> bargauge.Panel:
     """Make one horizontal bar for each series, its latest value.
 
@@ -186,6 +193,7 @@ def bars(
         .description(description)
         .datasource(SOURCE)
         .unit(unit)
+        .decimals(decimals)
         .min(0)
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
@@ -240,13 +248,13 @@ def table(
     description: str,
     *queries: Query,
     columns: dict[str, str],
-    decimals: dict[str, int] | None = None,
+    numbers: dict[str, int] | None = None,
 ) -> tables.Panel:
     """Make a table with one row for each series; several queries are joined by their labels.
 
     Args:
         columns: what to show, in this order: the label or `Value #A` and its heading.
-        decimals: digits after the point by heading.
+        numbers: the columns that hold numbers, which are narrow: digits after the point by heading.
 
     Returns:
         The panel.
@@ -274,8 +282,11 @@ def table(
             )
         )
     )
-    for heading, digits in (decimals or {}).items():
-        panel.override_by_name(heading, [dashboard.DynamicConfigValue("decimals", digits)])
+    for heading, digits in (numbers or {}).items():
+        look = {"decimals": digits, "custom.width": 90}
+        panel.override_by_name(
+            heading, [dashboard.DynamicConfigValue(name, value) for name, value in look.items()]
+        )
     for letter, query in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(_target(letter, query, instant=True, shape=PromQueryFormat.TABLE))
     return panel

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from deploy.grafana.source.frame import Frame, Place, Row
-from deploy.grafana.source.panels import GREEN, ORANGE, RED, Query, graph, heatmap
+from deploy.grafana.source.panels import (
+    GREEN,
+    ORANGE,
+    QUANTILE_COLORS,
+    RED,
+    Query,
+    graph,
+    heatmap,
+)
 from deploy.grafana.source.promql import gauge, increase, quantile, rate, total
 
 STAGE_TITLES = {
@@ -155,6 +163,7 @@ FLIGHT = Row(
                     total(rate("classify_memory_shortages_total"), "stage"), "no memory, {{stage}}"
                 ),
                 unit="suffix:/s",
+                count=True,
             ),
             8,
         ),
@@ -201,7 +210,6 @@ PROCESS = Row(
                     "{{instance}}",
                 ),
                 unit="percentunit",
-                maximum=1,
             ),
             8,
         ),
@@ -211,6 +219,7 @@ PROCESS = Row(
                 "Since standard error was not read in time: the log is incomplete.",
                 Query(rate("classify_log_lines_dropped_total"), "{{instance}}"),
                 unit="suffix: lines/s",
+                count=True,
             ),
             8,
         ),
@@ -257,6 +266,7 @@ HTTP = Row(
                     for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
                 ),
                 unit="s",
+                colors=QUANTILE_COLORS,
             ),
             8,
         ),
