@@ -32,6 +32,7 @@ class Service:
     def __init__(self, kafka: KafkaSettings) -> None:
         self.kafka = kafka
         self.metrics = Metrics()
+        self.metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)  # as the app does
         self.health = Health(BOUND, self.metrics)
         self.stop = asyncio.Event()
         self.taken: asyncio.Queue[int] = asyncio.Queue()
