@@ -174,7 +174,7 @@ async def test_a_fetcher_that_died_is_not_taken_for_an_empty_topic(
             raise ZeroDivisionError
 
         monkeypatch.setattr(member.consumer._fetcher, "_get_actions_per_node", fail)
-        intake_task, _ = member.loops
+        intake_task, *_ = member.loops
         await asyncio.wait([intake_task], timeout=BOUND)
         assert isinstance(intake_task.exception(), KafkaError)
         member.loops.remove(intake_task)
