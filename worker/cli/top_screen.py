@@ -158,6 +158,8 @@ def _time(seconds: float | None) -> str:
         return UNKNOWN
     if math.isinf(seconds):
         return "never"
+    if seconds == 0:
+        return "0 s"
     for factor, unit, most in ((1000, "ms", 1.0), (1, "s", 120.0), (1 / 60, "min", 7200.0)):
         if seconds < most:
             return _short(seconds * factor, unit)

@@ -54,7 +54,7 @@ class Tracing:
     """
 
     def __init__(self, settings: Settings) -> None:
-        _hear_sdk()
+        _hear(_Throttle())
         try:
             self._exporter: SpanExporter = OTLPSpanExporter()
             self._provider = _provider(self._exporter)
@@ -82,7 +82,9 @@ class Tracing:
                 await done.wait()
         except TimeoutError:
             log.warning("spans_lost", waited_seconds=timeout)
-            self._exporter.shutdown()  # it tries no more
+            # It tries no more, and what it says about that is known.
+            _hear(logging.NullHandler())
+            self._exporter.shutdown()
 
 
 def _provider(exporter: SpanExporter) -> TracerProvider:
@@ -136,10 +138,10 @@ class _BatchesWithTheirJobs(Sampler):
         return f"BatchesWithTheirJobs{{{self._others.get_description()}}}"
 
 
-def _hear_sdk() -> None:
-    """Let the SDK's complaints into the log, but each no more than once a minute."""
+def _hear(handler: logging.Handler) -> None:
+    """Give what the SDK logs to a handler of its own."""
     logger = logging.getLogger("opentelemetry")
-    logger.handlers = [_Throttle()]
+    logger.handlers = [handler]
     logger.propagate = False
 
 

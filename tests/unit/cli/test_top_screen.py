@@ -99,7 +99,7 @@ def test_a_name_cannot_command_the_terminal() -> None:
         (None, "-"),
         (math.nan, "-"),
         (math.inf, "never"),
-        (0.0, "0 ms"),
+        (0.0, "0 s"),
         (0.0004, "0.4 ms"),
         (0.0454, "45 ms"),
         (1.23, "1.2 s"),

@@ -82,7 +82,9 @@ async def test_a_batch_is_sampled_with_its_jobs_and_keeps_all_links(
     assert len(batch.links) == 500
 
 
-async def test_a_collector_that_says_nothing_costs_spans_alone(collector: Collector) -> None:
+async def test_a_collector_that_says_nothing_costs_spans_alone(
+    collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
     collector.fall_silent()
     tracing = Tracing(Settings())
     make_spans(tracing)
@@ -93,6 +95,8 @@ async def test_a_collector_that_says_nothing_costs_spans_alone(collector: Collec
     # The exporter's own bounds are 10 s a request, and 30 s in all.
     assert time.monotonic() - began < 8
     assert not collector.spans
+    said = [record.msg for record in caplog.records if record.name.startswith("opentelemetry")]
+    assert len(said) == 1, "of thousands of spans that are dropped"
 
 
 @pytest.mark.parametrize(
