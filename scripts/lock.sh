@@ -19,13 +19,14 @@ lock() {
 lock runtime.txt pyproject.toml
 
 # The same packages, but OpenCV without its windows: for images and servers, which have no desktop's
-# libraries (X, GL, glib). The versions are those of runtime.txt.
+# libraries (X, GL, glib). The versions are those of runtime.txt. With them come traces and the metrics
+# of GPUs, which take little.
 opencv=$(sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements/runtime.txt)
-lock headless.txt pyproject.toml --constraints requirements/runtime.txt --no-emit-package opencv-python - \
+lock headless.txt pyproject.toml --extra gpu --extra otel --constraints requirements/runtime.txt --no-emit-package opencv-python - \
     <<<"opencv-python-headless==$opencv"
 
 lock dev.txt pyproject.toml --extra demo --extra hpip --extra otel --extra test --group build \
-    --constraints requirements/runtime.txt
+    --constraints requirements/runtime.txt --constraints requirements/headless.txt
 
 # What builds the wheel, for the image; what checks the image and what is in deploy/.
 lock build.txt --group build --constraints requirements/dev.txt
