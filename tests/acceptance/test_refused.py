@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from demo.broker import KafkaBroker
-from tests.support.harness import BOUND, PAUSE, Traffic
+from tests.support.harness import BOUND, PAUSE, Traffic, until
 from tests.support.images import job, noise_jpeg
 from tests.support.workers import MakeWorker
 
@@ -57,7 +58,9 @@ async def test_jobs_whose_answers_no_topic_takes_hold_no_other_job_up(
     assert {answer.body["errorCode"] for (answer,) in results.values()} == {0}
     assert worker.value(SET_ASIDE, topic=names.results) == 8
     assert worker.value(SET_ASIDE, topic=names.dead_letters) == 8
-    told = worker.events("message_set_aside")
+    set_aside = partial(worker.events, "message_set_aside")
+    await asyncio.to_thread(until, lambda: len(set_aside()) >= 16, "the log tells of each")
+    told = set_aside()
     assert {(each["topic"], each["record"]) for each in told} == {
         (topic, record) for topic in topics for record in lost
     }

@@ -71,7 +71,8 @@ async def test_a_damaged_partition_is_named_and_others_go_on(
     unreadable = "classify_partition_unreadable"
     await asyncio.to_thread(worker.wait_for_value, unreadable, lambda n: n == 1, partition="0")
     assert worker.value(unreadable, topic=names.jobs, partition="1") == 0
-    (named,) = worker.events("partition_unreadable")
+    named = await asyncio.to_thread(worker.wait_for_event, "partition_unreadable")
+    assert len(worker.events("partition_unreadable")) == 1
     assert (named["topic"], named["partition"], named["offset"]) == (names.jobs, 0, 1)
     assert named["level"] == "error"
     assert '"offset": 2' in named["remedy"]

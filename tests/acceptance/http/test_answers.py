@@ -10,12 +10,13 @@ import json
 import socket
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from PIL import Image
 
 from demo.images import photographs
-from tests.support.harness import Worker
+from tests.support.harness import Worker, until
 from tests.support.http_client import JSON, ask, classify
 from tests.support.images import base64_of, colour_png, job
 from tests.support.loopback import ImageServer
@@ -239,5 +240,10 @@ def test_each_answer_is_found_in_the_log_by_its_id(service: Worker, small_reques
     done = classify(service.port, small_request).json["logId"]
     failed = classify(service.port, b"{}").json["logId"]
 
-    assert done in {entry["log_id"] for entry in service.events("request_done")}
-    assert failed in {entry["log_id"] for entry in service.events("request_failed")}
+    for log_id, event in [(done, "request_done"), (failed, "request_failed")]:
+        # The log is written by a thread of its own, which may be later than the answer.
+        until(partial(is_logged, service, event, log_id), f"{event} with the answer's id")
+
+
+def is_logged(service: Worker, event: str, log_id: str) -> bool:
+    return log_id in {entry["log_id"] for entry in service.events(event)}
