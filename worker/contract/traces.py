@@ -27,7 +27,7 @@ def trace_header(headers: Headers) -> str | None:
     """
     for name, value in reversed(headers):
         if name.lower() == TRACEPARENT:
-            return value.decode("ascii", "replace")
+            return (value or b"").decode("ascii", "replace")  # a record's header may have no value
     return None
 
 

@@ -102,9 +102,14 @@ class LagWatch:
         return left / rate + self._commit_interval / 2 if rate else math.inf
 
     def _left(self) -> int | None:
-        """Count the records that are not done yet; None before any leader has answered."""
+        """Count the records that are not done yet.
+
+        Returns:
+            0 for a spare replica; None during a rebalance, and before any leader has answered.
+        """
         known = [left for state in self._assignment if (left := state.left) is not None]
-        return sum(known) if known or not len(self._assignment) else None
+        spare = self._assignment.accepting and not len(self._assignment)
+        return sum(known) if known or spare else None
 
     def _note_pace(self) -> None:
         now, before = self._clock.monotonic(), self._done

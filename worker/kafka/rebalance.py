@@ -57,6 +57,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             self._began = self._clock.monotonic()
         self._on_change(False)
         self._metrics.assigned.set(0)
+        self._metrics.paused.set(0)
         abandoned = await release_partitions(
             self._assignment, self._committer, self._drain_timeout, self._metrics, "rebalance"
         )

@@ -72,7 +72,7 @@ class Answers:
         return counter
 
     def _new_counter(self, label: str) -> Counter:
-        if label not in self._shown:
+        if label != NONE and label not in self._shown:
             if len(self._shown) >= MOST_CLASSES:
                 return self._other
             self._shown.add(label)

@@ -39,7 +39,10 @@ class Change:
         """The values that a histogram got meanwhile."""
         found: Buckets = {}
         for series, amount in self._growths(f"{name}_bucket", **labels):
-            bound = float(dict(series)["le"])
+            try:
+                bound = float(dict(series).get("le", ""))
+            except ValueError:
+                continue  # no bucket: what is asked may be anything
             found[bound] = found.get(bound, 0.0) + amount
         return found
 
@@ -200,7 +203,7 @@ def _values(changes: Sequence[Change], name: str) -> list[float]:
 
 
 def _now(changes: Sequence[Change], name: str) -> float:
-    return sum(_values(changes, name))
+    return sum(value for value in _values(changes, name) if math.isfinite(value))
 
 
 def _sum(values: Sequence[float]) -> float | None:

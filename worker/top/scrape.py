@@ -115,7 +115,7 @@ def scrape(address: Address, timeout: float = TIMEOUT) -> Snapshot:
         raise ScrapeError(f"no answer within {timeout:g} s") from None
     except ssl.SSLError as error:
         raise ScrapeError(error.reason or "TLS failed") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:  # a host that is no name
         why = error.strerror if isinstance(error, OSError) else None
         raise ScrapeError((why or str(error) or type(error).__name__).lower()) from None
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from worker.contract.traces import sampled_trace, trace_header
@@ -22,6 +24,11 @@ HEADER = f"00-{TRACE}-b7ad6b7169203331-01"
 )
 def test_the_last_header_counts(headers: list[tuple[str, bytes]], expected: str | None) -> None:
     assert trace_header(headers) == expected
+
+
+def test_a_header_without_a_value_is_no_trace() -> None:
+    headers = cast("list[tuple[str, bytes]]", [("traceparent", None)])
+    assert sampled_trace(trace_header(headers)) is None
 
 
 @pytest.mark.parametrize("header", [HEADER, f"cc-{TRACE}-b7ad6b7169203331-03-what-comes-later"])

@@ -201,6 +201,9 @@ async def test_a_new_assignment_is_no_progress(bench: Bench) -> None:
     assert bench.watch.time_to_drain() is None
     bench.assignment.assign([])
     assert bench.watch.time_to_drain() == 0, "a spare replica"
+    bench.assignment.accepting = False
+    assert bench.watch.time_to_drain() is None, "a rebalance"
+    bench.assignment.accepting = True
     assert bench.watch.age() is None
 
 

@@ -83,6 +83,14 @@ def test_images_without_an_answer_are_counted_where_there_can_be_some() -> None:
     assert series(metrics)["none"] == 1
 
 
+def test_images_without_an_answer_have_a_series_beside_as_many_classes_as_there_may_be() -> None:
+    metrics = Metrics()
+    labels = tuple(f"class {number}" for number in range(MOST_CLASSES))
+    answers = Answers(metrics, replace(SPEC, labels=labels, rule=AllAbove(0.9)))
+    answers.count(SCORES, None)
+    assert (series(metrics)["none"], series(metrics)["other"]) == (1, 0)
+
+
 def test_scores_and_entropy_are_measured_by_digest() -> None:
     metrics = Metrics()
     answers = Answers(metrics, SPEC)

@@ -62,6 +62,12 @@ def test_what_is_no_worker_is_said(answer: Answer, said: str) -> None:
         scrape(address)
 
 
+@pytest.mark.parametrize("host", ["worker..local", f"{'a' * 64}.local"])
+def test_a_host_that_is_no_name_is_said(host: str) -> None:
+    with pytest.raises(ScrapeError, match="label"):
+        scrape(read_address(f"http://{host}"))
+
+
 def test_nothing_there_is_said(unused_port: int) -> None:
     with pytest.raises(ScrapeError, match="connection refused"):
         scrape(Address(False, "127.0.0.1", unused_port))
