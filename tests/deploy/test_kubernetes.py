@@ -69,7 +69,15 @@ VARIANTS: dict[str, Sequence[str]] = {
         'networkPolicy.extraEgress=[{"ports": [{"port": 4317}]}]',
     ),
     "own port": ('config.http={"metrics_port": 9100}', "podMonitor.enabled=true"),
-    "openshift": ("podSecurityContext.runAsUser=null", "podSecurityContext.fsGroup=null"),
+    "openshift": (
+        "podSecurityContext.runAsUser=null",
+        "podSecurityContext.fsGroup=null",
+        "networkPolicy.dnsPorts=[53, 5353]",
+    ),
+    "no free place": (
+        'updateStrategy={"maxUnavailable": "25%", "maxSurge": 0}',
+        'cache.size="4194304Ki"',
+    ),
     "labelled": ('commonLabels={"team": "vision"}', 'podLabels={"team": "mine"}'),
 }
 EXAMPLES = [
