@@ -83,6 +83,6 @@ has just started.
 */ -}}
 {{- define "classify-worker.drainQuery" -}}
 {{- $pods := printf "namespace=%q,job=%q" .Release.Namespace .Release.Name -}}
-{{- $query := printf "sum(classify_partition_lag_records{%s}) / clamp_min(sum(rate(classify_jobs_total{%s}[2m])), 1)" $pods $pods -}}
+{{- $query := printf "sum(classify_partition_lag_records{%s}) / clamp_min(sum(rate(classify_jobs_total{%s}[1m])), 1)" $pods $pods -}}
 {{- default $query .Values.autoscaling.prometheus.query }}
 {{- end }}
