@@ -69,7 +69,15 @@ VARIANTS: dict[str, Sequence[str]] = {
         'networkPolicy.extraEgress=[{"ports": [{"port": 4317}]}]',
     ),
     "own port": ('config.http={"metrics_port": 9100}', "podMonitor.enabled=true"),
-    "openshift": ("podSecurityContext.runAsUser=null", "podSecurityContext.fsGroup=null"),
+    "openshift": (
+        "podSecurityContext.runAsUser=null",
+        "podSecurityContext.fsGroup=null",
+        "networkPolicy.dnsPorts=[53, 5353]",
+    ),
+    "no free place": (
+        'updateStrategy={"maxUnavailable": "25%", "maxSurge": 0}',
+        'cache.size="4194304Ki"',
+    ),
     "labelled": ('commonLabels={"team": "vision"}', 'podLabels={"team": "mine"}'),
 }
 EXAMPLES = [
@@ -253,6 +261,12 @@ def test_parameters_that_can_be_secret_are_kedas(
         ('config.log.level="loud"', "/config/log/level"),
         ('secretSettings=[{"setting": "kafka.group_id", "secret": "s", "key": "k"}]', "setting"),
         ("replica=3", "'replica' not allowed"),
+        ('cache.size="4194304ki"', "/cache/size"),
+        ("networkPolicy.dnsPorts=[]", "/networkPolicy/dnsPorts"),
+        ("config.http.port=0", "config.http.port is 0"),
+        ("config.http.metrics_port=0", "config.http.metrics_port is 0"),
+        ('config.kafka.group_instance_id="one"', "use workload StatefulSet"),
+        ("updateStrategy.maxSurge=0", "are both 0"),
         ('workload="DaemonSet"', "/workload"),
         (
             "autoscaling={'enabled': true, 'targetSeconds': 10}".replace("'", '"'),
@@ -264,6 +278,36 @@ def test_the_chart_refuses(value: str, complaint: str, tools: Tools) -> None:
     with pytest.raises(AssertionError) as refused:
         tools.render(value)
     assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        (("model.pullFirst=true", 'config.model_dir="/models/own"'), "leave out one of both"),
+        (("model.pullFirst=true", 'config.model="models/own"'), "is a path"),
+        ((*SECURED, *SCALED), "autoscaling.authentication is empty"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(
+    values: Sequence[str], complaint: str, tools: Tools
+) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        tools.render(*values)
+
+
+def test_an_update_goes_as_the_values_say(tools: Tools) -> None:
+    deployment = named(tools.render(*VARIANTS["no free place"]), "Deployment")
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {
+        "maxUnavailable": "25%",
+        "maxSurge": 0,
+    }
+
+
+def test_dns_is_asked_on_the_ports_that_the_values_name(tools: Tools) -> None:
+    dns = named(tools.render(*VARIANTS["openshift"]), "NetworkPolicy")["spec"]["egress"][1]
+    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {
+        (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+    }
 
 
 def test_a_fixed_group_is_not_scaled(tools: Tools) -> None:

@@ -252,6 +252,13 @@ def test_scaling_down_is_slow(scaled: dict[str, Any]) -> None:
     assert scaled["fallback"]["behavior"] == "currentReplicasIfHigher"
 
 
+def test_replicas_that_have_just_come_count_before_more_do(scaled: dict[str, Any]) -> None:
+    up = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]
+    query = scaled["triggers"][1]["metadata"]["query"]
+    (minutes,) = re.findall(r"\[(\d+)m\]", query)
+    assert up["stabilizationWindowSeconds"] == 60 * int(minutes)
+
+
 def test_scaling_by_seconds_to_drain_asks_metrics_that_exist(scaled: dict[str, Any]) -> None:
     drain = scaled["triggers"][1]
     assert drain["metricType"] == "Value"

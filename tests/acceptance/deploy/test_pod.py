@@ -82,7 +82,7 @@ async def test_the_pod_answers_jobs_and_drains(
     pod = objects[1]["spec"]["template"]["spec"]
     host = running["HostConfig"]
     assert host["ReadonlyRootfs"] is True
-    assert host["Memory"] == 3 << 30
+    assert host["Memory"] == 4 << 30
     assert "no-new-privileges" in host["SecurityOpt"]
     assert not running["EffectiveCaps"]
     assert running["Config"]["User"] == "10001:0"

@@ -49,6 +49,30 @@ WORKER_{{ . | upper | replace "." "__" }}
 {{- (.Values.config.http).port | default 8080 | int }}
 {{- end }}
 
+{{- /* Refuses values that are valid one by one, but not together or not on Kubernetes. */ -}}
+{{- define "classify-worker.checks" -}}
+{{- $config := .Values.config -}}
+{{- range $name := list "port" "metrics_port" -}}
+{{- if eq (get ($config.http | default dict) $name | toString) "0" -}}
+{{- fail (printf "config.http.%s is 0, any free port, which probes and Prometheus cannot know: name one" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .Values.workload "Deployment") ($config.kafka).group_instance_id -}}
+{{- fail "config.kafka.group_instance_id would be the same in all replicas, which then exclude each other from the group: use workload StatefulSet, which names each by its pod" -}}
+{{- end -}}
+{{- if and (eq (.Values.updateStrategy.maxUnavailable | toString) "0") (eq (.Values.updateStrategy.maxSurge | toString) "0") -}}
+{{- fail "updateStrategy.maxUnavailable and updateStrategy.maxSurge are both 0, with which an update could not begin: raise one" -}}
+{{- end -}}
+{{- if .Values.model.pullFirst -}}
+{{- if $config.model_dir -}}
+{{- fail "model.pullFirst pulls config.model, which config.model_dir takes the place of: leave out one of both" -}}
+{{- end -}}
+{{- if contains "/" ($config.model | default "") -}}
+{{- fail (printf "model.pullFirst pulls a model by its name, and config.model (%s) is a path: leave pullFirst out" $config.model) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- /* The port of probes and metrics where it is one of its own (http.metrics_port), else nothing. */ -}}
 {{- define "classify-worker.metricsPort" -}}
 {{- $own := (.Values.config.http).metrics_port | default 0 | int -}}
@@ -83,6 +107,6 @@ has just started.
 */ -}}
 {{- define "classify-worker.drainQuery" -}}
 {{- $pods := printf "namespace=%q,job=%q" .Release.Namespace .Release.Name -}}
-{{- $query := printf "sum(classify_partition_lag_records{%s}) / clamp_min(sum(rate(classify_jobs_total{%s}[2m])), 1)" $pods $pods -}}
+{{- $query := printf "sum(classify_partition_lag_records{%s}) / clamp_min(sum(rate(classify_jobs_total{%s}[1m])), 1)" $pods $pods -}}
 {{- default $query .Values.autoscaling.prometheus.query }}
 {{- end }}
