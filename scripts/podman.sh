@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that podman and runc are there, for the test that runs the worker's pod: installs Debian's
-# packages as root, and says which ones are missing to anybody else.
+# packages as root, and says which ones are missing to anybody else. They stay installed.
 set -euo pipefail
 
 command -v podman >/dev/null && command -v runc >/dev/null && exit

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sees to it that Prometheus, promtool, Alertmanager and amtool are there, for the tests of rules and
 # dashboards: unpacks Debian's packages into the user's cache. They are not installed, since that
-# would start services. Where all four are on the path, nothing is done.
+# would start services. Where all four are on the path, nothing is done. One thing is written outside
+# the cache, and stays there: Alertmanager's templates, in /usr/share/prometheus/alertmanager.
 set -euo pipefail
 
 on_the_path() {
