@@ -1,4 +1,7 @@
-"""deploy/compose is brought up as it is, but on the host's network and with stand-in images."""
+"""deploy/compose is brought up as it is, but on the host's network.
+
+In an engine that was started for the tests, stand-ins replace the images that it cannot pull.
+"""
 
 from __future__ import annotations
 
