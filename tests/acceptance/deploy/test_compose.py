@@ -65,8 +65,8 @@ services:
       WORKER_HTTP__PORT: "{worker}"
       WORKER_PREDICTOR__BACKEND: paddle
       WORKER_BATCHING__MAX_BATCH: "8"
-      # So slow that it is killed during its jobs, and soon missed.
-      WORKER_FAILPOINTS: predictor.slow=0.5
+      # So slow that it is killed well before its jobs are done, and soon missed.
+      WORKER_FAILPOINTS: predictor.slow=1
       WORKER_KAFKA__SESSION_TIMEOUT: "6"
       WORKER_KAFKA__HEARTBEAT_INTERVAL: "1"
     volumes: ["{model}:/models/quick:ro"]
