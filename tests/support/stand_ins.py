@@ -1,8 +1,9 @@
 """Images under the names of official ones, for an engine that can pull none.
 
 That is the one which scripts/with_engine.sh starts. Any other engine is somebody's own: nothing is
-made there, and the official images are pulled as usual. Stand-ins run the same programs: Apache Kafka from the demo's jars and Java runtime, with the variables
-and the commands of the official image, and Debian's Prometheus.
+made there, and the official images are pulled as usual. Stand-ins run the same programs: Apache
+Kafka from the demo's jars and Java runtime, with the variables and the commands of the official
+image, and Debian's Prometheus.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 
 
 def kafka_stand_in(name: str, jars: Sequence[Path], directory: Path) -> None:
-    """Build Apache Kafka under `name`, in an empty `directory`, where the real one cannot be had."""
+    """Build Apache Kafka under `name`, in an empty `directory`, where it cannot be pulled."""
     if not _is_needed(name):
         return
     tools = fetch_jars(cache_directory() / "kafka", (TOOLS,))
@@ -107,9 +108,7 @@ def _is_needed(name: str) -> bool:
     """Whether the engine was started for the tests, and nobody has loaded the real image there."""
     if not os.environ.get("ENGINE_STARTED"):
         return False
-    return not has_image(name) or LABEL in docker(
-        "inspect", "--format", "{{.Config.Labels}}", name
-    )
+    return not has_image(name) or LABEL in docker("inspect", "--format", "{{.Config.Labels}}", name)
 
 
 def _build(name: str, recipe: str, directory: Path) -> None:
