@@ -95,7 +95,17 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 FROM system
 # Any user of group 0 can write the cache, as platforms want it that run images with uids of their own.
-RUN install --directory --owner=10001 --group=0 --mode=2775 /var/cache/classify-worker
+# The official Python image has pip, and no compiled standard library, which a read-only container would
+# compile at each start of a process; Debian's Python is already as it is made here.
+RUN install --directory --owner=10001 --group=0 --mode=2775 /var/cache/classify-worker \
+    && rm -rf /usr/local/bin/pip* /usr/local/bin/wheel /usr/local/lib/python3.*/ensurepip \
+    && for packages in /usr/local/lib/python3.*/site-packages; do \
+        rm -rf "$packages"/pip "$packages"/pip-* "$packages"/wheel "$packages"/wheel-* \
+            "$packages"/setuptools "$packages"/setuptools-* "$packages"/pkg_resources \
+            "$packages"/_distutils_hack "$packages"/distutils-precedence.pth || exit 1; \
+    done \
+    && python3 -m compileall -q -x '/(ensurepip|idlelib|lib2to3|site-packages|test|tests)/' \
+        "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=packages /opt/classify-worker /opt/classify-worker
 COPY --from=application /opt/application /opt/classify-worker
 ENV PATH=/opt/classify-worker/bin:$PATH \

@@ -34,7 +34,7 @@ authorities=$(configured cert)
     echo '[global]'
     for key in index-url extra-index-url trusted-host proxy; do
         value=$(configured "$key")
-        [ -z "$value" ] || echo "$key = $value"
+        [ -z "$value" ] || echo "$key = ${value//$'\n'/ }" # several are several lines
     done
     [ -z "$authorities" ] || echo 'cert = /run/secrets/ca.pem'
 } >"$secrets/pip.conf"

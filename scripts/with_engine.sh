@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs a command with a Docker Engine: the one that answers already or, as root on Debian and its kin,
-# Debian's own, started for that command and stopped after it. That one is unpacked into the user's
-# cache, so nothing is installed; it has no network of its own (build and run with --network host),
-# listens on a socket of its own, and ends with this script, or after an hour. What it built is kept.
+# Runs a command with a Docker Engine: the one that answers already or, as root on Debian 12, Debian's
+# own, started for that command and stopped after it. That one is unpacked into the user's cache, and
+# nothing is installed but libdevmapper and libsystemd where they are missing. It has no network of its
+# own (build and run with --network host), listens on a socket of its own, and ends with this script,
+# or after an hour. What it built is kept.
 #
 #   scripts/with_engine.sh docker version
 set -euo pipefail
@@ -11,7 +12,8 @@ if docker version >/dev/null 2>&1; then
     exec "$@"
 fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "error: no Docker Engine answers. Start one (or set DOCKER_HOST), and run this again." >&2
+    echo "error: no Docker Engine answers. Start one (or set DOCKER_HOST), and run this again;" \
+        "or run it as root on Debian 12, where it starts Debian's own." >&2
     exit 1
 fi
 
@@ -38,10 +40,13 @@ if [ ! -e "$cache/unpacked" ]; then
         dpkg-deb --extract "$package" "$cache/root"
     done
     rm -r "$downloads"
-    if ldd "$cache/root/usr/sbin/dockerd" | grep -q 'not found'; then
-        apt-get install -qy --no-install-recommends libdevmapper1.02.1 libsystemd0 >&2
-    fi
     touch "$cache/unpacked"
+fi
+# At each start, since the cache may outlive the system: CI often restores it in a fresh container.
+if grep -q 'not found' <<<"$(ldd "$cache/root/usr/sbin/dockerd")"; then
+    libraries=(libdevmapper1.02.1 libsystemd0)
+    apt-get install -qy --no-install-recommends "${libraries[@]}" >&2 ||
+        { apt-get update -q >&2 && apt-get install -qy --no-install-recommends "${libraries[@]}" >&2; }
 fi
 
 run=$(mktemp -d /tmp/engine-XXXXXX) # short: sockets lie below it

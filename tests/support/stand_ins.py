@@ -1,11 +1,14 @@
-"""Images under the names of official ones, which cannot be pulled where there is no registry.
+"""Images under the names of official ones, for an engine that can pull none.
 
-They run the same programs: Apache Kafka from the demo's jars and Java runtime, with the variables
-and the commands of the official image, and Debian's Prometheus.
+That is the one which scripts/with_engine.sh starts. Any other engine is somebody's own: nothing is
+made there, and the official images are pulled as usual. Stand-ins run the same programs: Apache
+Kafka from the demo's jars and Java runtime, with the variables and the commands of the official
+image, and Debian's Prometheus.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,8 +81,8 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 
 
 def kafka_stand_in(name: str, jars: Sequence[Path], directory: Path) -> None:
-    """Build Apache Kafka under `name`, in an empty `directory`, unless a real one is there."""
-    if _is_real(name):
+    """Build Apache Kafka under `name`, in an empty `directory`, where it cannot be pulled."""
+    if not _is_needed(name):
         return
     tools = fetch_jars(cache_directory() / "kafka", (TOOLS,))
     (directory / "libs").mkdir()
@@ -97,14 +100,15 @@ def kafka_stand_in(name: str, jars: Sequence[Path], directory: Path) -> None:
 
 def prometheus_stand_in(name: str, directory: Path) -> None:
     """Build Debian's Prometheus under `name`, as `kafka_stand_in` does Kafka."""
-    if not _is_real(name):
+    if _is_needed(name):
         _build(name, PROMETHEUS, directory)
 
 
-def _is_real(name: str) -> bool:
-    return has_image(name) and LABEL not in docker(
-        "inspect", "--format", "{{.Config.Labels}}", name
-    )
+def _is_needed(name: str) -> bool:
+    """Whether the engine was started for the tests, and nobody has loaded the real image there."""
+    if not os.environ.get("ENGINE_STARTED"):
+        return False
+    return not has_image(name) or LABEL in docker("inspect", "--format", "{{.Config.Labels}}", name)
 
 
 def _build(name: str, recipe: str, directory: Path) -> None:

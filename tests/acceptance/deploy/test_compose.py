@@ -1,4 +1,7 @@
-"""deploy/compose is brought up as it is, but on the host's network and with stand-in images."""
+"""deploy/compose is brought up as it is, but on the host's network.
+
+In an engine that was started for the tests, stand-ins replace the images that it cannot pull.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +65,8 @@ services:
       WORKER_HTTP__PORT: "{worker}"
       WORKER_PREDICTOR__BACKEND: paddle
       WORKER_BATCHING__MAX_BATCH: "8"
-      # So slow that it is killed during its jobs, and soon missed.
-      WORKER_FAILPOINTS: predictor.slow=0.5
+      # So slow that it is killed well before its jobs are done, and soon missed.
+      WORKER_FAILPOINTS: predictor.slow=1
       WORKER_KAFKA__SESSION_TIMEOUT: "6"
       WORKER_KAFKA__HEARTBEAT_INTERVAL: "1"
     volumes: ["{model}:/models/quick:ro"]

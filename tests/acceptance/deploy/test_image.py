@@ -27,6 +27,7 @@ OWNERS = ("-type", "f", "-printf", "%U\\n")
 
 LOOK_AROUND = r"""
 import json, os, re
+from importlib.util import find_spec
 UNWANTED = re.compile(r"\.(h|hpp|a|pyi|whl)$|^(pip|demo|tests|hatchling)$")
 unwanted, writable = [], []
 for root, directories, files in os.walk("/"):
@@ -37,7 +38,11 @@ for root, directories, files in os.walk("/"):
     if root.startswith("/opt/classify-worker/lib/"):
         names = directories + files
         unwanted += [os.path.join(root, name) for name in names if UNWANTED.search(name)]
-print(json.dumps({"unwanted": unwanted, "writable": sorted(writable)}))
+    elif root.endswith("-packages") and "pip" in directories:
+        unwanted.append(os.path.join(root, "pip"))
+# A module of the standard library that nothing imports while the image is built.
+compiled = os.path.exists(find_spec("wave").cached)
+print(json.dumps({"unwanted": unwanted, "writable": sorted(writable), "compiled": compiled}))
 """
 
 
@@ -138,7 +143,8 @@ def test_nothing_is_in_it_but_what_runs(image: str) -> None:
         assert labels[f"org.opencontainers.image.{label}"], label
     run = ["run", "--rm", "--network", "none", *HARDENED, "--user", random_user()]
     seen = json.loads(docker(*run, "--entrypoint", "python", image, "-c", LOOK_AROUND))
-    assert seen == {"unwanted": [], "writable": ["/tmp", CACHE]}  # noqa: S108 - in the container
+    writable = ["/tmp", CACHE]  # noqa: S108 - in the container
+    assert seen == {"unwanted": [], "writable": writable, "compiled": True}
 
 
 def _healthy(worker: ContainerWorker) -> bool:
