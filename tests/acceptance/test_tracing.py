@@ -34,7 +34,7 @@ async def test_jobs_are_traced_from_their_producer_to_their_results(
             WORKER_HTTP__INFER="true",
             # Three jobs are one batch: the slot waits for the third one.
             WORKER_BATCHING__MAX_BATCH="3",
-            WORKER_BATCHING__LINGER="60",
+            WORKER_BATCHING__LINGER="10",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
             OTEL_EXPORTER_OTLP_TIMEOUT="60",
             OTEL_BSP_SCHEDULE_DELAY="100",
