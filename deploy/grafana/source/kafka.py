@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from deploy.grafana.source.frame import Frame, Place, Row, Variable
-from deploy.grafana.source.panels import GREEN, ORANGE, RED, Query, bars, graph, number, table
+from deploy.grafana.source.panels import (
+    GREEN,
+    ORANGE,
+    RED,
+    Query,
+    bars,
+    fault_count,
+    graph,
+    table,
+)
 from deploy.grafana.source.promql import (
     gauge,
     growth,
@@ -184,27 +193,19 @@ COMMITS = Row(
             8,
         ),
         Place(
-            number(
+            fault_count(
                 "Records lost to retention",
                 "Records in the time range that were deleted before the group had read them.",
                 Query(total(growth("classify_lost_records_total"))),
-                unit="short",
-                decimals=0,
-                steps=((None, GREEN), (1, RED)),
-                latest=True,
             ),
             4,
         ),
         Place(
-            number(
+            fault_count(
                 "Answers that were refused",
                 "Messages in the time range that their topic refused for good in every form: the"
                 " job went on without.",
                 Query(total(growth("classify_set_aside_messages_total"))),
-                unit="short",
-                decimals=0,
-                steps=((None, GREEN), (1, RED)),
-                latest=True,
             ),
             4,
         ),

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from deploy.grafana.source.frame import Frame, Place, Row, Variable
-from deploy.grafana.source.panels import GREEN, RED, Query, bars, graph, heatmap, number, table
+from deploy.grafana.source.panels import (
+    GREEN,
+    RED,
+    Query,
+    bars,
+    fault_count,
+    graph,
+    heatmap,
+    number,
+    table,
+)
 from deploy.grafana.source.promql import gauge, growth, increase, largest, quantile, rate, total
 
 DIGEST = 'digest=~"$digest"'
@@ -51,14 +61,10 @@ MODEL = Row(
             6,
         ),
         Place(
-            number(
+            fault_count(
                 "Restarts",
                 "Predictor processes started again in the time range, after a crash or a time-out.",
                 Query(total(growth("classify_predictor_restarts_total"))),
-                unit="short",
-                decimals=0,
-                steps=((None, GREEN), (1, RED)),
-                latest=True,
             ),
             4,
             6,

@@ -38,6 +38,7 @@ __all__ = [
     "Query",
     "Steps",
     "bars",
+    "fault_count",
     "graph",
     "heatmap",
     "number",
@@ -170,6 +171,23 @@ def number(
     if decimals is not None:
         panel.decimals(decimals)
     return panel
+
+
+def fault_count(title: str, description: str, query: Query) -> stats.Panel:
+    """Make the number of times that something happened which should not: red from the first.
+
+    Returns:
+        The panel.
+    """
+    return number(
+        title,
+        description,
+        query,
+        unit="short",
+        decimals=0,
+        steps=((None, GREEN), (1, RED)),
+        latest=True,
+    )
 
 
 def bars(
