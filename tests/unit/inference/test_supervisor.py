@@ -195,15 +195,25 @@ async def test_a_slot_that_never_comes_up_is_stalled_however_often_it_is_tried()
         waiting.result.cancel()
 
 
+def held_run(stage: Stage) -> tuple[threading.Event, threading.Event]:
+    """Let the slot's runs last until they are told to end.
+
+    Returns:
+        What is set when a run has begun, and what ends it.
+    """
+    began, end = threading.Event(), threading.Event()
+
+    def run(crops: Sequence[Pixels]) -> None:
+        began.set()
+        end.wait(BOUND)
+
+    stage.slot.on_run = run
+    return began, end
+
+
 async def test_a_run_that_takes_too_long_is_stalled_and_an_idle_slot_never() -> None:
     async with serving() as stage:
-        began, end = threading.Event(), threading.Event()
-
-        def run(crops: Sequence[Pixels]) -> None:
-            began.set()
-            end.wait(BOUND)
-
-        stage.slot.on_run = run
+        began, end = held_run(stage)
         answer = asyncio.create_task(stage.answer())
         assert await asyncio.to_thread(began.wait, BOUND)
         stage.now += 99.0
@@ -218,13 +228,7 @@ async def test_a_run_that_takes_too_long_is_stalled_and_an_idle_slot_never() -> 
 
 async def test_a_slot_is_busy_while_it_computes_and_only_then() -> None:
     async with serving() as stage:
-        began, end = threading.Event(), threading.Event()
-
-        def run(crops: Sequence[Pixels]) -> None:
-            began.set()
-            end.wait(BOUND)
-
-        stage.slot.on_run = run
+        began, end = held_run(stage)
         stage.now += 50.0
         assert stage.supervisor.busy_seconds == 0
         answer = asyncio.create_task(stage.answer())
@@ -239,13 +243,7 @@ async def test_a_slot_is_busy_while_it_computes_and_only_then() -> None:
 
 async def test_withdrawn_images_of_a_running_batch_are_not_answered() -> None:
     async with serving() as stage:
-        began, end = threading.Event(), threading.Event()
-
-        def run(crops: Sequence[Pixels]) -> None:
-            began.set()
-            end.wait(BOUND)
-
-        stage.slot.on_run = run
+        began, end = held_run(stage)
         ticket = stage.batcher.submit(CROP, 0)
         assert await asyncio.to_thread(began.wait, BOUND)
         ticket.result.cancel()
