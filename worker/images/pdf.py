@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -12,7 +11,6 @@ import subprocess
 import threading
 import weakref
 from contextlib import ExitStack
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -21,6 +19,7 @@ from worker.errors import JobError, Reason
 from worker.images.limits import check_size
 from worker.images.sniffing import sniff
 from worker.runtime.child_environment import child_environment
+from worker.runtime.messages import BadMessageError, Channel, integer_in
 from worker.runtime.processes import anonymous_file, end_process, start_module
 
 if TYPE_CHECKING:
@@ -40,8 +39,16 @@ takes a quarter."""
 PAGE_SECONDS = 30
 """Processor time for opening a file, and for each page."""
 
+PATIENCE = 20 * PAGE_SECONDS
+"""Seconds of the clock for the same: a process that sleeps uses no processor."""
+
 MAX_DEATHS = 3
 """Processes that a file may cost; then its remaining pages are refused untried."""
+
+_PAGE = "the page, at 144 pixels per inch,"
+_LARGEST = 2**31
+_PADDING = 64
+"""Most bytes after the pixels of a row."""
 
 
 def is_pdf(head: bytes) -> bool:
@@ -155,10 +162,10 @@ class _Renderer:
                 on_failure.callback(os.close, self._pixels)
                 self._process = self._start(theirs.fileno(), file)
             on_failure.pop_all()
-        self._connection = Connection(ours.detach())
+        self._channel = Channel(ours.detach())
         # Reached at interpreter exit too, so that no way of ending leaves a process behind.
         self._finalizer = weakref.finalize(
-            self, _release, self._process, self._connection, self._pixels
+            self, _release, self._process, self._channel, self._pixels
         )
         self.pages = 0
 
@@ -194,22 +201,26 @@ class _Renderer:
                 "the PDF file is cut off or damaged, or it has no pages: send the whole file, "
                 "or save it again",
             )
-        self.pages = int(answer["pages"])
+        try:
+            self.pages = integer_in(answer, "pages", 0, _LARGEST)
+        except BadMessageError as error:
+            raise EOFError from error
 
     def render(self, index: int, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
         request = {"index": index, "max_side": limits.max_side, "max_pixels": limits.max_pixels}
-        try:
-            self._connection.send_bytes(json.dumps(request).encode())
-        except OSError as error:
-            raise EOFError from error
+        self._channel.send(request)
         match self._receive():
-            case {"rendered": [width, height, row]}:
-                return self._read(int(width), int(height), int(row))
-            case {"page": [width, height]}:
-                check_size("the page, at 144 pixels per inch,", width, height, limits)
-            case {"image": [width, height]}:
+            case {"rendered": [int(width), int(height), int(row)]} if (
+                min(width, height) > 0 and 3 * width <= row <= 3 * width + _PADDING
+            ):
+                # It may be taken over, so what it says is checked here too.
+                check_size(_PAGE, width, height, limits)
+                return self._read(width, height, row)
+            case {"page": [int(width), int(height)]}:
+                check_size(_PAGE, width, height, limits)
+            case {"image": [int(width), int(height)]}:
                 check_size("an image on the page", width, height, limits)
-            case {"damaged": why}:
+            case {"damaged": str(why)}:
                 raise JobError(
                     Reason.CORRUPT_IMAGE, f"it is damaged ({why}): save the PDF file again"
                 )
@@ -226,10 +237,9 @@ class _Renderer:
 
     def _receive(self) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        except OSError as error:
+            return self._channel.receive(PATIENCE)
+        except (BadMessageError, TimeoutError) as error:
             raise EOFError from error
-        return answer
 
     def _read(self, width: int, height: int, row: int) -> npt.NDArray[np.uint8]:
         buffer = bytearray(height * row)
@@ -256,7 +266,7 @@ def _descriptor(file: BinaryIO) -> int:
         return copy
 
 
-def _release(process: subprocess.Popen[bytes], connection: Connection, pixels: int) -> None:
+def _release(process: subprocess.Popen[bytes], channel: Channel, pixels: int) -> None:
     end_process(process)
-    connection.close()
+    channel.close()
     os.close(pixels)

@@ -3,19 +3,19 @@
 A PDF of two kilobytes can ask PDFium for any amount of memory and time, and hostile files have
 crashed it. Here that ends one process and costs one page.
 
-Messages are JSON: whatever a file makes of PDFium, its owner reads numbers and texts, nothing else.
+Whatever a file makes of PDFium, its owner reads numbers and texts, nothing else.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import resource
 import sys
-from contextlib import closing
-from multiprocessing.connection import Connection
+from contextlib import closing, suppress
 from typing import Any, BinaryIO
+
+from worker.runtime.messages import Channel
 
 __all__ = ["SCALE", "main"]
 
@@ -38,14 +38,12 @@ def main() -> None:
     socket, file, pixels, memory, seconds = (int(argument) for argument in sys.argv[1:6])
     _limit(resource.RLIMIT_AS, memory)
     _limit(resource.RLIMIT_CORE, 0)
-    with Connection(socket) as connection, os.fdopen(file, "rb") as content:
-        try:
-            _serve(connection, content, pixels, seconds)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return  # the owner is gone
+    with Channel(socket) as channel, os.fdopen(file, "rb") as content, suppress(EOFError):
+        # Its end is the owner's.
+        _serve(channel, content, pixels, seconds)
 
 
-def _serve(connection: Connection, content: BinaryIO, pixels: int, seconds: int) -> None:
+def _serve(channel: Channel, content: BinaryIO, pixels: int, seconds: int) -> None:
     """Open the file and say `{"pages"}` or `{"refused"}`; then answer for each `{"index"}`."""
     import pypdfium2 as pdfium  # noqa: PLC0415 - within the limits on memory
 
@@ -54,18 +52,18 @@ def _serve(connection: Connection, content: BinaryIO, pixels: int, seconds: int)
         document = pdfium.PdfDocument(content)
     except pdfium.PdfiumError as error:
         encrypted = (pdfium.raw.FPDF_ERR_PASSWORD, pdfium.raw.FPDF_ERR_SECURITY)
-        _send(connection, refused="encrypted" if error.err_code in encrypted else "damaged")
+        channel.send({"refused": "encrypted" if error.err_code in encrypted else "damaged"})
         return
-    _send(connection, pages=len(document))
+    channel.send({"pages": len(document)})
     while True:
-        request = json.loads(connection.recv_bytes())
+        request = channel.receive()
         _allow(seconds)
         try:
             with closing(document.get_page(request["index"])) as page:
                 answer = _too_large(page, request) or _render(page, pixels)
         except pdfium.PdfiumError as error:
             answer = {"damaged": str(error)[:200]}
-        _send(connection, **answer)
+        channel.send(answer)
 
 
 def _too_large(page: Any, request: dict[str, int]) -> dict[str, Any] | None:  # noqa: ANN401 - pypdfium2 has no types
@@ -95,10 +93,6 @@ def _render(page: Any, pixels: int) -> dict[str, Any]:  # noqa: ANN401
             while remaining:
                 remaining = remaining[file.write(remaining) :]
         return {"rendered": [bitmap.width, bitmap.height, bitmap.stride]}
-
-
-def _send(connection: Connection, **answer: object) -> None:
-    connection.send_bytes(json.dumps(answer).encode())
 
 
 def _allow(seconds: int) -> None:

@@ -1,16 +1,21 @@
 """What a predictor process and its owner say to each other, and the memory that they share.
 
-Messages are small tuples of plain values over a socket pair. Images and scores cross in an
-anonymous file that both map: it has no name in the file system, so nothing is left behind however
-either side ends.
+Messages are small JSON objects over a socket pair (`worker.runtime.messages`). Images and scores
+cross in an anonymous file that both map: it has no name in the file system, so nothing is left
+behind however either side ends.
+
+The owner checks what a process answers, which an image that broke into it may have made up. The
+process takes its owner's word.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +23,54 @@ import numpy.typing as npt
 from worker.device import Device
 from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
-from worker.model import ModelSpec
+from worker.model import (
+    AllAbove,
+    BestAbove,
+    BestOnes,
+    CenterCrop,
+    ModelSpec,
+    Normalize,
+    Resize,
+    Rule,
+)
+from worker.runtime.messages import BadMessageError, integer_in, number_in, text_in
+from worker.runtime.processes import keep_size
 
-__all__ = ["UNUSABLE_DEVICE", "BackendName", "Loaded", "Ran", "Run", "SharedBatch", "Start"]
+__all__ = [
+    "UNUSABLE_DEVICE",
+    "BackendName",
+    "Failed",
+    "Loaded",
+    "Ran",
+    "Run",
+    "SharedBatch",
+    "Start",
+    "read_answer",
+    "read_run",
+    "read_start",
+    "to_message",
+]
 
 UNUSABLE_DEVICE = 2
 """Exit code of the process that looks for a device: Paddle cannot use the one that is named."""
 
+MAX_CLASSES = 1 << 24
+"""Most classes that a process may say its network has: memory for their scores is mapped."""
+
 BackendName = Literal["paddle", OnnxBackend]
 """The libraries with which a predictor process can compute."""
+
+_PATHS = ("directory", "program", "params")
+_RULES: Mapping[str, type[Rule]] = {rule.__name__: rule for rule in (BestOnes, BestAbove, AllAbove)}
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Owner to process, first: what to load. Answered by `Loaded`, or by an error as text."""
+    """Owner to process, first: what to load. Answered by `Loaded` or `Failed`.
+
+    Attributes:
+        spec: without labels and thresholds, thousands of which the process does not need.
+    """
 
     spec: ModelSpec
     device: Device
@@ -56,7 +95,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Owner to process: the first `count` images are a batch. Answered by `Ran`, or text."""
+    """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`."""
 
     count: int
 
@@ -70,6 +109,98 @@ class Ran:
     """
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Process to owner: what was asked for failed.
+
+    Attributes:
+        why: a sentence.
+        unfit: whether it is the system that lacks a library.
+    """
+
+    why: str
+    unfit: bool = False
+
+
+def to_message(said: Start | Loaded | Run | Ran | Failed) -> dict[str, Any]:
+    """Write what one side says.
+
+    Returns:
+        A message of plain values, under the name of its kind.
+    """
+    fields = asdict(said)
+    if isinstance(said, Start):
+        fields["spec"]["rule"] = type(said.spec.rule).__name__
+        for name in _PATHS:
+            fields["spec"][name] = str(fields["spec"][name])
+    return {type(said).__name__: fields}
+
+
+def read_start(message: Mapping[str, Any]) -> Start:
+    """Read what an owner says first.
+
+    Returns:
+        What `to_message` wrote, its rule with that rule's default thresholds.
+    """
+    fields, spec = message["Start"], message["Start"]["spec"]
+    resize, crop = spec["resize"], spec["crop"]
+    return Start(
+        **fields
+        | {
+            "spec": ModelSpec(
+                **spec
+                | {name: Path(spec[name]) for name in _PATHS}
+                | {
+                    "resize": resize and Resize(**_with_tuples(resize)),
+                    "crop": crop and CenterCrop(**crop),
+                    "normalize": Normalize(**_with_tuples(spec["normalize"])),
+                    "labels": tuple(spec["labels"]),
+                    "rule": _RULES[spec["rule"]](),
+                }
+            ),
+            "device": Device(**_with_tuples(fields["device"])),
+            "failpoints": Failpoints(**_with_tuples(fields["failpoints"])),
+        }
+    )
+
+
+def read_run(message: Mapping[str, Any]) -> Run:
+    """Read what an owner asks for.
+
+    Returns:
+        What `to_message` wrote.
+    """
+    return Run(**message["Run"])
+
+
+def read_answer(message: Mapping[str, Any]) -> Loaded | Ran | Failed:
+    """Read what a process answers, and check it.
+
+    Returns:
+        The answer.
+
+    Raises:
+        BadMessageError: it is none, or one of its fields is not what it must be.
+    """
+    match message:
+        case {"Loaded": dict(fields)}:
+            return Loaded(integer_in(fields, "classes", 1, MAX_CLASSES), text_in(fields, "backend"))
+        case {"Ran": dict(fields)}:
+            return Ran(number_in(fields, "seconds"))
+        case {"Failed": dict(fields)}:
+            return Failed(text_in(fields, "why"), fields.get("unfit") is True)
+    raise BadMessageError("it is no answer")
+
+
+def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - of a message
+    """Turn JSON's lists into tuples again, lists within lists too."""
+    if isinstance(value, list):
+        return tuple(map(_with_tuples, value))
+    if isinstance(value, dict):
+        return {key: _with_tuples(each) for key, each in value.items()}
+    return value
 
 
 class SharedBatch:
@@ -89,6 +220,7 @@ class SharedBatch:
         start = -(-pixels // mmap.PAGESIZE) * mmap.PAGESIZE
         size = start + capacity * classes * 4
         os.ftruncate(descriptor, size)
+        keep_size(descriptor)
         self._map = mmap.mmap(descriptor, size)
         self.crops: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8, pixels).reshape(
             capacity, height, width, 3

@@ -12,7 +12,6 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing.connection import Connection
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +25,20 @@ from worker.errors import (
     UnfitSystemError,
 )
 from worker.failpoints import Failpoints
-from worker.inference.protocol import BackendName, Loaded, Ran, Run, SharedBatch, Start
+from worker.inference.protocol import (
+    BackendName,
+    Failed,
+    Loaded,
+    Ran,
+    Run,
+    SharedBatch,
+    Start,
+    read_answer,
+    to_message,
+)
 from worker.model import ModelSpec
 from worker.runtime.child_environment import child_environment
+from worker.runtime.messages import BadMessageError, Channel
 from worker.runtime.native_output import NativeOutput
 from worker.runtime.processes import anonymous_file, end_process, start_logged
 
@@ -36,6 +46,9 @@ __all__ = ["Slot"]
 
 REAP_TIMEOUT = 2.0
 """Seconds until a process whose socket has closed must have ended."""
+
+ROUNDING = 1e-5
+"""How far above 1 a score may be."""
 
 
 class Slot:
@@ -75,7 +88,7 @@ class Slot:
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._output: NativeOutput | None = None
-        self._connection: Connection | None = None
+        self._channel: Channel | None = None
         self._shared: SharedBatch | None = None
         self._finalizer: weakref.finalize[..., Slot] | None = None
         # Invariant: set before `_process` is looked at to interrupt it, and looked at after
@@ -140,15 +153,17 @@ class Slot:
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, end_process, self._process)
             theirs.close()
-            self._connection = Connection(ours.detach())
+            self._channel = Channel(ours.detach())
             if self._interrupted:
                 # The interruption came before there was a process to end.
                 self.kill()
                 raise PredictorCrashedError("the predictor was interrupted while it started")
             answer = self._ask(self._start, min(timeout, self._start_timeout))
-            if not isinstance(answer, Loaded):
+            if isinstance(answer, Failed):
                 self.kill()
-                raise answer if isinstance(answer, UnfitSystemError) else ModelError(str(answer))
+                raise UnfitSystemError(answer.why) if answer.unfit else ModelError(answer.why)
+            if not isinstance(answer, Loaded):
+                raise self._broken("it is no answer to what was asked")
             self._spec.check_classes(answer.classes)
             self.backend = answer.backend
             self._shared = SharedBatch(
@@ -178,9 +193,13 @@ class Slot:
         for row, crop in enumerate(crops):
             self._shared.crops[row] = crop
         answer = self._ask(Run(len(crops)), self._timeout)
-        if not isinstance(answer, Ran):
-            raise PredictorError(str(answer))
-        return self._shared.scores[: len(crops)].copy(), answer.seconds
+        if isinstance(answer, Failed):
+            raise PredictorError(answer.why)
+        # A copy first: nothing that the process does to its memory changes what was checked.
+        scores = self._shared.scores[: len(crops)].copy()
+        if not isinstance(answer, Ran) or not _are_scores(scores):
+            raise self._broken("these are no scores")
+        return scores, answer.seconds
 
     def interrupt(self) -> None:
         """End the process for good, from another thread.
@@ -194,29 +213,38 @@ class Slot:
 
     def kill(self) -> None:
         """End the process at once and free what it held."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._channel is not None:
+            self._channel.close()
         if self._finalizer is not None:
             self._finalizer()
         if self._output is not None:
             # What it said before it ended, which tells why.
             self._output.join(REAP_TIMEOUT)
-        self._process = self._connection = self._shared = self._finalizer = self._output = None
+        self._process = self._channel = self._shared = self._finalizer = self._output = None
 
-    def _ask(self, message: Start | Run, timeout: float) -> object:
+    def _ask(self, message: Start | Run, timeout: float) -> Loaded | Ran | Failed:
         """Send one message and wait for its answer; a process that gives none is killed."""
-        assert self._connection is not None
+        assert self._channel is not None
         deadline = time.monotonic() + timeout
         try:
-            self._connection.send(message)
-            if self._connection.poll(max(0.0, deadline - time.monotonic())):
-                return self._connection.recv()
+            self._channel.send(to_message(message), timeout)
+            return read_answer(self._channel.receive(max(0.0, deadline - time.monotonic())))
+        except TimeoutError as error:
+            self.kill()
+            raise PredictorTimeoutError(
+                f"the predictor did not answer within {timeout:g} s and was killed"
+            ) from error
+        except BadMessageError as error:
+            raise self._broken(str(error)) from error
         except (EOFError, OSError) as error:
             status = self._reap()
             raise PredictorCrashedError(f"the predictor process died ({status})") from error
+
+    def _broken(self, why: str) -> PredictorCrashedError:
+        """End a process that answers what no predictor does, so that it computes nothing more."""
         self.kill()
-        raise PredictorTimeoutError(
-            f"the predictor did not answer within {timeout:g} s and was killed"
+        return PredictorCrashedError(
+            f"the predictor process answered with nonsense ({why}) and was killed"
         )
 
     def _reap(self) -> str:
@@ -230,3 +258,8 @@ class Slot:
             return "its socket closed"
         self.kill()
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def _are_scores(scores: npt.NDArray[np.float32]) -> bool:
+    # False for what is no number too.
+    return bool(scores.min() >= 0 and scores.max() <= 1 + ROUNDING)

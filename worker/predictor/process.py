@@ -10,58 +10,66 @@ from __future__ import annotations
 
 import sys
 import time
-from multiprocessing.connection import Connection
+from contextlib import suppress
 
 from worker.errors import ModelError, UnfitSystemError
-from worker.inference.protocol import Loaded, Ran, Run, SharedBatch, Start
+from worker.inference.protocol import (
+    Failed,
+    Loaded,
+    Ran,
+    SharedBatch,
+    Start,
+    read_run,
+    read_start,
+    to_message,
+)
 from worker.predictor.backends import own_sentence
 from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
 from worker.runtime.children import die_with
+from worker.runtime.messages import Channel
 
 __all__ = ["main", "serve"]
+
+LONGEST = 10_000
+"""Most characters of an error: a library's may hold the whole of its input."""
 
 
 def main() -> None:
     """Serve the owner on the inherited descriptors until it closes the socket or dies."""
     owner, socket, memory = (int(argument) for argument in sys.argv[1:4])
     die_with(owner)
-    with Connection(socket) as connection:
-        try:
-            serve(connection, memory)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            # The owner is gone, and with it all work.
-            return
+    with Channel(socket) as channel, suppress(EOFError):
+        # Its end is the owner's, and that of all work.
+        serve(channel, memory)
 
 
-def serve(connection: Connection, memory: int) -> None:
+def serve(channel: Channel, memory: int) -> None:
     """Load what `Start` says, then answer `Run` after `Run`.
 
     Raises:
-        EOFError: the owner closed the connection: the regular end.
+        EOFError: the owner closed the channel: the regular end.
     """
-    start: Start = connection.recv()
+    start = read_start(channel.receive())
     try:
         predictor = load_predictor(start.spec, start.device, start.threads, start.backend)
-    except UnfitSystemError as error:
-        connection.send(error)
-        return
-    except ModelError as error:
-        connection.send(str(error))
+    except (ModelError, UnfitSystemError) as error:
+        unfit = isinstance(error, UnfitSystemError)
+        channel.send(to_message(Failed(str(error)[:LONGEST], unfit)))
         return
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)
-    connection.send(Loaded(predictor.classes, predictor.backend))
+    channel.send(to_message(Loaded(predictor.classes, predictor.backend)))
     while True:
-        request: Run = connection.recv()
-        connection.send(_answer(predictor, shared, request.count, start))
+        request = read_run(channel.receive())
+        channel.send(to_message(_answer(predictor, shared, request.count, start)))
 
 
-def _answer(predictor: Predictor, shared: SharedBatch, count: int, start: Start) -> Ran | str:
+def _answer(predictor: Predictor, shared: SharedBatch, count: int, start: Start) -> Ran | Failed:
     began = time.perf_counter()
     crops = shared.crops[:count]
     try:
         start.failpoints.before_batch(crops)
         shared.scores[:count] = predictor.scores(crops)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
-        return f"{type(error).__name__}: {own_sentence(error)}"
+        return Failed(f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST])
     return Ran(time.perf_counter() - began)

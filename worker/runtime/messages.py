@@ -45,6 +45,10 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        """Close it with its last reference, as its owner may be let go of without a word."""
+        self.close()
+
     def fileno(self) -> int:
         """Give the descriptor, for selectors.
 

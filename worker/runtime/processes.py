@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ from worker.runtime.children import module_command
 from worker.runtime.libraries import DIRECTORY_REMEDY
 from worker.runtime.native_output import NativeOutput
 
-__all__ = ["anonymous_file", "end_process", "start_logged", "start_module"]
+__all__ = ["anonymous_file", "end_process", "keep_size", "start_logged", "start_module"]
 
 
 def start_module(
@@ -107,7 +108,7 @@ def anonymous_file() -> int:
     """
     if hasattr(os, "memfd_create"):
         # In memory, and not bounded by a container's small /dev/shm.
-        return os.memfd_create("shared")
+        return os.memfd_create("shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
@@ -115,6 +116,16 @@ def anonymous_file() -> int:
         raise UnfitSystemError(
             f"memory shared between processes needs a file ({error.strerror}): {DIRECTORY_REMEDY}"
         ) from error
+
+
+def keep_size(descriptor: int) -> None:
+    """Keep an anonymous file from being made smaller, by whatever process has it.
+
+    To read memory that is mapped and no longer there ends a process: with SIGBUS, which nothing can
+    catch. A process that a file broke into could end its owner so.
+    """
+    if hasattr(os, "memfd_create"):
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
 
 
 @contextmanager
