@@ -16,6 +16,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
 from worker.http.heads import Head
+from worker.http.places import Place
 from worker.http.responses import new_log_id, refuse
 
 __all__ = ["Connection"]
@@ -42,11 +43,12 @@ class Connection(web.RequestHandler):
     Args:
         head_timeout: seconds for a request's head to be complete, from the connection's beginning
             or the last answer; after that the connection is closed.
+        place: given back when it is lost.
     """
 
-    __slots__ = ("_body", "_head", "_left")
+    __slots__ = ("_body", "_head", "_left", "place")
 
-    def __init__(self, manager: web.Server, *, head_timeout: float) -> None:
+    def __init__(self, manager: web.Server, place: Place, *, head_timeout: float) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -59,11 +61,17 @@ class Connection(web.RequestHandler):
             max_field_size=MAX_HEADER,
             auto_decompress=False,
         )
+        self.place = place
         # `_head` is the head that arrives or is expected, or None within a body. `_left` is the
         # number of bytes that are left of that body, or None if only the parser knows.
         self._head: Head | None = Head()
         self._left: int | None = None
         self._body: StreamReader | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let others have the place."""
+        self.place.leave()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes. A body that they break fails at once."""

@@ -13,7 +13,7 @@ from worker.contract.jobs import ModelIdentity, Outcome
 from worker.contract.results import error_fields, outcome_fields
 from worker.errors import Failure, Reason
 
-__all__ = ["SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
+__all__ = ["RETRY_AFTER", "SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
 
 SERVER = "classify-worker"
 """The `Server` header. aiohttp's default would reveal its version and Python's."""

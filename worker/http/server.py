@@ -13,18 +13,29 @@ from aiohttp import hdrs, web
 from worker.errors import Failure, Reason, Stage
 from worker.health import Health
 from worker.http import page
+from worker.http.access import Access
+from worker.http.certificates import Certificates
 from worker.http.classify import PATH, Classify
 from worker.http.files import file_handler
-from worker.http.responses import healthy, new_log_id, outcome_response
+from worker.http.renewal import Renewal
+from worker.http.responses import RETRY_AFTER, healthy, new_log_id, outcome_response
 from worker.http.site import Site
+from worker.http.tokens import Tokens
 from worker.metrics import Metrics
 from worker.metrics.exposition import expose
-from worker.settings import HttpSettings
+from worker.settings import HttpSettings, HttpTlsSettings
 
 __all__ = ["HttpServer"]
 
 OPENAPI = Path(__file__).with_name("openapi.json")
 NO_CACHE = {"Cache-Control": "no-cache"}
+
+METRICS = "/metrics"
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/openapi.json", *page.FILES})
+"""They say how the worker is, and show how to use it."""
+
+MAX_SCRAPES = 8
+"""Most answers with metrics at a time: each takes a thread milliseconds, which add up."""
 
 
 class HttpServer:
@@ -32,6 +43,9 @@ class HttpServer:
 
     With `http.metrics_port` the first three have a port of their own; if there is no `classify`, it
     is the only one.
+
+    Whoever may not classify may still ask for probes and pages, and for metrics unless the settings
+    protect them; see `Access`.
 
     Args:
         classify: the handler of `POST /image-classification`, or None to serve only the probes.
@@ -45,6 +59,15 @@ class HttpServer:
         classify: Classify | None,
     ) -> None:
         self._probes = _Probes(health, metrics)
+        self._renewals: list[Renewal] = []
+        self._renewing: list[asyncio.Task[None]] = []
+        site = partial(
+            Site,
+            settings,
+            access=self._make_access(settings),
+            certificates=self._make_certificates(settings.tls),
+            metrics=metrics,
+        )
         probes = self._probes.routes()
         service = [] if classify is None else _service_routes(classify, health)
         about = (
@@ -54,12 +77,29 @@ class HttpServer:
         )
         own_port = settings.metrics_port
         if own_port is None or own_port == settings.port != 0:
-            self._sites = [Site(settings, "http.port", settings.port, [*probes, *service], about)]
+            self._sites = [site("http.port", settings.port, [*probes, *service], about)]
             return
         paths = "/metrics, /livez and /readyz are the paths of this port"
-        self._sites = [Site(settings, "http.metrics_port", own_port, probes, paths)]
+        self._sites = [site("http.metrics_port", own_port, probes, paths)]
         if classify is not None:
-            self._sites.insert(0, Site(settings, "http.port", settings.port, service, about))
+            self._sites.insert(0, site("http.port", settings.port, service, about))
+
+    def _make_access(self, settings: HttpSettings) -> Access:
+        open_paths = OPEN_PATHS if settings.protect_metrics else OPEN_PATHS | {METRICS}
+        tokens = None
+        if settings.token_file is not None:
+            tokens = Tokens(settings.token_file)
+            self._renewals.append(Renewal("http.token_file", [settings.token_file], tokens.load))
+        needs_certificate = settings.tls.client_ca_file is not None
+        return Access(open_paths, tokens, certificate=needs_certificate)
+
+    def _make_certificates(self, tls: HttpTlsSettings) -> Certificates | None:
+        if not tls.enabled:
+            return None
+        certificates = Certificates(tls)
+        files = (tls.cert_file, tls.key_file, tls.client_ca_file)
+        self._renewals.append(Renewal("http.tls", files, certificates.load))
+        return certificates
 
     @property
     def port(self) -> int:
@@ -75,16 +115,22 @@ class HttpServer:
         """Listen. The ports are then those in use.
 
         Raises:
-            SettingsError: an address cannot be listened on.
+            SettingsError: an address cannot be listened on, or tokens or certificates not be read.
         """
+        for renewal in self._renewals:
+            renewal.first()
         async with AsyncExitStack() as stack:
             for site in self._sites:
                 await site.start()
                 stack.push_async_callback(site.stop)
             stack.pop_all()
+        self._renewing = [asyncio.create_task(renewal.run()) for renewal in self._renewals]
 
     async def stop(self) -> None:
         """Stop listening."""
+        for task in self._renewing:
+            task.cancel()
+        await asyncio.gather(*self._renewing, return_exceptions=True)
         await asyncio.gather(*(site.stop() for site in self._sites))
         self._probes.close()
 
@@ -95,18 +141,30 @@ class _Probes:
         self._metrics = metrics
         # Of its own: the loop's threads may all wait for name servers.
         self._thread = ThreadPoolExecutor(1, "metrics")
+        self._scrapes = 0
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/metrics", self._expose),
+            web.get(METRICS, self._expose),
             web.get("/livez", self._livez),
             web.get("/readyz", self._readyz),
         ]
 
     async def _expose(self, request: web.Request) -> web.Response:
+        if self._scrapes == MAX_SCRAPES:
+            raise web.HTTPServiceUnavailable(
+                headers={"Retry-After": RETRY_AFTER}, text="too many ask for metrics; ask again"
+            )
+        self._scrapes += 1
+        try:
+            return await self._exposed(request)
+        finally:
+            self._scrapes -= 1
+
+    async def _exposed(self, request: web.Request) -> web.Response:
         accept = request.headers.get(hdrs.ACCEPT, "")
         encoding = request.headers.get(hdrs.ACCEPT_ENCODING, "")
         # Read in the loop, written in a thread: that takes longer, and holds up no job.

@@ -24,7 +24,18 @@ from worker.errors import Reason, Stage
 from worker.metrics.exposition import collect, expose
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
-__all__ = ["BATCH_WAIT", "DISCONNECTED", "IMAGE_STAGES", "Metrics", "PartitionProgress", "exemplar"]
+__all__ = [
+    "BATCH_WAIT",
+    "DISCONNECTED",
+    "IMAGE_STAGES",
+    "MADE_ROOM",
+    "NO_CERTIFICATE",
+    "NO_ROOM",
+    "NO_TOKEN",
+    "Metrics",
+    "PartitionProgress",
+    "exemplar",
+]
 
 BATCH_WAIT = "batch_wait"
 """The `stage` label for the time that a decoded image waits for its batch."""
@@ -71,6 +82,8 @@ CLIENTS = ("consumer", "producer")
 DRAIN_CAUSES = ("rebalance", "shutdown")
 COMMIT_OUTCOMES = ("success", "failure")
 UNREADABLE_KINDS = ("content", "damage")
+NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM = "token", "certificate", "no_room", "made_room"
+TURNED_AWAY = (NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM)
 DISCONNECTED = "disconnected"
 """The `reason` of a request whose client left."""
 
@@ -131,6 +144,15 @@ class Metrics:
         )
         self.requests_buffered = gauge(
             "classify_http_buffered_bytes", "Bytes of bodies and images held by requests under way."
+        )
+
+        self.connections = gauge(
+            "classify_http_connections", "Connections that clients have to the HTTP server."
+        )
+        self.turned_away = counter(
+            "classify_http_turned_away",
+            "Clients turned away, by cause: token, certificate, no_room, made_room (for another).",
+            ["cause"],
         )
 
         # Images.
@@ -347,6 +369,7 @@ class Metrics:
             (self.expired, EXPIRED),
             (self.batches, CLOSE_REASONS),
             (self.predictor_restarts, RESTART_CAUSES),
+            (self.turned_away, TURNED_AWAY),
             (self.drain_duration, DRAIN_CAUSES),
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),

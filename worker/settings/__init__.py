@@ -17,6 +17,7 @@ from worker.settings.inference import BackendChoice, BatchingSettings, Predictor
 from worker.settings.kafka import KafkaSettings, SaslSettings, TlsSettings, TopicSettings
 from worker.settings.service import (
     HttpSettings,
+    HttpTlsSettings,
     IntakeSettings,
     LogSettings,
     PublishSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "FetchSettings",
     "Group",
     "HttpSettings",
+    "HttpTlsSettings",
     "IntakeSettings",
     "KafkaSettings",
     "LogSettings",

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from worker.settings.base import Bytes, Count, Group, MessageBytes, MiB, Seconds, Wait
 from worker.settings.lists import elements
 
-__all__ = ["HttpSettings", "IntakeSettings", "LogSettings", "PublishSettings", "ShutdownSettings"]
+__all__ = [
+    "HttpSettings",
+    "HttpTlsSettings",
+    "IntakeSettings",
+    "LogSettings",
+    "PublishSettings",
+    "ShutdownSettings",
+]
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(:\d{1,5})?")
 _HOST = re.compile(r"(\*?\.)?[^\s/?#@:*\[\].][^\s/?#@:*\[\]]*")
@@ -46,6 +54,41 @@ class PublishSettings(Group):
     )
 
 
+class HttpTlsSettings(Group):
+    """TLS (1.2 or later) of the HTTP server, on all its ports, with `cert_file` and `key_file`."""
+
+    cert_file: Path | None = Field(
+        None,
+        description="PEM file of the server's certificate and those between it and its authority; "
+        "read again when it changes.",
+    )
+    key_file: Path | None = Field(
+        None, description="PEM file of its private key; read again when it changes."
+    )
+    key_password: SecretStr | None = Field(None, description="Password of the private key.")
+    client_ca_file: Path | None = Field(
+        None,
+        description="PEM file of authorities one of which must have signed a client's certificate, "
+        "for mutual TLS; probes and pages need none.",
+    )
+    handshake_timeout: Seconds = Field(
+        10.0, description="Time for a client to negotiate TLS; then its connection is closed."
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self.cert_file is not None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("TLS needs both cert_file and key_file")
+        if self.client_ca_file is not None and self.cert_file is None:
+            raise ValueError("client_ca_file needs TLS: set cert_file and key_file too")
+        return self
+
+
 class HttpSettings(Group):
     """The HTTP server: metrics, probes and, where wanted, classification."""
 
@@ -71,6 +114,11 @@ class HttpSettings(Group):
     max_jobs: Count = Field(
         256, description="Most requests under way; more are answered 503 with Retry-After."
     )
+    max_connections: Count = Field(
+        512,
+        description="Most connections to each port, more than max_jobs; then one that waits for "
+        "its client is closed for a new one.",
+    )
     max_bytes: Bytes = Field(
         256 * MiB, description="Bytes of bodies and images held at which requests are turned away."
     )
@@ -91,11 +139,31 @@ class HttpSettings(Group):
         "below one; with any, requests to others are refused. Without any, no name is, but the "
         "page at / does not classify under a public name over plain http.",
     )
+    token_file: Path | None = Field(
+        None,
+        description="File of bearer tokens, one a line, read again when it changes; with it "
+        "classification asks for one of them.",
+    )
+    protect_metrics: bool = Field(
+        False,
+        description="Whether /metrics asks for a token or client certificate too, where "
+        "classification does.",
+    )
+    tls: HttpTlsSettings = HttpTlsSettings()
 
     @property
     def probe_port(self) -> int:
         """Where metrics and probes are."""
         return self.port if self.metrics_port is None else self.metrics_port
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.max_connections <= self.max_jobs:
+            raise ValueError(
+                f"max_connections must be more than max_jobs ({self.max_jobs}): requests under way "
+                "could take all connections, and probes would find none"
+            )
+        return self
 
     @field_validator("allow_origins", mode="after")
     @classmethod

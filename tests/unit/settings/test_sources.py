@@ -195,6 +195,7 @@ def test_every_setting_is_described() -> None:
         "kafka.tls.key_password",
         "kafka.sasl.password",
         "kafka.sasl.client_secret",
+        "http.tls.key_password",
     ]
 
 
