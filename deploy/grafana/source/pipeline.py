@@ -279,6 +279,24 @@ HTTP = Row(
             ),
             8,
         ),
+        Place(
+            graph(
+                "Connections",
+                "Connections that clients have, to all ports of a worker together.",
+                Query(gauge("classify_http_connections"), "{{instance}}"),
+                unit="short",
+            ),
+            12,
+        ),
+        Place(
+            graph(
+                "Clients turned away",
+                "Without a token or certificate that counts, and connections beyond the limit.",
+                Query(total(rate("classify_http_turned_away_total"), "cause"), "{{cause}}"),
+                unit="cps",
+            ),
+            12,
+        ),
     ),
 )
 
