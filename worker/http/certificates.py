@@ -59,10 +59,9 @@ def _context(settings: HttpTlsSettings) -> ssl.SSLContext:
 
 
 def _why(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return {
-            "KEY_VALUES_MISMATCH": "the key is not the certificate's",
-            "BAD_DECRYPT": "the key's password (http.tls.key_password) is wrong or missing",
-            "BAD_PASSWORD_READ": "the key's password (http.tls.key_password) is missing",
-        }.get(error.reason or "", f"not PEM as it should be ({error.reason or error})")
-    return f"{error.strerror}"
+    if not isinstance(error, ssl.SSLError):
+        return f"{error.strerror}"
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is not the certificate's"
+    # OpenSSL says hardly more of a wrong password than of what is no PEM.
+    return "it must be PEM, and http.tls.key_password the password of an encrypted key"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 import structlog
 from aiohttp import StreamReader, web
@@ -67,6 +68,11 @@ class Connection(web.RequestHandler):
         self._head: Head | None = Head()
         self._left: int | None = None
         self._body: StreamReader | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; what is ended for another connection is this transport from now on."""
+        self.place.abort = cast("asyncio.Transport", transport).abort
+        super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let others have the place."""

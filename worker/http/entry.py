@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import orjson
+import structlog
 
 from worker.contract.results import error_fields
 from worker.http.certificates import Certificates
@@ -22,12 +26,14 @@ GOODBYE_TIMEOUT = 5.0
 
 Make = Callable[[Place], Connection]
 
+log = structlog.get_logger(__name__)
+
 
 class Entry:
     """Lets connections in; for one event loop.
 
-    TLS is not left to the listening socket: that one tells nobody of connections on which it fails,
-    and their places would be lost.
+    TLS is not left to the listening socket: that would tell nobody of connections on which it
+    fails, nor end one for another, and they would have no place.
 
     Args:
         make: makes a connection that has a place.
@@ -67,40 +73,39 @@ class Entry:
             transport.set_protocol(connection)
             connection.connection_made(transport)
         else:
-            # Nothing is read by the protocol that TLS will replace.
-            transport.pause_reading()
             context = self._certificates.context
             assert context is not None, "certificates are loaded before anything listens"
-            task = asyncio.create_task(self._negotiate(transport, place, context))
+            # A copy of the descriptor, which the transport has not begun to read from: uvloop's
+            # `start_tls` loses what comes before it.
+            accepted = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+            transport.abort()
+            task = asyncio.create_task(self._negotiate(accepted, place, context))
+            place.abort = task.cancel
             self._negotiations.add(task)
-            task.add_done_callback(self._negotiations.discard)
+            task.add_done_callback(partial(self._negotiated, accepted, place))
 
     async def _negotiate(
-        self, transport: asyncio.Transport, place: Place, context: ssl.SSLContext
+        self, accepted: socket.socket, place: Place, context: ssl.SSLContext
     ) -> None:
-        early = _Early()
-        try:
-            secured = await asyncio.get_running_loop().start_tls(
-                transport,
-                early,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=self._timeout,
-                ssl_shutdown_timeout=GOODBYE_TIMEOUT,
-            )
-        except (OSError, asyncio.CancelledError):
-            secured = None
-        if secured is None or early.lost:
-            # It speaks no TLS, shows a certificate of nobody known, was too slow, or is gone.
-            transport.abort()
-            place.leave()
+        accepted.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: self._make(place),
+            accepted,
+            ssl=context,
+            ssl_handshake_timeout=self._timeout,
+            ssl_shutdown_timeout=GOODBYE_TIMEOUT,
+        )
+
+    def _negotiated(self, accepted: socket.socket, place: Place, task: asyncio.Task[None]) -> None:
+        self._negotiations.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if not task.cancelled() and error is None:
             return
-        place.abort = secured.abort
-        connection = self._make(place)
-        secured.set_protocol(connection)
-        connection.connection_made(secured)
-        if early.data:
-            connection.data_received(bytes(early.data))
+        accepted.close()
+        place.leave()
+        # Else it speaks no TLS, shows a certificate of nobody known, was too slow, or is gone.
+        if not isinstance(error, OSError | None):
+            log.error("tls_not_negotiated", exc_info=error)
 
 
 class _Arrival(asyncio.Protocol):
@@ -110,20 +115,6 @@ class _Arrival(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have its methods, and are of no class of asyncio's.
         self._entry.arrive(cast("asyncio.Transport", transport))
-
-
-class _Early(asyncio.Protocol):
-    """Keeps what a client sends in the same moment in which TLS is negotiated."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.lost = False
-
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self.lost = True
 
 
 def _turn_away(transport: asyncio.Transport, *, secure: bool) -> None:

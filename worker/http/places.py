@@ -33,7 +33,7 @@ class Places:
         """How many are taken."""
         return len(self._taken)
 
-    def take(self, abort: Callable[[], None]) -> Place | None:
+    def take(self, abort: Callable[[], object]) -> Place | None:
         """Take a place for a new connection, which waits for its client.
 
         Args:
@@ -74,10 +74,10 @@ class Place:
     """A connection's place among `Places`.
 
     Attributes:
-        abort: ends the connection at once.
+        abort: ends the connection at once; whoever has the connection sets it.
     """
 
-    def __init__(self, places: Places, abort: Callable[[], None]) -> None:
+    def __init__(self, places: Places, abort: Callable[[], object]) -> None:
         self._places = places
         self.abort = abort
 
