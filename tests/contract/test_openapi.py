@@ -15,6 +15,7 @@ from worker import __version__
 from worker.contract.headers import JOB_ID, JOB_OPTIONS, fold_name
 from worker.errors import Reason
 from worker.http import server
+from worker.http.classify import PATH
 from worker.image_formats import ImageFormat
 
 DOCUMENT: dict[str, Any] = json.loads(Path(server.OPENAPI).read_text("utf-8"))
@@ -52,7 +53,20 @@ def test_version_is_the_workers() -> None:
 def test_statuses_are_those_of_the_reasons() -> None:
     statuses = {str(reason.status) for reason in Reason if reason not in ONLY_KAFKA}
 
-    assert set(OPERATION["responses"]) == {"200"} | statuses
+    # No job is refused for want of a token: it is not read.
+    assert set(OPERATION["responses"]) == {"200", "401"} | statuses
+
+
+def test_a_token_is_asked_for_where_the_settings_say_so() -> None:
+    secured = {
+        path
+        for path, operations in DOCUMENT["paths"].items()
+        for operation in operations.values()
+        if operation.get("security") == [{}, {"token": []}]
+    }
+    assert secured == {PATH, server.METRICS}
+    assert secured.isdisjoint(server.OPEN_PATHS)
+    assert DOCUMENT["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
 def shape(node: Any) -> Any:

@@ -27,7 +27,7 @@ def health(
     """Ask the worker that runs on this machine whether it is well: exit code 0, or 1 and why.
 
     It is asked at http.metrics_port (http.port if unset), on the loopback address if it listens on
-    all.
+    all, and over TLS if it has http.tls.cert_file.
 
     Example:
         classify-worker health --ready
@@ -42,7 +42,9 @@ def health(
             f"{name} is 0, a port that nobody knows beforehand: set one, or name it as in "
             f"classify-worker health --set {name}=8080"
         )
-    healthy, reason = ask(http.host, http.probe_port, ready=ready, timeout=timeout)
+    healthy, reason = ask(
+        http.host, http.probe_port, ready=ready, timeout=timeout, secure=http.tls.enabled
+    )
     typer.echo(reason, err=not healthy)
     if not healthy:
         raise typer.Exit(EXIT_FAILED)

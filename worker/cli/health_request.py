@@ -28,11 +28,16 @@ _HOST = "WORKER_HTTP__HOST"
 _PORTS = ("WORKER_HTTP__METRICS_PORT", "WORKER_HTTP__PORT")
 """The first that is set counts."""
 
+_SECURE = "WORKER_HTTP__TLS__CERT_FILE"
+"""Set where the worker speaks TLS."""
+
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised
 
 
-def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str]:
+def ask(
+    host: str, port: int, *, ready: bool, timeout: float, secure: bool = False
+) -> tuple[bool, str]:
     """Ask a worker whether it is alive, or ready.
 
     Args:
@@ -40,6 +45,8 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
         port: `http.metrics_port`, or else `http.port`.
         ready: whether `/readyz` is asked, and not `/livez`.
         timeout: seconds.
+        secure: whether it speaks TLS. Its certificate is not verified: it names the service, and
+            not this machine; nothing secret is sent, and an answer only says that all is well.
 
     Returns:
         Whether it is; and a sentence that says why it is not, or `ok`.
@@ -48,6 +55,11 @@ def ask(host: str, port: int, *, ready: bool, timeout: float) -> tuple[bool, str
 
     host, path = _LOOPBACK.get(host, host), "/readyz" if ready else "/livez"
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    if secure:
+        import ssl  # noqa: PLC0415 - only where it is needed
+
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001 - see `secure`
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -78,12 +90,18 @@ def answer_at_once(arguments: Sequence[str], environ: Mapping[str, str] = os.env
     """
     if not set(arguments) <= {"--ready"} or environ.get("CLASSIFY_WORKER_CONFIG"):
         return None
-    if any(f"{name}_FILE" in environ for name in (_HOST, *_PORTS)):
+    if any(f"{name}_FILE" in environ for name in (_HOST, *_PORTS, _SECURE)):
         return None
     port = next(filter(None, map(environ.get, _PORTS)), str(DEFAULT_PORT))
     if not _PORT.fullmatch(port):
         return None
     host = environ.get(_HOST) or DEFAULT_HOST
-    healthy, reason = ask(host, int(port), ready="--ready" in arguments, timeout=TIMEOUT)
+    healthy, reason = ask(
+        host,
+        int(port),
+        ready="--ready" in arguments,
+        timeout=TIMEOUT,
+        secure=bool(environ.get(_SECURE)),
+    )
     (sys.stdout if healthy else sys.stderr).write(f"{reason}\n")
     return 0 if healthy else 1

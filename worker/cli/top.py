@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +41,20 @@ def top(
     once: Annotated[
         bool, typer.Option("--once", help="Look twice, print the figures, and end.")
     ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file", metavar="FILE", help="A token, where http.protect_metrics is on."
+        ),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-file",
+            metavar="FILE",
+            help="PEM file of authorities to trust for https; the system's by default.",
+        ),
+    ] = None,
 ) -> None:
     """Watch workers live: throughput, latency, lag, stages, batches; q quits.
 
@@ -52,10 +67,12 @@ def top(
     # Here, so that `--help` and other commands do not pay for them.
     from rich.console import Console  # noqa: PLC0415
 
+    from worker.top.credentials import read_credentials  # noqa: PLC0415
     from worker.top.scrape import read_address  # noqa: PLC0415
 
     try:
-        addresses = [read_address(url) for url in urls or [DEFAULT]]
+        credentials = read_credentials(token_file, ca_file)
+        addresses = [read_address(url, credentials) for url in urls or [DEFAULT]]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     console = Console(highlight=False)

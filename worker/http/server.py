@@ -18,7 +18,7 @@ from worker.http.certificates import Certificates
 from worker.http.classify import PATH, Classify
 from worker.http.files import file_handler
 from worker.http.renewal import Renewal
-from worker.http.responses import RETRY_AFTER, healthy, new_log_id, outcome_response
+from worker.http.responses import RETRY_AFTER, healthy, new_log_id, outcome_response, refuse
 from worker.http.site import Site
 from worker.http.tokens import Tokens
 from worker.metrics import Metrics
@@ -155,9 +155,8 @@ class _Probes:
 
     async def _expose(self, request: web.Request) -> web.Response:
         if self._scrapes == MAX_SCRAPES:
-            raise web.HTTPServiceUnavailable(
-                headers={"Retry-After": RETRY_AFTER}, text="too many ask for metrics; ask again"
-            )
+            said = "too many ask for metrics at the same time; try again later"
+            return refuse(new_log_id(), 503, said, {"Retry-After": RETRY_AFTER})
         self._scrapes += 1
         try:
             return await self._exposed(request)

@@ -6,12 +6,12 @@ import http.client
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["Address", "Labels", "ScrapeError", "Snapshot", "read_address", "scrape"]
+__all__ = ["Address", "Credentials", "Labels", "ScrapeError", "Snapshot", "read_address", "scrape"]
 
 TIMEOUT = 3.0
 """Seconds for a worker's whole answer."""
@@ -32,17 +32,35 @@ class ScrapeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """What workers ask of `top`, and it of them.
+
+    Attributes:
+        token: a bearer token, or empty for none.
+        context: for TLS; None for the system's authorities.
+    """
+
+    token: str = field(default="", repr=False)
+    context: ssl.SSLContext | None = None
+
+
+NO_CREDENTIALS = Credentials()
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a worker's metrics are.
 
     Attributes:
         path: with its query, if it has one.
+        credentials: for this worker.
     """
 
     secure: bool
     host: str
     port: int
     path: str = PATH
+    credentials: Credentials = NO_CREDENTIALS
 
     @property
     def name(self) -> str:
@@ -75,7 +93,7 @@ class Snapshot:
         return [value for _, value in self.items(name, **labels)]
 
 
-def read_address(text: str) -> Address:
+def read_address(text: str, credentials: Credentials = NO_CREDENTIALS) -> Address:
     """Read an address as people write it: `http://host:8080`, `host:8080`, `host`.
 
     Raises:
@@ -93,7 +111,7 @@ def read_address(text: str) -> Address:
         raise ValueError(f"{text!r} is no address of a worker; write http://host:8080")
     port = port or (443 if secure else DEFAULT_PORT)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return Address(secure, host, port, PATH if path in ("", "/") else path)
+    return Address(secure, host, port, PATH if path in ("", "/") else path, credentials)
 
 
 def scrape(address: Address, timeout: float = TIMEOUT) -> Snapshot:
@@ -106,10 +124,12 @@ def scrape(address: Address, timeout: float = TIMEOUT) -> Snapshot:
         ScrapeError: nothing answers there in time, or what does is no worker.
     """
     deadline = time.monotonic() + timeout
-    kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
-    connection = kind(address.host, address.port, timeout=timeout)
+    connection = _connection(address, timeout)
+    headers = {"Accept": "text/plain"}
+    if address.credentials.token:
+        headers["Authorization"] = f"Bearer {address.credentials.token}"
     try:
-        connection.request("GET", address.path, headers={"Accept": "text/plain"})
+        connection.request("GET", address.path, headers=headers)
         text = _read(connection.getresponse(), deadline)
     except TimeoutError:
         raise ScrapeError(f"no answer within {timeout:g} s") from None
@@ -123,7 +143,17 @@ def scrape(address: Address, timeout: float = TIMEOUT) -> Snapshot:
     return Snapshot(time.monotonic(), _samples(text))
 
 
+def _connection(address: Address, timeout: float) -> http.client.HTTPConnection:
+    if not address.secure:
+        return http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    return http.client.HTTPSConnection(
+        address.host, address.port, timeout=timeout, context=address.credentials.context
+    )
+
+
 def _read(response: http.client.HTTPResponse, deadline: float) -> str:
+    if response.status == http.client.UNAUTHORIZED:
+        raise ScrapeError("it asks for a token: --token-file")
     if response.status != http.client.OK:
         raise ScrapeError(f"no worker: it answers {response.status}")
     body = bytearray()

@@ -17,6 +17,7 @@ from worker.settings.sources import load
         ([], {"CLASSIFY_WORKER_CONFIG": "worker.yaml"}),
         ([], {"WORKER_HTTP__PORT_FILE": "port"}),
         ([], {"WORKER_HTTP__METRICS_PORT_FILE": "port"}),
+        ([], {"WORKER_HTTP__TLS__CERT_FILE_FILE": "name"}),
         ([], {"WORKER_HTTP__METRICS_PORT": "0", "WORKER_HTTP__PORT": "8080"}),
         ([], {"WORKER_HTTP__PORT": "eighty"}),
         ([], {"WORKER_HTTP__PORT": "0"}),
@@ -48,8 +49,11 @@ def test_the_port_of_the_probes_is_asked(
 ) -> None:
     asked = []
 
-    def ask(host: str, number: int, *, ready: bool, timeout: float) -> tuple[bool, str]:
+    def ask(
+        host: str, number: int, *, ready: bool, timeout: float, secure: bool
+    ) -> tuple[bool, str]:
         asked.append(number)
+        assert not secure
         return True, "ok"
 
     monkeypatch.setattr("worker.cli.health_request.ask", ask)

@@ -72,6 +72,10 @@ async def start() -> AsyncIterator[Start]:
         yield started
 
 
+def written(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 @pytest.fixture
 def tokens(tmp_path: Path) -> Path:
     path = tmp_path / "tokens"
@@ -156,12 +160,15 @@ async def test_a_page_of_another_origin_may_ask_whether_it_may_send_a_token(
     assert refused.headers["Access-Control-Allow-Origin"] == origin
 
 
-async def test_a_rotated_token_counts_and_the_old_one_does_not(start: Start, tokens: Path) -> None:
+async def test_a_rotated_token_counts_and_the_old_one_does_not(
+    start: Start, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.http.renewal.INTERVAL", 0.05)
     service = await start(token_file=tokens)
-    tokens.write_text("the-second-token-of-all\n")
+    written(tokens, "the-second-token-of-all\n")
     second = {"Authorization": "Bearer the-second-token-of-all"}
     async with asyncio.timeout(BOUND):
-        while await service.status("POST", PATH, data=b"x", headers=second) != 415:
+        while await service.status("POST", PATH, data=b"x", headers=second) != 415:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await service.status("POST", PATH, data=b"x", headers=BEARER) == 401
 
@@ -169,7 +176,7 @@ async def test_a_rotated_token_counts_and_the_old_one_does_not(start: Start, tok
 async def test_a_file_without_tokens_keeps_the_server_from_starting(
     start: Start, tokens: Path
 ) -> None:
-    tokens.write_text("")
+    written(tokens, "")
     with pytest.raises(SettingsError, match="has no token"):
         await start(token_file=tokens)
 

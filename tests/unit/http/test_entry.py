@@ -56,6 +56,11 @@ def tls(authority: trustme.CA, tmp_path: Path) -> HttpTlsSettings:
     return HttpTlsSettings(cert_file=pem, key_file=pem)
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0.01)
+
+
 class Door:
     """A started server; the connections that are made to it are closed with it."""
 
@@ -85,16 +90,14 @@ class Door:
         return await reader.readline() == b"HTTP/1.1 200 OK\r\n"
 
     def turned_away(self, cause: str) -> float:
-        return self.metrics.turned_away.labels(cause)._value.get()
+        return float(self.metrics.turned_away.labels(cause)._value.get())
 
     async def connections(self, count: int) -> None:
         """Wait until the server has this many."""
-        while self.metrics.connections._value.get() != count:
-            await asyncio.sleep(0.01)
+        await until(lambda: self.metrics.connections._value.get() == count)
 
     async def under_way(self, count: int) -> None:
-        while self.classify._budget.jobs != count:
-            await asyncio.sleep(0.01)
+        await until(lambda: self.classify._budget.jobs == count)
 
     async def close(self) -> None:
         for writer in self._writers:
@@ -295,7 +298,7 @@ def test_a_renewed_certificate_is_shown_to_new_connections(
             renewed = later.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
             renewed.write_to_path(str(tls.cert_file))
             door._trust = trusting(later)
-            while not await knows(door):
+            while not await knows(door):  # noqa: ASYNC110 - it is read by and by
                 await asyncio.sleep(0.05)
 
     run(work())

@@ -24,7 +24,7 @@ ASSETS = (
     *("live.js", "state.js", "exposition.js"),
     *("docs.js", "schemas.js"),
     # Shared by both pages.
-    *("copying.js", "dom.js"),
+    *("copying.js", "dom.js", "token.js"),
     "icon.svg",
     *("samples/cat.jpg", "samples/coffee.jpg", "samples/rocket.jpg"),
 )

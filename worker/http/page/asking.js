@@ -1,9 +1,11 @@
 // One request to the worker, and its outcome.
 
 import { sentence, shortened } from "./dom.js";
+import { authorization, wantsToken } from "./token.js";
 
 const WHAT_WENT_WRONG = {
   400: "The image could not be read",
+  401: "The worker asks for a token",
   403: "The worker does not allow this",
   404: "There is nothing at this address",
   408: "The upload was too slow",
@@ -41,11 +43,12 @@ export async function ask(image, options, signal) {
   try {
     response = await fetch("image-classification", {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...authorization() },
       body: JSON.stringify(request),
       signal,
     });
     text = await response.text();
+    wantsToken(response.status);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const why = "Is it still running, and can this machine reach it?";

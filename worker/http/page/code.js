@@ -2,9 +2,10 @@
 
 /**
  * A shell command. `image` is `{name, file}`, which is to be in the current directory, or `{url}`;
- * `options` has `topK` (null: the model's own) and `visualize`.
+ * `options` has `topK` (null: the model's own) and `visualize`. If `secured`, the environment's
+ * TOKEN is sent.
  */
-export function curl(address, image, options) {
+export function curl(address, image, options, secured = false) {
   const lines = image.url
     ? [
         `curl ${quoted(address)}`,
@@ -16,23 +17,27 @@ export function curl(address, image, options) {
         `-H ${quoted(`Content-Type: ${mediaType(image.file)}`)}`,
         `--data-binary ${quoted(`@${image.name}`)}`,
       ];
+  if (secured) lines.splice(1, 0, '-H "Authorization: Bearer $TOKEN"');
   return lines.join(" \\\n  ");
 }
 
 /** A Python program that needs nothing but the standard library; see `curl`. */
-export function python(address, image, options) {
+export function python(address, image, options, secured = false) {
   const [target, data, type] = image.url
     ? [address, `json.dumps(${literal(body(image.url, options))}).encode()`, "application/json"]
     : [withQuery(address, options), `Path(${literal(image.name)}).read_bytes()`, mediaType(image.file)];
   return [
     "import json",
+    ...(secured ? ["import os"] : []),
     ...(image.url ? [] : ["from pathlib import Path"]),
     "from urllib.request import Request, urlopen",
     "",
     "request = Request(",
     `    ${literal(target)},`,
     `    data=${data},`,
-    `    headers={"Content-Type": ${literal(type)}},`,
+    secured
+      ? `    headers={"Content-Type": ${literal(type)}, "Authorization": f"Bearer {os.environ['TOKEN']}"},`
+      : `    headers={"Content-Type": ${literal(type)}},`,
     ")",
     "with urlopen(request, timeout=60) as response:",
     "    answer = json.load(response)",

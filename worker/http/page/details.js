@@ -4,6 +4,7 @@ import { markShown } from "./answers.js";
 import { curl, python } from "./code.js";
 import { copy } from "./copying.js";
 import { $, element, percent } from "./dom.js";
+import { hasToken } from "./token.js";
 
 const SHOWN_CATEGORIES = 20; // before "show all": a model may have thousands
 
@@ -87,8 +88,8 @@ function showCode(image, options) {
   const address = new URL("image-classification", document.baseURI).href;
   $("request").textContent = outcome.request;
   $("response").textContent = outcome.response;
-  $("curl").textContent = curl(address, image, options);
-  $("python").textContent = python(address, image, options);
+  $("curl").textContent = curl(address, image, options, hasToken());
+  $("python").textContent = python(address, image, options, hasToken());
   whole = outcome.whole;
   downloadUrl = URL.createObjectURL(whole);
   $("download").href = downloadUrl;

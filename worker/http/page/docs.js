@@ -3,6 +3,7 @@
 import { copy } from "./copying.js";
 import { $, element } from "./dom.js";
 import { definitions, describe, linkTo, prose, resolved } from "./schemas.js";
+import { authorization, wantsToken } from "./token.js";
 
 const JSON_TYPE = "application/json";
 /** How a body of a type is sent with curl. */
@@ -121,7 +122,8 @@ function trial({ operationId, method, path, requestBody }) {
     status.textContent = "Asking …";
     try {
       const sent = field && { method, headers: { "Content-Type": JSON_TYPE }, body: field.value };
-      const response = await fetch(path.slice(1), sent);
+      const response = await fetch(path.slice(1), { ...sent, headers: { ...sent?.headers, ...authorization() } });
+      wantsToken(response.status);
       const text = await response.text();
       status.textContent = `${response.status} ${response.statusText}`;
       got.textContent = text;

@@ -4,6 +4,7 @@
 import { $, counted, element } from "./dom.js";
 import { bound, parse, total } from "./exposition.js";
 import { showGone, showHealth, showState } from "./state.js";
+import { authorization, wantsToken } from "./token.js";
 
 const INTERVAL = 1000; // ms between two scrapes
 const WINDOW = 10_000; // ms over which figures are taken
@@ -36,12 +37,12 @@ async function scrape() {
 }
 
 async function scrapeMetrics() {
-  const response = await fetch("metrics");
+  const response = await fetch("metrics", { headers: authorization() });
   elsewhere = response.status === 404;
-  if (elsewhere) {
-    for (const part of document.querySelectorAll("[data-needs-metrics]")) part.hidden = true;
-    return;
-  }
+  const closed = wantsToken(response.status);
+  for (const part of document.querySelectorAll("[data-needs-metrics]")) part.hidden = elsewhere || closed;
+  if (closed) await showHealth();
+  if (elsewhere || closed) return;
   const samples = parse(await response.text());
   take(samples, performance.now());
   await showState(total(samples, "classify_ready") === 1);
