@@ -47,6 +47,13 @@ SCALED = (
     'autoscaling.prometheus.serverAddress="http://prometheus:9090"',
     "podMonitor.enabled=true",
 )
+PROTECTED = (
+    'config.http={"infer": true, "protect_metrics": true}',
+    'secretFiles=[{"setting": "http.token_file", "secret": "tokens", "key": "tokens"}, '
+    '{"setting": "http.tls.cert_file", "secret": "worker-tls", "key": "tls.crt"}, '
+    '{"setting": "http.tls.key_file", "secret": "worker-tls", "key": "tls.key"}]',
+    'podMonitor.authorization={"credentials": {"name": "scraper", "key": "token"}}',
+)
 VARIANTS: dict[str, Sequence[str]] = {
     "defaults": (),
     "fixed": ('workload="StatefulSet"', "replicas=6"),
@@ -68,6 +75,7 @@ VARIANTS: dict[str, Sequence[str]] = {
         'networkPolicy.ingressFrom=[{"namespaceSelector": {}}]',
         'networkPolicy.extraEgress=[{"ports": [{"port": 4317}]}]',
     ),
+    "protected": (*PROTECTED, "podMonitor.enabled=true"),
     "own port": ('config.http={"metrics_port": 9100}', "podMonitor.enabled=true"),
     "openshift": (
         "podSecurityContext.runAsUser=null",
@@ -183,6 +191,31 @@ def test_what_documents_show_is_valid(
     values.write_text(example, "utf-8")
     text = tools.helm("template", "images", CHART, "--values", values)
     check(tools, custom, list(yaml.safe_load_all(text)), [OLDEST, NEWEST], tmp_path)
+
+
+def probes(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    (worker,) = pod(objects)["spec"]["containers"]
+    return [worker[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+
+
+def test_all_speak_tls_where_the_worker_does(tools: Tools) -> None:
+    secured = tools.render(*VARIANTS["protected"])
+    own_volume = tools.render('config.http={"tls": {"cert_file": "/tls/c", "key_file": "/tls/k"}}')
+    for objects in (secured, own_volume):
+        assert {probe["scheme"] for probe in probes(objects)} == {"HTTPS"}
+        assert named(objects, "Service")["spec"]["ports"][0]["appProtocol"] == "https"
+    (endpoint,) = named(secured, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert (endpoint["scheme"], endpoint["tlsConfig"]) == ("https", {"insecureSkipVerify": True})
+    assert endpoint["authorization"] == {"credentials": {"name": "scraper", "key": "token"}}
+    (worker,) = pod(secured)["spec"]["containers"]
+    environ = {each["name"]: each.get("value") for each in worker["env"]}
+    assert environ["WORKER_HTTP__TOKEN_FILE"] == "/run/secrets/classify-worker/http.token_file"
+    (secrets,) = (each for each in pod(secured)["spec"]["volumes"] if each["name"] == "secrets")
+    # The worker refuses tokens that all may read.
+    assert secrets["projected"]["defaultMode"] == 0o440
+    plain = tools.render(*VARIANTS["own port"])
+    assert all("scheme" not in probe for probe in probes(plain))
+    assert "scheme" not in named(plain, "PodMonitor")["spec"]["podMetricsEndpoints"][0]
 
 
 def test_schemas_are_strict(

@@ -79,6 +79,13 @@ WORKER_{{ . | upper | replace "." "__" }}
 {{- if and $own (ne $own (include "classify-worker.httpPort" . | int)) }}{{ $own }}{{ end }}
 {{- end }}
 
+{{- /* Whether the worker speaks TLS: the certificate is in a Secret, or in a volume of one's own. */ -}}
+{{- define "classify-worker.secure" -}}
+{{- $found := ((.Values.config.http).tls).cert_file | default "" -}}
+{{- range .Values.secretFiles }}{{ if eq .setting "http.tls.cert_file" }}{{ $found = .key }}{{ end }}{{ end -}}
+{{- if $found }}true{{ end }}
+{{- end }}
+
 {{- /* The name of the port that probes and Prometheus ask. */ -}}
 {{- define "classify-worker.probePort" -}}
 {{- if include "classify-worker.metricsPort" . }}metrics{{ else }}http{{ end }}

@@ -190,16 +190,25 @@ spec:
         httpGet:
           path: /livez
           port: {{ include "classify-worker.probePort" . }}
+          {{- if include "classify-worker.secure" . }}
+          scheme: HTTPS
+          {{- end }}
         {{- toYaml .Values.probes.startup | nindent 8 }}
       livenessProbe:
         httpGet:
           path: /livez
           port: {{ include "classify-worker.probePort" . }}
+          {{- if include "classify-worker.secure" . }}
+          scheme: HTTPS
+          {{- end }}
         {{- toYaml .Values.probes.liveness | nindent 8 }}
       readinessProbe:
         httpGet:
           path: /readyz
           port: {{ include "classify-worker.probePort" . }}
+          {{- if include "classify-worker.secure" . }}
+          scheme: HTTPS
+          {{- end }}
         {{- toYaml .Values.probes.readiness | nindent 8 }}
       {{- if ne (include "classify-worker.preStop" .) "0" }}
       lifecycle:
