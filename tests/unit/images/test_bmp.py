@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.make import noise, pillow_bgr
 from worker.errors import JobError, Reason
-from worker.images.decode import decode
+from worker.images.decode import decode, inspect
 from worker.settings import DecodeSettings
 
 LIMITS = DecodeSettings()
@@ -168,3 +168,10 @@ def test_rare_kinds_are_named(size: int, depth: int, compression: int, says: str
     with pytest.raises(JobError, match=f"the BMP file is {says}, which is not decoded") as caught:
         decode(bytes(data), LIMITS)
     assert caught.value.reason is Reason.NOT_AN_IMAGE
+
+
+def test_a_negative_width_is_damage() -> None:
+    data = bytearray(bmp(40, 16, FIELDS, M565))
+    struct.pack_into("<i", data, 18, -8)
+    with pytest.raises(JobError, match="its width is -8"):
+        inspect(bytes(data), LIMITS)

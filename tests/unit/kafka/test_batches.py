@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+import zlib
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -355,6 +356,24 @@ def test_batches_of_old_brokers_are_read_within_the_same_bounds(magic: int, code
     assert len(damaged.take(None, None)) == (0 if codec else 2)
     assert damaged.damage is not None
     assert damaged.damage.why == "its checksum is wrong"
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+@pytest.mark.parametrize("length", [-2, 1 << 20])
+def test_a_batch_of_an_old_broker_with_a_wrong_length_is_unreadable(
+    magic: int, length: int
+) -> None:
+    """Its checksum is right: a producer made it so."""
+    builder = LegacyRecordBatchBuilder(magic, 0, 1 << 40)
+    builder.append(0, 1000, b"k", b"v")
+    data = bytearray(builder.build())
+    struct.pack_into(">i", data, 26 if magic else 18, length)
+    struct.pack_into(">I", data, 12, zlib.crc32(data[16:]))
+    reading = fetched(data, 0)
+    (record,) = reading.take(None, None)
+    assert record.unreadable is not None
+    assert "its messages are damaged" in record.unreadable
+    assert reading.damage is None
 
 
 def test_the_c_builder_writes_the_same() -> None:
