@@ -90,7 +90,6 @@ def _run(target: Target, seconds: int) -> Report:
     corpus, crashes = OUT / "corpus" / target.name, OUT / "crashes"
     for directory in (corpus, crashes):
         directory.mkdir(parents=True, exist_ok=True)
-    before = set(crashes.iterdir())
     ended = subprocess.run(
         [
             sys.executable,
@@ -110,7 +109,7 @@ def _run(target: Target, seconds: int) -> Report:
     )
     (OUT / f"{target.name}.log").write_bytes(ended.stdout)
     text = ended.stdout.decode("utf-8", "replace")
-    found = tuple(sorted(set(crashes.glob(f"{target.name}-*")) - before))
+    found = tuple(map(Path, re.findall(r"Test unit written to (\S+)", text)))
     return Report(
         target.name,
         _last(r"stat::number_of_executed_units: +(\d+)", text),

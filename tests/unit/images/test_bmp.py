@@ -170,8 +170,10 @@ def test_rare_kinds_are_named(size: int, depth: int, compression: int, says: str
     assert caught.value.reason is Reason.NOT_AN_IMAGE
 
 
-def test_a_negative_width_is_damage() -> None:
+@pytest.mark.parametrize(("width", "height"), [(-8, 8), (0, 1 << 30), (1 << 30, 0)])
+def test_a_size_without_pixels_is_damage(width: int, height: int) -> None:
+    """The number of pixels is below every limit."""
     data = bytearray(bmp(40, 16, FIELDS, M565))
-    struct.pack_into("<i", data, 18, -8)
-    with pytest.raises(JobError, match="its width is -8"):
+    struct.pack_into("<ii", data, 18, width, height)
+    with pytest.raises(JobError, match=f"its size is {width}x{height}"):
         inspect(bytes(data), LIMITS)
