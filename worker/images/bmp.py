@@ -64,7 +64,7 @@ def read_bmp_header(data: bytes) -> BmpHeader:
 
     Raises:
         UnsupportedError: it is compressed in a way, or of a depth, that nothing here decodes.
-        ValueError: it ends before its pixels do, or its size or bit fields make no sense.
+        ValueError: it ends before its pixels do, or its bit fields make no sense.
     """
     try:
         start, size = struct.unpack_from("<II", data, 10)
@@ -82,9 +82,6 @@ def read_bmp_header(data: bytes) -> BmpHeader:
     # where its pixels begin and how many bytes they take.
     if compression in (_RLE8, _RLE4) and start + stated > len(data):
         raise ValueError("its end is missing")
-    if width < 1 or height == 0:
-        # No limit of pixels would hold it back.
-        raise ValueError(f"its size is {width}x{height}")
     masks = _masks(data, depth, compression)
     # A negative height means rows from top to bottom.
     return BmpHeader(size, width, abs(height), height < 0, depth, start, masks)

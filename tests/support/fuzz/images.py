@@ -58,9 +58,8 @@ def image_header(data: bytes) -> None:
     except JobError as error:
         check_refusal(error, Reason.NOT_AN_IMAGE, Reason.CORRUPT_IMAGE)
         return
-    # Nothing by nothing is for the decoder to refuse.
-    assert header.width >= 0
-    assert header.height >= 0
+    assert header.width >= 1
+    assert header.height >= 1
     assert 1 <= header.orientation <= 8
     assert header.decoded_bytes >= 3 * header.width * header.height
     try:
@@ -129,11 +128,10 @@ def bmp(data: bytes) -> None:
         header = read_bmp_header(data)
     except ValueError:
         return
-    assert header.height >= 1
-    assert header.width >= 1
+    assert header.height >= 0
     usual = read_bmp_header(with_usual_header(data, header))
     assert (usual.width, usual.height, usual.depth) == (header.width, header.height, header.depth)
-    if header.masks is not None and header.width * header.height <= 2**14:
+    if header.masks is not None and 0 < header.width * header.height <= 2**14:
         with suppress(ValueError):
             pixels = unpack_fields(data, header)
             assert pixels.shape == (header.height, header.width, 3)

@@ -175,5 +175,5 @@ def test_a_size_without_pixels_is_damage(width: int, height: int) -> None:
     """The number of pixels is below every limit."""
     data = bytearray(bmp(40, 16, FIELDS, M565))
     struct.pack_into("<ii", data, 18, width, height)
-    with pytest.raises(JobError, match=f"its size is {width}x{height}"):
+    with pytest.raises(JobError, match=f"{width}x{height} pixels"):
         inspect(bytes(data), LIMITS)
