@@ -1,6 +1,7 @@
 """Record batches of versions 0 and 1, which topics of brokers before Kafka 4 can still have.
 
-aiokafka reads them. It inflates a batch all at once, so the inflated size is measured first.
+aiokafka reads them. It inflates a batch all at once, so the inflated size is measured first: of all
+that aiokafka's codecs read, which is every frame and member there is, one behind the other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from worker.contract.records import Record
 from worker.kafka.damage import ContentError, DamageError
-from worker.kafka.inflate import inflate
+from worker.kafka.inflate import CODEC_ERRORS, inflate
 
 __all__ = ["LegacyBatch"]
 
@@ -27,8 +28,9 @@ _ERRORS = (
     KafkaError,
     AssertionError,
     LookupError,
-    ValueError,
-    struct.error,
+    *CODEC_ERRORS,
+    OSError,  # Python's gzip, as EOFError
+    EOFError,
     SystemError,  # aiokafka, of a negative length
 )
 

@@ -5,11 +5,13 @@ No broker: a broker refuses most of what is tried here, and has to be trusted fo
 
 from __future__ import annotations
 
+import gzip
 import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable, Sequence
 
+import lz4.frame
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
@@ -374,6 +376,27 @@ def test_a_batch_of_an_old_broker_with_a_wrong_length_is_unreadable(
     assert record.unreadable is not None
     assert "its messages are damaged" in record.unreadable
     assert reading.damage is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "compress", "between"),
+    [(1, gzip.compress, b""), (1, gzip.compress, b"\0\0"), (3, lz4.frame.compress, b"")],
+)
+def test_all_frames_of_an_old_batch_count(
+    codec: int, compress: Callable[[bytes], bytes], between: bytes
+) -> None:
+    """aiokafka would inflate the second one as well, whatever its size."""
+    builder = LegacyRecordBatchBuilder(1, 0, 1 << 40)
+    builder.append(0, 1000, b"k", b"v")
+    payload = compress(builder.build()) + between + compress(bytes(1_000_000))
+    wrapper = LegacyRecordBatchBuilder(1, 0, 1 << 40)
+    wrapper.append(0, 1000, None, payload)
+    data = bytearray(wrapper.build())
+    data[17] |= codec
+    struct.pack_into(">I", data, 12, zlib.crc32(data[16:]))
+    (record,) = fetched(data, 0, limit=100_000).take(None, None)
+    assert record.unreadable is not None
+    assert "100000 bytes" in record.unreadable
 
 
 def test_the_c_builder_writes_the_same() -> None:
