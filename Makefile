@@ -21,8 +21,11 @@ BY_FILE := --numprocesses logical --maxprocesses 4 --dist loadfile
 export PYTHON
 ARGS ?=
 KEEP ?=
+SECONDS ?= 60
+TARGET ?=
+INPUT ?=
 
-.PHONY: help try demo check test test-zoo test-deploy image dashboards dashboards-picture lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy fuzz image dashboards dashboards-picture lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -50,6 +53,10 @@ endif
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)
+
+fuzz: $(STAMP) ## Look for inputs that break something (SECONDS=600, TARGET=job; INPUT=FILE: that one again)
+	$(BIN)/python -m tests.support.fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) \
+		$(if $(INPUT),--input $(INPUT)) $(ARGS)
 
 image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is in it (starts a Docker Engine where none runs)
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh scripts/image.sh --save $(ARGS)

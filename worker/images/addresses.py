@@ -28,6 +28,7 @@ _FORBIDDEN_IPV4 = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carrier-grade NAT
         "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # Azure's services for its machines, at an address that looks public
         "169.254.0.0/16",  # link-local, and the clouds' metadata services
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
@@ -42,7 +43,8 @@ _FORBIDDEN_IPV4 = tuple(
     )
 )
 """The IANA special-purpose registry (RFC 6890 and updates), written out: what `ipaddress` calls
-private or global has changed between Python releases."""
+private or global has changed between Python releases. One address that is in no registry is here
+too: only machines of one cloud reach it, and it has secrets for them."""
 
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
 """The only part of IPv6 that is global unicast; loopback, link-local, unique local, multicast, IPv4
@@ -61,7 +63,7 @@ _FORBIDDEN_IPV6 = tuple(
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 """A name after IDNA encoding, or an address; no zone id, which only means something locally."""
 
-_NUMERIC = re.compile(r":|(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?$")
+_NUMERIC = re.compile(r":|(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.*$")
 """No name: it has a colon or ends in a number. Resolvers differ in what they take it for (the URL
 standard calls these hosts IPv4 addresses, and invalid when they are none)."""
 

@@ -15,7 +15,7 @@ import zstandard
 
 from worker.kafka.damage import ContentError, TooLargeError
 
-__all__ = ["CODECS", "inflate"]
+__all__ = ["CODECS", "CODEC_ERRORS", "inflate"]
 
 CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """The codecs of Kafka's protocol, by their number in a batch's attributes."""
@@ -34,7 +34,7 @@ _GZIP_FORMAT = 31  # zlib's `wbits` for a gzip header and the largest window
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = 16
 
-_CODEC_ERRORS = (
+CODEC_ERRORS = (
     zlib.error,
     zstandard.ZstdError,
     cramjam.DecompressionError,
@@ -42,6 +42,7 @@ _CODEC_ERRORS = (
     ValueError,
     struct.error,
 )
+"""What the codecs raise for data that they cannot read."""
 
 
 def inflate(codec: int, data: memoryview, limit: int) -> Iterator[bytes]:
@@ -67,7 +68,7 @@ def inflate(codec: int, data: memoryview, limit: int) -> Iterator[bytes]:
             if inflated > limit:
                 raise TooLargeError(f"it inflates to more than {limit} bytes")
             yield piece
-    except _CODEC_ERRORS as error:
+    except CODEC_ERRORS as error:
         raise ContentError(f"its {CODECS[codec]} data are damaged ({error})") from error
 
 
@@ -94,19 +95,25 @@ def _gzip(data: memoryview) -> Iterator[bytes]:
                 raise zlib.error("cut off")
             at += len(fed) - len(decoder.unconsumed_tail) - len(decoder.unused_data)
             yield piece
+        while data[at : at + 1] == b"\0":  # as padding, which Python's gzip skips as well
+            at += 1
     if at == 0:
         raise zlib.error("no gzip header")
 
 
 def _lz4(data: memoryview) -> Iterator[bytes]:
-    decoder = lz4.frame.LZ4FrameDecompressor()
-    for at in range(0, len(data), INPUT):
-        yield decoder.decompress(data[at : at + INPUT], OUTPUT)
-        while not decoder.eof and not decoder.needs_input:
-            yield decoder.decompress(b"", OUTPUT)
-        if decoder.eof:
-            return
-    raise ValueError("cut off")
+    at = 0
+    while at < len(data) or at == 0:  # frames may follow each other
+        decoder = lz4.frame.LZ4FrameDecompressor()
+        while not decoder.eof:
+            fed = data[at : at + INPUT]
+            if not fed:
+                raise ValueError("cut off")
+            at += len(fed)
+            yield decoder.decompress(fed, OUTPUT)
+            while not decoder.eof and not decoder.needs_input:
+                yield decoder.decompress(b"", OUTPUT)
+        at -= len(decoder.unused_data or b"")
 
 
 def _zstd(data: memoryview) -> Iterator[bytes]:

@@ -1,11 +1,13 @@
 """Record batches of versions 0 and 1, which topics of brokers before Kafka 4 can still have.
 
-aiokafka reads them. It inflates a batch all at once, so the inflated size is measured first.
+aiokafka reads them. It inflates a batch all at once, so the inflated size is measured first: of all
+that aiokafka's codecs read, which is every frame and member there is, one behind the other.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 
 from aiokafka.errors import KafkaError
@@ -13,14 +15,24 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from worker.contract.records import Record
 from worker.kafka.damage import ContentError, DamageError
-from worker.kafka.inflate import inflate
+from worker.kafka.inflate import CODEC_ERRORS, inflate
 
 __all__ = ["LegacyBatch"]
 
+_CRC = 12  # the checksum covers everything behind it
 _MAGIC = 16
 _ATTRIBUTES = 17
 _KEY = {0: 18, 1: 26}  # version 1 has a timestamp before it
 _CODEC = 0x07
+_ERRORS = (
+    KafkaError,
+    AssertionError,
+    LookupError,
+    *CODEC_ERRORS,
+    OSError,  # Python's gzip, as EOFError
+    EOFError,
+    SystemError,  # aiokafka, of a negative length
+)
 
 
 class LegacyBatch:
@@ -41,8 +53,8 @@ class LegacyBatch:
         if len(data) < _KEY[magic] + 8:
             raise DamageError("it is too short")
         self._data = data
-        self._batch = LegacyRecordBatch(data, magic)
-        if not self._batch.validate_crc():
+        (crc,) = struct.unpack_from(">I", data, _CRC)
+        if zlib.crc32(data[_MAGIC:]) != crc:
             raise DamageError("its checksum is wrong")
         self._codec = data[_ATTRIBUTES] & _CODEC
         (self.last,) = struct.unpack_from(">q", data)
@@ -65,12 +77,13 @@ class LegacyBatch:
             if self._codec:
                 for _ in inflate(self._codec, self._payload(), limit):
                     pass
-            for read in self._batch:
+            # Not opened before: it reads the lengths of key and value, which may be wrong.
+            for read in LegacyRecordBatch(self._data, self._data[_MAGIC]):
                 if start <= read.offset <= self.last:
                     start = read.offset + 1
                     timestamp = -1 if read.timestamp is None else read.timestamp
                     yield Record(topic, partition, read.offset, timestamp, read.key, read.value, ())
-        except (KafkaError, AssertionError, LookupError, ValueError, struct.error) as error:
+        except _ERRORS as error:
             raise ContentError(f"its messages are damaged ({error})") from error
 
     def unreadable(self, topic: str, partition: int, start: int, why: str) -> Iterator[Record]:

@@ -19,7 +19,7 @@ _SECRET_NAME = re.compile(
     r"WORKER_"  # settings, among them passwords; children do not read them
     r"|.*(PASSW|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|COOKIE|AUTH|SIGNATURE|SESSION"
     r"|(API|ACCESS|ACCOUNT|PRIVATE|ENCRYPTION|SIGNING|MASTER|SAS|SSH)_?KEY"
-    r"|NETRC|CONNECTION_?STRING|DSN|JAAS|JWT|WEBHOOK)"
+    r"|NETRC|CONNECTION_?STRING|DSN|JAAS|JWT|WEBHOOK|HEADERS)"
     r"|(.*_)?(PASS|KEY|PAT|SAS)$|.+_PWD$",  # not PWD itself, the directory
     re.IGNORECASE,
 )

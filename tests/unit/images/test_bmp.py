@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.make import noise, pillow_bgr
 from worker.errors import JobError, Reason
-from worker.images.decode import decode
+from worker.images.decode import decode, inspect
 from worker.settings import DecodeSettings
 
 LIMITS = DecodeSettings()
@@ -168,3 +168,12 @@ def test_rare_kinds_are_named(size: int, depth: int, compression: int, says: str
     with pytest.raises(JobError, match=f"the BMP file is {says}, which is not decoded") as caught:
         decode(bytes(data), LIMITS)
     assert caught.value.reason is Reason.NOT_AN_IMAGE
+
+
+@pytest.mark.parametrize(("width", "height"), [(-8, 8), (0, 1 << 30), (1 << 30, 0)])
+def test_a_size_without_pixels_is_damage(width: int, height: int) -> None:
+    """The number of pixels is below every limit."""
+    data = bytearray(bmp(40, 16, FIELDS, M565))
+    struct.pack_into("<ii", data, 18, width, height)
+    with pytest.raises(JobError, match=f"{width}x{height} pixels"):
+        inspect(bytes(data), LIMITS)

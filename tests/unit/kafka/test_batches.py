@@ -5,10 +5,13 @@ No broker: a broker refuses most of what is tried here, and has to be trusted fo
 
 from __future__ import annotations
 
+import gzip
 import struct
 import tracemalloc
+import zlib
 from collections.abc import Callable, Sequence
 
+import lz4.frame
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
@@ -355,6 +358,45 @@ def test_batches_of_old_brokers_are_read_within_the_same_bounds(magic: int, code
     assert len(damaged.take(None, None)) == (0 if codec else 2)
     assert damaged.damage is not None
     assert damaged.damage.why == "its checksum is wrong"
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+@pytest.mark.parametrize("length", [-2, 1 << 20])
+def test_a_batch_of_an_old_broker_with_a_wrong_length_is_unreadable(
+    magic: int, length: int
+) -> None:
+    """Its checksum is right: a producer made it so."""
+    builder = LegacyRecordBatchBuilder(magic, 0, 1 << 40)
+    builder.append(0, 1000, b"k", b"v")
+    data = bytearray(builder.build())
+    struct.pack_into(">i", data, 26 if magic else 18, length)
+    struct.pack_into(">I", data, 12, zlib.crc32(data[16:]))
+    reading = fetched(data, 0)
+    (record,) = reading.take(None, None)
+    assert record.unreadable is not None
+    assert "its messages are damaged" in record.unreadable
+    assert reading.damage is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "compress", "between"),
+    [(1, gzip.compress, b""), (1, gzip.compress, b"\0\0"), (3, lz4.frame.compress, b"")],
+)
+def test_all_frames_of_an_old_batch_count(
+    codec: int, compress: Callable[[bytes], bytes], between: bytes
+) -> None:
+    """aiokafka would inflate the second one as well, whatever its size."""
+    builder = LegacyRecordBatchBuilder(1, 0, 1 << 40)
+    builder.append(0, 1000, b"k", b"v")
+    payload = compress(builder.build()) + between + compress(bytes(1_000_000))
+    wrapper = LegacyRecordBatchBuilder(1, 0, 1 << 40)
+    wrapper.append(0, 1000, None, payload)
+    data = bytearray(wrapper.build())
+    data[17] |= codec
+    struct.pack_into(">I", data, 12, zlib.crc32(data[16:]))
+    (record,) = fetched(data, 0, limit=100_000).take(None, None)
+    assert record.unreadable is not None
+    assert "100000 bytes" in record.unreadable
 
 
 def test_the_c_builder_writes_the_same() -> None:

@@ -22,6 +22,8 @@ SECRETS = {
     "MYSQL_PWD": "canary",
     "MY_API_KEY": "canary",
     "NETRC": "canary",
+    "OTEL_EXPORTER_OTLP_HEADERS": "canary",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "canary",
     "PGPASSWORD": "canary",
     "SLACK_WEBHOOK_URL": "canary",
     "SSH_AUTH_SOCK": "canary",
