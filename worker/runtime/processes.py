@@ -107,7 +107,7 @@ def anonymous_file() -> int:
     """
     if hasattr(os, "memfd_create"):
         # In memory, and not bounded by a container's small /dev/shm.
-        return os.memfd_create("shared")
+        return os.memfd_create("shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
