@@ -114,7 +114,9 @@ class Engine:
 
 
 def _cells(slots: int, processes: int, max_batch: int) -> int:
-    """How many crops there may be: a batch that is computed and the next one for each slot, and
-    what image processes have in hand.
+    """How many crops there may be at a time.
+
+    Returns:
+        For each slot the batch that it computes and its next one, and what is being decoded.
     """
     return slots * 2 * max_batch + processes * (1 + LANES)

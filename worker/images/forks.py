@@ -32,18 +32,18 @@ def main() -> None:
     """Serve the owner until it closes the socket or dies; the arguments are OWNER SOCKET."""
     owner, descriptor = (int(argument) for argument in sys.argv[1:3])
     die_with(owner)
-    with socket.socket(fileno=descriptor) as owner_socket:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            try:
-                # With all codecs, here and not in each fork.
-                from worker.images import process  # noqa: PLC0415
-            except UnfitSystemError as error:
-                owner_socket.sendall(frame({"unfit": str(error)}))
-                return
-            # Forks share what is not written to, and collecting garbage writes.
-            gc.collect()
-            gc.freeze()
-            _Forks(owner_socket, process.serve, process.Descriptors).run()
+    owner_socket = socket.socket(fileno=descriptor)
+    with owner_socket, suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            # With all codecs, here and not in each fork.
+            from worker.images import process  # noqa: PLC0415
+        except UnfitSystemError as error:
+            owner_socket.sendall(frame({"unfit": str(error)}))
+            return
+        # Forks share what is not written to, and collecting garbage writes.
+        gc.collect()
+        gc.freeze()
+        _Forks(owner_socket, process.serve, process.Descriptors).run()
 
 
 class _Forks:

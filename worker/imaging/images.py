@@ -221,9 +221,12 @@ class ImageProcesses:
             told.append(nbytes)
             account(nbytes)
 
+        def take_back() -> None:
+            while told:
+                account(-told.pop())
+
         def make() -> Call:
-            account(-sum(told))
-            told.clear()
+            take_back()
             call = self._decoding(image, urgency, side, whole=whole, alone=alone)
             call.account, call.needs_cell = tell, True
             return call
@@ -231,7 +234,7 @@ class ImageProcesses:
         try:
             process, call, result = await self._patiently(make)
         finally:
-            account(-sum(told))
+            take_back()
         assert call.cell is not None
         prepared = PreparedImage(self.cells.view(call.cell), call.cell)
         if whole:

@@ -45,7 +45,7 @@ from worker.retry import Retry
 
 __all__ = ["ProcessPool"]
 
-ASIDE_AFTER = 2.0
+ASIDE_AFTER = 1.0
 """Seconds after which the others wait for a call no longer."""
 
 MOST_ASIDE = 4
