@@ -379,7 +379,7 @@ async def test_an_image_process_has_nothing_that_it_does_not_need(
 
 def _look_into(pid: int) -> tuple[str, list[str]]:
     directory = Path(f"/proc/{pid}")
-    files = [os.readlink(entry) for entry in (directory / "fd").iterdir()]
+    files = [str(entry.readlink()) for entry in (directory / "fd").iterdir()]
     return (directory / "environ").read_text("utf-8", "replace"), files
 
 
