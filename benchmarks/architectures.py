@@ -8,10 +8,14 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.lcnet import pp_lcnet
+
 __all__ = ["ARCHITECTURES", "prepare_architecture"]
 
-ARCHITECTURES = ("resnet50", "resnet18", "mobilenet_v2", "mobilenet_v3_small")
-"""Names of `paddle.vision.models`; what a network costs does not depend on its weights."""
+PP_LCNET = "pp_lcnet_x1_0"
+ARCHITECTURES = ("resnet50", "resnet18", "mobilenet_v2", "mobilenet_v3_small", PP_LCNET)
+"""PP-LCNet, and names of `paddle.vision.models`; what a network costs does not depend on its
+weights."""
 
 SIDE = 224
 
@@ -45,7 +49,10 @@ def _export(name: str, directory: Path) -> None:
     import paddle  # noqa: PLC0415
 
     paddle.seed(0)
-    network = getattr(paddle.vision.models, name)(pretrained=False)
+    if name == PP_LCNET:
+        network = pp_lcnet()
+    else:
+        network = getattr(paddle.vision.models, name)(pretrained=False)
     classifier = paddle.nn.Sequential(network, paddle.nn.Softmax(axis=-1))
     classifier.eval()
     images = paddle.static.InputSpec([None, 3, SIDE, SIDE], "float32", name="x")

@@ -2,8 +2,8 @@
 
 `WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5,decode.hang=0000ff"`: a batch that
 holds a crop of nothing but that colour (`RRGGBB`) triggers the fault in the predictor process,
-every batch takes that many seconds longer, and a crop of the last colour hangs the thread that
-decoded it. Unset, as in production, this costs one comparison a batch and one an image.
+every batch takes that many seconds longer, and a crop of the last colour hangs the image process
+that decoded it. Unset, as in production, this costs one comparison a batch and two an image.
 """
 
 from __future__ import annotations
@@ -41,15 +41,36 @@ def _hang() -> None:
         time.sleep(3600)
 
 
+def _segv() -> None:
+    # Sent rather than caused: reading address 0 would be reported by some sanitizers first.
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _loop() -> None:
+    while True:
+        pass
+
+
+def _memory() -> None:
+    blocks = []
+    while True:
+        blocks.append(np.empty(_BLOCK, np.uint8))  # not touched, so no memory of the system
+
+
+_BLOCK = 64 * 1024 * 1024
+_IMAGE_ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {"segv": _segv, "kill": _kill, "hang": _hang, "loop": _loop, "memory": _memory}
+)
 _ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
     {
         "predictor.kill": _kill,
         "predictor.raise": _raise,
         "predictor.hang": _hang,
-        "decode.hang": _hang,
+        **{f"decode.{name}": action for name, action in _IMAGE_ACTIONS.items()},
+        **{f"draw.{name}": action for name, action in _IMAGE_ACTIONS.items()},
     }
 )
-_DECODE = "decode."
+_PREDICTOR, _DECODE, _DRAW = "predictor.", "decode.", "draw."
 _SLOW = "predictor.slow"
 
 
@@ -59,8 +80,10 @@ class Failpoints:
 
     Attributes:
         actions: for each colour the action's name: `predictor.kill` ends the process with SIGKILL,
-            `predictor.raise` raises RuntimeError, `predictor.hang` never returns, nor does
-            `decode.hang` in the thread that decoded the image.
+            `predictor.raise` raises RuntimeError, `predictor.hang` never returns. In the image
+            process, after decoding or before drawing, `decode.` and `draw.` with `segv` and
+            `kill` end it with that signal; `hang` never returns, `loop` takes processor time
+            without end, and `memory` takes memory without end.
         slow: seconds by which each batch is held up.
     """
 
@@ -107,18 +130,35 @@ class Failpoints:
             return
         if self.slow:
             time.sleep(self.slow)
-        for colour, action in self.actions:
-            if not action.startswith(_DECODE) and _holds(crops, colour):
-                _ACTIONS[action]()
+        self._inject(_PREDICTOR, crops)
 
     def after_decoding(self, crop: npt.NDArray[np.uint8]) -> None:
-        """Inject the faults that are due for an image, in the thread that decoded it.
+        """Inject the faults that are due for an image, in the process that decoded it.
 
         Args:
             crop: `[H, W, 3] uint8` RGB.
+
+        Raises:
+            MemoryError: it has the colour of `decode.memory`.
         """
+        if self.actions:
+            self._inject(_DECODE, crop[np.newaxis])
+
+    def before_drawing(self, picture: npt.NDArray[np.uint8]) -> None:
+        """Inject the faults that are due for a picture, in the process that draws it.
+
+        Args:
+            picture: `[H, W, 3] uint8` BGR.
+
+        Raises:
+            MemoryError: it has the colour of `draw.memory`.
+        """
+        if self.actions:
+            self._inject(_DRAW, picture[np.newaxis, :, :, ::-1])
+
+    def _inject(self, where: str, images: npt.NDArray[np.uint8]) -> None:
         for colour, action in self.actions:
-            if action.startswith(_DECODE) and _holds(crop[np.newaxis], colour):
+            if action.startswith(where) and _holds(images, colour):
                 _ACTIONS[action]()
 
 

@@ -49,7 +49,7 @@ class Health:
     Attributes:
         poll: beats with every poll.
         predictor_stalled: asks whether a predictor holds a batch for too long.
-        images_stalled: asks whether a thread holds an image for too long.
+        images_stalled: asks whether no image process could be had for too long.
         on_change: called with why the worker is not ready, whenever that may have changed.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
         selecting: what the selection of the backend is doing, which takes part of a minute: why it
@@ -113,7 +113,7 @@ class Health:
         if self.predictor_stalled():
             reasons.append("a predictor makes no progress")
         if self.images_stalled():
-            reasons.append("decoding or drawing an image makes no progress")
+            reasons.append("no process decodes images")
         return reasons
 
     def _update(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from worker.clock import SYSTEM_CLOCK, Clock
 
-__all__ = ["Retry"]
+__all__ = ["SHORTAGES", "Retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +55,8 @@ class Retry:
             elapsed = clock.monotonic() - began
             failures += 1
             bound = min(bound * self.factor, self.longest)
+
+
+SHORTAGES = Retry(first=0.1, longest=3.0, factor=10**0.5, attempts=5)
+"""When work that got no memory is tried again: after 0.1, 0.3, 1 and 3 seconds. Whatever holds the
+memory mostly frees it in less than a second."""

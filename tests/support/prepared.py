@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from worker.engine.preparation import prepare_image
 from worker.errors import JobError
+from worker.images.preparation import prepare_image
 from worker.images.prepare import Prepared
 from worker.images.transform import Transform
 from worker.settings import DecodeSettings

@@ -53,7 +53,9 @@ def test_all_of_them() -> None:
             "predictor.crash=1",
             (
                 "WORKER_FAILPOINTS: 'predictor.crash' is not one of "
-                "predictor.kill, predictor.raise, predictor.hang, decode.hang, predictor.slow"
+                "predictor.kill, predictor.raise, predictor.hang, decode.segv, decode.kill, "
+                "decode.hang, decode.loop, decode.memory, draw.segv, draw.kill, draw.hang, "
+                "draw.loop, draw.memory, predictor.slow"
             ),
         ),
         (

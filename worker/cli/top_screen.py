@@ -113,8 +113,8 @@ def _rest(numbers: Figures) -> Iterator[Text]:
     yield _fact("batch", f"{batch}; {closed}" if closed else batch)
     slots = f"{numbers.slots} up, {_share(numbers.slots_busy)} busy"
     restarts = f"; {numbers.restarts} restarted" if numbers.restarts else ""
-    threads = f"; image threads {_share(numbers.threads_busy)} busy"
-    yield _fact("predictors", f"{slots}{restarts}{threads}", bad=bool(numbers.restarts))
+    images = f"; image processes {_share(numbers.images_busy)} busy"
+    yield _fact("predictors", f"{slots}{restarts}{images}", bad=bool(numbers.restarts))
     held = f"{numbers.in_flight} jobs, {_size(numbers.held)}"
     oldest = f"; the oldest for {_time(numbers.oldest)}" if numbers.oldest else ""
     waiting = f"; {numbers.waiting} images wait for a thread or a batch" if numbers.waiting else ""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.contract.jobs import ModelIdentity
 from worker.engine.pipeline import Pipeline
 from worker.failpoints import Failpoints
 from worker.images.fetch import ImageFetcher
-from worker.images.threads import ImageThreads
+from worker.imaging.images import ImageProcesses
+from worker.imaging.protocol import LANES
 from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
@@ -24,7 +27,7 @@ __all__ = ["Engine"]
 
 
 class Engine:
-    """The fetcher, the threads for images, the predictors, and the pipeline through them.
+    """The fetcher, the image processes, the predictors, and the pipeline through them.
 
     For one event loop, in which any number of engines may work side by side.
 
@@ -38,6 +41,7 @@ class Engine:
     Attributes:
         spec: the model that it computes.
         pool: the predictors.
+        images: the image processes.
         process: takes a job to its outcome, as `Pipeline.process` does.
         classify: takes an image to its categories, as `Pipeline.classify` does.
         fetch: brings the bytes at a URL, as `ImageFetcher.fetch` does.
@@ -56,8 +60,6 @@ class Engine:
     ) -> None:
         self.spec = spec
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
-        threads = settings.decode.threads or available_cores()
-        self._threads = ImageThreads(threads, settings.decode.timeout, metrics)
         self.pool = PredictorPool(
             spec,
             placements,
@@ -68,15 +70,18 @@ class Engine:
             capacity=capacity,
             tracer=tracer,
         )
-        pipeline = Pipeline(
+        processes = settings.decode.processes or available_cores()
+        self._cells = partial(_cells, len(placements), processes)
+        self.images = ImageProcesses(
             spec,
-            self._fetcher,
-            self.pool,
-            self._threads,
-            settings,
+            processes,
+            self._cells(self.pool.max_batch),
+            settings.decode,
             metrics,
-            failpoints=failpoints,
-            tracer=tracer,
+            failpoints,
+        )
+        pipeline = Pipeline(
+            spec, self._fetcher, self.pool, self.images, settings, metrics, tracer=tracer
         )
         self.process = pipeline.process
         self.classify = pipeline.classify
@@ -88,19 +93,30 @@ class Engine:
         return ModelIdentity(self.spec.name, self.spec.digest, self.pool.backend)
 
     def images_stalled(self) -> bool:
-        """Whether a thread decodes or draws one image for longer than `decode.timeout`."""
-        return self._threads.stalled
+        """Whether no image process could be had for a while."""
+        return self.images.stalled
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start all parts; `stack` stops them in reverse.
 
         Raises:
             ModelError: a predictor process cannot load the model.
-            UnfitSystemError: a predictor process says which library the system lacks.
+            UnfitSystemError: a process says which library the system lacks.
             PredictorError: a predictor process died or hung while it started.
             OSError: the system has no room for another process.
         """
         await stack.enter_async_context(self._fetcher)
-        stack.callback(self._threads.shutdown)
+        stack.callback(self.images.stop)
         stack.push_async_callback(self.pool.stop)
-        await self.pool.start()
+        await asyncio.gather(self.images.start(), self.pool.start())
+        # The size of batches is known by now.
+        self.images.cells.limit = self._cells(self.pool.max_batch)
+
+
+def _cells(slots: int, processes: int, max_batch: int) -> int:
+    """How many crops there may be at a time.
+
+    Returns:
+        For each slot the batch that it computes and its next one, and what is being decoded.
+    """
+    return slots * 2 * max_batch + processes * (1 + LANES)

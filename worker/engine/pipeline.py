@@ -6,27 +6,23 @@ Stages know nothing of each other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.budget import Reservation
 from worker.clock import SYSTEM_CLOCK, Clock
-from worker.contract.jobs import Category, Job, Outcome, RawImage, Success, UrlImage
+from worker.contract.jobs import Category, ImageSource, Job, Outcome, RawImage, Success, UrlImage
 from worker.engine.categories import choose_categories
-from worker.engine.preparation import AnyImage, LocalImage, Pixels, prepare_image
 from worker.errors import Failure, JobError, Reason, Stage
-from worker.failpoints import Failpoints
-from worker.images.draw import draw
 from worker.images.fetch import ImageFetcher
-from worker.images.prepare import Prepared
 from worker.images.sniffing import refuse_unknown
-from worker.images.threads import ImageThreads
-from worker.images.transform import Transform
+from worker.imaging.images import ImageProcesses, Picture, PreparedImage
+from worker.imaging.protocol import LocalImage, Pixels
 from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.metrics.answers import Answers
@@ -38,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Classified", "Classifier", "Pipeline"]
 
-NONE = Failpoints()
+AnyImage: TypeAlias = ImageSource | Path | Pixels
+"""An image in any form that the engine takes."""
 
 log = get_logger(__name__)
 
@@ -66,51 +63,42 @@ class Classified:
 
     Attributes:
         categories: best first; empty if none reaches the model's threshold.
-        picture: `[h, w, 3] uint8` BGR, not drawn on yet; None when no picture was asked for.
+        picture: the whole image, `[h, w, 3] uint8` BGR.
     """
 
     categories: tuple[Category, ...]
-    picture: Pixels | None
-
-    @property
-    def best(self) -> Category | None:
-        """The best category, if there is any."""
-        return self.categories[0] if self.categories else None
+    picture: Pixels
 
 
 class Pipeline:
     """Runs images through the stages; many at a time, for one event loop.
 
     Args:
-        threads: those that decode and draw.
-        failpoints: faults to inject, for tests.
+        images: the processes that decode and draw.
         tracer: makes spans of the stages; None without tracing.
     """
 
-    def __init__(  # noqa: PLR0913 - the one place where all of these meet
+    def __init__(
         self,
         spec: ModelSpec,
         fetcher: ImageFetcher,
         classifier: Classifier,
-        threads: ImageThreads,
+        images: ImageProcesses,
         settings: Settings,
         metrics: Metrics,
         *,
-        failpoints: Failpoints = NONE,
         tracer: Tracer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._spec = spec
         self._fetcher = fetcher
         self._classifier = classifier
-        self._threads = threads
+        self._images = images
         self._settings = settings
         self._metrics = metrics
         timed = metrics.time_stage
         self._timed = timed if tracer is None else tracer.with_spans(timed)
-        self._failpoints = failpoints
         self._clock = clock
-        self._transform = Transform(spec.resize, spec.crop, spec.channels)
         self._top_k = settings.predictor.top_k or spec.top_k
         self._answers = Answers(metrics, spec)
 
@@ -151,7 +139,6 @@ class Pipeline:
         held: Reservation,
         *,
         top_k: int,
-        picture_side: int | None,
         deadline: float | None = None,
         most: int | None = None,
     ) -> Classified:
@@ -160,27 +147,26 @@ class Pipeline:
         Args:
             held: accounts for the bytes that the image holds on its way.
             top_k: most categories.
-            picture_side: longest side of the picture in pixels; None asks for no picture.
             deadline: seconds since the epoch by which images are ordered and no longer fetched;
                 None means never.
             most: images of the largest batch that it may be in; None leaves it to the predictors.
 
         Returns:
-            The categories, and the picture to draw on if one is wanted.
+            The categories, and the image itself.
 
         Raises:
             JobError: the image cannot be used; the message says why.
         """
-        prepared = await self._prepare(image, held, picture_side, deadline)
-        urgency = (
-            deadline
-            if deadline is not None
-            else self._clock.wall() + self._settings.batching.patience
-        )
-        scores = await self._classifier.classify(prepared.crop, urgency, most)
-        found = Classified(choose_categories(scores, top_k, self._spec), prepared.picture)
-        self._answers.count(scores, None if found.best is None else found.best.name)
-        return found
+        local = await self._fetch(image, held, deadline)
+        urgency = self._urgency(deadline)
+        with self._timed(Stage.DECODE):
+            prepared = await self._images.prepare(local, urgency, None, held.add, whole=True)
+        assert prepared.pixels is not None
+        try:
+            categories = await self._categories(prepared, urgency, top_k, most)
+        finally:
+            self._images.release(prepared)
+        return Classified(categories, prepared.pixels)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
@@ -202,62 +188,51 @@ class Pipeline:
 
     async def _run(self, job: Job, held: Reservation) -> Outcome:
         visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
-        found = await self.classify(
-            job.image,
-            held,
-            top_k=job.top_k or self._top_k,
-            picture_side=self._settings.picture.max_side if visualize else None,
-            deadline=job.deadline,
-        )
-        if found.picture is None:
-            return Success(found.categories)
-        with self._timed(Stage.DRAW):
-            picture = await self._threads.run(
-                Stage.DRAW,
-                partial(_drawn, found.picture, found.best, self._settings.picture.quality),
-            )
-        held.add(len(picture))
-        return Success(found.categories, picture)
-
-    async def _prepare(
-        self, image: AnyImage, held: Reservation, picture_side: int | None, deadline: float | None
-    ) -> Prepared:
-        fetched = 0
-        if isinstance(image, UrlImage):
-            with self._timed(Stage.FETCH):
-                data = await self._fetcher.fetch(image.url, deadline)
-            fetched = len(data)
-            held.add(fetched)
-            refuse_unknown(data)
-            image = RawImage(data)
-            del data
-        loop = asyncio.get_running_loop()
-
-        def account(nbytes: int) -> None:
-            loop.call_soon_threadsafe(held.add, nbytes)
-
+        local = await self._fetch(job.image, held, job.deadline)
+        urgency = self._urgency(job.deadline)
+        side = self._settings.picture.max_side if visualize else None
         with self._timed(Stage.DECODE):
-            prepared = await self._threads.run(
-                Stage.DECODE, partial(self._decode, image, picture_side, account)
-            )
-        held.add(-fetched)
-        return prepared
+            prepared = await self._images.prepare(local, urgency, side, held.add)
+        try:
+            categories = await self._categories(prepared, urgency, job.top_k or self._top_k)
+            # Others may have its memory while it is drawn.
+            self._images.release_crop(prepared)
+            if prepared.picture is None:
+                return Success(categories)
+            picture = await self._draw(prepared.picture, categories)
+        finally:
+            self._images.release(prepared)
+        held.add(len(picture))
+        return Success(categories, picture)
 
-    def _decode(
-        self, image: LocalImage, picture_side: int | None, account: Callable[[int], object]
-    ) -> Prepared:
-        """In a thread: read, decode and transform.
+    async def _fetch(
+        self, image: AnyImage, held: Reservation, deadline: float | None
+    ) -> LocalImage:
+        if not isinstance(image, UrlImage):
+            return image
+        with self._timed(Stage.FETCH):
+            data = await self._fetcher.fetch(image.url, deadline)
+        # Held to the end: it is decoded again if its picture is lost.
+        held.add(len(data))
+        refuse_unknown(data)
+        return RawImage(data)
 
-        Args:
-            account: accounts for bytes: for pixels before there are any.
-        """
-        limits = self._settings.decode
-        prepared = prepare_image(image, self._transform, limits, picture_side, account)
-        self._failpoints.after_decoding(prepared.crop)
-        return prepared
+    async def _categories(
+        self, prepared: PreparedImage, urgency: float, top_k: int, most: int | None = None
+    ) -> tuple[Category, ...]:
+        scores = await self._classifier.classify(prepared.crop, urgency, most)
+        categories = choose_categories(scores, top_k, self._spec)
+        self._answers.count(scores, categories[0].name if categories else None)
+        return categories
 
+    async def _draw(self, picture: Picture, categories: Sequence[Category]) -> bytes:
+        best = categories[0] if categories else None
+        label, score = (None, 0.0) if best is None else (best.name, best.score)
+        with self._timed(Stage.DRAW):
+            jpeg = await self._images.draw(picture, label, score, self._settings.picture.quality)
+        return bytes(jpeg)
 
-def _drawn(picture: npt.NDArray[np.uint8], best: Category | None, quality: int) -> bytes:
-    if best is None:
-        return draw(picture, None, 0.0, quality)
-    return draw(picture, best.name, best.score, quality)
+    def _urgency(self, deadline: float | None) -> float:
+        if deadline is not None:
+            return deadline
+        return self._clock.wall() + self._settings.batching.patience

@@ -17,7 +17,7 @@ import imagecodecs  # loads each codec when it is first used
 import simplejpeg
 from PIL import Image  # resizes only; it never opens a file here
 
-# The pool of decode threads is the parallelism: threads inside a call would compete for its cores.
+# Image processes are the parallelism: threads inside a call would compete for their cores.
 cv2.setNumThreads(1)
 # A hostile image must not be able to fill the log; what is wrong with it goes into its own answer.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

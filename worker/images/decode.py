@@ -1,7 +1,6 @@
 """From an encoded image to pixels, or to an answer that says why not.
 
-The decoders release the GIL, so a pool of threads decodes in parallel. `docs/images.md` says what
-happens to each odd kind of file.
+`docs/images.md` says what happens to each odd kind of file.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from worker.images.announced_size import Header
-    from worker.settings import DecodeSettings
+    from worker.images.limits import Limits
 
 __all__ = ["decode", "decode_pixels", "inspect", "read_header"]
 
 
-def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
     """Decode an image.
 
     Grey is replicated, alpha dropped, 16 bits shifted right by 8, the EXIF orientation applied; of
@@ -42,7 +41,7 @@ def decode(data: bytes, limits: DecodeSettings) -> npt.NDArray[np.uint8]:
     return decode_pixels(data, inspect(data, limits))
 
 
-def inspect(data: bytes, limits: DecodeSettings) -> Header:
+def inspect(data: bytes, limits: Limits) -> Header:
     """Read what a file announces, and refuse what is too large; nothing is decoded.
 
     Returns:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from worker.errors import JobError, Reason
 
 if TYPE_CHECKING:
     from worker.images.announced_size import Header
-    from worker.settings import DecodeSettings
 
-__all__ = ["CODEC_MAX_PIXELS", "check_bytes", "check_cost", "check_size"]
+__all__ = ["CODEC_MAX_PIXELS", "Limits", "check_bytes", "check_cost", "check_size"]
 
 CODEC_MAX_PIXELS = 2**28
 """Most pixels that OpenCV decodes, whatever the settings say.
@@ -32,7 +31,26 @@ _SMALL_BYTES = 2**27
 """Bytes that decoding may always hold."""
 
 
-def check_bytes(data: bytes, limits: DecodeSettings) -> None:
+class Limits(Protocol):
+    """What is accepted; `worker.settings.DecodeSettings`, of which image processes get a part."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of an encoded image."""
+        ...
+
+    @property
+    def max_pixels(self) -> int:
+        """Width times height."""
+        ...
+
+    @property
+    def max_side(self) -> int:
+        """Longest side in pixels."""
+        ...
+
+
+def check_bytes(data: bytes, limits: Limits) -> None:
     """Refuse what has too many bytes.
 
     Raises:
@@ -46,7 +64,7 @@ def check_bytes(data: bytes, limits: DecodeSettings) -> None:
         )
 
 
-def check_size(what: str, width: int, height: int, limits: DecodeSettings) -> None:
+def check_size(what: str, width: int, height: int, limits: Limits) -> None:
     """Refuse what has too many pixels.
 
     Args:
@@ -68,7 +86,7 @@ def check_size(what: str, width: int, height: int, limits: DecodeSettings) -> No
         )
 
 
-def check_cost(header: Header, limits: DecodeSettings) -> None:
+def check_cost(header: Header, limits: Limits) -> None:
     """Refuse what makes the decoder hold or make far more than the image itself.
 
     Raises:

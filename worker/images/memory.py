@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
-from worker.retry import Retry
-
-__all__ = ["SHORTAGES", "check_free", "is_shortage", "raising_memory_errors"]
-
-SHORTAGES = Retry(first=0.1, longest=3.0, factor=10**0.5, attempts=5)
-"""When work that got no memory is tried again: after 0.1, 0.3, 1 and 3 seconds. Whatever holds the
-memory mostly frees it in less than a second."""
+__all__ = ["check_free", "is_shortage", "limit_reached", "raising_memory_errors"]
 
 _NO_MEMORY = (
     "Insufficient memory",  # OpenCV, and libjpeg within simplejpeg
@@ -53,6 +50,28 @@ def check_free(nbytes: int) -> None:
         MemoryError: they cannot.
     """
     np.empty(nbytes + _MARGIN, np.uint8)
+
+
+def limit_reached(limit: int) -> bool:
+    """Tell, after a MemoryError, the process's own limit from a shortage of the system.
+
+    Args:
+        limit: the most bytes of address space that this process was meant to have.
+
+    Returns:
+        Whether there is memory up to that limit, so that more than the limit was asked for.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != limit:
+        return False  # somebody allows less, as `ulimit -v` does
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        left = limit - pages * mmap.PAGESIZE - _MARGIN
+        if left > 0:
+            mmap.mmap(-1, left, mmap.MAP_PRIVATE).close()
+    except (OSError, ValueError, MemoryError):
+        return False
+    return True
 
 
 def is_shortage(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""One image from encoded bytes to what the predictor and the picture need; runs in a thread."""
+"""One image from encoded bytes to what the predictor and the picture need."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from worker.images.limits import Limits
     from worker.images.transform import Transform
-    from worker.settings import DecodeSettings
 
 __all__ = ["Prepared", "prepare"]
 
@@ -42,7 +42,7 @@ class Prepared:
 def prepare(
     data: bytes,
     transform: Transform,
-    limits: DecodeSettings,
+    limits: Limits,
     picture_side: int | None,
     account: Callable[[int], object] = lambda _: None,
 ) -> Prepared:

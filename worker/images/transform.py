@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.errors import JobError, ModelError, Reason
+from worker.errors import JobError, Reason
 from worker.images.codecs import Image, cv2
+from worker.model.transforms import check_crop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,15 +62,7 @@ class Transform:
     channels: Channels = "RGB"
 
     def __post_init__(self) -> None:
-        if self.resize is None or self.crop is None:
-            return
-        width, height = self.resize.size or (self.resize.short, self.resize.short)
-        # A square image is what the shorter side leaves at least; a longer side may be cut freely.
-        if width is None or height is None or self.crop.width > width or self.crop.height > height:
-            raise ModelError(
-                f"CropImage asks for {self.crop.width}x{self.crop.height} pixels, but ResizeImage "
-                f"leaves {width}x{height}: correct transform_ops in inference.yml"
-            )
+        check_crop(self.resize, self.crop)
 
     def __call__(self, bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """`[H, W, 3] uint8` BGR to `[h, w, 3] uint8`, contiguous and owning its memory.

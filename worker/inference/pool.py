@@ -154,6 +154,11 @@ class PredictorPool:
             )
 
     @property
+    def max_batch(self) -> int:
+        """Images of the largest batch; before the start, of the largest that it may choose."""
+        return self._batcher.max_batch
+
+    @property
     def backend(self) -> str:
         """What computes, such as `paddle+onednn` or `onnxruntime`; empty before the start."""
         return ",".join(sorted({supervisor.backend for supervisor in self._supervisors}))

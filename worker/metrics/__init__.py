@@ -78,6 +78,7 @@ IMAGE_STAGES = (Stage.DECODE, Stage.DRAW)
 EXPIRED = ("before_start", "under_way")
 CLOSE_REASONS = ("full", "shared", "drained", "lingered")
 RESTART_CAUSES = ("crash", "timeout")
+IMAGE_RESTART_CAUSES = ("crash", "killed", "cpu", "timeout")
 CLIENTS = ("consumer", "producer")
 DRAIN_CAUSES = ("rebalance", "shutdown")
 COMMIT_OUTCOMES = ("success", "failure")
@@ -160,18 +161,33 @@ class Metrics:
             "classify_fetch_attempts",
             "Attempts to fetch an image that failed and were followed by another.",
         )
-        self.image_threads = gauge(
-            "classify_image_threads", "Threads that decode and draw, without those that hang."
+        self.image_processes = gauge(
+            "classify_image_processes", "Processes that are up to decode and draw images."
         )
-        self.image_threads_busy = scraped(
+        self.image_process_restarts = counter(
+            "classify_image_process_restarts",
+            "Image processes that ended and were replaced, by cause (crash, killed, cpu, timeout).",
+            ["cause"],
+        )
+        self.image_processes_busy = scraped(
             CounterMetricFamily,
-            "classify_image_threads_busy_seconds",
-            "Time that threads spent decoding and drawing, all together.",
+            "classify_image_processes_busy_seconds",
+            "Time that image processes spent decoding and drawing, all together.",
+        )
+        self.image_processes_cpu = scraped(
+            CounterMetricFamily,
+            "classify_image_processes_cpu_seconds",
+            "User and system CPU time of all image processes together.",
+        )
+        self.image_processes_memory = scraped(
+            GaugeMetricFamily,
+            "classify_image_processes_resident_memory_bytes",
+            "Resident memory of all image processes; what they share counts for each.",
         )
         self.queued_images = scraped(
             GaugeMetricFamily,
             "classify_queued_images",
-            "Images waiting for a thread that decodes or draws them.",
+            "Images waiting for a process that decodes or draws them.",
             ["stage"],
         )
         self.memory_shortages = counter(
@@ -370,6 +386,7 @@ class Metrics:
             (self.batches, CLOSE_REASONS),
             (self.predictor_restarts, RESTART_CAUSES),
             (self.turned_away, TURNED_AWAY),
+            (self.image_process_restarts, IMAGE_RESTART_CAUSES),
             (self.drain_duration, DRAIN_CAUSES),
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),

@@ -9,22 +9,17 @@ import numpy as np
 
 from worker.budget import Reservation
 from worker.engine.engine import Engine
-from worker.engine.pipeline import Classified
+from worker.engine.pipeline import AnyImage, Classified
 from worker.engine.portal import CLOSED, Portal
-from worker.engine.preparation import AnyImage
 from worker.errors import JobError, PredictorError, Reason
 from worker.images.arrays import as_bgr
 from worker.predict.inputs import Source
 from worker.predict.patience import patiently
-from worker.settings import DecodeSettings
 
 __all__ = ["ImageCall"]
 
 CHECK_INTERVAL = 5.0
 """Seconds between checks that the predictors still make progress."""
-
-# No image that is accepted is larger: pictures keep their size.
-FULL_SIZE = DecodeSettings().max_side
 
 
 class ImageCall:
@@ -104,7 +99,7 @@ async def _classify(
 ) -> Classified | JobError:
     """An error is returned as a value: the traceback of a raised one would keep the image."""
     try:
-        return await engine.classify(image, held, top_k=top_k, picture_side=FULL_SIZE, most=most)
+        return await engine.classify(image, held, top_k=top_k, most=most)
     except JobError as error:
         return error.with_traceback(None)
     except MemoryError:

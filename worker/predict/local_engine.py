@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network, IPv6Network
@@ -91,7 +92,8 @@ def start_engine(
     )
 
     async def start(stack: AsyncExitStack) -> Engine:
-        engine = Engine(spec, placements, local, Failpoints(), Metrics(), capacity=CAPACITY)
+        failpoints = Failpoints.from_environ(os.environ)
+        engine = Engine(spec, placements, local, failpoints, Metrics(), capacity=CAPACITY)
         engine.pool.on_selecting = lambda step, _: on_selecting(step)
         await engine.start(stack)
         return engine

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason
-from worker.images.memory import SHORTAGES, raising_memory_errors
+from worker.images.memory import raising_memory_errors
+from worker.retry import SHORTAGES
 
 __all__ = ["patiently"]
 

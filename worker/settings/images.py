@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from worker.settings.base import Bytes, Count, Group, MiB, Seconds, Speed
+from worker.settings.base import Bytes, Count, Group, MiB, Seconds, Speed, Unit
 from worker.settings.lists import elements
 
 __all__ = ["DecodeSettings", "FetchSettings", "PictureSettings"]
@@ -78,10 +78,20 @@ class FetchSettings(Group):
 
 
 class DecodeSettings(Group):
-    """Which images are accepted, and on how many threads they are decoded."""
+    """Which images are accepted, and the processes that decode and draw them."""
 
-    threads: Annotated[int, Field(ge=0, le=256)] = Field(
-        0, description="Threads that decode and draw; 0 is one per core."
+    processes: Annotated[int, Field(ge=0, le=256)] = Field(
+        0, description="Processes that decode and draw; 0 is one per core."
+    )
+    memory: Annotated[int, Field(ge=512 * MiB, le=2**40), Unit("bytes")] = Field(
+        3 * 1024 * MiB,
+        description="Most address space of each of these processes; an image that needs more is "
+        "refused.",
+    )
+    cpu_seconds: Annotated[int, Field(ge=1, le=86_400), Unit("seconds")] = Field(
+        30,
+        description="Most processor time for one image to decode or draw, in whole seconds; an "
+        "image that needs more is refused.",
     )
     max_bytes: Bytes = Field(
         20 * MiB, description="Largest encoded image accepted, whatever way it came."
@@ -93,8 +103,8 @@ class DecodeSettings(Group):
     max_side: Count = Field(30_000, description="Longest side accepted, in pixels.")
     timeout: Seconds = Field(
         60.0,
-        description="Time for one image to decode or draw, after which its job fails and "
-        "liveness, too: a codec that hangs holds its thread until the process ends.",
+        description="Time for one image to decode or draw, after which its process is killed; it "
+        "is tried once more, alone, and then refused.",
     )
 
 

@@ -78,7 +78,7 @@ class Figures:
         closed: share of batches by why they closed, the largest first.
         slots: predictor processes that are up.
         slots_busy: share of the time in which they computed.
-        threads_busy: the same of the threads that decode and draw.
+        images_busy: the same of the processes that decode and draw.
         in_flight: jobs and requests under way.
         held: bytes held by them.
         waiting: images that wait for a thread or a batch.
@@ -98,7 +98,7 @@ class Figures:
     closed: Mapping[str, float]
     slots: int
     slots_busy: float | None
-    threads_busy: float | None
+    images_busy: float | None
     in_flight: int
     held: float
     waiting: int
@@ -129,10 +129,10 @@ def figures(changes: Sequence[Change]) -> Figures:
         closed=_shares(change.by_label("classify_batches_total", "reason") for change in changes),
         slots=slots,
         slots_busy=_busy(changes, "classify_predictor_busy_seconds_total", slots),
-        threads_busy=_busy(
+        images_busy=_busy(
             changes,
-            "classify_image_threads_busy_seconds_total",
-            _now(changes, "classify_image_threads"),
+            "classify_image_processes_busy_seconds_total",
+            _now(changes, "classify_image_processes"),
         ),
         in_flight=int(
             _now(changes, "classify_jobs_in_flight")

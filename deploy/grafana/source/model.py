@@ -204,8 +204,16 @@ PREDICTORS = Row(
         Place(
             graph(
                 "Restarts by cause",
-                "A crash or a time-out. One image that breaks the predictor alone causes a few.",
-                Query(total(increase("classify_predictor_restarts_total"), "cause"), "{{cause}}"),
+                "Of predictors and image processes. One image that breaks a predictor causes a few,"
+                " one that breaks its image process two.",
+                Query(
+                    total(increase("classify_predictor_restarts_total"), "cause"),
+                    "predictor, {{cause}}",
+                ),
+                Query(
+                    total(increase("classify_image_process_restarts_total"), "cause"),
+                    "image, {{cause}}",
+                ),
                 unit="short",
                 count=True,
             ),

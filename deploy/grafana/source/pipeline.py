@@ -62,17 +62,17 @@ SHARES = Row(
         Place(
             graph(
                 "Busy share",
-                "Share of the time in which predictor slots compute, and in which image threads"
-                " decode and draw. What is near 100 % limits the throughput.",
+                "Share of the time in which predictor slots compute, and in which image"
+                " processes decode and draw. What is near 100 % limits the throughput.",
                 Query(
                     f"{total(rate('classify_predictor_busy_seconds_total'))}"
                     f" / {total(gauge('classify_predictor_slots'))}",
                     "predictor slots",
                 ),
                 Query(
-                    f"{total(rate('classify_image_threads_busy_seconds_total'))}"
-                    f" / {total(gauge('classify_image_threads'))}",
-                    "image threads",
+                    f"{total(rate('classify_image_processes_busy_seconds_total'))}"
+                    f" / {total(gauge('classify_image_processes'))}",
+                    "image processes",
                 ),
                 unit="percentunit",
                 maximum=1,
@@ -82,8 +82,8 @@ SHARES = Row(
         Place(
             graph(
                 "Waiting images",
-                "Before the threads that decode and draw, and decoded before the predictors.",
-                Query(total(gauge("classify_queued_images")), "for a thread"),
+                "Before the processes that decode and draw, and decoded before the predictors.",
+                Query(total(gauge("classify_queued_images")), "for a process"),
                 Query(total(gauge("classify_ready_images")), "for a batch"),
                 unit="short",
             ),

@@ -117,7 +117,7 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Set
     assert 0 < value(app, "classify_predictor_busy_seconds_total", slot="0") < BOUND
     assert value(app, "classify_predictor_cpu_seconds_total", slot="0") > 0
     assert value(app, "classify_predictor_resident_memory_bytes", slot="0") > 1 << 20
-    assert value(app, "classify_image_threads_busy_seconds_total") > 0
+    assert value(app, "classify_image_processes_busy_seconds_total") > 0
     assert value(app, "classify_rebalance_duration_seconds_count") == 1
     app._stop.set()
     async with asyncio.timeout(BOUND):

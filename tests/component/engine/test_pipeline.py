@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import resource
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from tests.support.images import colour_png, noise_jpeg
 from tests.support.paths import IMAGES
 from worker.budget import Budget, Reservation
 from worker.clock import Clock
@@ -34,16 +36,21 @@ from worker.engine.pipeline import Pipeline
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
-from worker.images.announced_size import Header
 from worker.images.decode import decode_pixels, read_header
 from worker.images.fetch import ImageFetcher
-from worker.images.threads import ImageThreads
+from worker.imaging.images import ImageProcesses
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
 from worker.retry import Retry
-from worker.settings import FetchSettings, PictureSettings, PredictorSettings, Settings
+from worker.settings import (
+    DecodeSettings,
+    FetchSettings,
+    PictureSettings,
+    PredictorSettings,
+    Settings,
+)
 
 Crop = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
@@ -51,6 +58,7 @@ Scores = npt.NDArray[np.float32]
 CAT = (IMAGES / "chelsea.png").read_bytes()
 NOW = 1_000_000.0
 BOUND = 20.0
+HANGS = (0xFE, 1, 2)
 
 
 class Network:
@@ -87,15 +95,14 @@ class Core:
     """A pipeline and what surrounds it."""
 
     def __init__(
-        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, threads: ImageThreads
+        self, spec: ModelSpec, network: Network, fetcher: ImageFetcher, images: ImageProcesses
     ) -> None:
         self.spec = spec
         self.network = network
         self.metrics = Metrics()
         self.budget = Budget(10, 10**9)
         self.now = NOW
-        self.threads = threads
-        self.failpoints = Failpoints()
+        self.images = images
         self._fetcher = fetcher
 
     def pipeline(self, **settings: Any) -> Pipeline:
@@ -103,10 +110,9 @@ class Core:
             self.spec,
             self._fetcher,
             self.network,
-            self.threads,
+            self.images,
             Settings(**settings),
             self.metrics,
-            failpoints=self.failpoints,
             clock=Clock(wall=lambda: self.now),
         )
 
@@ -145,17 +151,24 @@ def predictor(spec: ModelSpec) -> Predictor:
 
 
 @pytest.fixture
-def threads() -> Iterator[ImageThreads]:
-    threads = ImageThreads(2, BOUND, Metrics())
-    yield threads
-    threads.shutdown()
+async def images(spec: ModelSpec) -> AsyncIterator[ImageProcesses]:
+    failpoints = Failpoints(((HANGS, "decode.hang"),))
+    limits = DecodeSettings(timeout=0.3)
+    images = ImageProcesses(
+        spec, 1, 8, limits, Metrics(), failpoints, retry=Retry(0.0, 0.0, attempts=3)
+    )
+    await images.start()
+    yield images
+    images.stop()
 
 
 @pytest.fixture
-async def core(spec: ModelSpec, predictor: Predictor, threads: ImageThreads) -> AsyncIterator[Core]:
+async def core(
+    spec: ModelSpec, predictor: Predictor, images: ImageProcesses
+) -> AsyncIterator[Core]:
     fetch = FetchSettings(allow_networks=(ip_network("127.0.0.1/32"),), attempts=1)
     async with ImageFetcher(fetch) as fetcher:
-        yield Core(spec, Network(predictor), fetcher, threads)
+        yield Core(spec, Network(predictor), fetcher, images)
 
 
 @pytest.fixture
@@ -241,7 +254,7 @@ async def test_an_image_of_a_caller_in_python_is_classified_in_full_size(
     for image in (path, pixels, RawImage(CAT), UrlImage(url)):
         held = core.budget.reserve(0)
         async with asyncio.timeout(BOUND):
-            found = await pipeline.classify(image, held, top_k=3, picture_side=30_000, most=7)
+            found = await pipeline.classify(image, held, top_k=3, most=7)
         seen.append(found.categories)
         np.testing.assert_array_equal(found.picture, pixels)
         held.release()
@@ -249,7 +262,7 @@ async def test_an_image_of_a_caller_in_python_is_classified_in_full_size(
     assert core.network.limits == [None, 7, 7, 7, 7]
     assert core.budget.bytes == 0
     with pytest.raises(JobError, match="there is no such file"):
-        await pipeline.classify(Path("missing"), core.budget.reserve(0), top_k=1, picture_side=None)
+        await pipeline.classify(Path("missing"), core.budget.reserve(0), top_k=1)
 
 
 @pytest.mark.parametrize(
@@ -343,81 +356,65 @@ async def test_bytes_held_on_the_way_are_pixels_and_all_are_given_back(
     assert isinstance(answer, Success)
     assert answer.picture is not None
     pixels = 224 * 224 * 3 + 451 * 300 * 3
-    assert seen == [1000 + pixels], "the download is pixels by now"
-    assert core.budget.bytes == 1000 + pixels + len(answer.picture)
+    assert seen == [1000 + len(CAT) + pixels], "the download is kept, in case the picture is lost"
+    assert core.budget.bytes == 1000 + len(CAT) + pixels + len(answer.picture)
     held.release()
     assert (core.budget.bytes, core.budget.jobs) == (0, 0)
 
 
-async def test_pixels_are_accounted_for_before_they_are_decoded(
-    core: Core, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = core.budget.reserve(1000)
-    began, go_on = threading.Event(), threading.Event()
-
-    def slowly(data: bytes, header: Header) -> Crop:
-        began.set()
-        assert go_on.wait(BOUND)
-        return decode_pixels(data, header)
-
-    monkeypatch.setattr("worker.images.prepare.decode_pixels", slowly)
-    running = asyncio.create_task(core.process(Job(RawImage(CAT), visualize=False), held))
-    assert await asyncio.to_thread(began.wait, BOUND)
-    header = read_header(CAT)
+async def test_pixels_are_accounted_for_before_they_are_decoded(core: Core) -> None:
+    large = noise_jpeg(0, 4000, 3000)
+    header = read_header(large)
     assert header.decoded_bytes >= header.width * header.height * 3
-    assert core.budget.bytes == 1000 + header.decoded_bytes
-    go_on.set()
-    assert isinstance(await running, Success)
-    assert core.budget.bytes == 1000 + 224 * 224 * 3
+    seen: list[int] = []
+
+    def add(nbytes: int) -> None:
+        core.budget._add(nbytes)
+        seen.append(core.budget.bytes)
+
+    held = Reservation(add, core.budget._release, 1000)
+    assert isinstance(await core.process(Job(RawImage(large), visualize=False), held), Success)
+    assert seen == [1000, 1000 + header.decoded_bytes, 1000, 1000 + 224 * 224 * 3]
     held.release()
     assert core.budget.bytes == 0
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
 async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
-    core: Core, monkeypatch: pytest.MonkeyPatch, attempts: int
+    core: Core, attempts: int
 ) -> None:
     """Whether the image is at fault or there is no memory, at once or after some attempts."""
+    image = noise_jpeg(0, 4000, 3000)
+    if attempts == 1:
+        image = image[: len(image) // 2]
+    else:
+        await core.succeed(Job(RawImage(CAT)))
+        (pid,) = core.images.pids[1:]
+        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+        mapped = psutil.Process(pid).memory_info().vms
+        resource.prlimit(pid, resource.RLIMIT_AS, (mapped + 20 * 2**20, hard))
     seen: list[int] = []
 
-    def fail(data: bytes, header: Header) -> Crop:
+    def add(nbytes: int) -> None:
+        core.budget._add(nbytes)
         seen.append(core.budget.bytes)
-        raise JobError(Reason.CORRUPT_IMAGE, "broken") if attempts == 1 else MemoryError
 
-    monkeypatch.setattr("worker.images.prepare.decode_pixels", fail)
-    core.threads = ImageThreads(1, BOUND, core.metrics, retry=Retry(0.0, 0.0, attempts=attempts))
-    held = core.budget.reserve(1000)
-    outcome = await core.process(Job(RawImage(CAT)), held)
+    held = Reservation(add, core.budget._release, 1000)
+    outcome = await core.process(Job(RawImage(image)), held)
     assert isinstance(outcome, Failure)
     assert (outcome.status, outcome.attempts) == ((422, 1) if attempts == 1 else (503, attempts))
-    assert len(seen) == attempts
+    assert sum(nbytes > 1000 for nbytes in seen) == attempts
     assert core.budget.bytes == 1000
-    core.threads.shutdown()
 
 
-class Hanging(Failpoints):
-    """Holds the thread that has decoded an image until it is released."""
-
-    go_on = threading.Event()
-
-    def after_decoding(self, crop: Crop) -> None:
-        assert self.go_on.wait(BOUND)
-
-
-async def test_a_decoder_that_hangs_costs_its_job_and_shows_in_liveness(core: Core) -> None:
+async def test_a_decoder_that_hangs_costs_its_job_alone(core: Core) -> None:
     health = Health(BOUND, core.metrics, kafka=False)
-    core.threads = ImageThreads(2, 0.2, core.metrics)
-    health.images_stalled = lambda: core.threads.stalled
-    core.failpoints = Hanging()
-    failure = await core.fail(Job(RawImage(CAT), visualize=False))
-    assert failure.reason is Reason.POISON
+    health.images_stalled = lambda: core.images.stalled
+    failure = await core.fail(Job(RawImage(colour_png("#fe0102")), visualize=False))
+    assert failure.reason is Reason.CORRUPT_IMAGE
     assert failure.stage is Stage.DECODE
-    assert health.not_live() == ["decoding or drawing an image makes no progress"]
-    core.failpoints = Failpoints()
+    assert health.not_live() == []
     await core.succeed(Job(RawImage(CAT), visualize=False))
-    assert health.not_live() != [], "a thread is lost until the process ends"
-    Hanging.go_on.set()
-    core.threads.shutdown()
 
 
 async def test_cancelling_withdraws_the_image(core: Core) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from worker.contract.jobs import EncodedImage, RawImage
-from worker.engine.preparation import prepare_image
 from worker.errors import JobError, Reason
+from worker.images.preparation import prepare_image
 from worker.images.transform import Transform
 from worker.model import CenterCrop, Resize
 from worker.settings import DecodeSettings

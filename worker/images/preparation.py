@@ -1,38 +1,26 @@
-"""From an image in any form to what the predictor and the picture need; runs in a thread."""
+"""From an image in any form to what the predictor and the picture need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from worker.contract.jobs import EncodedImage, ImageSource, RawImage
+from worker.contract.jobs import EncodedImage, RawImage
 from worker.images.base64 import decode_image_text
 from worker.images.draw import shrink
+from worker.images.limits import Limits
 from worker.images.local_files import read_file
 from worker.images.prepare import Prepared, prepare
 from worker.images.transform import Transform
-from worker.settings import DecodeSettings
+from worker.imaging.protocol import LocalImage
 
-__all__ = ["AnyImage", "LocalImage", "Pixels", "prepare_image"]
-
-Pixels = npt.NDArray[np.uint8]
-"""`[H, W, 3] uint8` BGR, which no other code writes into."""
-
-LocalImage: TypeAlias = EncodedImage | RawImage | Path | Pixels
-"""An image that need not be fetched. Paths and pixels come from callers in Python alone."""
-
-AnyImage: TypeAlias = ImageSource | Path | Pixels
-"""An image in any form that the engine takes."""
+__all__ = ["prepare_image"]
 
 
 def prepare_image(
     image: LocalImage,
     transform: Transform,
-    limits: DecodeSettings,
+    limits: Limits,
     picture_side: int | None,
     account: Callable[[int], object] = lambda _: None,
 ) -> Prepared:

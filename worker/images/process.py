@@ -1,0 +1,239 @@
+"""An image process: it decodes, transforms, draws and encodes for the worker, call after call.
+
+Native codecs work on untrusted input here, within limits, so that whatever an image does to them
+ends one process and costs one image. `worker.images.forks` makes it; `worker.imaging` drives it.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import resource
+import socket
+import struct
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from worker.errors import JobError
+from worker.images.base64 import decode_image_text
+from worker.images.draw import draw
+from worker.images.local_files import read_file
+from worker.images.memory import limit_reached, raising_memory_errors
+from worker.images.preparation import prepare_image
+from worker.images.prepare import prepare
+from worker.images.transform import Transform
+from worker.imaging.protocol import MAX_TEXT, Frames, Setup, frame
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from worker.images.prepare import Prepared
+
+__all__ = ["Descriptors", "serve"]
+
+TOLD_BYTES = 16 * 1024 * 1024
+"""Bytes from which on what decoding will take is told before it begins."""
+
+LARGE = 1024 * 1024
+"""Bytes of a file from which on its memory is given back at once."""
+
+_CHUNK = 64 * 1024
+_CALL = struct.Struct("<q")
+_BETWEEN_CALLS = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """What an image process inherits.
+
+    Attributes:
+        socket: to the owner.
+        progress: a file whose first 8 bytes are the number of the call that runs, or 0.
+        crops: the file with all crops, cell after cell.
+        lanes: files with what a call is about, and its result.
+    """
+
+    socket: int
+    progress: int
+    crops: int
+    lanes: tuple[int, ...]
+
+
+def serve(setup: Setup, descriptors: Descriptors) -> None:
+    """Answer calls until the owner closes the socket."""
+    _limit(resource.RLIMIT_CORE, 0, for_good=True)
+    _limit(resource.RLIMIT_AS, setup.memory, for_good=True)
+    _be_first_to_go()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        _Process(setup, descriptors).run()
+
+
+class _Process:
+    def __init__(self, setup: Setup, descriptors: Descriptors) -> None:
+        self._setup = setup
+        self._transform = Transform(setup.resize, setup.crop, setup.channels)
+        self._socket = socket.socket(fileno=descriptors.socket)
+        self._crops = descriptors.crops
+        self._lanes = descriptors.lanes
+        os.ftruncate(descriptors.progress, mmap.PAGESIZE)
+        self._progress = mmap.mmap(descriptors.progress, mmap.PAGESIZE)
+        self._frames = Frames()
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._withdrawn: set[int] = set()
+        # Invariant: pictures whose label is not known yet, by the number of the call that made
+        # them; the owner counts their bytes, draws on each or drops it.
+        self._pictures: dict[int, npt.NDArray[np.uint8]] = {}
+
+    def run(self) -> None:
+        while True:
+            if not self._waiting:
+                self._socket.setblocking(True)
+                if not self._take_in():
+                    return
+                continue
+            # What was withdrawn while the last call ran is not begun.
+            self._socket.setblocking(False)
+            with suppress(BlockingIOError):
+                if not self._take_in():
+                    return
+            if self._waiting:
+                self._do(self._waiting.popleft())
+
+    def _take_in(self) -> bool:
+        """Read messages; False at the end, when the owner is gone."""
+        chunk = self._socket.recv(_CHUNK)
+        for message in self._frames.feed(chunk):
+            if "do" in message:
+                self._waiting.append(message)
+            else:
+                self._withdraw(message["withdraw"])
+        return bool(chunk)
+
+    def _withdraw(self, call: int) -> None:
+        """Forget a picture, or a call that waits."""
+        if any(message["call"] == call for message in self._waiting):
+            self._withdrawn.add(call)
+        self._pictures.pop(call, None)
+
+    def _do(self, message: dict[str, Any]) -> None:
+        call: int = message["call"]
+        if call in self._withdrawn:
+            self._withdrawn.discard(call)
+            self._reply(call, "skipped")
+            return
+        _allow(self._setup.cpu_seconds)
+        _CALL.pack_into(self._progress, 0, call)
+        what, facts = self._answer(message)
+        _CALL.pack_into(self._progress, 0, _BETWEEN_CALLS)
+        self._reply(call, what, **facts)
+
+    def _answer(self, message: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        try:
+            with raising_memory_errors():
+                if message["do"] == "draw":
+                    return "drawn", self._draw(message)
+                return "prepared", self._prepare(message)
+        except JobError as error:
+            facts: dict[str, Any] = {"reason": error.reason.label, "message": _text(error.message)}
+            return "refused", {**facts, "stage": error.stage}
+        except MemoryError:
+            pass
+        except Exception as error:  # noqa: BLE001 - a defect costs its job alone
+            return "raised", {"error": type(error).__name__}
+        # Out of the block above, which holds on to what was allocated.
+        return ("limit" if limit_reached(self._setup.memory) else "shortage"), {}
+
+    def _prepare(self, message: dict[str, Any]) -> dict[str, Any]:
+        call, cell, lane = message["call"], message["cell"], self._lanes[message["lane"]]
+        prepared = self._decode(call, message, lane)
+        self._setup.failpoints.after_decoding(prepared.crop)
+        if cell is not None:
+            _write(self._crops, _flat(prepared.crop), cell * prepared.crop.nbytes)
+        picture = prepared.picture
+        if picture is None:
+            return {"picture": None}
+        if message["whole"]:
+            _write(lane, _flat(picture))
+        else:
+            self._pictures[call] = picture
+        return {"picture": picture.shape[:2]}
+
+    def _decode(self, call: int, message: dict[str, Any], lane: int) -> Prepared:
+        setup, side = self._setup, message["side"]
+
+        def tell(nbytes: int) -> None:
+            if nbytes >= TOLD_BYTES:
+                self._reply(call, "accounted", nbytes=nbytes)
+
+        if message["path"] is not None:
+            data = read_file(Path(message["path"]), setup.max_bytes)
+        else:
+            data = os.pread(lane, message["length"], 0)
+            if len(data) > LARGE:
+                os.ftruncate(lane, 0)
+        match message["form"]:
+            case "pixels":
+                pixels = np.frombuffer(data, np.uint8).reshape(*message["shape"], 3)
+                return prepare_image(pixels, self._transform, setup, None)
+            case "text":
+                data = decode_image_text(data.decode("utf-8", "surrogatepass"), setup.max_bytes)
+        return prepare(data, self._transform, setup, side, tell)
+
+    def _draw(self, message: dict[str, Any]) -> dict[str, Any]:
+        picture = self._pictures[message["picture"]]
+        self._setup.failpoints.before_drawing(picture)
+        jpeg = draw(picture, message["label"], message["score"], message["quality"])
+        _write(self._lanes[message["lane"]], jpeg)
+        # Kept until here: a call that got no memory comes again.
+        del self._pictures[message["picture"]]
+        return {"length": len(jpeg)}
+
+    def _reply(self, call: int, what: str, **facts: object) -> None:
+        self._socket.setblocking(True)
+        self._socket.sendall(frame({"call": call, "is": what, **facts}))
+
+
+def _write(descriptor: int, data: bytes | memoryview, offset: int = 0) -> None:
+    remaining = memoryview(data)
+    while remaining:
+        written = os.pwrite(descriptor, remaining, offset)
+        remaining, offset = remaining[written:], offset + written
+
+
+def _flat(pixels: npt.NDArray[np.uint8]) -> memoryview:
+    return np.ascontiguousarray(pixels).reshape(-1).data
+
+
+def _text(message: str) -> str:
+    """Within what the owner accepts, and Unicode: a file's name need not be."""
+    return message[:MAX_TEXT].encode(errors="replace").decode()
+
+
+def _allow(seconds: int) -> None:
+    """Allow so much processor time from now on; beyond it the kernel ends this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + seconds)
+
+
+def _limit(what: int, value: int, *, for_good: bool = False) -> None:
+    """Set a limit, which never goes above what the process was given at its start."""
+    soft, hard = _inherited.setdefault(what, resource.getrlimit(what))
+    given = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    value = min([value, *given])
+    resource.setrlimit(what, (value, value if for_good else hard))
+
+
+_inherited: dict[int, tuple[int, int]] = {}
+
+
+def _be_first_to_go() -> None:
+    """Have the kernel take this process, when memory runs out, before the worker and predictors."""
+    # Absent on other systems, and read-only in some containers.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

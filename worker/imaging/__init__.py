@@ -1,0 +1,1 @@
+"""The worker's side of image processes: which calls go where, and what happens when one dies."""

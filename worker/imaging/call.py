@@ -1,0 +1,105 @@
+"""One call of an image process, from its being wanted to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from worker.contract.jobs import EncodedImage, RawImage
+from worker.errors import Stage
+from worker.imaging.protocol import LocalImage
+
+__all__ = ["Call", "DiedError", "Form", "LostError", "describe"]
+
+Form: TypeAlias = tuple[dict[str, Any], bytes | memoryview]
+"""What a call says of its image, and what goes into the lane's file."""
+
+
+class DiedError(Exception):
+    """The process ended in this call, or would not have ended it.
+
+    Attributes:
+        cause: `crash`, `killed`, `cpu`, `timeout` or `memory`.
+        how: for messages: `signal 11`.
+    """
+
+    def __init__(self, cause: str, how: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.how = how
+
+
+class LostError(Exception):
+    """The process that held the picture has ended in another call."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call.
+
+    Attributes:
+        number: its name, unique in its pool, above 0.
+        stage: whose work it is.
+        message: what the process is told.
+        content: what goes into the lane's file.
+        urgency: the smaller, the sooner.
+        answer: resolves to the process that has decoded the image, the call that it did (this one,
+            or one in its place) and the whole image; or to a JPEG.
+        account: is told the bytes that decoding is about to take.
+        needs_cell: whether it makes a crop.
+        picture_bytes: those of a picture that it will leave in the process, as far as is known.
+        alone: whether it must have a process of its own.
+        lane: of the process that has it.
+        cell: where its crop goes.
+        withdrawn: whether nobody waits for it any more.
+    """
+
+    number: int
+    stage: Stage
+    message: dict[str, Any]
+    content: bytes | memoryview
+    urgency: float
+    answer: asyncio.Future[Any] = field(repr=False)
+    account: Callable[[int], object] = lambda _: None
+    needs_cell: bool = False
+    alone: bool = False
+    lane: int = -1
+    cell: int | None = None
+    withdrawn: bool = False
+
+    def settle(self, result: object = None, error: BaseException | None = None) -> None:
+        """Answer whoever waits, if anybody still does."""
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(result)
+        else:
+            self.answer.set_exception(error)
+
+
+def describe(image: LocalImage) -> Form:
+    """Say what an image is.
+
+    Returns:
+        What a call says of it, and its bytes. Those of a path are read by the image process.
+    """
+    match image:
+        case Path():
+            return {"form": "bytes", "path": str(image)}, b""
+        case EncodedImage(text):
+            data = text.encode("utf-8", "surrogatepass")
+            return {"form": "text", "path": None, "length": len(data)}, data
+        case RawImage(data):
+            return {"form": "bytes", "path": None, "length": len(data)}, data
+        case bgr:
+            content = np.ascontiguousarray(bgr).reshape(-1).data
+            shape = list(bgr.shape[:2])
+            return (
+                {"form": "pixels", "path": None, "length": len(content), "shape": shape},
+                content,
+            )

@@ -1,0 +1,367 @@
+"""Preparing and drawing images in image processes, whatever becomes of these meanwhile.
+
+An image whose process dies is tried once more, in a process of its own. If that dies too, the image
+is refused. A picture is kept by the process that decoded it until its label is known; if that
+process is gone by then, the image is decoded once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.clock import SYSTEM_CLOCK, Clock
+from worker.errors import JobError, Reason, Stage
+from worker.failpoints import Failpoints
+from worker.imaging.call import Call, DiedError, LostError, describe
+from worker.imaging.crops import CropCells
+from worker.imaging.pool import ProcessPool
+from worker.imaging.process import ImageProcess
+from worker.imaging.protocol import LocalImage, Pixels, Setup
+from worker.metrics import Metrics
+from worker.model import ModelSpec
+from worker.model.transforms import check_crop
+from worker.retry import SHORTAGES, Retry
+from worker.settings import DecodeSettings
+
+__all__ = ["ImageProcesses", "Picture", "PreparedImage"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+FIRST = 0.0
+"""The urgency of what makes up for a picture that was lost."""
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    """A picture that waits for its label, in the process that decoded its image.
+
+    Attributes:
+        image: to be decoded again if that process is gone.
+        side: longest side of the picture in pixels.
+        nbytes: of its pixels.
+    """
+
+    image: LocalImage = field(repr=False)
+    side: int
+    process: ImageProcess
+    number: int
+    nbytes: int
+
+
+@dataclass(slots=True, eq=False)
+class PreparedImage:
+    """A decoded image on its way to the predictor; `ImageProcesses.release` ends it.
+
+    Attributes:
+        crop: `[H, W, 3] uint8`, in memory that is shared with the image processes.
+        picture: to draw on; None if none was asked for.
+        pixels: the whole image, `[h, w, 3] uint8` BGR; None unless asked for.
+    """
+
+    crop: npt.NDArray[np.uint8]
+    cell: int | None
+    picture: Picture | None = None
+    pixels: Pixels | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixels held."""
+        held = self.crop.nbytes
+        held += 0 if self.picture is None else self.picture.nbytes
+        return held + (0 if self.pixels is None else self.pixels.nbytes)
+
+
+class ImageProcesses:
+    """Image processes for one model; for one event loop.
+
+    Args:
+        count: processes that take calls.
+        cells: most crops at a time, those that are being made included.
+        retry: of a call for which the system had no memory.
+
+    Attributes:
+        cells: the crops.
+
+    Raises:
+        ModelError: the model's crop is larger than any image that it is cut out of.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        count: int,
+        cells: int,
+        limits: DecodeSettings,
+        metrics: Metrics,
+        failpoints: Failpoints,
+        *,
+        retry: Retry = SHORTAGES,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        check_crop(spec.resize, spec.crop)
+        self._limits = limits
+        self._metrics = metrics
+        self._retry = retry
+        self._clock = clock
+        self.cells = CropCells(cells, spec.input_size)
+        setup = Setup(
+            resize=spec.resize,
+            crop=spec.crop,
+            channels=spec.channels,
+            max_bytes=limits.max_bytes,
+            max_pixels=limits.max_pixels,
+            max_side=limits.max_side,
+            memory=limits.memory,
+            cpu_seconds=limits.cpu_seconds,
+            failpoints=failpoints,
+        )
+        self._pool = ProcessPool(count, setup, self.cells, limits.timeout, metrics, clock=clock)
+        self.start = self._pool.start
+        self.stop = self._pool.stop
+
+    @property
+    def stalled(self) -> bool:
+        """Whether no image process could be had for a while."""
+        return self._pool.stalled
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are up, the one that forks them first."""
+        return self._pool.pids
+
+    async def prepare(
+        self,
+        image: LocalImage,
+        urgency: float,
+        side: int | None,
+        account: Callable[[int], object] = lambda _: None,
+        *,
+        whole: bool = False,
+    ) -> PreparedImage:
+        """Decode an image and transform it for the model; cancelling withdraws it.
+
+        Args:
+            urgency: the smaller, the sooner.
+            side: longest side in pixels of the picture that is kept to be drawn on; None for none.
+            account: is told the bytes that decoding is about to take, and what it then took less.
+            whole: whether the whole image is brought here, in its own size, in place of a picture.
+
+        Returns:
+            The crop and, if asked for, the picture or the image; to be released in the end.
+
+        Raises:
+            JobError: the image cannot be used; the message says why.
+        """
+        once = partial(self._prepare_once, image, urgency, side, account, whole=whole)
+        return await self._at_most_twice(Stage.DECODE, once)
+
+    async def draw(
+        self, picture: Picture, label: str | None, score: float, quality: int
+    ) -> bytes | bytearray:
+        """Draw the label on a picture, which is gone afterwards; cancelling withdraws it.
+
+        Args:
+            label: None if there is none; then nothing is drawn.
+            score: 0 to 1.
+            quality: of the JPEG, 1 to 100.
+
+        Returns:
+            A JPEG.
+
+        Raises:
+            JobError: it cannot be drawn; the message says why.
+        """
+
+        async def once(*, alone: bool) -> bytes | bytearray:
+            if alone:
+                await self._restore(picture, alone=True)
+            while True:
+                try:
+                    return await self._draw_once(picture, label, score, quality)
+                except LostError:
+                    pass
+                await self._restore(picture, alone=False)
+
+        return await self._at_most_twice(Stage.DRAW, once)
+
+    def release(self, prepared: PreparedImage) -> None:
+        """Give back what an image holds: its crop's memory, and its picture; once only."""
+        self.release_crop(prepared)
+        if prepared.picture is not None:
+            self._pool.drop(prepared.picture.process, prepared.picture.number)
+
+    def release_crop(self, prepared: PreparedImage) -> None:
+        """Give back a crop's memory: from now on it may hold another one."""
+        if prepared.cell is not None:
+            self._pool.free(prepared.cell)
+            prepared.cell = None
+
+    async def _prepare_once(
+        self,
+        image: LocalImage,
+        urgency: float,
+        side: int | None,
+        account: Callable[[int], object],
+        *,
+        whole: bool,
+        alone: bool,
+    ) -> PreparedImage:
+        told: list[int] = []
+
+        def tell(nbytes: int) -> None:
+            told.append(nbytes)
+            account(nbytes)
+
+        def take_back() -> None:
+            while told:
+                account(-told.pop())
+
+        def make() -> Call:
+            take_back()
+            call = self._decoding(image, urgency, side, whole=whole, alone=alone)
+            call.account, call.needs_cell = tell, True
+            return call
+
+        try:
+            process, call, result = await self._patiently(make)
+        finally:
+            take_back()
+        assert call.cell is not None
+        prepared = PreparedImage(self.cells.view(call.cell), call.cell)
+        if whole:
+            # Pixels that came from here need not come back.
+            prepared.pixels = image if isinstance(image, np.ndarray) else _pixels(*result)
+        elif call.number in process.pictures:
+            nbytes = process.pictures[call.number]
+            prepared.picture = Picture(image, side or 0, process, call.number, nbytes)
+        account(prepared.nbytes)
+        return prepared
+
+    async def _restore(self, picture: Picture, *, alone: bool) -> None:
+        """Have a picture again."""
+        self._pool.drop(picture.process, picture.number)
+
+        async def once(*, alone: bool) -> None:
+            make = partial(
+                self._decoding, picture.image, FIRST, picture.side, whole=False, alone=alone
+            )
+            picture.process, call, _ = await self._patiently(make)
+            picture.number = call.number
+
+        if alone:
+            await once(alone=True)
+        else:
+            await self._at_most_twice(Stage.DECODE, once)
+
+    async def _draw_once(
+        self, picture: Picture, label: str | None, score: float, quality: int
+    ) -> bytes | bytearray:
+        message = {
+            "do": "draw",
+            "picture": picture.number,
+            "label": label,
+            "score": score,
+            "quality": quality,
+        }
+        make = partial(self._call, Stage.DRAW, message, b"", FIRST)
+        jpeg: bytearray
+        jpeg = await self._patiently(make, picture.process)
+        return jpeg
+
+    def _decoding(
+        self,
+        image: LocalImage,
+        urgency: float,
+        side: int | None,
+        *,
+        whole: bool,
+        alone: bool,
+    ) -> Call:
+        facts, content = describe(image)
+        side = self._limits.max_side if whole else side
+        message = {"do": "prepare", "side": side, "whole": whole, **facts}
+        call = self._call(Stage.DECODE, message, content, urgency)
+        call.alone = alone
+        return call
+
+    def _call(
+        self, stage: Stage, message: dict[str, Any], content: bytes | memoryview, urgency: float
+    ) -> Call:
+        answer = asyncio.get_running_loop().create_future()
+        return Call(self._pool.number(), stage, message, content, urgency, answer)
+
+    async def _patiently(self, make: Callable[[], Call], holder: ImageProcess | None = None) -> Any:  # noqa: ANN401 - as Call.answer
+        """Make a call, and again after a pause while the system has no memory for it."""
+        pauses, attempt = self._retry.pauses(self._clock), 0
+        while True:
+            attempt += 1
+            call = make()
+            with suppress(MemoryError):
+                return await self._pool.ask(call, holder)
+            self._metrics.memory_shortages.labels(call.stage).inc()
+            if (pause := next(pauses, None)) is None:
+                raise JobError(
+                    Reason.UNAVAILABLE,
+                    "the worker has no memory left for this image; try again later",
+                    transient=True,
+                    attempts=attempt,
+                    stage=call.stage,
+                )
+            await self._clock.sleep(pause)
+
+    async def _at_most_twice(self, stage: Stage, once: _Once[T]) -> T:
+        try:
+            return await once(alone=False)
+        except DiedError as error:
+            # Processor time is its own whatever else goes on, so trying again would change nothing.
+            if error.cause == "cpu":
+                raise self._refusal(stage, error, 1) from None
+        try:
+            return await once(alone=True)
+        except DiedError as error:
+            raise self._refusal(stage, error, 2) from None
+
+    def _refusal(self, stage: Stage, error: DiedError, attempts: int) -> JobError:
+        limits = self._limits
+        match error.cause:
+            case "cpu":
+                why = (
+                    f"the {stage} stage takes more than {limits.cpu_seconds} s of processor time; "
+                    "save the image again in a simpler form, or allow more with decode.cpu_seconds"
+                )
+            case "memory":
+                why = (
+                    f"the {stage} stage needs more than {limits.memory >> 20} MiB of memory; send "
+                    "a smaller image, or allow more with decode.memory"
+                )
+            case "timeout":
+                why = (
+                    f"the {stage} stage did not end within {limits.timeout:g} s; save the image "
+                    "again, or send another"
+                )
+            case _:
+                doing = "decoder" if stage is Stage.DECODE else "encoder"
+                why = (
+                    f"it crashes the {doing}, also when it is alone ({error.how}); save the image "
+                    "again, or send another"
+                )
+        return JobError(Reason.CORRUPT_IMAGE, why, attempts=attempts, stage=stage)
+
+
+class _Once(Protocol[T_co]):
+    """One attempt."""
+
+    def __call__(self, *, alone: bool) -> Awaitable[T_co]: ...
+
+
+def _pixels(data: bytearray, shape: tuple[int, int]) -> Pixels:
+    return np.frombuffer(data, np.uint8).reshape(*shape, 3)
