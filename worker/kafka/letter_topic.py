@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Collection, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import (
+    CoordinatorNotAvailableError,
     GroupAuthorizationFailedError,
     KafkaError,
     OffsetOutOfRangeError,
@@ -20,6 +22,7 @@ from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import KafkaSetupError
 from worker.kafka.client import make_admin, make_consumer, stop_bounded
 from worker.kafka.diagnosis import find_cause
+from worker.retry import Retry
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -34,6 +37,9 @@ POLL_SECONDS = 0.5
 MOST_RECORDS = 100
 MOST_BYTES = 4 * 1024 * 1024
 """Records and bytes that are held at a time; a larger record comes alone."""
+
+SOON = Retry(first=0.05, longest=0.5)
+"""When brokers are asked again for a group's coordinator."""
 
 
 class LetterTopic:
@@ -183,7 +189,7 @@ class LetterTopic:
         partitions = [TopicPartition(self._topic, number) for number in self.bounds]
         try:
             # Before anything is read: aiokafka takes a refusal of the offsets for "none committed".
-            coordinator = await self._admin.find_coordinator(group)
+            coordinator = await self._coordinator(group)
             found = await self._admin.list_consumer_group_offsets(group, coordinator, partitions)
         except GroupAuthorizationFailedError as error:
             raise KafkaSetupError(
@@ -196,6 +202,20 @@ class LetterTopic:
             partition.partition: (offset, metadata or "")
             for partition, (offset, metadata) in found.items()
         }
+
+    async def _coordinator(self, group: str) -> int:
+        assert self._admin is not None
+        pauses = replace(SOON, patience=self._settings.request_timeout).pauses(self._clock)
+        while True:
+            try:
+                coordinator: int = await self._admin.find_coordinator(group)
+            except CoordinatorNotAvailableError:
+                # Brokers that have never had a group make their topic of offsets first.
+                if (pause := next(pauses, None)) is None:
+                    raise
+                await self._clock.sleep(pause)
+            else:
+                return coordinator
 
     async def delete(self, before: Mapping[int, int]) -> dict[int, int]:
         """Delete all letters before an offset.

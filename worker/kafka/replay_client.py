@@ -196,6 +196,7 @@ class ReplayClient:
             # Some errors leave nothing to abort: then the next producer of this id aborts it.
             with contextlib.suppress(KafkaError, AssertionError):
                 await producer.abort_transaction()
+            _retrieve(producer._txn_manager.wait_for_transaction_end())  # noqa: SLF001 - see there
             raise
         await producer.commit_transaction()
 
@@ -289,3 +290,9 @@ class ReplayClient:
                     f"({self._settings.security_protocol}): {cause or error!r}"
                 )
         return KafkaSetupError(why)
+
+
+def _retrieve(future: asyncio.Future[None] | None) -> None:
+    """Take the error out of a future that aiokafka sets and nobody awaits: asyncio would log it."""
+    if future is not None and future.done() and not future.cancelled():
+        future.exception()
