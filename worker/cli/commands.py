@@ -12,6 +12,7 @@ import typer
 
 from worker import __version__
 from worker.cli.config import config
+from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
 from worker.cli.health import health
 from worker.cli.help import Command, Group, canonical_name
@@ -61,6 +62,7 @@ app = typer.Typer(
 for command in (run, serve, submit, predict, top, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
+app.add_typer(dead_letters)
 
 
 def run_command_line(signals: StopSignals | None = None) -> NoReturn:

@@ -33,7 +33,7 @@ from worker.contract.headers import (
 if TYPE_CHECKING:
     from worker.contract.records import Headers
 
-__all__ = ["SECRET_HEADERS", "copied_headers"]
+__all__ = ["SECRET_HEADERS", "copied_headers", "holds_credentials"]
 
 MAX_BYTES = 4096
 """Largest header that is copied, name and value in bytes; a larger one is left out."""
@@ -79,9 +79,14 @@ def copied_headers(headers: Headers) -> tuple[tuple[str, bytes], ...]:
     return tuple(copied)
 
 
+def holds_credentials(name: str) -> bool:
+    """Tell by its name whether a header holds credentials; see `SECRET_HEADERS`."""
+    return _PUNCTUATION.sub("", name.lower()).endswith(_SECRET)
+
+
 def _is_copied(name: str) -> bool:
     if has_prefix(name, CE_PREFIX, DEAD_LETTER_PREFIX):
         return False
-    if _PUNCTUATION.sub("", name.lower()).endswith(_SECRET):
+    if holds_credentials(name):
         return False
     return fold_name(name) not in _NOT_COPIED

@@ -18,6 +18,7 @@ from worker.contract.headers import (
     DEAD_LETTER_ID,
     DEAD_LETTER_JOB_ID,
     DEAD_LETTER_MESSAGE,
+    DEAD_LETTER_MODEL,
     DEAD_LETTER_PREFIX,
     DEAD_LETTER_REASON,
     DEAD_LETTER_STAGE,
@@ -36,13 +37,16 @@ if TYPE_CHECKING:
 __all__ = ["dead_letter_message", "without_origin", "without_value"]
 
 
-def dead_letter_message(record: Record, job_id: str | None, failure: Failure) -> Message:
+def dead_letter_message(
+    record: Record, job_id: str | None, failure: Failure, model: str | None = None
+) -> Message:
     """Make the message for the dead-letter topic: the record unchanged, and why it failed.
 
     A null value stays null, so the dead-letter topic must not be compacted.
 
     Args:
         job_id: the job's own name; None if it has none, and the record's id is used.
+        model: name of the model that the worker runs; None leaves the header out.
 
     Returns:
         The record's key, value and own headers, and the `dead-letter-*` headers.
@@ -62,6 +66,7 @@ def dead_letter_message(record: Record, job_id: str | None, failure: Failure) ->
             (DEAD_LETTER_MESSAGE, bounded_text(failure.message).encode()),
             (DEAD_LETTER_ATTEMPTS, b"%d" % failure.attempts),
             (DEAD_LETTER_WORKER_VERSION, __version__.encode()),
+            *(((DEAD_LETTER_MODEL, model.encode()),) if model is not None else ()),
         ),
     )
 

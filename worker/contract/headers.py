@@ -21,6 +21,7 @@ __all__ = [
     "DEAD_LETTER_ID",
     "DEAD_LETTER_JOB_ID",
     "DEAD_LETTER_MESSAGE",
+    "DEAD_LETTER_MODEL",
     "DEAD_LETTER_PREFIX",
     "DEAD_LETTER_REASON",
     "DEAD_LETTER_STAGE",
@@ -28,6 +29,7 @@ __all__ = [
     "DEAD_LETTER_WORKER_VERSION",
     "JOB_ID",
     "JOB_OPTIONS",
+    "REPLAY_ATTEMPTS",
     "RESULT_ID",
     "SOURCE_OFFSET",
     "SOURCE_PARTITION",
@@ -78,7 +80,12 @@ DEAD_LETTER_CODE = "dead-letter-code"
 DEAD_LETTER_MESSAGE = "dead-letter-message"
 DEAD_LETTER_ATTEMPTS = "dead-letter-attempts"
 DEAD_LETTER_WORKER_VERSION = "dead-letter-worker-version"
+DEAD_LETTER_MODEL = "dead-letter-model"
 DEAD_LETTER_VALUE_OMITTED = "dead-letter-value-omitted"
+
+REPLAY_ATTEMPTS = "replay-attempts"
+"""How often a record was put back from the dead letters. It is no `dead-letter-` header: those are
+replaced when the record fails again, and this count must outlive that."""
 
 
 def fold_name(name: str) -> str:

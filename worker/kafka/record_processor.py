@@ -145,6 +145,6 @@ class RecordProcessor:
         return messages
 
     def _dead_letter(self, record: Record, job_id: str | None, failure: Failure) -> Outgoing:
-        letter = dead_letter_message(record, job_id, failure)
+        letter = dead_letter_message(record, job_id, failure, self._identify().name)
         topic = self._settings.dead_letters_topic
         return Outgoing(topic, letter, (without_value, without_origin))

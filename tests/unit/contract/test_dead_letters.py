@@ -17,7 +17,7 @@ LARGE = Record("jobs", 3, 42, 0, b"k" * 1_000_000, b"v" * 1_000_000, MANY)
 
 
 def test_dead_letter_is_the_record_and_why_it_failed() -> None:
-    letter = dead_letter_message(RECORD, "a-42", replace(FAILURE, attempts=4))
+    letter = dead_letter_message(RECORD, "a-42", replace(FAILURE, attempts=4), "PP-LCNet_x1_0")
     assert (letter.key, letter.value) == (RECORD.key, RECORD.value)
     originals = tuple(header for header in RECORD.headers if header[0] != "dead-letter-reason")
     assert letter.headers == (
@@ -34,6 +34,7 @@ def test_dead_letter_is_the_record_and_why_it_failed() -> None:
         ("dead-letter-message", b"the URL answers 404"),
         ("dead-letter-attempts", b"4"),
         ("dead-letter-worker-version", __version__.encode()),
+        ("dead-letter-model", b"PP-LCNet_x1_0"),
     )
 
 

@@ -1,0 +1,1 @@
+"""Lists, shows, replays and purges dead letters."""
