@@ -110,7 +110,10 @@ class RetryWaits:
         if record.offset < wait.old_to or (record.offset == wait.offset and now >= wait.until):
             return 0.0
         due = not_before_ms(record)
-        return 0.0 if due is None else min(due / 1000 - wall, delay)
+        if due is None:
+            return 0.0
+        known_since = next((at for at, end in wait.ends if record.offset < end), now)
+        return min(due / 1000 - wall, known_since + delay - now)
 
     def _wait(self, state: PartitionState) -> _Wait:
         """Get what is known of a partition; nothing, in a new assignment."""
