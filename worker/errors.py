@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass, field
 
 __all__ = [
+    "TRANSIENT_REASONS",
     "Failure",
     "JobError",
     "KafkaSetupError",
@@ -77,6 +78,10 @@ class Reason(enum.Enum):
         self.status = status
 
 
+TRANSIENT_REASONS = (Reason.FETCH_FAILED, Reason.FETCH_TIMEOUT, Reason.UNAVAILABLE)
+"""The only reasons of which a failure may be transient; not each of theirs is (a certificate)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One job's failure as a value: it is published, dead-lettered and counted.
@@ -85,12 +90,14 @@ class Failure:
         message: one sentence for the producer that says what to change.
         stage: where the job failed: the reason's usual stage, unless another one found it.
         attempts: how often the failing step was tried, at least 1.
+        transient: trying again later may help.
     """
 
     reason: Reason
     message: str
     stage: Stage
     attempts: int = 1
+    transient: bool = False
 
     @property
     def status(self) -> int:
@@ -137,7 +144,8 @@ class JobError(WorkerError):
         Returns:
             The failure; its stage is that of the reason when the error names none.
         """
-        return Failure(self.reason, self.message, self.stage or self.reason.stage, self.attempts)
+        stage = self.stage or self.reason.stage
+        return Failure(self.reason, self.message, stage, self.attempts, self.transient)
 
 
 class SettingsError(WorkerError):

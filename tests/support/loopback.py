@@ -23,6 +23,7 @@ class ImageServer:
         self._host = host
         self._images = images
         self._redirects: dict[str, str] = {}
+        self._failures: dict[str, int] = {}
         self.requests: list[str] = []
         self.port = 0
 
@@ -51,8 +52,15 @@ class ImageServer:
         """Answer `path` with a redirect from now on."""
         self._redirects[path] = target
 
+    def fail(self, path: str, times: int) -> None:
+        """Answer the next requests for `path`, so many, with 503."""
+        self._failures[path] = times
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path)
+        if self._failures.get(request.path, 0) > 0:
+            self._failures[request.path] -= 1
+            raise web.HTTPServiceUnavailable
         if request.path in self._redirects:
             raise web.HTTPFound(self._redirects[request.path])
         if request.path not in self._images:

@@ -22,12 +22,15 @@ from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.inference.placement import available_cores, place
 from worker.inference.selection import check_choice
+from worker.kafka.duplicates import make_duplicates
 from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.retry_topics import RetryTopics
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
 from worker.metrics.gpu import GpuWatch
 from worker.runtime.signals import StopSignals
 from worker.settings import Settings
+from worker.settings.durations import duration_label
 from worker.tracing import open_tracing
 
 __all__ = ["App"]
@@ -150,7 +153,12 @@ class App:
         kafka = None
         if self._with_kafka:
             processor = RecordProcessor(
-                lambda: engine.identity, engine.process, settings.kafka, metrics
+                lambda: engine.identity,
+                engine.process,
+                settings.kafka,
+                metrics,
+                retries=RetryTopics(settings.retry_topics),
+                duplicates=make_duplicates(settings.duplicates),
             )
             kafka = KafkaService(settings, processor, health, metrics, tracer=self._tracer)
             stack.push_async_callback(kafka.disconnect)
@@ -180,6 +188,7 @@ class App:
         if self._with_kafka:
             group, topic = kafka.group_id, kafka.jobs_topic
             metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)
+            metrics.expect_retries(map(duration_label, self._settings.retry.delays))
         metrics.worker.info({"group": group, "replica": replica, "topic": topic})
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:

@@ -31,6 +31,17 @@ __all__ = [
     "JOB_OPTIONS",
     "REPLAY_ATTEMPTS",
     "RESULT_ID",
+    "RETRY_ATTEMPTS",
+    "RETRY_HEADERS",
+    "RETRY_MESSAGE",
+    "RETRY_NOT_BEFORE_MS",
+    "RETRY_NUMBER",
+    "RETRY_PREFIX",
+    "RETRY_REASON",
+    "RETRY_SOURCE_OFFSET",
+    "RETRY_SOURCE_PARTITION",
+    "RETRY_SOURCE_TIMESTAMP",
+    "RETRY_SOURCE_TOPIC",
     "SOURCE_OFFSET",
     "SOURCE_PARTITION",
     "SOURCE_TIMESTAMP",
@@ -86,6 +97,22 @@ DEAD_LETTER_VALUE_OMITTED = "dead-letter-value-omitted"
 REPLAY_ATTEMPTS = "replay-attempts"
 """How often a record was put back from the dead letters. It is no `dead-letter-` header: those are
 replaced when the record fails again, and this count must outlive that."""
+# Of a record in a retry topic, which also has the four source headers behind the prefix. Their
+# names are the worker's own: on a job they mean nothing.
+RETRY_PREFIX = "job-retry-"
+RETRY_NUMBER = "job-retry-number"
+RETRY_ATTEMPTS = "job-retry-attempts"
+RETRY_NOT_BEFORE_MS = "job-retry-not-before-ms"
+RETRY_REASON = "job-retry-reason"
+RETRY_MESSAGE = "job-retry-message"
+RETRY_SOURCE_TOPIC = RETRY_PREFIX + SOURCE_TOPIC
+RETRY_SOURCE_PARTITION = RETRY_PREFIX + SOURCE_PARTITION
+RETRY_SOURCE_OFFSET = RETRY_PREFIX + SOURCE_OFFSET
+RETRY_SOURCE_TIMESTAMP = RETRY_PREFIX + SOURCE_TIMESTAMP
+RETRY_HEADERS = (
+    RETRY_SOURCE_TOPIC, RETRY_SOURCE_PARTITION, RETRY_SOURCE_OFFSET, RETRY_SOURCE_TIMESTAMP,
+    RETRY_NUMBER, RETRY_ATTEMPTS, RETRY_NOT_BEFORE_MS, RETRY_REASON, RETRY_MESSAGE,
+)  # fmt: skip
 
 
 def fold_name(name: str) -> str:

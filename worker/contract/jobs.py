@@ -8,11 +8,14 @@ from worker.errors import Failure
 
 __all__ = [
     "Category",
+    "Duplicate",
     "EncodedImage",
+    "Ending",
     "ImageSource",
     "Job",
     "ModelIdentity",
     "Outcome",
+    "Postponed",
     "RawImage",
     "Success",
     "UrlImage",
@@ -104,6 +107,33 @@ class Success:
 
 
 Outcome = Success | Failure
+"""How a job ended, as its producer hears it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A job that failed for a passing reason and is tried again later; no answer yet.
+
+    Attributes:
+        failure: what becomes of it if it cannot be postponed.
+        job_id: the producer's own name for the job, if it gave one.
+        delay: seconds until then.
+    """
+
+    failure: Failure
+    job_id: str | None
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A record of a job that was answered under the same jobId before; it gets no answer."""
+
+    job_id: str
+
+
+Ending = Outcome | Postponed | Duplicate
+"""What becomes of a record."""
 
 
 @dataclass(frozen=True, slots=True)

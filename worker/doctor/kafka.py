@@ -14,7 +14,7 @@ __all__ = ["judge_topic", "look_at_kafka"]
 
 
 def look_at_kafka(settings: Settings, timeout: float) -> Sequence[Finding]:
-    """Check the brokers and the three topics; nothing is created.
+    """Check the brokers and the topics; nothing is created.
 
     Args:
         timeout: seconds for all answers.
@@ -23,7 +23,13 @@ def look_at_kafka(settings: Settings, timeout: float) -> Sequence[Finding]:
         A finding for the brokers, and one for each topic if they answer.
     """
     kafka = settings.kafka
-    names = (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic)
+    roles = [
+        ("Jobs topic", kafka.jobs_topic),
+        ("Results topic", kafka.results_topic),
+        ("Dead letters", kafka.dead_letters_topic),
+        *(("Retry topic", topic) for topic in settings.retry_topics),
+    ]
+    names = tuple(name for _, name in roles)
     where = f"{kafka.bootstrap_servers} ({kafka.security_protocol})"
     try:
         cluster = asyncio.run(inspect_cluster(kafka, names, timeout))
@@ -33,7 +39,6 @@ def look_at_kafka(settings: Settings, timeout: float) -> Sequence[Finding]:
         remedy = "correct kafka.bootstrap_servers, or see what lies between here and there"
         found = f"{where}: no answer within {timeout:.0f} s"
         return [Finding("Brokers", Status.FAIL, found, remedy)]
-    roles = zip(("Jobs topic", "Results topic", "Dead letters"), names, strict=True)
     return [
         _judge_brokers(cluster, where),
         *(judge_topic(subject, name, cluster, settings) for subject, name in roles),
@@ -75,7 +80,7 @@ def judge_topic(subject: str, name: str, cluster: Cluster, settings: Settings) -
     faults = _faults(state, written=written)
     if faults:
         return Finding(subject, Status.FAIL, found, "; ".join(faults))
-    cautions = _cautions(state, cluster, settings, written=written)
+    cautions = _cautions(name, state, cluster, settings, written=written)
     return Finding(subject, Status.WARN if cautions else Status.OK, found, "; ".join(cautions))
 
 
@@ -92,7 +97,7 @@ def _faults(state: TopicState, *, written: bool) -> list[str]:
 
 
 def _cautions(
-    state: TopicState, cluster: Cluster, settings: Settings, *, written: bool
+    name: str, state: TopicState, cluster: Cluster, settings: Settings, *, written: bool
 ) -> list[str]:
     """What works, but may be unintended."""
     cautions = []
@@ -100,8 +105,13 @@ def _cautions(
         cautions.append("one replica: what a lost broker held is lost; use a higher replication")
     largest = int(state.config.get("max.message.bytes", 0))
     if written and 0 < largest < settings.publish.max_request_bytes:
+        larger = (
+            "jobs that are larger fail at once instead"
+            if name in settings.retry_topics
+            else "results that are larger come without their picture"
+        )
         cautions.append(
-            "results that are larger come without their picture: raise max.message.bytes to "
+            f"{larger}: raise max.message.bytes to "
             f"{settings.publish.max_request_bytes}, or lower publish.max_request_bytes to it"
         )
     if not written and (out_of_sync := _out_of_sync(state)):

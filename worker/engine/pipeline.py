@@ -125,6 +125,7 @@ class Pipeline:
                 Reason.UNAVAILABLE,
                 "the worker has no memory left for this image; try again later",
                 Reason.UNAVAILABLE.stage,
+                transient=True,
             )
         except Exception as error:
             # A defect here must cost this job alone; it is loud in the log and in the metrics.

@@ -151,11 +151,14 @@ class Assignment:
         self._states = {}
         return len(tasks)
 
-    def progress(self, damaged: Container[TopicPartition] = ()) -> Iterable[PartitionProgress]:
+    def progress(
+        self, damaged: Container[TopicPartition] = (), waiting: Container[str] = ()
+    ) -> Iterable[PartitionProgress]:
         """Measure lag and age of every partition, for metrics.
 
         Args:
             damaged: the partitions that cannot be read any further.
+            waiting: the topics whose records wait on purpose.
         """
         now = self._clock.wall()
         for partition, state in self._states.items():
@@ -166,6 +169,7 @@ class Assignment:
                 state.lag,
                 0.0 if oldest is None or oldest < 0 else max(0.0, now - oldest / 1000),
                 partition in damaged,
+                partition.topic in waiting,
             )
 
     def _tasks(self) -> set[asyncio.Task[None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +16,8 @@ from worker.contract.records import Record
 from worker.errors import KafkaSetupError
 from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.positions import POSITION_ERRORS, Positions
+from worker.kafka.retry_share import RetryShare
+from worker.kafka.retry_waits import RetryWaits
 from worker.metrics import Metrics
 from worker.retry import Retry
 
@@ -50,6 +52,7 @@ class Intake:
         offset_reset: where a new group starts.
         error_patience: seconds after which `run` gives up if all polls fail.
         on_defect: called when `handle` raised. The job stays unsettled.
+        waits: says which records of retry topics are due.
         clock: measures pauses and the patience.
     """
 
@@ -67,6 +70,7 @@ class Intake:
         heartbeat: Heartbeat,
         metrics: Metrics,
         on_defect: Callable[[BaseException], None],
+        waits: RetryWaits | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._consumer = consumer
@@ -82,6 +86,8 @@ class Intake:
         self._heartbeat = heartbeat
         self._metrics = metrics
         self._on_defect = on_defect
+        self._waits = RetryWaits({}) if waits is None else waits
+        self._share = RetryShare(budget)
         self._stopping = False
         self._unreadable: Iterator[float] | None = None
         self._positions = Positions(consumer, topic, assignment, offset_reset, metrics)
@@ -175,40 +181,56 @@ class Intake:
         """
         room = 0 if self._stopping or not self._assignment.accepting else self._budget.free_jobs
         capacity: dict[TopicPartition, int] = {}
+        waiting: set[TopicPartition] = set()
         for state in self._assignment:
             free = min(room, self._partition_max_jobs - state.ledger.outstanding)
-            if free > 0:
+            if self._waits.concern(state):
+                free = min(free, self._share.free_jobs)
+            if self._waits.is_waiting(state):
+                waiting.add(state.partition)
+            elif free > 0:
                 capacity[state.partition] = free
         assigned = self._consumer.assignment()
         held = {state.partition for state in self._assignment} & assigned
-        full, paused = held - capacity.keys(), self._consumer.paused() & assigned
+        closed, paused = held - capacity.keys(), self._consumer.paused() & assigned
         # Paused partitions are not polled: a poll would drop what is already fetched for them.
-        self._consumer.pause(*(full - paused))
-        self._consumer.resume(*(paused - full))
+        self._consumer.pause(*(closed - paused))
+        self._consumer.resume(*(paused - closed))
+        full = closed - waiting
         self._metrics.paused.set(len(full))
         polled = [partition for partition in capacity if partition in assigned]
         if not polled:
             return [], 0, 0.0
-        return polled, min(capacity.values()), FULL_POLL_SECONDS if full else POLL_SECONDS
+        # Never 0: such a poll would let no other task run.
+        wait = max(FULL_POLL_SECONDS, 0.0 if full else self._waits.soonest(POLL_SECONDS))
+        return polled, min(capacity.values()), wait
 
     async def _wait_for_room(self) -> None:
-        """Wait until a job ends, at most until the next poll is due."""
+        """Wait until a job ends, at most until the next poll or retry is due."""
         try:
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(self._waits.soonest(POLL_SECONDS)):
                 await self._budget.wait_freed()
         except TimeoutError:
             return
 
-    def _take(self, partition: TopicPartition, records: list[Record]) -> None:
+    def _take(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         state = self._assignment.get(partition)
         if state is None:
             return
-        for record in records:
+        retries = self._waits.concern(state)
+        due = self._waits.take_due(state, records) if retries else records
+        if len(due) < len(records) and partition in self._consumer.assignment():
+            # What was fetched is dropped with this: nothing is held of records that wait.
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, records[len(due)].offset)
+        for record in due:
             state.ledger.track(record.offset, record.timestamp_ms)
             held = self._budget.reserve(record.size)
             task = asyncio.create_task(self._run_job(state, record, held), name=record.id)
             state.tasks.add(task)
             task.add_done_callback(partial(self._job_ended, state, held))
+            if retries:
+                self._share.take(record.size, task)
         self._count()
 
     async def _skip_non_jobs(self) -> None:

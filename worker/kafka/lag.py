@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ class LagWatch:
     Args:
         commit_interval: seconds between commits, for half of which a record waits on average.
         interval: seconds between two questions to a leader.
+        waiting: the topics whose records wait on purpose. They count neither as work nor as lag.
     """
 
     def __init__(
@@ -52,7 +53,10 @@ class LagWatch:
         commit_interval: float,
         interval: float = INTERVAL,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        waiting: Container[str] = (),
     ) -> None:
+        self._waiting = waiting
         self._consumer = consumer
         self._assignment = assignment
         self._commit_interval = commit_interval
@@ -107,16 +111,21 @@ class LagWatch:
         Returns:
             0 for a spare replica; None during a rebalance, and before any leader has answered.
         """
-        known = [left for state in self._assignment if (left := state.left) is not None]
-        spare = self._assignment.accepting and not len(self._assignment)
+        jobs = self._jobs()
+        known = [left for state in jobs if (left := state.left) is not None]
+        spare = self._assignment.accepting and not jobs
         return sum(known) if known or spare else None
+
+    def _jobs(self) -> list[PartitionState]:
+        """The partitions whose records do not wait on purpose."""
+        return [each for each in self._assignment if each.partition.topic not in self._waiting]
 
     def _note_pace(self) -> None:
         now, before = self._clock.monotonic(), self._done
         self._done = {
             # With what was lost: skipping that is no work.
             (state, state.lost_to): done
-            for state in self._assignment
+            for state in self._jobs()
             if (done := state.done) is not None
         }
         progress = sum(done - before[key] for key, done in self._done.items() if key in before)

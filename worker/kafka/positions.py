@@ -36,7 +36,7 @@ class Positions:
 
     Args:
         topic: the jobs topic.
-        reset: where a new group starts.
+        reset: where a new group starts in it; in other topics always at the beginning.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Positions:
         if self._unread is None:
             self._unread = set(self._consumer.partitions_for_topic(self._topic) or ())
         if self._unread:
-            known = (each for each in self._assignment if each.start is not None)
-            self._unread -= {state.partition.partition for state in known}
+            read = (each.partition for each in self._assignment if each.start is not None)
+            self._unread -= {each.partition for each in read if each.topic == self._topic}
 
     async def resolve(self, error: NoOffsetForPartitionError | OffsetOutOfRangeError) -> None:
         """Set the positions of the partitions that `error` names.
@@ -90,7 +90,9 @@ class Positions:
         state = self._assignment.get(partition)
         if state is None:
             return
-        latest = self._reset == "latest" and partition.partition in (self._unread or ())
+        # What is in a retry topic was taken in by this group once.
+        unread = partition.topic == self._topic and partition.partition in (self._unread or ())
+        latest = self._reset == "latest" and unread
         ask = self._consumer.end_offsets if latest else self._consumer.beginning_offsets
         offset = (await ask([partition]))[partition]
         if self._assignment.get(partition) is state:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import structlog
 
 from worker.budget import Reservation
 from worker.contract.dead_letters import dead_letter_message, without_origin, without_value
-from worker.contract.jobs import Job, ModelIdentity, Outcome, RawImage
+from worker.contract.jobs import (
+    Duplicate,
+    Ending,
+    Job,
+    ModelIdentity,
+    Outcome,
+    Postponed,
+    RawImage,
+    Success,
+)
 from worker.contract.parsing import parse_job, recover_job_id
 from worker.contract.records import Record
 from worker.contract.results import result_message, without_copies, without_picture
 from worker.contract.traces import trace_header
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.broker_errors import Refused
+from worker.kafka.duplicates import Duplicates
 from worker.kafka.publisher import Outgoing
+from worker.kafka.retry_topics import RetryTopics
 from worker.metrics import Metrics, exemplar
 from worker.offload import Offload
 from worker.settings import KafkaSettings
+from worker.settings.durations import duration_label
 
 __all__ = ["RecordProcessor"]
 
@@ -41,6 +54,8 @@ class RecordProcessor:
         identify: says which model computes, as results name it.
         run_job: computes the outcome of a job; raises nothing that a job is to blame for.
         settings: name the topics that the messages go to.
+        retries: says which jobs are tried again later; none are, by default.
+        duplicates: finds jobs that were sent twice; without it each is done.
     """
 
     def __init__(
@@ -49,53 +64,82 @@ class RecordProcessor:
         run_job: Callable[[Job, Reservation], Awaitable[Outcome]],
         settings: KafkaSettings,
         metrics: Metrics,
+        *,
+        retries: RetryTopics | None = None,
+        duplicates: Duplicates | None = None,
     ) -> None:
+        self._retries = retries or RetryTopics({})
+        self._duplicates = duplicates
         self._identify = identify
         self._run_job = run_job
         self._settings = settings
         self._metrics = metrics
         self._offload = Offload()
 
-    async def process(
-        self, record: Record, held: Reservation
-    ) -> tuple[Outcome, Sequence[Outgoing]]:
-        """Parse a record and run its job.
+    async def process(self, record: Record, held: Reservation) -> tuple[Ending, Sequence[Outgoing]]:
+        """Run a record's job.
 
         Args:
+            record: as it was read, from the jobs topic or from a retry topic.
             held: accounts for the bytes that the job holds meanwhile.
 
         Returns:
-            The outcome, and the messages to publish: a result, and for a failure a dead letter too.
+            What became of the job, and the messages to publish: a result, and for a failure a dead
+            letter too; or a record for a retry topic; or none, for a duplicate.
         """
+        first, tried = self._retries.first_record(record)
         outcome: Outcome
+        deadline = None
         try:
-            job = await self._offload.run(partial(parse_job, record), record.size, held)
+            job = await self._offload.run(partial(parse_job, first), first.size, held)
         except JobError as error:
             # Parses the whole value again: only refused records pay for that, and only once.
-            recover = partial(recover_job_id, record)
-            job_id = await self._offload.run(recover, record.size, held)
+            recover = partial(recover_job_id, first)
+            job_id = await self._offload.run(recover, first.size, held)
             outcome = error.as_failure()
         else:
-            job_id = job.job_id
+            job_id, deadline = job.job_id, job.deadline
             if not isinstance(job.image, RawImage):
                 # A copy: the record itself is kept for its dead letter.
                 held.add(job.image.nbytes)
+            if self._duplicates and job_id and not await self._duplicates.claim(first, job_id):
+                return Duplicate(job_id), ()
             outcome = await self._run_job(job, held)
-        return outcome, self._messages(record, job_id, outcome)
+        if isinstance(outcome, Failure):
+            if tried:
+                outcome = replace(outcome, attempts=outcome.attempts + tried)
+            again = self._retries.postpone(record, first, outcome, job_id, deadline)
+            if again is not None:
+                return again[0], (again[1],)
+        return outcome, self._messages(first, job_id, outcome)
 
-    def reject(self, record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
-        """Fail a record because the results topic refuses its result in every form.
+    def reject(
+        self, record: Record, refused: Refused, ending: Success | Postponed | None = None
+    ) -> tuple[Outcome, Sequence[Outgoing]]:
+        """Fail a record because a topic refuses its result, or its retry, in every form.
 
         Args:
             refused: why the topic refuses it.
+            ending: what would have become of the record; a success if nothing is said.
 
         Returns:
-            The failure, and the messages to publish instead: a dead letter, and a small result if
-            the size of the first one was the cause.
+            The failure, and the messages to publish instead. For a result: a dead letter, and a
+            small result if the size of the first one was the cause. For a retry: those of the
+            failure that was to be tried again.
         """
-        job_id = recover_job_id(record)
+        first, _ = self._retries.first_record(record)
+        if isinstance(ending, Postponed):
+            log.warning(
+                "retry_refused",
+                topic=refused.topic,
+                record=record.id,
+                code=refused.code,
+                reason=refused.name,
+            )
+            return ending.failure, self._messages(first, ending.job_id, ending.failure)
+        job_id = recover_job_id(first)
         if refused.too_large:
-            return RESULT_TOO_LARGE, self._messages(record, job_id, RESULT_TOO_LARGE)
+            return RESULT_TOO_LARGE, self._messages(first, job_id, RESULT_TOO_LARGE)
         # The topic would refuse a result that says so as well.
         failure = Failure(
             Reason.RESULT_REFUSED,
@@ -103,14 +147,34 @@ class RecordProcessor:
             f"{refused.code}): a compacted topic wants a key, others may enforce a schema",
             Stage.PUBLISH,
         )
-        return failure, [self._dead_letter(record, job_id, failure)]
+        return failure, [self._dead_letter(first, job_id, failure)]
 
-    def finish(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
+    def finish(self, record: Record, ending: Ending, refused: Sequence[Refused]) -> None:
         """Count a record whose messages are delivered, and log it at debug level.
 
         Args:
             refused: those of its messages that their topics refused in every form.
         """
+        first, _ = self._retries.first_record(record)
+        if self._duplicates:
+            self._duplicates.finish(first, answered=isinstance(ending, Success))
+        if isinstance(ending, Duplicate):
+            self._metrics.duplicates.inc()
+            log.debug("duplicate_dropped", record=first.id, job_id=ending.job_id)
+        elif isinstance(ending, Postponed):
+            failure = ending.failure
+            self._metrics.retries.labels(duration_label(ending.delay), failure.reason.label).inc()
+            log.debug(
+                "job_postponed",
+                record=first.id,
+                seconds=ending.delay,
+                reason=failure.reason.label,
+                message=failure.message,
+            )
+        else:
+            self._count(first, ending, refused)
+
+    def _count(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
         metrics = self._metrics
         if record.timestamp_ms >= 0:
             seconds = max(0.0, time.time() - record.timestamp_ms / 1000)

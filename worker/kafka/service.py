@@ -11,7 +11,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Outcome, Success
+from worker.contract.jobs import Ending, Postponed, Success
 from worker.contract.records import Record
 from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
@@ -24,6 +24,7 @@ from worker.kafka.lag import LagWatch
 from worker.kafka.publisher import Publisher
 from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.retry_waits import RetryWaits
 from worker.kafka.topic_history import TopicHistory
 from worker.kafka.topics import ensure_topics
 from worker.metrics import Metrics
@@ -41,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaService:
-    """Consumes the jobs topic and publishes results and dead letters, at least once.
+    """Consumes jobs and their retries, and publishes results and dead letters, at least once.
 
     Args:
         processor: makes the messages about each record.
@@ -73,7 +74,7 @@ class KafkaService:
             KafkaSetupError: Kafka cannot be used as configured.
         """
         kafka, publish = self._settings.kafka, self._settings.publish
-        written = (kafka.results_topic, kafka.dead_letters_topic)
+        written = (kafka.results_topic, kafka.dead_letters_topic, *self._settings.retry_topics)
         limits = await ensure_topics(kafka, (kafka.jobs_topic, *written), uncompacted=written)
         self._publisher = Publisher(
             partial(make_producer, kafka, publish),
@@ -99,7 +100,7 @@ class KafkaService:
             KafkaSetupError: the group cannot be joined, or the jobs topic can no longer be read.
             Exception: a defect that no job is to blame for. Unsettled jobs are delivered again.
         """
-        kafka = self._settings.kafka
+        kafka, retry_topics = self._settings.kafka, self._settings.retry_topics
         consumer = make_consumer(kafka)
         committer = Committer(consumer, self._assignment, kafka.commit_interval, self._metrics)
         intake = Intake(
@@ -114,6 +115,7 @@ class KafkaService:
             heartbeat=self._health.poll,
             metrics=self._metrics,
             on_defect=self._fail,
+            waits=RetryWaits(retry_topics),
         )
         listener = RebalanceListener(
             self._assignment,
@@ -122,8 +124,8 @@ class KafkaService:
             self._metrics,
             self._health.set_assigned,
         )
-        consumer.subscribe([kafka.jobs_topic], listener=listener)
-        lag = LagWatch(consumer, self._assignment, kafka.commit_interval)
+        consumer.subscribe([kafka.jobs_topic, *retry_topics], listener=listener)
+        lag = LagWatch(consumer, self._assignment, kafka.commit_interval, waiting=retry_topics)
         self._watch(consumer, lag)
         stopped = asyncio.create_task(stop.wait(), name="stop")
         if not await self._join(consumer, stopped):
@@ -187,7 +189,9 @@ class KafkaService:
     def _watch(self, consumer: Consumer, lag: LagWatch) -> None:
         """Let metrics read from the consumer what they show at each scrape."""
         metrics = self._metrics
-        metrics.watch_partitions(lambda: self._assignment.progress(consumer.damaged))
+        metrics.watch_partitions(
+            lambda: self._assignment.progress(consumer.damaged, self._settings.retry_topics)
+        )
         metrics.unreadable_batches.read = lambda: [
             ((kind,), count) for kind, count in consumer.unreadable_batches.items()
         ]
@@ -212,25 +216,25 @@ class KafkaService:
         with self._tracer.process(record) as note_outcome:
             note_outcome(await self._answer(record, held))
 
-    async def _answer(self, record: Record, held: Reservation) -> Outcome:
+    async def _answer(self, record: Record, held: Reservation) -> Ending:
         """Process a record and publish what there is to say about it.
 
         Returns:
             What became of it.
         """
-        outcome, messages = await self._processor.process(record, held)
+        ending, messages = await self._processor.process(record, held)
         assert self._publisher is not None
         with self._metrics.time_stage(Stage.PUBLISH):
             refused = await self._publisher.publish(messages)
-            if refused and isinstance(outcome, Success):
+            if refused and isinstance(ending, Success | Postponed):
                 # The result has very many categories, say, or its topic wants a key.
-                if not refused[0].too_large:
+                if isinstance(ending, Success) and not refused[0].too_large:
                     self._set_aside(record, refused)
-                outcome, messages = self._processor.reject(record, refused[0])
+                ending, messages = self._processor.reject(record, refused[0], ending)
                 refused = await self._publisher.publish(messages)
             self._set_aside(record, refused)
-        self._processor.finish(record, outcome, refused)
-        return outcome
+        self._processor.finish(record, ending, refused)
+        return ending
 
     def _set_aside(self, record: Record, refused: Sequence[Refused]) -> None:
         """Count and log messages that are lost: waiting for their topics would stop all others."""

@@ -20,7 +20,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from worker.contract.traces import sampled_trace
-from worker.errors import Reason, Stage
+from worker.errors import TRANSIENT_REASONS, Reason, Stage
 from worker.metrics.exposition import collect, expose
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
@@ -125,6 +125,15 @@ class Metrics:
             "classify_expired_jobs",
             "Jobs whose deadline passed, before_start (they waited too long) or under_way.",
             ["when"],
+        )
+        self.retries = counter(
+            "classify_retries",
+            "Jobs that failed for a passing reason and are tried again, by delay and reason.",
+            ["delay", "reason"],
+        )
+        self.duplicates = counter(
+            "classify_duplicate_jobs",
+            "Records without an answer, since their jobId was answered before.",
         )
         self.abandoned = counter(
             "classify_abandoned_jobs",
@@ -407,6 +416,11 @@ class Metrics:
         for topic in topics:
             self.reduced.labels(topic)
             self.set_aside.labels(topic)
+
+    def expect_retries(self, delays: Iterable[str]) -> None:
+        """Begin the counters of retries after these delays."""
+        for delay, reason in itertools.product(delays, TRANSIENT_REASONS):
+            self.retries.labels(delay, reason.label)
 
     def watch_partitions(self, progress: Callable[[], Iterable[PartitionProgress]]) -> None:
         """Call `progress` at every scrape, so that a revoked partition leaves no stale series."""

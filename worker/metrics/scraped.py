@@ -25,6 +25,7 @@ class PartitionProgress:
             have said where it ends.
         oldest_age: seconds since the timestamp of the oldest record in flight; 0 when idle.
         unreadable: whether it cannot be read any further.
+        waiting: whether its records wait on purpose, in a retry topic: then they are no lag.
     """
 
     topic: str
@@ -32,6 +33,7 @@ class PartitionProgress:
     lag: int | None
     oldest_age: float
     unreadable: bool = False
+    waiting: bool = False
 
 
 class Scraped:
@@ -106,10 +108,16 @@ class PartitionMetrics:
             "1 while the partition cannot be read any further, because of damage at the broker.",
             labels=["topic", "partition"],
         )
+        waiting = GaugeMetricFamily(
+            "classify_retry_waiting_records",
+            "Records of a retry topic's partition that wait until they are due, or are being done.",
+            labels=["topic", "partition"],
+        )
         for partition in self.progress():
             labels = [partition.topic, str(partition.partition)]
             if partition.lag is not None:
-                lag.add_metric(labels, partition.lag)
-            age.add_metric(labels, partition.oldest_age)
+                (waiting if partition.waiting else lag).add_metric(labels, partition.lag)
+            if not partition.waiting:
+                age.add_metric(labels, partition.oldest_age)
             unreadable.add_metric(labels, float(partition.unreadable))
-        return [lag, age, unreadable]
+        return [lag, age, unreadable, waiting]

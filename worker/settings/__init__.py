@@ -7,14 +7,16 @@ not change while the worker runs.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
 from worker.settings.inference import BackendChoice, BatchingSettings, PredictorSettings
 from worker.settings.kafka import KafkaSettings, SaslSettings, TlsSettings, TopicSettings
+from worker.settings.retry import DuplicateSettings, RetrySettings
 from worker.settings.service import (
     HttpSettings,
     HttpTlsSettings,
@@ -30,6 +32,7 @@ __all__ = [
     "BackendChoice",
     "BatchingSettings",
     "DecodeSettings",
+    "DuplicateSettings",
     "FetchSettings",
     "Group",
     "HttpSettings",
@@ -40,6 +43,7 @@ __all__ = [
     "PictureSettings",
     "PredictorSettings",
     "PublishSettings",
+    "RetrySettings",
     "SaslSettings",
     "Settings",
     "ShutdownSettings",
@@ -74,6 +78,8 @@ class Settings(Group):
     zoo: ZooSettings = ZooSettings()
     kafka: KafkaSettings = KafkaSettings()
     intake: IntakeSettings = IntakeSettings()
+    retry: RetrySettings = RetrySettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
     fetch: FetchSettings = FetchSettings()
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
@@ -84,6 +90,22 @@ class Settings(Group):
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+
+    @property
+    def retry_topics(self) -> dict[str, float]:
+        """The delay in seconds by retry topic, the shortest first."""
+        return self.retry.topics(self.kafka.jobs_topic)
+
+    @model_validator(mode="after")
+    def _distinct_topics(self) -> Self:
+        kafka = self.kafka
+        others = {kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic}
+        if taken := sorted(others & self.retry_topics.keys()):
+            raise ValueError(
+                f"retry.topic: the retry topic {taken[0]} is already one of kafka's; choose "
+                "another name"
+            )
+        return self
 
     @property
     def model_source(self) -> str:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from worker.device import Device
 from worker.settings import Group, Settings, Unit
+from worker.settings.durations import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -121,20 +122,31 @@ def _alternatives(annotation: object) -> tuple[object, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
+_IN_WORDS = (
+    (bool, "true or false"),
+    (Path, "a path"),
+    (Duration, "a duration such as 10s, 1m or 1h, or a number of seconds"),
+)
+
+
 def _expected(kind: object, constraints: Sequence[object]) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
     if get_origin(kind) is tuple:
-        of_text = get_args(kind)[0] is str
-        return "a list of text" if of_text else "a list of networks such as 10.0.0.0/8"
-    if kind is bool:
-        return "true or false"
-    if kind is Path:
-        return "a path"
+        return _list_of(get_args(kind)[0])
+    for plain, words in _IN_WORDS:
+        if kind == plain:
+            return words
     if kind in (int, float):
         return ("a whole number" if kind is int else "a number") + _bounds(constraints)
     filled = any(isinstance(constraint, annotated_types.MinLen) for constraint in constraints)
     return "non-empty text" if filled else "text"
+
+
+def _list_of(element: object) -> str:
+    if element == Duration:
+        return "a list of durations such as 10s, 1m, 10m"
+    return "a list of text" if element is str else "a list of networks such as 10.0.0.0/8"
 
 
 def _bounds(constraints: Sequence[object]) -> str:

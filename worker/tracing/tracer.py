@@ -33,7 +33,7 @@ from opentelemetry.util.types import AttributeValue
 from structlog.contextvars import bound_contextvars
 
 from worker.contract.headers import CORRELATION_ID, fold_name, text_headers
-from worker.contract.jobs import Outcome
+from worker.contract.jobs import Ending, Postponed
 from worker.contract.records import Message, Record
 from worker.contract.text import bounded_text
 from worker.errors import Failure, JobError, Stage
@@ -82,7 +82,7 @@ class Tracer:
         self._link_only = link_only
 
     @contextmanager
-    def process(self, record: Record) -> Iterator[Callable[[Outcome], None]]:
+    def process(self, record: Record) -> Iterator[Callable[[Ending], None]]:
         """The span of one job, current meanwhile: `process TOPIC`.
 
         Log lines that are written meanwhile have its `trace_id` and `span_id`.
@@ -107,7 +107,7 @@ class Tracer:
             Context() if self._link_only else received,
             links_to(received),
         ) as span:
-            yield partial(_note_outcome, span)
+            yield partial(_note_ending, span)
 
     @contextmanager
     def request(
@@ -191,13 +191,14 @@ class Tracer:
     def send(self, topic: str, message: Message) -> Iterator[Sending]:
         """The span of one message until the brokers acknowledge or refuse it: `send TOPIC`.
 
-        A dead letter keeps the context that its record came with, to which its span is linked.
+        Only a result carries the span's context. A dead letter and a record for a retry topic keep
+        the one that came with the job, to which the span is linked.
         """
         attributes, name = self._messaging("send", topic), f"send {topic}"
-        if topic == self._kafka.dead_letters_topic:
+        if topic != self._kafka.results_topic:
             created = links_to(read_context(message.headers))
             with self._child(name, SpanKind.CLIENT, attributes, created) as span:
-                yield Sending(lambda letter: letter, partial(_fail, span))
+                yield Sending(lambda kept: kept, partial(_fail, span))
             return
         with self._child(name, SpanKind.PRODUCER, attributes) as span:
             yield Sending(partial(stamp, span), partial(_fail, span))
@@ -267,9 +268,10 @@ class Tracer:
             span.end()
 
 
-def _note_outcome(span: Span, outcome: Outcome) -> None:
-    if isinstance(outcome, Failure):
-        _fail(span, outcome.reason.label, outcome.message)
+def _note_ending(span: Span, ending: Ending) -> None:
+    failure = ending.failure if isinstance(ending, Postponed) else ending
+    if isinstance(failure, Failure):
+        _fail(span, failure.reason.label, failure.message)
 
 
 def _note_status(span: Span, status: int) -> None:
