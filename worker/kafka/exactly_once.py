@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.kafka.broker_errors import TOO_LARGE, Refused
+from worker.kafka.ordered import deliver_in_order
 from worker.kafka.outgoing import Sizes
 from worker.kafka.parcel import Parcel, Refusals
 from worker.kafka.partition_transactions import PartitionTransactions, Shared
-from worker.kafka.publisher import BACKOFF_INITIAL, stamped
+from worker.kafka.publisher import BACKOFF_INITIAL
 from worker.kafka.starts import Starts
 from worker.kafka.topic_history import TopicHistory
 from worker.kafka.transaction_check import check_transactions
@@ -137,27 +137,7 @@ class ExactlyOnce:
     async def deliver(self, parcel: Parcel) -> None:
         """Wait until a parcel is committed, after those of all jobs before it."""
         self._fit(parcel)
-        if self._tracer is None:
-            await self._commit(parcel)
-            return
-        with ExitStack() as spans:
-            sendings = []
-            for number, outgoing in enumerate(parcel.messages):
-                sending = spans.enter_context(self._tracer.send(outgoing.topic, outgoing.message))
-                parcel.messages[number] = stamped(outgoing, sending.stamp)
-                sendings.append((outgoing.topic, sending))
-            await self._commit(parcel)
-            for topic, sending in sendings:
-                for refused in parcel.refused:
-                    if refused.topic == topic:
-                        sending.refused(refused.name)
-
-    async def _commit(self, parcel: Parcel) -> None:
-        state = parcel.state
-        released = state.order.settle(parcel.record.offset, parcel)
-        if released:
-            self._loops[state.partition].put([each for _, each in released if each is not None])
-        await parcel.delivered
+        await deliver_in_order(parcel, self._loops[parcel.state.partition], self._tracer)
 
     def hurry(self) -> None:
         """Commit at once what waits for a better moment."""
