@@ -24,7 +24,7 @@ async def read_committed(traffic: Traffic, topic: str, id_header: str) -> dict[i
     found: dict[int, list[str]] = {}
     numbers = await traffic.producer.partitions_for(topic)
     async with AIOKafkaConsumer(
-        **traffic._client,  # noqa: SLF001 - the same brokers
+        **traffic._client,
         isolation_level="read_committed",
         max_partition_fetch_bytes=8 << 20,
     ) as consumer:
@@ -50,11 +50,10 @@ async def each_has_one_result_in_order(traffic: Traffic, ids: Iterable[str]) -> 
     await traffic.wait_until_committed(ends)
     results = await read_committed(traffic, traffic.names.results, "result-id")
     assert sorted(each for ids in results.values() for each in ids) == wanted
-    for ids in results.values():
+    for read in results.values():
+        places = [each.rsplit("-", 2)[1:] for each in read]
         for number in ends:
-            offsets = [
-                int(o) for _, n, o in (each.rsplit("-", 2) for each in ids) if int(n) == number
-            ]
+            offsets = [int(offset) for source, offset in places if int(source) == number]
             assert offsets == sorted(offsets)
 
 

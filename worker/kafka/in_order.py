@@ -128,9 +128,11 @@ class _Sender:
         sent = await self._publisher.send_ahead(
             [outgoing for parcel in window for outgoing in parcel.messages]
         )
+        number = itertools.count()
         for parcel in window:
             # Those that were not acknowledged, each before the next one.
-            left, parcel.messages = [one for one in parcel.messages if one not in sent], []
+            left = [outgoing for outgoing in parcel.messages if next(number) not in sent]
+            parcel.messages = []
             while left:
                 refused = [no for one in left if (no := await self._publisher.deliver(one))]
                 self._refusals.settle(parcel, refused)

@@ -50,6 +50,9 @@ class ReplaceableProducer:
         idempotent: whether `make` makes idempotent producers.
         pause: seconds between attempts to start a producer.
         clock: measures the pauses.
+
+    Attributes:
+        replacements: how often a producer was given up so far.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class ReplaceableProducer:
         self._ready = asyncio.Event()
         self._replacement: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[bool]] = set()
+        self.replacements = 0
         self._stopped = False
 
     @property
@@ -174,6 +178,7 @@ class ReplaceableProducer:
         if self._producer is None or self._producer is not failed:
             return
         self._producer = None
+        self.replacements += 1
         self._ready.clear()
         # Not awaited: it may still deliver what other callers wait for, if a broker is slow.
         retiring = asyncio.create_task(stop_bounded(failed, "failed producer", RETIREMENT))

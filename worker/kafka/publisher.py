@@ -118,36 +118,38 @@ class Publisher:
             tasks = [group.create_task(self._publish_one(message)) for message in messages]
         return [refused for task in tasks if (refused := task.result()) is not None]
 
-    async def send_ahead(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
+    async def send_ahead(self, messages: Sequence[Outgoing]) -> set[int]:
         """Send messages in their order, each once, without waiting for one before the next.
 
         Those of one topic and key arrive in their order, as far as they arrive: after a batch that
-        is refused, the brokers refuse all later ones of the producer in that partition.
+        is refused, the brokers refuse all later ones of the same producer in that partition.
 
         Returns:
-            Those that were acknowledged. Give the others to `deliver`, in their order.
+            The numbers of those that were acknowledged. Give the others to `deliver`, in order.
         """
-        sent: list[tuple[Outgoing, asyncio.Future[RecordMetadata]]] = []
+        sent: list[asyncio.Future[RecordMetadata]] = []
+        replacements = self._batching.replacements
         for outgoing in messages:
-            if self._history.is_isolated(outgoing.topic):
+            message = self._sizes.fit(outgoing).message
+            # After an earlier one has failed, a new producer would overtake it.
+            failed = self._batching.replacements != replacements
+            if failed or self._history.is_isolated(outgoing.topic):
                 break
-            fitting = self._sizes.fit(outgoing)
             try:
-                sent.append(
-                    (outgoing, await self._batching.append(outgoing.topic, fitting.message))
-                )
+                sent.append(await self._batching.append(outgoing.topic, message))
             except (KafkaError, MessageTooLargeError):
                 break
-        acknowledged = []
-        for outgoing, future in sent:
-            try:
-                await future
-            except KafkaError as error:
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        acknowledged = set()
+        for number, (outgoing, answer) in enumerate(zip(messages, answers, strict=False)):
+            if isinstance(answer, KafkaError):
                 self._metrics.publish_retries.inc()
-                self._history.refused(outgoing.topic, classify(error), error)
+                self._history.refused(outgoing.topic, classify(answer), answer)
+            elif isinstance(answer, BaseException):
+                raise answer
             else:
                 self._history.accepted(outgoing.topic)
-                acknowledged.append(outgoing)
+                acknowledged.add(number)
         return acknowledged
 
     async def stop(self, timeout: float) -> None:
