@@ -15,7 +15,7 @@ from worker.kafka.partition_transactions import PartitionTransactions, Shared
 from worker.kafka.publisher import BACKOFF_INITIAL
 from worker.kafka.starts import Starts
 from worker.kafka.topic_history import TopicHistory
-from worker.kafka.transaction_check import check_transactions
+from worker.kafka.transaction_check import transactional_id, try_transactions
 from worker.kafka.transactional_producer import TransactionalProducer
 from worker.metrics import Metrics
 from worker.retry import Retry
@@ -28,19 +28,10 @@ if TYPE_CHECKING:
     from worker.kafka.consumer import Consumer
     from worker.tracing.tracer import Tracer
 
-__all__ = ["ExactlyOnce", "transactional_id"]
+__all__ = ["ExactlyOnce"]
 
 COMMIT_TIMEOUT = 5.0
 """Seconds for the last transactions before partitions are given up."""
-
-
-def transactional_id(group: str, topic: str, partition: object) -> str:
-    """Name the producer of one input partition.
-
-    Returns:
-        `group-topic-partition`: whoever owns the partition has the same name for it.
-    """
-    return f"{group}-{topic}-{partition}"
 
 
 class ExactlyOnce:
@@ -89,13 +80,7 @@ class ExactlyOnce:
         Raises:
             KafkaSetupError: they do not; the message says why and what to change.
         """
-        kafka = self._settings.kafka
-        await check_transactions(
-            self._make,
-            transactional_id(kafka.group_id, kafka.jobs_topic, "check"),
-            self._settings.transactions.timeout,
-            kafka.request_timeout,
-        )
+        await try_transactions(self._settings, self._settings.kafka.request_timeout)
 
     def attach(self, consumer: Consumer, assignment: Assignment) -> None:
         """Take note of whose offsets are committed."""
