@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from worker.contract.records import Record
     from worker.settings import DuplicateSettings
 
-__all__ = ["Duplicates", "RecentJobs", "Decision", "make_duplicates"]
+__all__ = ["Decision", "Duplicates", "RecentJobs", "make_duplicates"]
+
+ORDERED_PATIENCE = 30.0
+"""Seconds that a duplicate waits for the first record's run where results keep the order of jobs.
+There two partitions can hold a duplicate each before the other one's first record, and would wait
+for each other."""
 
 
 class Decision(enum.Enum):
@@ -110,11 +115,14 @@ class Duplicates:
     Args:
         window: seconds for which an answered job is remembered.
         max_jobs: most answered jobs that are remembered.
+        patience: longest wait for the end of another record's run, in seconds.
         clock: measures the window.
     """
 
-    def __init__(self, window: float, max_jobs: int, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._window = window
+    def __init__(
+        self, window: float, max_jobs: int, patience: float, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._patience = patience
         self._recent = RecentJobs(window, max_jobs, clock)
         self._jobs: dict[bytes, bytes] = {}
         self._over: dict[bytes, asyncio.Event] = {}
@@ -135,7 +143,7 @@ class Duplicates:
         while (decision := self._recent.claim(job, place)) is Decision.WAIT:
             over = self._over.setdefault(job, asyncio.Event())
             try:
-                async with asyncio.timeout(self._window):
+                async with asyncio.timeout(self._patience):
                     await over.wait()
             except TimeoutError:
                 self._recent.take_over(job, place)
@@ -172,13 +180,19 @@ class Duplicates:
             self._finish(place, answered=False)
 
 
-def make_duplicates(settings: DuplicateSettings) -> Duplicates | None:
+def make_duplicates(settings: DuplicateSettings, *, ordered: bool) -> Duplicates | None:
     """Make what finds duplicates, if it is wanted.
+
+    Args:
+        ordered: whether a record's run ends only after those of all records before it.
 
     Returns:
         None without a window.
     """
-    return None if settings.window is None else Duplicates(settings.window, settings.max_jobs)
+    if settings.window is None:
+        return None
+    patience = min(settings.window, ORDERED_PATIENCE) if ordered else settings.window
+    return Duplicates(settings.window, settings.max_jobs, patience)
 
 
 def _digest(*texts: str) -> bytes:

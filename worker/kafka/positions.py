@@ -88,7 +88,7 @@ class Positions:
         skip the jobs that were sent in between.
         """
         state = self._assignment.get(partition)
-        if state is None:
+        if state is None or not state.ready or state.start is not None:
             return
         # What is in a retry topic was taken in by this group once.
         unread = partition.topic == self._topic and partition.partition in (self._unread or ())

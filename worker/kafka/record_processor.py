@@ -28,7 +28,7 @@ from worker.contract.traces import trace_header
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.broker_errors import Refused
 from worker.kafka.duplicates import Duplicates
-from worker.kafka.publisher import Outgoing
+from worker.kafka.outgoing import Outgoing
 from worker.kafka.retry_topics import RetryTopics
 from worker.metrics import Metrics, exemplar
 from worker.offload import Offload
@@ -114,13 +114,13 @@ class RecordProcessor:
         return outcome, self._messages(first, job_id, outcome)
 
     def reject(
-        self, record: Record, refused: Refused, ending: Success | Postponed | None = None
+        self, record: Record, refused: Refused, ending: Success | Postponed
     ) -> tuple[Outcome, Sequence[Outgoing]]:
         """Fail a record because a topic refuses its result, or its retry, in every form.
 
         Args:
             refused: why the topic refuses it.
-            ending: what would have become of the record; a success if nothing is said.
+            ending: what would have become of the record.
 
         Returns:
             The failure, and the messages to publish instead. For a result: a dead letter, and a

@@ -15,7 +15,7 @@ from worker.contract.headers import RETRY_HEADERS
 from worker.contract.jobs import Postponed
 from worker.contract.retries import read_retried, retry_message
 from worker.kafka.batches import MAX_HEADERS
-from worker.kafka.publisher import Outgoing
+from worker.kafka.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from worker.contract.records import Record

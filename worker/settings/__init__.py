@@ -7,12 +7,13 @@ not change while the worker runs.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
+from worker.settings.delivery import ResultsSettings, TransactionSettings
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
 from worker.settings.inference import BackendChoice, BatchingSettings, PredictorSettings
 from worker.settings.kafka import KafkaSettings, SaslSettings, TlsSettings, TopicSettings
@@ -43,6 +44,7 @@ __all__ = [
     "PictureSettings",
     "PredictorSettings",
     "PublishSettings",
+    "ResultsSettings",
     "RetrySettings",
     "SaslSettings",
     "Settings",
@@ -50,6 +52,7 @@ __all__ = [
     "TlsSettings",
     "TopicSettings",
     "TracingSettings",
+    "TransactionSettings",
     "Unit",
     "ZooSettings",
 ]
@@ -75,6 +78,11 @@ class Settings(Group):
         None, description="Directory that holds models by name; the user's cache when unset."
     )
     device: Device = Field(CPU, description=f"{DEVICE_FORMS}.")
+    delivery: Literal["at_least_once", "exactly_once"] = Field(
+        "at_least_once",
+        description="Whether a crash may repeat results, or each job's outcome is published once "
+        "for read_committed consumers, in one transaction with its offset.",
+    )
     zoo: ZooSettings = ZooSettings()
     kafka: KafkaSettings = KafkaSettings()
     intake: IntakeSettings = IntakeSettings()
@@ -86,10 +94,17 @@ class Settings(Group):
     predictor: PredictorSettings = PredictorSettings()
     picture: PictureSettings = PictureSettings()
     publish: PublishSettings = PublishSettings()
+    results: ResultsSettings = ResultsSettings()
+    transactions: TransactionSettings = TransactionSettings()
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+
+    @property
+    def ordered(self) -> bool:
+        """Whether results are published in the order of their partition's jobs."""
+        return self.results.ordered or self.delivery == "exactly_once"
 
     @property
     def retry_topics(self) -> dict[str, float]:

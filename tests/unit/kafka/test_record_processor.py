@@ -112,7 +112,9 @@ async def test_a_refused_record_is_answered_by_name_and_read_for_it_but_once(
 def test_an_answer_without_room_is_refused_under_the_jobs_name() -> None:
     processor = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, Metrics())
     outcome, (result, letter) = processor.reject(
-        record(b'{"image": "QUJD", "jobId": "a"}'), Refused("results", 10, "MESSAGE_TOO_LARGE")
+        record(b'{"image": "QUJD", "jobId": "a"}'),
+        Refused("results", 10, "MESSAGE_TOO_LARGE"),
+        DONE,
     )
     assert isinstance(outcome, Failure)
     body = orjson.loads(result.message.value or b"")
@@ -126,7 +128,7 @@ def test_a_result_refused_for_its_content_is_told_of_by_a_dead_letter_alone() ->
     processor = RecordProcessor(lambda: MODEL, Pipeline(DONE).process, TOPICS, metrics)
     refused = Refused("results", 87, "INVALID_RECORD")
     job = record(b'{"image": "QUJD", "jobId": "a"}')
-    outcome, (letter,) = processor.reject(job, refused)
+    outcome, (letter,) = processor.reject(job, refused, DONE)
     assert isinstance(outcome, Failure)
     headers = dict(letter.message.headers)
     assert (letter.topic, letter.message.value) == ("dead", job.value)
@@ -286,7 +288,7 @@ async def test_a_retry_that_its_topic_refuses_is_the_failure_that_it_would_have_
 async def test_a_duplicate_has_no_messages_and_is_counted() -> None:
     metrics, pipeline = Metrics(), Pipeline(DONE)
     processor = RecordProcessor(
-        lambda: MODEL, pipeline.process, TOPICS, metrics, duplicates=Duplicates(60.0, 10)
+        lambda: MODEL, pipeline.process, TOPICS, metrics, duplicates=Duplicates(60.0, 10, 60.0)
     )
     first, again = record(JOB), replace(record(JOB), offset=8)
     for each, expected in ((first, DONE), (again, Duplicate("a")), (first, DONE)):
@@ -315,7 +317,7 @@ async def test_a_job_that_failed_or_waits_is_no_reason_to_drop_another_record_of
         TOPICS,
         Metrics(),
         retries=RetryTopics({"later-10s": 10.0}),
-        duplicates=Duplicates(60.0, 10),
+        duplicates=Duplicates(60.0, 10, 60.0),
     )
     for offset in (7, 8):
         job = replace(record(JOB), offset=offset)
@@ -327,7 +329,7 @@ async def test_a_job_that_failed_or_waits_is_no_reason_to_drop_another_record_of
 async def test_jobs_without_a_name_are_no_duplicates() -> None:
     pipeline = Pipeline(DONE)
     processor = RecordProcessor(
-        lambda: MODEL, pipeline.process, TOPICS, Metrics(), duplicates=Duplicates(60.0, 10)
+        lambda: MODEL, pipeline.process, TOPICS, Metrics(), duplicates=Duplicates(60.0, 10, 60.0)
     )
     for offset in (7, 8):
         job = Record("jobs", 0, offset, -1, None, b'{"image": "QUJD"}', ())
