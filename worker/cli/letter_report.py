@@ -1,6 +1,6 @@
 """What the commands for dead letters print: letters on standard output, the rest on standard error.
 
-Nothing of a letter reaches a terminal as it is: whoever may send jobs chooses most of it.
+Nothing of a letter reaches a terminal as it is: most of it comes from whatever sends jobs.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -80,14 +81,11 @@ def test_what_can_never_go_back_says_why(record: Record, why: str) -> None:
 
 
 def test_a_letter_may_hold_anything() -> None:
-    odd = replace(
-        RECORD,
-        headers=[
-            ("dead-letter-source-topic", b"\xff"),
-            ("dead-letter-source-partition", b"\xff"),
-            ("dead-letter-code", None),
-            ("replay-attempts", b"9" * 5000),
-        ],
-    )  # type: ignore[arg-type]
-    letter = read_letter(odd)
+    odd: list[Any] = [
+        ("dead-letter-source-topic", b"\xff"),
+        ("dead-letter-source-partition", b"\xff"),
+        ("dead-letter-code", None),
+        ("replay-attempts", b"9" * 5000),
+    ]
+    letter = read_letter(replace(RECORD, headers=odd))
     assert (letter.source_partition, letter.code) == (None, None)
