@@ -196,7 +196,7 @@ class ReplayClient:
             # Some errors leave nothing to abort: then the next producer of this id aborts it.
             with contextlib.suppress(KafkaError, AssertionError):
                 await producer.abort_transaction()
-            _retrieve(producer._txn_manager.wait_for_transaction_end())  # noqa: SLF001 - see there
+            _retrieve_errors(producer)
             raise
         await producer.commit_transaction()
 
@@ -292,7 +292,14 @@ class ReplayClient:
         return KafkaSetupError(why)
 
 
-def _retrieve(future: asyncio.Future[None] | None) -> None:
-    """Take the error out of a future that aiokafka sets and nobody awaits: asyncio would log it."""
-    if future is not None and future.done() and not future.cancelled():
-        future.exception()
+def _retrieve_errors(producer: AIOKafkaProducer) -> None:
+    """Take errors out of the futures that a failed producer sets and never awaits.
+
+    asyncio would log each of them when it is collected.
+    """
+    futures = [producer._txn_manager.wait_for_transaction_end()]  # noqa: SLF001 - nothing else has them
+    for batches in producer._message_accumulator._batches.values():  # noqa: SLF001 - likewise
+        futures += [batch._drain_waiter for batch in batches]  # noqa: SLF001 - likewise
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()

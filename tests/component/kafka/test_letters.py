@@ -18,7 +18,7 @@ from worker.dead_letters.replay import Replay, ReplayOptions, read_memory
 from worker.dead_letters.search import find_letter, find_letters, find_newest, narrowed
 from worker.errors import Failure, KafkaSetupError, Reason, Stage
 from worker.kafka.letter_topic import LetterTopic
-from worker.kafka.replay_client import ReplayClient
+from worker.kafka.replay_client import ReplayClient, Restored
 from worker.settings import KafkaSettings, PublishSettings
 
 NOT_FOUND = Failure(Reason.NOT_FOUND, "the URL answers 404", Stage.FETCH)
@@ -257,6 +257,17 @@ async def test_what_a_killed_replay_left_open_is_undone_by_the_next(letters: Let
         await killed._sender.close()
         await killed.client.close()
         killed._closed = True
+
+
+async def test_a_second_replay_of_a_group_stops_the_first(letters: Letters) -> None:
+    kafka, publish = letters.kafka, PublishSettings()
+    record = Restored(kafka.jobs_topic, 0, Message(b"k", b"{}", ()))
+    async with ReplayClient(kafka, publish, letters.group) as first:
+        await first.put_back([record], {0: (0, "")})
+        async with ReplayClient(kafka, publish, letters.group):
+            with pytest.raises(KafkaSetupError, match="another replay"):
+                await first.put_back([record], {0: (1, "")})
+    assert len(await letters.jobs()) == 1
 
 
 async def test_letters_are_deleted_up_to_an_offset(letters: Letters) -> None:

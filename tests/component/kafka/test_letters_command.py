@@ -76,7 +76,7 @@ async def command(kafka: KafkaSettings, create_topic: CreateTopic) -> Command:
 async def test_a_killed_replay_is_ended_by_the_next_without_doubles(
     command: Command, kafka: KafkaSettings
 ) -> None:
-    begun = command.start("replay", "--rate", "20")
+    begun = command.start("replay", "--rate", "1.9")  # so one at a time
     assert begun.stdout is not None
     with begun:
         put_back = [json.loads(begun.stdout.readline())["key"] for _ in range(3)]
