@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from worker.budget import Budget, Reservation
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.records import Record
 from worker.health import Heartbeat
 from worker.kafka.assignment import Assignment
@@ -17,6 +19,7 @@ from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
 from worker.kafka.lag import LagWatch
 from worker.kafka.rebalance import RebalanceListener
+from worker.kafka.retry_waits import RetryWaits
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings
 
@@ -27,7 +30,12 @@ Place = tuple[int, int]
 
 
 class Member:
-    """Takes jobs in and holds them until `finish`."""
+    """Takes jobs in and holds them until `finish`.
+
+    Args:
+        retries: the delay in seconds by retry topic.
+        clock: what retries wait by.
+    """
 
     def __init__(
         self,
@@ -38,8 +46,11 @@ class Member:
         partition_max_jobs: int = 100,
         drain_timeout: float = BOUND,
         error_patience: float = BOUND,
+        retries: Mapping[str, float] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.kafka = kafka
+        self.retries = retries or {}
         self.metrics = Metrics()
         self.assignment = Assignment()
         self.budget = Budget(max_jobs, max_bytes)
@@ -49,7 +60,7 @@ class Member:
         self.defects: list[BaseException] = []
         self.consumer: AIOKafkaConsumer = make_consumer(kafka)
         self.committer = Committer(self.consumer, self.assignment, 0.1, self.metrics)
-        self.lag = LagWatch(self.consumer, self.assignment, 0.1, interval=0.1)
+        self.lag = LagWatch(self.consumer, self.assignment, 0.1, interval=0.1, waiting=self.retries)
         self.intake = Intake(
             self.consumer,
             kafka.jobs_topic,
@@ -62,6 +73,7 @@ class Member:
             heartbeat=self.heartbeat,
             metrics=self.metrics,
             on_defect=self.defects.append,
+            waits=RetryWaits(self.retries, clock),
         )
         self._drain_timeout = drain_timeout
         self._held: dict[Place, asyncio.Future[None]] = {}
@@ -73,7 +85,7 @@ class Member:
         listener = RebalanceListener(
             self.assignment, self.committer, self._drain_timeout, self.metrics, lambda _: None
         )
-        self.consumer.subscribe([self.kafka.jobs_topic], listener=listener)
+        self.consumer.subscribe([self.kafka.jobs_topic, *self.retries], listener=listener)
         await self.consumer.start()
         self.loops = [
             asyncio.create_task(self.intake.run()),
@@ -135,10 +147,10 @@ class Member:
                 while self.heartbeat.last == last:  # noqa: ASYNC110 - a heartbeat has no event
                     await asyncio.sleep(0.005)
 
-    async def reach_committed(self, partition: int, offset: int) -> None:
+    async def reach_committed(self, partition: int, offset: int, topic: str | None = None) -> None:
         """Wait until the broker knows this offset as committed."""
         async with asyncio.timeout(BOUND):
-            while await self.committed(partition) != offset:  # noqa: ASYNC110 - by asking it
+            while await self.committed(partition, topic) != offset:  # noqa: ASYNC110 - by asking it
                 await asyncio.sleep(0.02)
 
     async def reach_lag(self, *lags: int) -> None:
@@ -158,10 +170,10 @@ class Member:
                 while state.end_known_at == known:  # noqa: ASYNC110 - it is asked on a timer
                     await asyncio.sleep(0.02)
 
-    async def committed(self, partition: int) -> int | None:
-        """What the broker knows as committed."""
+    async def committed(self, partition: int, topic: str | None = None) -> int | None:
+        """What the broker knows as committed, of the jobs topic if no other is named."""
         offset: Any = await self.consumer.committed(
-            TopicPartition(self.kafka.jobs_topic, partition)
+            TopicPartition(topic or self.kafka.jobs_topic, partition)
         )
         return None if offset is None else int(offset)
 
