@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 from tests.support.schemas import SCHEMAS
 from worker import __version__
 from worker.contract.headers import JOB_OPTIONS
-from worker.settings import KafkaSettings
+from worker.settings import KafkaSettings, RetrySettings
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text("utf-8"))
 SPECIFICATION = ROOT / "tests/data/asyncapi/asyncapi-3.0.0.schema.json"
@@ -84,7 +84,15 @@ def test_addresses_are_the_default_topics() -> None:
         "jobs": kafka.jobs_topic,
         "results": kafka.results_topic,
         "deadLetters": kafka.dead_letters_topic,
+        "retries": f"{kafka.jobs_topic}-retry-{{delay}}",
     }
+
+
+def test_the_delays_of_retry_topics_are_written_as_the_document_says() -> None:
+    channel = DOCUMENT["channels"]["retries"]
+    delays = channel["parameters"]["delay"]["examples"]
+    topics = RetrySettings(delays=tuple(delays)).topics(KafkaSettings().jobs_topic)
+    assert list(topics) == [channel["address"].format(delay=delay) for delay in delays]
 
 
 def test_its_version_is_the_workers() -> None:

@@ -12,11 +12,13 @@ import pytest
 from tests.support.schemas import golden, headers_validator, schema, validator
 from worker import __version__
 from worker.contract.dead_letters import dead_letter_message, without_value
+from worker.contract.headers import RETRY_HEADERS
 from worker.contract.jobs import Category, ModelIdentity, Outcome, Success
 from worker.contract.parsing import parse_job, recover_job_id
 from worker.contract.records import Message, Record
 from worker.contract.results import result_message, without_picture
-from worker.errors import Failure, JobError, Reason, Stage
+from worker.contract.retries import retry_message
+from worker.errors import TRANSIENT_REASONS, Failure, JobError, Reason, Stage
 
 MODEL = ModelIdentity(
     "PP-LCNet_x1_0",
@@ -102,6 +104,9 @@ DEAD_LETTERS = {
 }
 
 
+RETRY = retry_message(NAMED, 1, 1_795_486_980_000, replace(TIMEOUT, transient=True))
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_are_golden_and_valid(name: str) -> None:
     message, expected = RESULTS[name], golden(name)
@@ -123,6 +128,28 @@ def test_dead_letters_are_golden_and_valid(name: str) -> None:
     validator("dead-letter").validate(expected)
 
 
+def test_a_retry_is_golden_and_valid() -> None:
+    expected = golden("retry")
+    assert RETRY.value is not None
+    found = document(RETRY, RETRY.value.decode())
+    assert list(found["headers"].items()) == list(expected["headers"].items())
+    assert found == expected
+    validator("retry").validate(expected)
+
+
+def test_retries_have_the_headers_and_reasons_of_their_schema() -> None:
+    headers = schema("retry")["$defs"]["headers"]
+    assert headers["required"] == list(headers["properties"]) == list(RETRY_HEADERS)
+    reasons = headers["properties"]["job-retry-reason"]["enum"]
+    assert reasons == [reason.label for reason in TRANSIENT_REASONS]
+
+
+@pytest.mark.parametrize("name", schema("retry")["$defs"]["headers"]["required"])
+def test_the_retry_schema_misses_each_header(name: str) -> None:
+    headers = {k: v for k, v in golden("retry")["headers"].items() if k != name}
+    assert not validator("retry").is_valid({**golden("retry"), "headers": headers})
+
+
 def test_every_reason_and_stage_is_in_the_schemas() -> None:
     codes = schema("result")["properties"]["errorCode"]["enum"]
     assert sorted(codes) == sorted({0} | {reason.status for reason in REASONS})
@@ -138,7 +165,7 @@ def test_every_failure_makes_valid_messages(reason: Reason) -> None:
     validator("dead-letter").validate(document(dead_letter(NAMED, failure), None))
 
 
-@pytest.mark.parametrize("name", ["result", "dead-letter"])
+@pytest.mark.parametrize("name", ["result", "dead-letter", "retry"])
 def test_the_schemas_own_examples_are_valid(name: str) -> None:
     for example in schema(name)["examples"]:
         validator(name).validate(example)

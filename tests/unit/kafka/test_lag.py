@@ -214,3 +214,24 @@ async def test_records_that_are_lost_are_no_progress(bench: Bench) -> None:
     state.start = state.lost_to = 900
     await bench.tick()
     assert bench.watch.time_to_drain() is None, "nothing was done"
+
+
+async def test_what_waits_on_purpose_is_neither_work_nor_lag() -> None:
+    now = 100.0
+    assignment = Assignment(clock=Clock(lambda: now))
+    retries = TopicPartition("later-10s", 0)
+    assignment.assign([A, retries])
+    watch = LagWatch(
+        cast(Consumer, Leaders()), assignment, 2.0, clock=Clock(lambda: now), waiting={"later-10s"}
+    )
+    for state in assignment:
+        state.start = 0
+        state.note_end(5 if state.partition == retries else 0, now)
+    assert watch.time_to_drain() == 0
+    assignment.assign([retries])
+    assert watch.time_to_drain() == 0, "a spare replica, as far as jobs are concerned"
+    found = {
+        each.topic: (each.lag, each.waiting)
+        for each in assignment.progress((), waiting={"later-10s"})
+    }
+    assert found == {"later-10s": (None, True)}

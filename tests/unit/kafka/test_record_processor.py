@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import threading
+import time
 import tracemalloc
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
+from worker.contract.jobs import (
+    Category,
+    Duplicate,
+    Ending,
+    Job,
+    ModelIdentity,
+    Outcome,
+    Postponed,
+    Success,
+)
 from worker.contract.records import Record
 from worker.errors import Failure, Reason, Stage
 from worker.kafka.broker_errors import Refused
+from worker.kafka.duplicates import Duplicates
 from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.retry_topics import RetryTopics
 from worker.metrics import Metrics
 from worker.settings import KafkaSettings
 
@@ -41,7 +54,7 @@ def record(value: bytes) -> Record:
     return Record("jobs", 0, 7, -1, b"key", value, (("job-id", b"of the header"),))
 
 
-async def processed(pipeline: Pipeline, value: bytes) -> tuple[Outcome, dict[str, str]]:
+async def processed(pipeline: Pipeline, value: bytes) -> tuple[Ending, dict[str, str]]:
     """The outcome, and by topic the job's name in the message there."""
     processor = RecordProcessor(lambda: MODEL, pipeline.process, TOPICS, Metrics())
     outcome, outgoing = await processor.process(record(value), Budget(1, 1).reserve(0))
@@ -189,3 +202,136 @@ def test_a_jobs_latency_is_an_example_of_its_trace(flags: str, exemplars: int) -
     (latency,) = (one for one in metrics.collect() if one.name == "classify_latency_seconds")
     found = [sample.exemplar.labels for sample in latency.samples if sample.exemplar]
     assert found == [{"trace_id": "0af7651916cd43dd8448eb211c80319c"}] * exemplars
+
+
+DOWN = Failure(Reason.FETCH_FAILED, "HTTP 503", Stage.FETCH, attempts=4, transient=True)
+JOB = b'{"image": "https://example.org/a.jpg", "jobId": "a"}'
+
+
+def retrying(pipeline: Pipeline, metrics: Metrics) -> RecordProcessor:
+    retries = RetryTopics({"later-10s": 10.0})
+    return RecordProcessor(lambda: MODEL, pipeline.process, TOPICS, metrics, retries=retries)
+
+
+async def test_a_passing_failure_is_a_record_for_the_retry_topic_and_nothing_else() -> None:
+    metrics = Metrics()
+    metrics.expect_retries(["10s"])
+    processor, job = retrying(Pipeline(DOWN), metrics), record(JOB)
+
+    def scheduled() -> float | None:
+        labels = {"delay": "10s", "reason": "fetch_failed"}
+        return metrics.registry.get_sample_value("classify_retries_total", labels)
+
+    assert scheduled() == 0
+    ending, (retry,) = await processor.process(job, Budget(1, 1).reserve(0))
+    assert ending == Postponed(DOWN, "a", 10.0)
+    assert (retry.topic, retry.message.key, retry.message.value) == ("later-10s", b"key", JOB)
+    processor.finish(job, ending, [])
+    assert scheduled() == 1
+    labels = {"outcome": "failure", "reason": "fetch_failed"}
+    assert metrics.registry.get_sample_value("classify_jobs_total", labels) == 0, "not over yet"
+
+
+async def test_the_last_try_answers_for_the_first_record_with_all_attempts() -> None:
+    processor = retrying(Pipeline(DOWN), Metrics())
+    _, (retry,) = await processor.process(record(JOB), Budget(1, 1).reserve(0))
+    message = retry.message
+    again = Record("later-10s", 3, 9, 5, message.key, message.value, message.headers)
+    ending, (result, letter) = await processor.process(again, Budget(1, 1).reserve(0))
+    assert isinstance(ending, Failure)
+    assert ending.attempts == 8
+    assert orjson.loads(result.message.value or b"")["id"] == "jobs-0-7"
+    headers = dict(letter.message.headers)
+    assert headers["dead-letter-id"] == b"jobs-0-7"
+    assert headers["dead-letter-attempts"] == b"8"
+    assert letter.message.headers[0] == ("job-id", b"of the header")
+
+
+async def test_latency_counts_from_the_first_record() -> None:
+    metrics = Metrics()
+    processor = retrying(Pipeline(DOWN), metrics)
+    long_ago = replace(record(JOB), timestamp_ms=1)
+    _, (retry,) = await processor.process(long_ago, Budget(1, 1).reserve(0))
+    message = retry.message
+    now = round(time.time() * 1000)
+    again = Record("later-10s", 3, 9, now, message.key, message.value, message.headers)
+    ending, _ = await processor.process(again, Budget(1, 1).reserve(0))
+    processor.finish(again, ending, [])
+    seconds = metrics.registry.get_sample_value("classify_latency_seconds_sum")
+    assert seconds is not None
+    assert seconds > 10**9
+
+
+@pytest.mark.parametrize("deadline", [0, 5_000, 3_600_000])
+async def test_a_deadline_before_the_retry_is_answered_at_once(deadline: int) -> None:
+    processor = retrying(Pipeline(DOWN), Metrics())
+    job = {"image": "https://example.org/a.jpg", "deadlineMs": time.time() * 1000 + deadline}
+    ending, _ = await processor.process(record(orjson.dumps(job)), Budget(1, 1).reserve(0))
+    assert isinstance(ending, Postponed) == (deadline > 10_000)
+
+
+@pytest.mark.parametrize("code", [10, 87])
+async def test_a_retry_that_its_topic_refuses_is_the_failure_that_it_would_have_been(
+    code: int,
+) -> None:
+    processor, job = retrying(Pipeline(DOWN), Metrics()), record(JOB)
+    ending, _ = await processor.process(job, Budget(1, 1).reserve(0))
+    assert isinstance(ending, Postponed)
+    outcome, (result, letter) = processor.reject(job, Refused("later-10s", code, "NAME"), ending)
+    assert outcome == DOWN
+    assert orjson.loads(result.message.value or b"")["errorCode"] == 502
+    assert (letter.topic, letter.message.value) == ("dead", JOB)
+
+
+async def test_a_duplicate_has_no_messages_and_is_counted() -> None:
+    metrics, pipeline = Metrics(), Pipeline(DONE)
+    processor = RecordProcessor(
+        lambda: MODEL, pipeline.process, TOPICS, metrics, duplicates=Duplicates(60.0, 10)
+    )
+    first, again = record(JOB), replace(record(JOB), offset=8)
+    for each, expected in ((first, DONE), (again, Duplicate("a")), (first, DONE)):
+        ending, messages = await processor.process(each, Budget(1, 1).reserve(0))
+        assert ending == expected
+        assert len(messages) == (expected is DONE)
+        processor.finish(each, ending, [])
+    assert len(pipeline.jobs) == 2
+    assert metrics.registry.get_sample_value("classify_duplicate_jobs_total") == 1
+    assert (
+        metrics.registry.get_sample_value(
+            "classify_jobs_total", {"outcome": "success", "reason": "ok"}
+        )
+        == 2
+    )
+
+
+@pytest.mark.parametrize("outcome", [GONE, DOWN])
+async def test_a_job_that_failed_or_waits_is_no_reason_to_drop_another_record_of_it(
+    outcome: Failure,
+) -> None:
+    pipeline = Pipeline(outcome)
+    processor = RecordProcessor(
+        lambda: MODEL,
+        pipeline.process,
+        TOPICS,
+        Metrics(),
+        retries=RetryTopics({"later-10s": 10.0}),
+        duplicates=Duplicates(60.0, 10),
+    )
+    for offset in (7, 8):
+        job = replace(record(JOB), offset=offset)
+        ending, _ = await processor.process(job, Budget(1, 1).reserve(0))
+        processor.finish(job, ending, [])
+    assert len(pipeline.jobs) == 2
+
+
+async def test_jobs_without_a_name_are_no_duplicates() -> None:
+    pipeline = Pipeline(DONE)
+    processor = RecordProcessor(
+        lambda: MODEL, pipeline.process, TOPICS, Metrics(), duplicates=Duplicates(60.0, 10)
+    )
+    for offset in (7, 8):
+        job = Record("jobs", 0, offset, -1, None, b'{"image": "QUJD"}', ())
+        ending, _ = await processor.process(job, Budget(1, 1).reserve(0))
+        processor.finish(job, ending, [])
+        assert ending == DONE
+    assert len(pipeline.jobs) == 2
