@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 import worker.metrics
-from worker.errors import Failure, Reason, Stage
+from worker.errors import TRANSIENT_REASONS, Failure, Reason, Stage
 from worker.inference.batcher import CloseReason
 from worker.metrics import BATCH_WAIT, Metrics, PartitionProgress
 from worker.metrics.scraped import Scraped
@@ -184,6 +184,7 @@ def test_every_counter_is_there_at_the_first_scrape_with_all_its_labels() -> Non
     metrics = Metrics()
     metrics.expect_slots(2)
     metrics.expect_kafka("results", "dead")
+    metrics.expect_retries(["10s", "1m"])
     found: dict[str, set[tuple[str, ...]]] = {}
     for family in metrics.collect():
         if family.name.startswith("classify_") and family.type == "counter":
@@ -197,6 +198,8 @@ def test_every_counter_is_there_at_the_first_scrape_with_all_its_labels() -> Non
     assert found["classify_jobs"] == jobs
     assert found["classify_http_requests"] == jobs | {("failure", "disconnected")}
     assert found["classify_dead_letters"] == set(itertools.product(Stage, reasons))
+    passing = {reason.label for reason in TRANSIENT_REASONS}
+    assert found["classify_retries"] == set(itertools.product(("10s", "1m"), passing))
     assert found["classify_batches"] == {(reason,) for reason in CloseReason}
     assert found["classify_reduced_messages"] == found["classify_set_aside_messages"] == topics
     assert found["classify_predictor_busy_seconds"] == slots

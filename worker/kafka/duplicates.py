@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from worker.contract.records import Record
     from worker.settings import DuplicateSettings
 
-__all__ = ["Duplicates", "RecentJobs", "Verdict", "make_duplicates"]
+__all__ = ["Duplicates", "RecentJobs", "Decision", "make_duplicates"]
 
 
-class Verdict(enum.Enum):
+class Decision(enum.Enum):
     """What to do with a record."""
 
     RUN = enum.auto()
@@ -53,7 +53,7 @@ class RecentJobs:
         """How many jobs are remembered as answered."""
         return len(self._answered)
 
-    def claim(self, job: bytes, record: bytes) -> Verdict:
+    def claim(self, job: bytes, record: bytes) -> Decision:
         """Decide what to do with a record.
 
         Returns:
@@ -64,12 +64,12 @@ class RecentJobs:
         """
         self._forget_old()
         if self._running.get(job, record) != record:
-            return Verdict.WAIT
+            return Decision.WAIT
         answered = self._answered.get(job)
         if answered is not None and answered[0] != record:
-            return Verdict.DROP
+            return Decision.DROP
         self.take_over(job, record)
-        return Verdict.RUN
+        return Decision.RUN
 
     def take_over(self, job: bytes, record: bytes) -> None:
         """Have a record run, whatever is known of its job."""
@@ -132,16 +132,16 @@ class Duplicates:
             Whether to do it. If so, call `finish`.
         """
         job, place = _digest(record.topic, job_id), _digest(record.id)
-        while (verdict := self._recent.claim(job, place)) is Verdict.WAIT:
+        while (decision := self._recent.claim(job, place)) is Decision.WAIT:
             over = self._over.setdefault(job, asyncio.Event())
             try:
                 async with asyncio.timeout(self._window):
                     await over.wait()
             except TimeoutError:
                 self._recent.take_over(job, place)
-                verdict = Verdict.RUN
+                decision = Decision.RUN
                 break
-        if verdict is Verdict.DROP:
+        if decision is Decision.DROP:
             return False
         self._jobs[place] = job
         task = asyncio.current_task()

@@ -201,7 +201,8 @@ class Intake:
         polled = [partition for partition in capacity if partition in assigned]
         if not polled:
             return [], 0, 0.0
-        wait = FULL_POLL_SECONDS if full else self._waits.soonest(POLL_SECONDS)
+        # Never 0: such a poll would let no other task run.
+        wait = max(FULL_POLL_SECONDS, 0.0 if full else self._waits.soonest(POLL_SECONDS))
         return polled, min(capacity.values()), wait
 
     async def _wait_for_room(self) -> None:

@@ -50,6 +50,9 @@ def duration_label(seconds: float) -> str:
 
 
 Duration = Annotated[
-    float, Field(ge=0.001, le=86_400), BeforeValidator(parse_duration), Unit("seconds")
+    float,
+    Field(ge=0.001, le=86_400),
+    BeforeValidator(parse_duration, json_schema_input_type=float | str),
+    Unit("seconds"),
 ]
 """A time from a millisecond to a day."""

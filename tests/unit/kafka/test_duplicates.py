@@ -1,4 +1,4 @@
-"""Jobs that come twice, against a naive model; and who waits for whom."""
+"""Jobs that come twice, against a naive model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.clock import Clock
 from worker.contract.records import Record
-from worker.kafka.duplicates import Duplicates, RecentJobs, Verdict, make_duplicates
+from worker.kafka.duplicates import Duplicates, RecentJobs, Decision, make_duplicates
 from worker.settings import DuplicateSettings
 
 WINDOW, MOST = 60.0, 3
@@ -35,11 +35,11 @@ class RecentJobsMachine(RuleBasedStateMachine):
         self.answered = [each for each in self.answered if each[2] > self.now]
         known = [by for name, by, _ in self.answered if name == job]
         if job in self.running and self.running[job] != place:
-            expected = Verdict.WAIT
+            expected = Decision.WAIT
         elif known and known != [place]:
-            expected = Verdict.DROP
+            expected = Decision.DROP
         else:
-            expected = Verdict.RUN
+            expected = Decision.RUN
             self.running[job] = place
             self.answered = [each for each in self.answered if each[0] != job]
         assert self.recent.claim(job, place) is expected
