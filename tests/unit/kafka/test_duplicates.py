@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.clock import Clock
 from worker.contract.records import Record
-from worker.kafka.duplicates import Duplicates, RecentJobs, Decision, make_duplicates
+from worker.kafka.duplicates import Decision, Duplicates, RecentJobs, make_duplicates
 from worker.settings import DuplicateSettings
 
 WINDOW, MOST = 60.0, 3
