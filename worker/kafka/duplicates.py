@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.contract.records import Record
     from worker.settings import DuplicateSettings
 
-__all__ = ["Duplicates", "RecentJobs", "Decision", "make_duplicates"]
+__all__ = ["Decision", "Duplicates", "RecentJobs", "make_duplicates"]
 
 
 class Decision(enum.Enum):

@@ -179,4 +179,4 @@ async def test_topics_have_their_own_ids() -> None:
 
 def test_without_a_window_there_is_none() -> None:
     assert make_duplicates(DuplicateSettings()) is None
-    assert make_duplicates(DuplicateSettings(window="10m")) is not None  # type: ignore[arg-type]
+    assert make_duplicates(DuplicateSettings(window=600.0)) is not None
