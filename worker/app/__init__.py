@@ -158,7 +158,7 @@ class App:
                 settings.kafka,
                 metrics,
                 retries=RetryTopics(settings.retry_topics),
-                duplicates=make_duplicates(settings.duplicates, ordered=settings.ordered),
+                duplicates=make_duplicates(settings.duplicates),
             )
             kafka = KafkaService(settings, processor, health, metrics, tracer=self._tracer)
             stack.push_async_callback(kafka.disconnect)

@@ -12,7 +12,7 @@ import enum
 from collections import OrderedDict
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from worker.clock import SYSTEM_CLOCK, Clock
 
@@ -20,20 +20,30 @@ if TYPE_CHECKING:
     from worker.contract.records import Record
     from worker.settings import DuplicateSettings
 
-__all__ = ["Decision", "Duplicates", "RecentJobs", "make_duplicates"]
-
-ORDERED_PATIENCE = 30.0
-"""Seconds that a duplicate waits for the first record's run where results keep the order of jobs.
-There two partitions can hold a duplicate each before the other one's first record, and would wait
-for each other."""
+__all__ = ["Claim", "Decision", "Duplicates", "RecentJobs", "make_duplicates"]
 
 
 class Decision(enum.Enum):
     """What to do with a record."""
 
     RUN = enum.auto()
+    RUN_BESIDE = enum.auto()
     WAIT = enum.auto()
     DROP = enum.auto()
+
+
+class Claim(NamedTuple):
+    """A record that asks for its job.
+
+    Attributes:
+        name: digest of the id of the job's first record.
+        partition: the topic and partition that the record was read from.
+        offset: its offset there.
+    """
+
+    name: bytes
+    partition: tuple[str, int]
+    offset: int
 
 
 class RecentJobs:
@@ -50,7 +60,7 @@ class RecentJobs:
         self._window = window
         self._max_jobs = max_jobs
         self._clock = clock
-        self._running: dict[bytes, bytes] = {}
+        self._running: dict[bytes, Claim] = {}
         # Invariant: in the order of answering, since all are remembered for equally long.
         self._answered: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
 
@@ -58,44 +68,46 @@ class RecentJobs:
         """How many jobs are remembered as answered."""
         return len(self._answered)
 
-    def claim(self, job: bytes, record: bytes) -> Decision:
+    def claim(self, job: bytes, claim: Claim) -> Decision:
         """Decide what to do with a record.
 
         Returns:
             RUN: nobody runs the job, and it was not answered lately. Or the same record was
             delivered again: then nothing that depends on its first delivery was committed.
-            WAIT: another record's run of this job is not over.
+            WAIT: an earlier record of the same partition runs the job.
+            RUN_BESIDE: another record runs it, for which this one must not wait. Where messages are
+            published in order, that one may itself have to wait for this one.
             DROP: another record of this job was answered.
         """
         self._forget_old()
-        if self._running.get(job, record) != record:
-            return Decision.WAIT
+        running = self._running.get(job)
+        if running is not None and running.name != claim.name:
+            earlier = running.partition == claim.partition and running.offset < claim.offset
+            return Decision.WAIT if earlier else Decision.RUN_BESIDE
         answered = self._answered.get(job)
-        if answered is not None and answered[0] != record:
+        if answered is not None and answered[0] != claim.name:
             return Decision.DROP
-        self.take_over(job, record)
+        self._answered.pop(job, None)
+        self._running[job] = claim
         return Decision.RUN
 
-    def take_over(self, job: bytes, record: bytes) -> None:
-        """Have a record run, whatever is known of its job."""
-        self._answered.pop(job, None)
-        self._running[job] = record
-
-    def finish(self, job: bytes, record: bytes, *, answered: bool) -> bool:
+    def finish(self, job: bytes, name: bytes, *, answered: bool) -> bool:
         """Take note that a record's run is over.
 
         Args:
+            name: of its claim.
             answered: whether the job was answered with success. A failure is not remembered: to
                 send the job again is right then.
 
         Returns:
-            Whether this record was the one that ran.
+            Whether this record was the one that others wait for.
         """
-        if self._running.get(job) != record:
+        running = self._running.get(job)
+        if running is None or running.name != name:
             return False
         del self._running[job]
         if answered:
-            self._answered[job] = record, self._clock.monotonic() + self._window
+            self._answered[job] = name, self._clock.monotonic() + self._window
             if len(self._answered) > self._max_jobs:
                 self._answered.popitem(last=False)
         return True
@@ -115,84 +127,66 @@ class Duplicates:
     Args:
         window: seconds for which an answered job is remembered.
         max_jobs: most answered jobs that are remembered.
-        patience: longest wait for the end of another record's run, in seconds.
         clock: measures the window.
     """
 
-    def __init__(
-        self, window: float, max_jobs: int, patience: float, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
-        self._patience = patience
+    def __init__(self, window: float, max_jobs: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._recent = RecentJobs(window, max_jobs, clock)
         self._jobs: dict[bytes, bytes] = {}
         self._over: dict[bytes, asyncio.Event] = {}
 
-    async def claim(self, record: Record, job_id: str) -> bool:
-        """Decide whether a record's job is to be done, once no other record of it is under way.
+    async def claim(self, record: Record, first: Record, job_id: str) -> bool:
+        """Decide whether a record's job is to be done, once no earlier record of it is under way.
 
-        The record that is under way was taken in before, so that it never waits for this one. Call
-        it in the record's own task: if that fails or is cancelled, the job is free again.
+        Call it in the record's own task: if that fails or is cancelled, the job is free again.
 
         Args:
-            record: the job's first record.
+            record: as it was read.
+            first: the one with which the job began.
 
         Returns:
-            Whether to do it. If so, call `finish`.
+            Whether to do it. Call `finish` in any case.
         """
-        job, place = _digest(record.topic, job_id), _digest(record.id)
-        while (decision := self._recent.claim(job, place)) is Decision.WAIT:
-            over = self._over.setdefault(job, asyncio.Event())
-            try:
-                async with asyncio.timeout(self._patience):
-                    await over.wait()
-            except TimeoutError:
-                self._recent.take_over(job, place)
-                decision = Decision.RUN
-                break
-        if decision is Decision.DROP:
-            return False
-        self._jobs[place] = job
-        task = asyncio.current_task()
-        assert task is not None
-        task.add_done_callback(partial(self._task_ended, place))
-        return True
+        job = _digest(first.topic, job_id)
+        claim = Claim(_digest(first.id), (record.topic, record.partition), record.offset)
+        while (decision := self._recent.claim(job, claim)) is Decision.WAIT:
+            await self._over.setdefault(job, asyncio.Event()).wait()
+        if decision is Decision.RUN:
+            self._jobs[claim.name] = job
+            task = asyncio.current_task()
+            assert task is not None
+            task.add_done_callback(partial(self._task_ended, claim.name))
+        return decision is not Decision.DROP
 
-    def finish(self, record: Record, *, answered: bool) -> None:
+    def finish(self, first: Record, *, answered: bool) -> None:
         """Take note that a record's messages are delivered.
 
-        Nothing happens for a record that has no claim.
-
         Args:
+            first: the record with which the job began.
             answered: whether the job was answered with success.
         """
         if self._jobs:
-            self._finish(_digest(record.id), answered=answered)
+            self._finish(_digest(first.id), answered=answered)
 
-    def _finish(self, place: bytes, *, answered: bool) -> None:
-        job = self._jobs.pop(place, None)
-        if job is not None and self._recent.finish(job, place, answered=answered):
+    def _finish(self, name: bytes, *, answered: bool) -> None:
+        job = self._jobs.pop(name, None)
+        if job is not None and self._recent.finish(job, name, answered=answered):
             over = self._over.pop(job, None)
             if over is not None:
                 over.set()
 
-    def _task_ended(self, place: bytes, task: asyncio.Task[object]) -> None:
+    def _task_ended(self, name: bytes, task: asyncio.Task[object]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._finish(place, answered=False)
+            self._finish(name, answered=False)
 
 
-def make_duplicates(settings: DuplicateSettings, *, ordered: bool) -> Duplicates | None:
+def make_duplicates(settings: DuplicateSettings) -> Duplicates | None:
     """Make what finds duplicates, if it is wanted.
-
-    Args:
-        ordered: whether a record's run ends only after those of all records before it.
 
     Returns:
         None without a window.
     """
-    if settings.window is None:
-        return None
-    patience = min(settings.window, ORDERED_PATIENCE) if ordered else settings.window
-    return Duplicates(settings.window, settings.max_jobs, patience)
+    return None if settings.window is None else Duplicates(settings.window, settings.max_jobs)
 
 
 def _digest(*texts: str) -> bytes:

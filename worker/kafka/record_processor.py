@@ -102,7 +102,11 @@ class RecordProcessor:
             if not isinstance(job.image, RawImage):
                 # A copy: the record itself is kept for its dead letter.
                 held.add(job.image.nbytes)
-            if self._duplicates and job_id and not await self._duplicates.claim(first, job_id):
+            if (
+                self._duplicates
+                and job_id
+                and not await self._duplicates.claim(record, first, job_id)
+            ):
                 return Duplicate(job_id), ()
             outcome = await self._run_job(job, held)
         if isinstance(outcome, Failure):
@@ -173,6 +177,11 @@ class RecordProcessor:
             )
         else:
             self._count(first, ending, refused)
+
+    async def _is_duplicate(self, record: Record, first: Record, job_id: str) -> bool:
+        if self._duplicates is None:
+            return False
+        return not await self._duplicates.claim(record, first, job_id)
 
     def _count(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
         metrics = self._metrics

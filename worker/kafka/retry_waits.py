@@ -6,6 +6,7 @@ nor in the budget of jobs.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class _Wait:
     Attributes:
         until: monotonic seconds until which it waits.
         offset: the record for which it waits, or waited last.
-        ends: where the partition ended at some moments, oldest first.
+        ends: where the partition was known to end at some moments, oldest first.
         old_to: each record before this offset is older than the delay.
     """
 
@@ -124,11 +125,10 @@ class RetryWaits:
 
     def _note_end(self, wait: _Wait) -> None:
         """Take note of where a partition ends, and which of its records are old by now."""
-        state, delay = wait.state, self._delays[wait.state.partition.topic]
-        known_at, end = state.end_known_at, state.end
-        last = wait.ends[-1][0] if wait.ends else -delay
-        if end is not None and known_at - last >= delay * GRAIN:
-            wait.ends.append((known_at, end))
+        end, delay = wait.state.end, self._delays[wait.state.partition.topic]
         now = self._clock.monotonic()
+        last = wait.ends[-1][0] if wait.ends else -math.inf
+        if end is not None and now - last >= delay * GRAIN:
+            wait.ends.append((now, end))
         while wait.ends and now - wait.ends[0][0] >= delay:
             wait.old_to = max(wait.old_to, wait.ends.popleft()[1])

@@ -102,11 +102,6 @@ class Settings(Group):
     tracing: TracingSettings = TracingSettings()
 
     @property
-    def ordered(self) -> bool:
-        """Whether results are published in the order of their partition's jobs."""
-        return self.results.ordered or self.delivery == "exactly_once"
-
-    @property
     def retry_topics(self) -> dict[str, float]:
         """The delay in seconds by retry topic, the shortest first."""
         return self.retry.topics(self.kafka.jobs_topic)

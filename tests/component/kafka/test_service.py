@@ -15,12 +15,13 @@ from tests.support.topics import CreateTopic, Fill, Read
 from worker.budget import Reservation
 from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
 from worker.contract.results import read_result
-from worker.errors import KafkaSetupError
+from worker.errors import Failure, KafkaSetupError, Reason, Stage
 from worker.health import Health
 from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.retry_topics import RetryTopics
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
-from worker.settings import KafkaSettings, Settings, ShutdownSettings
+from worker.settings import KafkaSettings, RetrySettings, Settings, ShutdownSettings
 
 BOUND = 30.0
 MODEL = ModelIdentity("model", "sha256:0", "paddle")
@@ -29,7 +30,7 @@ MODEL = ModelIdentity("model", "sha256:0", "paddle")
 class Service:
     """The service with jobs that do what the test says."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, retry: RetrySettings | None = None) -> None:
         self.kafka = kafka
         self.metrics = Metrics()
         self.metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)  # as the app does
@@ -38,8 +39,19 @@ class Service:
         self.taken: asyncio.Queue[int] = asyncio.Queue()
         self.fail_at: dict[int, Exception] = {}
         self.hold_at: dict[int, asyncio.Event] = {}
-        settings = Settings(kafka=kafka, shutdown=ShutdownSettings(deadline=10.0))
-        processor = RecordProcessor(lambda: MODEL, self.run_job, kafka, self.metrics)
+        self.failing: dict[int, Failure] = {}
+        settings = Settings(
+            kafka=kafka,
+            shutdown=ShutdownSettings(deadline=10.0),
+            retry=retry or RetrySettings(),
+        )
+        processor = RecordProcessor(
+            lambda: MODEL,
+            self.run_job,
+            kafka,
+            self.metrics,
+            retries=RetryTopics(settings.retry_topics),
+        )
         self.service = KafkaService(settings, processor, self.health, self.metrics)
 
     async def start(self) -> asyncio.Task[None]:
@@ -80,6 +92,8 @@ class Service:
             await hold.wait()
         if (error := self.fail_at.get(offset)) is not None:
             raise error
+        if offset in self.failing:
+            return self.failing[offset]
         return Success((Category(0, f"answer {offset}", 0.5),))
 
     def ended(self, outcome: str, reason: str) -> float | None:
@@ -285,3 +299,38 @@ async def test_compacted_results_or_dead_letters_are_refused_at_start(
         await service.start()
     assert "cleanup.policy=delete" in str(raised.value)
     assert service.kafka.results_topic not in str(raised.value)
+
+
+async def test_a_retry_that_is_too_large_for_its_topic_is_answered_at_once(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill, read: Read
+) -> None:
+    retry = RetrySettings(delays=(86_400.0,))
+    (later,) = retry.topics(kafka.jobs_topic)
+    for topic in (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic):
+        await create_topic(topic)
+    await create_topic(later, max_message_bytes="2000")
+    service = Service(kafka, retry)
+    service.failing = {
+        number: Failure(Reason.FETCH_FAILED, "down", Stage.FETCH, transient=True)
+        for number in range(2)
+    }
+    service.metrics.expect_retries(["1d"])
+    running = await service.start()
+    # The second one is small enough, and waits until tomorrow.
+    await fill(
+        kafka.jobs_topic,
+        3,
+        value=lambda number: (
+            b'{"image": "%s", "jobId": "%d"}' % (b"QUJD" * (1 if number else 1000), number)
+        ),
+    )
+    await service.is_committed(3)
+    assert service.ended("failure", "fetch_failed") == 1
+    answers = [read_result(each.value) for each in await read(kafka.results_topic, 2)]
+    assert sorted(answer.code for answer in answers) == [0, 502]
+    (letter,) = await read(kafka.dead_letters_topic, 1)
+    assert len(letter.value) > 2000
+    (waiting,) = await read(later, 1)
+    assert b'"jobId": "1"' in waiting.value
+    service.stop.set()
+    await running

@@ -10,7 +10,7 @@ from demo.ports import free_ports
 from worker.doctor.findings import Status
 from worker.doctor.kafka import judge_topic, look_at_kafka
 from worker.kafka.inspection import Cluster, TopicState
-from worker.settings import KafkaSettings, Settings
+from worker.settings import KafkaSettings, RetrySettings, Settings
 
 GOOD = TopicState(
     partitions=6,
@@ -92,3 +92,12 @@ def test_no_broker_is_one_finding_with_the_cause() -> None:
     (found,) = look_at_kafka(Settings(kafka=kafka), 30.0)
     assert (found.subject, found.status) == ("Brokers", Status.FAIL)
     assert "nothing listens there" in found.remedy
+
+
+def test_jobs_that_are_too_large_for_a_retry_topic_are_told_of() -> None:
+    settings = Settings(retry=RetrySettings(delays=(10.0,)))
+    name = "image-jobs-retry-10s"
+    small = replace(GOOD, config={**GOOD.config, "max.message.bytes": "1048588"})
+    finding = judge_topic("Retry topic", name, Cluster(3, 0.01, {}, {name: small}), settings)
+    assert finding.status is Status.WARN
+    assert "jobs that are larger fail at once instead: raise max.message.bytes" in finding.remedy

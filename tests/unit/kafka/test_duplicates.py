@@ -10,14 +10,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.clock import Clock
 from worker.contract.records import Record
-from worker.kafka.duplicates import Decision, Duplicates, RecentJobs, make_duplicates
+from worker.kafka.duplicates import Claim, Decision, Duplicates, RecentJobs, make_duplicates
 from worker.settings import DuplicateSettings
 
 WINDOW, MOST = 60.0, 3
 BOUND = 10.0
 
 jobs = st.sampled_from([b"a", b"b", b"c", b"d", b"e"])
-places = st.sampled_from([b"1", b"2", b"3"])
+claims = st.builds(
+    lambda partition, offset: Claim(b"%d-%d" % (partition, offset), ("jobs", partition), offset),
+    st.integers(0, 1),
+    st.integers(0, 2),
+)
 
 
 class RecentJobsMachine(RuleBasedStateMachine):
@@ -27,31 +31,33 @@ class RecentJobsMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.recent = RecentJobs(WINDOW, MOST, Clock(monotonic=lambda: self.now))
-        self.running: dict[bytes, bytes] = {}
+        self.running: dict[bytes, Claim] = {}
         self.answered: list[tuple[bytes, bytes, float]] = []
 
-    @rule(job=jobs, place=places)
-    def claim(self, job: bytes, place: bytes) -> None:
+    @rule(job=jobs, claim=claims)
+    def claim(self, job: bytes, claim: Claim) -> None:
         self.answered = [each for each in self.answered if each[2] > self.now]
         known = [by for name, by, _ in self.answered if name == job]
-        if job in self.running and self.running[job] != place:
-            expected = Decision.WAIT
-        elif known and known != [place]:
+        other = self.running.get(job, claim)
+        if other != claim:
+            waits = other.partition == claim.partition and other.offset < claim.offset
+            expected = Decision.WAIT if waits else Decision.RUN_BESIDE
+        elif known and known != [claim.name]:
             expected = Decision.DROP
         else:
             expected = Decision.RUN
-            self.running[job] = place
+            self.running[job] = claim
             self.answered = [each for each in self.answered if each[0] != job]
-        assert self.recent.claim(job, place) is expected
+        assert self.recent.claim(job, claim) is expected
 
-    @rule(job=jobs, place=places, answered=st.booleans())
-    def finish(self, job: bytes, place: bytes, answered: bool) -> None:
-        ours = self.running.get(job) == place
-        assert self.recent.finish(job, place, answered=answered) == ours
+    @rule(job=jobs, claim=claims, answered=st.booleans())
+    def finish(self, job: bytes, claim: Claim, answered: bool) -> None:
+        ours = self.running.get(job) == claim
+        assert self.recent.finish(job, claim.name, answered=answered) == ours
         if ours:
             del self.running[job]
             if answered:
-                self.answered = [*self.answered, (job, place, self.now + WINDOW)][-MOST:]
+                self.answered = [*self.answered, (job, claim.name, self.now + WINDOW)][-MOST:]
 
     @rule(seconds=st.floats(0.1, 100))
     def pass_time(self, seconds: float) -> None:
@@ -68,14 +74,14 @@ TestRecentJobs = RecentJobsMachine.TestCase
 class Bench:
     """Records that run in tasks of their own until the test ends them."""
 
-    def __init__(self, window: float = WINDOW) -> None:
-        self.duplicates = Duplicates(window, 100, window)
+    def __init__(self) -> None:
+        self.duplicates = Duplicates(WINDOW, 100)
         self.running: asyncio.Queue[int] = asyncio.Queue()
         self._ends: dict[int, asyncio.Future[bool]] = {}
 
-    def send(self, offset: int, job_id: str = "a") -> asyncio.Task[bool]:
+    def send(self, offset: int, job_id: str = "a", partition: int = 0) -> asyncio.Task[bool]:
         """Whether it ran."""
-        return asyncio.create_task(self._run(offset, job_id))
+        return asyncio.create_task(self._run(offset, job_id, partition))
 
     async def starts(self, offset: int) -> None:
         async with asyncio.timeout(BOUND):
@@ -87,9 +93,9 @@ class Bench:
     def fail(self, offset: int) -> None:
         self._ends[offset].set_exception(RuntimeError("a defect"))
 
-    async def _run(self, offset: int, job_id: str) -> bool:
-        record = Record("jobs", 0, offset, 0, None, b"", ())
-        if not await self.duplicates.claim(record, job_id):
+    async def _run(self, offset: int, job_id: str, partition: int) -> bool:
+        record = Record("jobs", partition, offset, 0, None, b"", ())
+        if not await self.duplicates.claim(record, record, job_id):
             self.duplicates.finish(record, answered=False)
             return False
         self._ends[offset] = asyncio.get_running_loop().create_future()
@@ -157,27 +163,49 @@ async def test_a_record_that_is_delivered_again_runs_again() -> None:
     assert not await bench.send(2)
 
 
-async def test_nobody_waits_for_longer_than_the_bound() -> None:
-    bench = Bench(window=0.01)
-    first = bench.send(1)
-    await bench.starts(1)
-    second = bench.send(2)
-    await bench.starts(2)
-    bench.end(2, answered=True)
-    assert await second
-    bench.end(1, answered=True)
-    assert await first
+@pytest.mark.parametrize(("partition", "offset"), [(1, 9), (0, 4)])
+async def test_nobody_waits_for_another_partition_or_for_a_later_record(
+    partition: int, offset: int
+) -> None:
+    """Published in order, that one may wait for this one. So both are done."""
+    bench = Bench()
+    first = bench.send(5)
+    await bench.starts(5)
+    other = bench.send(offset, partition=partition)
+    await bench.starts(offset)
+    bench.end(offset, answered=True)
+    assert await other
+    behind = bench.send(6)
+    await asyncio.sleep(0)
+    assert not behind.done(), "it is the first that counts"
+    bench.end(5, answered=True)
+    async with asyncio.timeout(BOUND):
+        assert await first
+        assert not await behind
+        assert not await bench.send(1, partition=1), "once it is answered, elsewhere as well"
+
+
+async def test_a_retry_is_in_the_line_of_its_own_partition() -> None:
+    duplicates = Duplicates(WINDOW, 100)
+    first = Record("jobs", 0, 5, 0, None, b"", ())
+    read = Record("later-10s", 0, 1, 0, None, b"", first.headers)
+    assert await duplicates.claim(read, first, "a")
+    behind = Record("jobs", 0, 6, 0, None, b"", ())
+    async with asyncio.timeout(BOUND):
+        assert await duplicates.claim(behind, behind, "a"), "it does not wait for the retry"
+    duplicates.finish(first, answered=True)
+    last = Record("jobs", 0, 7, 0, None, b"", ())
+    assert not await duplicates.claim(last, last, "a")
 
 
 async def test_topics_have_their_own_ids() -> None:
-    duplicates = Duplicates(WINDOW, 100, WINDOW)
+    duplicates = Duplicates(WINDOW, 100)
     for topic in ("a", "b"):
         record = Record(topic, 0, 1, 0, None, b"", ())
-        assert await duplicates.claim(record, "same")
+        assert await duplicates.claim(record, record, "same")
         duplicates.finish(record, answered=True)
 
 
 def test_without_a_window_there_is_none() -> None:
-    assert make_duplicates(DuplicateSettings(), ordered=False) is None
-    window = DuplicateSettings(window="10m")
-    assert make_duplicates(window, ordered=True) is not None
+    assert make_duplicates(DuplicateSettings()) is None
+    assert make_duplicates(DuplicateSettings(window=600.0)) is not None

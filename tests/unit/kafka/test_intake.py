@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,9 +13,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from worker.budget import Budget
 from worker.clock import Clock
+from worker.contract.records import Record
 from worker.health import Heartbeat
 from worker.kafka.assignment import Assignment
 from worker.kafka.intake import Intake
+from worker.kafka.retry_waits import RetryWaits
 from worker.metrics import Metrics
 
 
@@ -49,12 +52,20 @@ class Consumer:
         return {}
 
 
-def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
+def intake(
+    consumer: Consumer,
+    patience: float,
+    waits: RetryWaits | None = None,
+    assigned: Sequence[TopicPartition] = (),
+) -> tuple[Intake, Heartbeat]:
+    assignment = Assignment()
+    if assigned:
+        assignment.assign(assigned)
     heartbeat = Heartbeat(1.0, clock=Clock(iter(range(100)).__next__))
     made = Intake(
         cast("Any", consumer),
         "jobs",
-        Assignment(),
+        assignment,
         Budget(1, 1),
         lambda state, record, held: asyncio.sleep(0),
         partition_max_jobs=1,
@@ -63,6 +74,7 @@ def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
         heartbeat=heartbeat,
         metrics=Metrics(),
         on_defect=lambda error: None,
+        waits=waits,
         clock=Clock(sleep=lambda seconds: asyncio.sleep(0)),
     )
     return made, heartbeat
@@ -88,3 +100,33 @@ async def test_polls_that_fail_for_a_while_do_not() -> None:
     with pytest.raises(asyncio.CancelledError):
         await polling.run()
     assert heartbeat.last == 2
+
+
+@pytest.mark.parametrize("left", [0.0001, 0.0, 0.3])
+async def test_a_poll_until_a_retry_is_due_lets_other_tasks_run(left: float) -> None:
+    """aiokafka returns from a poll of 0 ms without a pause."""
+    partitions = [TopicPartition("jobs", 0), TopicPartition("later-100s", 0)]
+
+    class Assigned(Consumer):
+        def assignment(self) -> set[TopicPartition]:
+            return set(partitions)
+
+        def paused(self) -> set[TopicPartition]:
+            return set()
+
+        def pause(self, *_: TopicPartition) -> None:
+            pass
+
+        resume = pause
+
+    now = 0.0
+    waits = RetryWaits({"later-100s": 100.0}, Clock(lambda: now, lambda: now))
+    polling, _ = intake(Assigned(), 1.0, waits, partitions)
+    due = Record("later-100s", 0, 3, 0, None, b"", (("job-retry-not-before-ms", b"50000"),))
+    (retries,) = (s for s in polling._assignment if s.partition == partitions[1])
+    assert list(waits.take_due(retries, [due])) == []
+    now = 50.0 - left
+    opened, _, wait = polling._open_partitions()
+    assert opened == (partitions[:1] if left else partitions)
+    assert wait >= 0.02
+    assert wait == pytest.approx({0.0001: 0.02, 0.0: 0.5, 0.3: 0.3}[left])

@@ -288,7 +288,7 @@ async def test_a_retry_that_its_topic_refuses_is_the_failure_that_it_would_have_
 async def test_a_duplicate_has_no_messages_and_is_counted() -> None:
     metrics, pipeline = Metrics(), Pipeline(DONE)
     processor = RecordProcessor(
-        lambda: MODEL, pipeline.process, TOPICS, metrics, duplicates=Duplicates(60.0, 10, 60.0)
+        lambda: MODEL, pipeline.process, TOPICS, metrics, duplicates=Duplicates(60.0, 10)
     )
     first, again = record(JOB), replace(record(JOB), offset=8)
     for each, expected in ((first, DONE), (again, Duplicate("a")), (first, DONE)):
@@ -317,7 +317,7 @@ async def test_a_job_that_failed_or_waits_is_no_reason_to_drop_another_record_of
         TOPICS,
         Metrics(),
         retries=RetryTopics({"later-10s": 10.0}),
-        duplicates=Duplicates(60.0, 10, 60.0),
+        duplicates=Duplicates(60.0, 10),
     )
     for offset in (7, 8):
         job = replace(record(JOB), offset=offset)
@@ -329,7 +329,7 @@ async def test_a_job_that_failed_or_waits_is_no_reason_to_drop_another_record_of
 async def test_jobs_without_a_name_are_no_duplicates() -> None:
     pipeline = Pipeline(DONE)
     processor = RecordProcessor(
-        lambda: MODEL, pipeline.process, TOPICS, Metrics(), duplicates=Duplicates(60.0, 10, 60.0)
+        lambda: MODEL, pipeline.process, TOPICS, Metrics(), duplicates=Duplicates(60.0, 10)
     )
     for offset in (7, 8):
         job = Record("jobs", 0, offset, -1, None, b'{"image": "QUJD"}', ())
