@@ -57,7 +57,7 @@ test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with 
 image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is in it (starts a Docker Engine where none runs)
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh scripts/image.sh --save $(ARGS)
 
-test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
+test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages $(AUDIT_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
 	scripts/podman.sh
 	scripts/prometheus.sh
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh bash -c \

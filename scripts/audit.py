@@ -96,9 +96,10 @@ def _asked(lock: Path) -> list[dict[str, Any]]:
             timeout=BOUND,
             check=False,
         )
-        entries: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except subprocess.TimeoutExpired as error:
         raise CannotSayError(f"PyPI does not answer within {BOUND} s") from error
+    try:
+        entries: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError) as error:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise CannotSayError(f"pip-audit cannot ask PyPI: {last[:300]}") from error
