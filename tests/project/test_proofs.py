@@ -13,7 +13,7 @@ NAMED = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 DOCUMENTS = ("SECURITY.md", "docs/reliability.md")
 
 
-def tests_of(path: str) -> set[str]:
+def functions_of(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_bytes())
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
@@ -26,7 +26,7 @@ def test_every_test_that_is_named_exists(document: str) -> None:
     missing = [
         f"{path}::{name}"
         for path, name in named
-        if not (ROOT / path).is_file() or name not in tests_of(path)
+        if not (ROOT / path).is_file() or name not in functions_of(path)
     ]
     assert missing == []
 
