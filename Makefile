@@ -9,11 +9,13 @@ STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
 # What checks the image and deploy/ has many packages, which the worker's own must not meet.
 DEPLOY_VENV := .venv-deploy
+AUDIT_VENV := .venv-audit
 SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
 DEPLOY_TESTS := tests/deploy tests/acceptance
+AUDITED := $(wildcard requirements/*.txt)
 SAMPLES := worker/http/page/samples
 PARALLEL := --numprocesses logical --maxprocesses 8
 BY_FILE := --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -24,8 +26,9 @@ KEEP ?=
 SECONDS ?= 60
 TARGET ?=
 INPUT ?=
+DATABASE ?=
 
-.PHONY: help try demo check test test-zoo test-deploy fuzz image dashboards dashboards-picture lint format bench version build lock clean
+.PHONY: help try demo check test test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -61,7 +64,7 @@ fuzz: $(STAMP) ## Look for inputs that break something (SECONDS=600, TARGET=job;
 image: $(DEPLOY_VENV)/.packages ## The container image and the list of what is in it (starts a Docker Engine where none runs)
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh scripts/image.sh --save $(ARGS)
 
-test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
+test-deploy: $(STAMP) $(DEPLOY_VENV)/.packages $(AUDIT_VENV)/.packages ## The image, and what is in deploy/, really run (starts a Docker Engine where none runs)
 	scripts/podman.sh
 	scripts/prometheus.sh
 	SYFT=$(DEPLOY_VENV)/bin/syft scripts/with_engine.sh bash -c \
@@ -72,6 +75,14 @@ dashboards: $(STAMP) ## Write Grafana's dashboards, from deploy/grafana/source
 
 dashboards-picture: $(STAMP) ## Pictures of the dashboards (needs npm, Chromium; ARGS='--prometheus HOST:PORT --minutes 30 overview')
 	$(BIN)/python -m deploy.grafana.render $(ARGS)
+
+sbom: $(AUDIT_VENV)/.packages ## What the locked environments consist of, as CycloneDX, in out/sbom
+	for lock in runtime headless; do \
+		$(AUDIT_VENV)/bin/python -W ignore scripts/sbom.py requirements/$$lock.txt out/sbom/$$lock.cdx.json; \
+	done
+
+audit: $(AUDIT_VENV)/.packages ## Known vulnerabilities of all locked packages (DATABASE=all.zip: without a network)
+	$(AUDIT_VENV)/bin/python scripts/audit.py $(if $(DATABASE),--database $(DATABASE)) $(AUDITED)
 
 lint: $(STAMP) ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)
@@ -102,7 +113,7 @@ lock: ## Re-make the lock files: packages from pyproject.toml, Kafka's jars
 	$(BIN)/python scripts/lock_jars.py
 
 clean: ## Remove the virtual environments and what tools left behind (not the user's cache)
-	rm -rf $(VENV) $(LOCK_VENV) $(DEPLOY_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCK_VENV) $(DEPLOY_VENV) $(AUDIT_VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): $(VENV)/.packages pyproject.toml
@@ -116,7 +127,9 @@ $(VENV)/.packages: requirements/dev.txt requirements/zoo.txt scripts/venv.sh
 	touch $@
 
 $(DEPLOY_VENV)/.packages: requirements/deploy.txt
-	"$${PYTHON:-python3}" -m venv --clear $(DEPLOY_VENV)
-	$(DEPLOY_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
+$(AUDIT_VENV)/.packages: requirements/audit.txt
+$(DEPLOY_VENV)/.packages $(AUDIT_VENV)/.packages:
+	"$${PYTHON:-python3}" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check \
 		--require-hashes --only-binary :all: -r $<
 	touch $@

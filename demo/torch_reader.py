@@ -9,7 +9,7 @@ Source: `torch/serialization.py`, `_legacy_save`.
 from __future__ import annotations
 
 import collections
-import pickle
+import pickle  # noqa: TID251 - what PyTorch writes; `_PlainUnpickler` makes no object of it but tensors
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -2,9 +2,9 @@
 # Re-makes the hashed lock files, or only those that are named. They name packages, versions and
 # hashes, but no addresses, so that they install from whatever index the user's pip is configured for.
 set -euo pipefail
-uv=${1:?usage: scripts/lock.sh UV [runtime.txt] [headless.txt] [dev.txt] [build.txt] [deploy.txt]}
+uv=${1:?usage: scripts/lock.sh UV [runtime.txt] [headless.txt] [dev.txt] [build.txt] [deploy.txt] [audit.txt]}
 shift
-wanted=" ${*:-runtime.txt headless.txt dev.txt build.txt deploy.txt} "
+wanted=" ${*:-runtime.txt headless.txt dev.txt build.txt deploy.txt audit.txt} "
 cd "$(dirname "$0")/.."
 
 lock() {
@@ -28,6 +28,8 @@ lock headless.txt pyproject.toml --extra gpu --extra otel --constraints requirem
 lock dev.txt pyproject.toml --extra demo --extra hpip --extra otel --extra test --group build \
     --constraints requirements/runtime.txt --constraints requirements/headless.txt
 
-# What builds the wheel, for the image; what checks the image and what is in deploy/.
+# What builds the wheel, for the image; what checks the image and what is in deploy/; what lists and
+# audits packages.
 lock build.txt --group build --constraints requirements/dev.txt
 lock deploy.txt --group deploy
+lock audit.txt --group audit

@@ -49,9 +49,9 @@ SCALED = (
 )
 PROTECTED = (
     'config.http={"infer": true, "protect_metrics": true}',
-    'secretFiles=[{"setting": "http.token_file", "secret": "tokens", "key": "tokens"}, '
-    '{"setting": "http.tls.cert_file", "secret": "worker-tls", "key": "tls.crt"}, '
-    '{"setting": "http.tls.key_file", "secret": "worker-tls", "key": "tls.key"}]',
+    'secretFiles[0]={"setting": "http.token_file", "secret": "tokens", "key": "tokens"}',
+    'secretFiles[1]={"setting": "http.tls.cert_file", "secret": "tls", "key": "tls.crt"}',
+    'secretFiles[2]={"setting": "http.tls.key_file", "secret": "tls", "key": "tls.key"}',
     'podMonitor.authorization={"credentials": {"name": "scraper", "key": "token"}}',
 )
 VARIANTS: dict[str, Sequence[str]] = {

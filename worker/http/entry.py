@@ -21,7 +21,7 @@ from worker.http.responses import RETRY_AFTER, SERVER, new_log_id
 
 __all__ = ["Entry"]
 
-GOODBYE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 5.0
 """Seconds for a client to answer the end of TLS."""
 
 Make = Callable[[Place], Connection]
@@ -93,7 +93,7 @@ class Entry:
             accepted,
             ssl=context,
             ssl_handshake_timeout=self._timeout,
-            ssl_shutdown_timeout=GOODBYE_TIMEOUT,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT,
         )
 
     def _negotiated(self, accepted: socket.socket, place: Place, task: asyncio.Task[None]) -> None:

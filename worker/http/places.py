@@ -14,9 +14,9 @@ class Places:
     """The places of one port; for one event loop.
 
     A connection waits for its client while TLS is negotiated, until a request's head is there,
-    while the answer is read, and between requests. Whoever opens connections and lets them wait
-    loses the oldest of them to the next client; so they keep no probe out. A request under way is
-    never interrupted: `http.max_jobs` bounds these below the number of places.
+    while the answer is read, and between requests. A client that opens connections and lets them
+    wait loses the oldest of them to the next client; so it keeps no probe out. A request under way
+    is never interrupted: `http.max_jobs` bounds these below the number of places.
 
     Args:
         most: connections at a time.
@@ -74,7 +74,7 @@ class Place:
     """A connection's place among `Places`.
 
     Attributes:
-        abort: ends the connection at once; whoever has the connection sets it.
+        abort: ends the connection at once; set anew by what takes the connection over.
     """
 
     def __init__(self, places: Places, abort: Callable[[], object]) -> None:

@@ -35,7 +35,8 @@ OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/openapi.json", *page.F
 """They say how the worker is, and show how to use it."""
 
 MAX_SCRAPES = 8
-"""Most answers with metrics at a time: each takes a thread milliseconds, which add up."""
+"""Most answers with metrics at a time: each takes a thread milliseconds, which add up, and one of
+the connections that are spare (`SPARE_CONNECTIONS` of the settings)."""
 
 
 class HttpServer:
@@ -44,8 +45,8 @@ class HttpServer:
     With `http.metrics_port` the first three have a port of their own; if there is no `classify`, it
     is the only one.
 
-    Whoever may not classify may still ask for probes and pages, and for metrics unless the settings
-    protect them; see `Access`.
+    Clients that may not classify may still ask for probes and pages, and for metrics unless the
+    settings protect them; see `Access`.
 
     Args:
         classify: the handler of `POST /image-classification`, or None to serve only the probes.

@@ -65,7 +65,7 @@ class Channel:
         """Send a message of what JSON has: texts, numbers, booleans, None, lists, objects.
 
         Args:
-            timeout: seconds that it may take while the other side does not read; None for ever.
+            timeout: seconds that it may take while the other side does not read; None for no limit.
 
         Raises:
             EOFError: the other side has closed its end, or is gone.
@@ -86,7 +86,7 @@ class Channel:
         """Wait for the next message.
 
         Args:
-            timeout: seconds until it must be there to its last byte; None for ever.
+            timeout: seconds until it must be there to its last byte; None for no limit.
 
         Returns:
             Its fields, of which nothing is checked.

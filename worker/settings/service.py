@@ -23,6 +23,9 @@ __all__ = [
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(:\d{1,5})?")
 _HOST = re.compile(r"(\*?\.)?[^\s/?#@:*\[\].][^\s/?#@:*\[\]]*")
 
+SPARE_CONNECTIONS = 16
+"""Connections beyond those with requests to classify, for metrics and probes."""
+
 
 class IntakeSettings(Group):
     """How much work is taken in at a time: memory is bounded here."""
@@ -116,8 +119,8 @@ class HttpSettings(Group):
     )
     max_connections: Count = Field(
         512,
-        description="Most connections to each port, more than max_jobs; then one that waits for "
-        "its client is closed for a new one.",
+        description="Most connections to each port, 16 above max_jobs or more; then one that waits "
+        "for its client is closed for a new one.",
     )
     max_bytes: Bytes = Field(
         256 * MiB, description="Bytes of bodies and images held at which requests are turned away."
@@ -158,10 +161,11 @@ class HttpSettings(Group):
 
     @model_validator(mode="after")
     def _room(self) -> Self:
-        if self.max_connections <= self.max_jobs:
+        least = self.max_jobs + SPARE_CONNECTIONS
+        if self.max_connections < least:
             raise ValueError(
-                f"max_connections must be more than max_jobs ({self.max_jobs}): requests under way "
-                "could take all connections, and probes would find none"
+                f"max_connections must be {least} or more, {SPARE_CONNECTIONS} above max_jobs: "
+                "requests under way could take all connections, and probes would find none"
             )
         return self
 

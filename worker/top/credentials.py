@@ -1,4 +1,4 @@
-"""What `classify-worker top` shows to workers that ask for a token, and whom it trusts."""
+"""What `classify-worker top` shows to workers that ask for a token, and whose word it trusts."""
 
 from __future__ import annotations
 

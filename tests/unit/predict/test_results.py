@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-import pickle
+import pickle  # noqa: TID251 - of our own making
 from pathlib import Path
 
 import cv2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
+import pickle  # noqa: TID251 - of our own making
 import socket
 import struct
 import threading

@@ -1,7 +1,7 @@
 """Where settings come from, and which source wins."""
 
 import json
-import pickle
+import pickle  # noqa: TID251 - of our own making
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
