@@ -2,7 +2,7 @@
 
 The order of the first steps is what makes it exact. Starting the producer fences an earlier owner
 that does not know yet that it is none, and ends what it left open. Only then is the committed
-offset final, and reading may begin there. Whoever started last is the only one that can commit.
+offset final, and reading may begin there. Only the producer that started last can commit.
 
 After an error the same steps are taken again: the committed offset then tells whether the last
 transaction was committed. If it was not, its messages are still here and are sent again.

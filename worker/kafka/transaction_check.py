@@ -24,7 +24,7 @@ def transactional_id(group: str, topic: str, partition: object) -> str:
     """Name the producer of one input partition.
 
     Returns:
-        `group-topic-partition`: whoever owns the partition has the same name for it.
+        `group-topic-partition`: each owner of the partition uses the same.
     """
     return f"{group}-{topic}-{partition}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -57,7 +58,7 @@ class Exactly:
             self.settings, processor, Health(BOUND, self.metrics), self.metrics
         )
 
-    async def __aenter__(self) -> Exactly:
+    async def __aenter__(self) -> Self:
         await self.service.connect()
         self.running = asyncio.create_task(self.service.run(self.stop))
         return self
