@@ -122,7 +122,7 @@ class ExactlyOnce:
     async def deliver(self, parcel: Parcel) -> None:
         """Wait until a parcel is committed, after those of all jobs before it."""
         self._fit(parcel)
-        await deliver_in_order(parcel, self._loops[parcel.state.partition], self._tracer)
+        await deliver_in_order(parcel, self._loops.get(parcel.state.partition), self._tracer)
 
     def hurry(self) -> None:
         """Commit at once what waits for a better moment."""

@@ -126,6 +126,8 @@ class PartitionTransactions:
         self._attempted: int | None = None
         self._attempted_of = state
         self._suspect: Suspect | None = None
+        # Whether the last error has changed what is sent next, or how.
+        self._decided = False
 
     @property
     def connected(self) -> bool:
@@ -148,8 +150,8 @@ class PartitionTransactions:
         self._news.set()
 
     async def quiet(self) -> None:
-        """Wait until nothing is left to commit; at once if the partition was never opened."""
-        if self._known_of is not None:
+        """Wait until nothing is left to commit; at once if nothing can be committed now."""
+        if self._known_of is not None and self._producer is not None:
             await self._quiet.wait()
 
     async def run(self) -> None:
@@ -159,7 +161,11 @@ class PartitionTransactions:
             pauses = self._retry.pauses(self._shared.clock)
             parcels, offset = await self._gather()
             while not await self._commit(parcels, offset):
-                await self._shared.clock.sleep(next(pauses))
+                if self._decided:
+                    # The next attempt is another one, so it need not wait.
+                    pauses = self._retry.pauses(self._shared.clock)
+                else:
+                    await self._shared.clock.sleep(next(pauses))
                 await self._open()
                 await self._probe()
                 if not self._waiting:
@@ -318,7 +324,7 @@ class PartitionTransactions:
         assert producer is not None
         messages = [outgoing for parcel in parcels for outgoing in parcel.messages]
         self._began = began = shared.clock.monotonic()
-        self._batch, self._attempted = parcels, offset
+        self._batch, self._attempted, self._decided = parcels, offset, False
         self._attempted_of = self._state
         error: Exception | None = None
         done = False
@@ -356,7 +362,9 @@ class PartitionTransactions:
         shared.metrics.last_commit.set_to_current_time()
         self._known, self._known_of = self._attempted, self._attempted_of
         self._attempted_of.committed = self._known
-        self._attempted, self._batch, self._suspect = None, (), None
+        self._attempted, self._batch = None, ()
+        if self._suspect is not None and self._suspect.parcel in parcels:
+            self._suspect = None
         for parcel in parcels:
             assert self._waiting.popleft() is parcel
             for outgoing in parcel.messages:
@@ -380,10 +388,14 @@ class PartitionTransactions:
         shared.metrics.publish_retries.inc()
         log.warning("publish_failed", **self._place, destination=topic, error=str(error))
         shared.history.refused(topic, kind, error)
-        if not failed.alone or kind is ErrorKind.RETRY:
+        if kind is ErrorKind.RETRY:
+            return
+        if not failed.alone:
+            self._decided = True  # it will be alone
             return  # its batch was refused, which says nothing about the message yet
         if kind is ErrorKind.DOUBTFUL and self._is_at_fault(outgoing):
             kind = ErrorKind.FINAL
+        self._decided = kind in (ErrorKind.TOO_LARGE, ErrorKind.FINAL)
         if kind is ErrorKind.TOO_LARGE:
             smaller = shared.sizes.reduce(outgoing)
             if smaller is None:
@@ -397,8 +409,10 @@ class PartitionTransactions:
             )
         else:
             # The parcels before it do not wait for it.
-            since = shared.clock.monotonic() if self._suspect is None else self._suspect.since
-            self._suspect = Suspect(parcel, outgoing, since, doubtful=kind is ErrorKind.DOUBTFUL)
+            known = self._suspect
+            if known is None or known.outgoing is not outgoing:
+                doubtful = kind is ErrorKind.DOUBTFUL
+                self._suspect = Suspect(parcel, outgoing, shared.clock.monotonic(), doubtful)
 
     def _is_at_fault(self, outgoing: Outgoing) -> bool:
         suspect = self._suspect
