@@ -52,8 +52,8 @@ async def each_has_one_result_in_order(traffic: Traffic, ids: Iterable[str]) -> 
     assert sorted(each for ids in results.values() for each in ids) == wanted
     for read in results.values():
         places = [each.rsplit("-", 2)[1:] for each in read]
-        for number in ends:
-            offsets = [int(offset) for source, offset in places if int(source) == number]
+        for source in ends:
+            offsets = [int(offset) for place, offset in places if int(place) == source]
             assert offsets == sorted(offsets)
 
 
