@@ -90,6 +90,4 @@ def explain(error: KafkaError, name: str, transaction_timeout: float) -> str:
                     f"({name_of(cause)}): lower transactions.timeout, or raise the brokers' "
                     "transaction.max.timeout.ms"
                 )
-            case 35:
-                return "the brokers are too old for them; update them"
     return f"{type(error).__name__}: {error}"

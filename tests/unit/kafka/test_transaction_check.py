@@ -25,7 +25,7 @@ NAME = transactional_id("group", "jobs", "check")
         (ClusterAuthorizationFailedError(), "IDEMPOTENT_WRITE"),
         (for_code(50)(), "lower transactions.timeout"),
         (IncompatibleBrokerVersion("no"), "older than Apache Kafka 0.11"),
-        (for_code(35)(), "too old"),
+        (for_code(35)(), "older than Apache Kafka 0.11"),
         (KafkaError("something else"), "KafkaError: something else"),
     ],
 )
