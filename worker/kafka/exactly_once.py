@@ -11,11 +11,12 @@ from worker.kafka.broker_errors import TOO_LARGE, Refused
 from worker.kafka.ordered import deliver_in_order
 from worker.kafka.outgoing import Sizes
 from worker.kafka.parcel import Parcel, Refusals
-from worker.kafka.partition_transactions import PartitionTransactions, Shared
+from worker.kafka.partition_transactions import PartitionTransactions
 from worker.kafka.publisher import BACKOFF_INITIAL
 from worker.kafka.starts import Starts
 from worker.kafka.topic_history import TopicHistory
 from worker.kafka.transaction_check import transactional_id, try_transactions
+from worker.kafka.transaction_context import Shared
 from worker.kafka.transactional_producer import TransactionalProducer
 from worker.metrics import Metrics
 from worker.retry import Retry

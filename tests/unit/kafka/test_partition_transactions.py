@@ -19,9 +19,10 @@ from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.broker_errors import Refused, name_all_codes
 from worker.kafka.outgoing import Outgoing, Sizes
 from worker.kafka.parcel import Parcel, Refusals
-from worker.kafka.partition_transactions import PartitionTransactions, Shared
+from worker.kafka.partition_transactions import PartitionTransactions
 from worker.kafka.starts import Starts
 from worker.kafka.topic_history import DOUBT_PATIENCE, TopicHistory
+from worker.kafka.transaction_context import Shared
 from worker.kafka.transactional_producer import MessageFailedError
 from worker.metrics import Metrics
 from worker.retry import Retry
