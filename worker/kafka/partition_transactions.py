@@ -91,6 +91,7 @@ class PartitionTransactions:
         """Have parcels delivered after all that were put here before."""
         if not parcels:
             return
+        self._quiet.clear()
         idle = not self._waiting
         self._waiting.extend(parcels)
         if idle or len(self._waiting) >= self._shared.settings.max_records:
