@@ -80,7 +80,7 @@ class Nursery:
                 (os.getpid(), theirs.fileno()),
                 (theirs.fileno(),),
                 name="native.image",
-                environ=child_environment(**_ENVIRONMENT),
+                environ=child_environment() | _ENVIRONMENT,
             )
         except BaseException:
             ours.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ __all__ = ["ProcessPool"]
 ASIDE_AFTER = 1.0
 """Seconds after which the others wait for a call no longer."""
 
-MOST_ASIDE = 4
-"""Processes that may be aside, for each regular one."""
+MOST_ASIDE = MOST_ALONE = 4
+"""Processes that may be aside, or have a call alone, for each regular one."""
 
 PICTURES_SHARE = 4
 """A process whose pictures take more than this part of its memory gets no more for now."""
@@ -112,7 +113,9 @@ class ProcessPool:
     def stalled(self) -> bool:
         """Whether no image process could be had for a while."""
         since = self._down_since
-        return since is not None and self._clock.monotonic() - since > PATIENCE
+        if since is None or self._in_role(Role.REGULAR):
+            return False
+        return self._clock.monotonic() - since > PATIENCE
 
     @property
     def pids(self) -> list[int]:
@@ -212,14 +215,17 @@ class ProcessPool:
             self._give(free, next_call)
 
     def _dispatch_alone(self) -> None:
-        while self._alone and self._reviving is None and self._in_role(Role.ALONE) < self._count:
-            call = self._alone.popleft()
+        most = MOST_ALONE * self._count
+        while self._alone and self._reviving is None and self._in_role(Role.ALONE) < most:
+            call = self._alone[0]
             if call.withdrawn:
+                self._release_cell(self._alone.popleft())
                 continue
-            if (process := self._fork(Role.ALONE)) is None:
-                self._alone.appendleft(call)
+            if call.needs_cell and call.cell is None and not self._cells.available:
                 return
-            self._give(process, call)
+            if (process := self._fork(Role.ALONE)) is None:
+                return
+            self._give(process, self._alone.popleft())
 
     def _least_busy(self) -> ImageProcess | None:
         most = self._setup.memory // PICTURES_SHARE
@@ -253,18 +259,32 @@ class ProcessPool:
             task = asyncio.create_task(self._write_and_send(process, call))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
-        else:
+            return
+        try:
             process.write(call.lane, call.content)
+        except OSError:
+            self._refuse_unwritten(process, call)
+        else:
             self._send(process, call)
 
+    def _refuse_unwritten(self, process: ImageProcess, call: Call) -> None:
+        """The system has no memory for what a call is about."""
+        self._end(process, call)
+        self._release_cell(call)
+        call.settle(error=MemoryError())
+
     async def _write_and_send(self, process: ImageProcess, call: Call) -> None:
-        with process.using():
-            await asyncio.to_thread(process.write, call.lane, call.content)
-        if process.closed:
-            self._again(call)
-            self._dispatch()
+        try:
+            with process.using():
+                await asyncio.to_thread(process.write, call.lane, call.content)
+        except OSError:
+            self._refuse_unwritten(process, call)
         else:
-            self._send(process, call)
+            if process.closed:
+                self._again(call)
+            else:
+                self._send(process, call)
+        self._dispatch()
 
     def _send(self, process: ImageProcess, call: Call) -> None:
         if not process.calls:
@@ -282,8 +302,10 @@ class ProcessPool:
             call.settle(error=LostError())
         elif call.alone:
             self._alone.appendleft(call)
+        elif call.needs_cell and call.cell is None:
+            heapq.heappush(self._waiting, (-math.inf, call.number, call))
         else:
-            # With its cell, if it has one: it waits for nothing.
+            # With its cell, if it needs one: it waits for nothing.
             self._makeup.append(call)
 
     def _withdraw(self, call: Call, holder: ImageProcess | None) -> None:
@@ -390,8 +412,13 @@ class ProcessPool:
             return
 
         async def fetch() -> None:
-            with process.using():
-                data = await asyncio.to_thread(process.read, call.lane, length)
+            try:
+                with process.using():
+                    data = await asyncio.to_thread(process.read, call.lane, length)
+            except (MemoryError, OSError):
+                self._end(process, call)
+                self._fail(call, Shortage())
+                return
             self._take(process, call, data, length, shape)
             self._let_go(process)
             self._dispatch()

@@ -15,21 +15,20 @@ def test_cells_are_taken_and_given_back() -> None:
     cells = CropCells(3, (2, 4))
     taken = [cells.take() for _ in range(3)]
     assert sorted(taken) == [0, 1, 2]
-    assert not cells.available
-    assert cells.in_use == 3
+    assert (cells.available, cells.in_use) == (False, 3)
     cells.give_back(taken[1])
-    assert cells.available
+    assert (cells.available, cells.in_use) == (True, 2)
     assert cells.take() == taken[1]
 
 
 def test_fewer_may_be_in_use_than_there_are() -> None:
     cells = CropCells(3, (2, 4))
     cells.limit = 1
-    assert cells.available
+    seen = [cells.available]
     cell = cells.take()
-    assert not cells.available
+    seen.append(cells.available)
     cells.give_back(cell)
-    assert cells.available
+    assert [*seen, cells.available] == [True, False, True]
 
 
 def test_a_view_shows_what_was_written_into_the_file() -> None:

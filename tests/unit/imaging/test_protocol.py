@@ -98,7 +98,8 @@ def test_messages_come_out_however_they_are_cut() -> None:
     messages: list[dict[str, Any]] = [{"a": 1}, {}, {"b": "x" * 1000}]
     stream = b"".join(map(frame, messages))
     for size in (1, 3, 7, len(stream)):
-        frames, seen = Frames(), []
+        frames = Frames()
+        seen: list[dict[str, Any]] = []
         for start in range(0, len(stream), size):
             seen += frames.feed(stream[start : start + size])
         assert seen == messages
