@@ -295,7 +295,7 @@ async def test_cancelling_withdraws_an_image_wherever_it_is(start: Start, side: 
     os.kill(pid, signal.SIGCONT)
     await bench.until(lambda: bench.images.cells.in_use == 0)
     assert isinstance(await bench.answer(GOOD, side), bytes)
-    (process,) = bench.images._pool._processes.values()
+    (process,) = bench.images._pool._fleet
     assert process.pictures == {}
     assert process.pid == pid
 
@@ -407,5 +407,5 @@ async def test_what_processes_use_shows(start: Start) -> None:
     cpu = bench.value("image_processes_cpu_seconds_total")
     await bench.answers([BAD["kill"]])
     assert bench.value("image_processes_cpu_seconds_total") >= cpu
-    roles = [process.role for process in bench.images._pool._processes.values()]
+    roles = [process.role for process in bench.images._pool._fleet]
     assert roles.count(Role.REGULAR) == 2
