@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 from demo.images import photographs
+from tests.support.images import colour_png
 from worker import create_pipeline
 from worker.device import CPU
 from worker.errors import ModelError, Reason, SettingsError
-from worker.failpoints import Failpoints
 from worker.inference.placement import Placement
 from worker.model import load_model_spec
 from worker.predict import ClassificationResult, FailedInput
@@ -29,9 +29,7 @@ from worker.predictor.loading import load_predictor
 from worker.settings import Settings
 
 GREEN = np.full((224, 224, 3), (0, 255, 0), np.uint8)
-"""Crashes the predictor where `POISON` is injected."""
-
-POISON = Failpoints((((0, 255, 0), "predictor.kill"),))
+"""Crashes the predictor where that is injected."""
 
 
 def test_several_devices_share_the_images(model_dir: Path) -> None:
@@ -58,7 +56,7 @@ def test_several_devices_share_the_images(model_dir: Path) -> None:
 def test_an_image_that_breaks_the_network_costs_only_itself(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.predict.local_engine.Failpoints", lambda: POISON)
+    monkeypatch.setenv("WORKER_FAILPOINTS", "predictor.kill=00ff00,decode.segv=0000ff")
     photo = photographs()[0]
     with create_pipeline(model=model_dir, device="cpu") as made:
         given = [photo.path, GREEN, photo.path]
@@ -69,6 +67,15 @@ def test_an_image_that_breaks_the_network_costs_only_itself(
         assert isinstance(poison, FailedInput)
         assert poison.error.reason is Reason.POISON
         assert poison.error.message.startswith("the predictor failed on this image alone: ")
+        # The same of one that breaks the decoder.
+        given = [photo.path, colour_png("#0000ff"), photo.path]
+        first, deadly, last = made.predict(given, batch_size=3, on_error="yield")
+        assert isinstance(first, ClassificationResult)
+        assert isinstance(last, ClassificationResult)
+        assert first["class_ids"][0] == last["class_ids"][0] == photo.class_id
+        assert isinstance(deadly, FailedInput)
+        assert deadly.error.reason is Reason.CORRUPT_IMAGE
+        assert "it crashes the decoder, also when it is alone (SIGSEGV)" in deadly.error.message
 
 
 def test_results_name_the_model_that_computed_them(model_dir: Path) -> None:

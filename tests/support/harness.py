@@ -192,7 +192,24 @@ class Worker:
 
     def predictors(self) -> list[int]:
         """The process ids of the predictors that are up."""
-        return sorted(child.pid for child in psutil.Process(self.pid).children())
+        return self._children("worker.predictor.process")
+
+    def image_processes(self) -> list[int]:
+        """The process ids of the image processes that are up."""
+        return [
+            child.pid
+            for forks in self._children("worker.images.forks")
+            for child in psutil.Process(forks).children()
+        ]
+
+    def _children(self, module: str) -> list[int]:
+        """The process ids of those children that run a module."""
+        found = []
+        for child in psutil.Process(self.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if module in child.cmdline():
+                    found.append(child.pid)
+        return sorted(found)
 
     def _until_alive(self, holds: Callable[[], bool], what: str, timeout: float) -> None:
         try:

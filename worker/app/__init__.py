@@ -92,7 +92,7 @@ class App:
             self._classify = Classify(
                 settings.http, settings.decode.max_bytes, self.metrics, tracer=self._tracer
             )
-        self._predictors: Callable[[], Sequence[int]] = tuple
+        self._children: Callable[[], Sequence[int]] = tuple
         self._describe_model(settings.model_source)
 
     async def run(self) -> None:
@@ -148,7 +148,7 @@ class App:
         health.predictor_stalled = engine.pool.stalled
         health.images_stalled = engine.images_stalled
         engine.pool.on_selecting = self._selecting
-        self._predictors = lambda: engine.pool.pids
+        self._children = lambda: (*engine.pool.pids, *engine.images.pids)
         self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
@@ -249,7 +249,7 @@ class App:
         self.metrics.cache_size.set(size)
 
     def _pids(self) -> Sequence[int]:
-        return self._predictors()
+        return self._children()
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
         deadline = self._settings.shutdown.deadline

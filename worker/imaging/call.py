@@ -73,7 +73,7 @@ class Call:
     withdrawn: bool = False
 
     def settle(self, result: object = None, error: BaseException | None = None) -> None:
-        """Answer whoever waits, if anybody still does."""
+        """Answer the caller, if there still is one."""
         if self.answer.done():
             return
         if error is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from worker.clock import Clock
 from worker.errors import Stage
@@ -18,7 +18,7 @@ class Usage:
     """Time in calls, processor time and memory of all image processes together.
 
     Args:
-        processes: reads those that there are.
+        processes: those that there are at any time.
         queued: reads the stage of each call that waits for a process.
     """
 
@@ -26,7 +26,7 @@ class Usage:
         self,
         metrics: Metrics,
         clock: Clock,
-        processes: Callable[[], Sequence[ImageProcess]],
+        processes: Iterable[ImageProcess],
         queued: Callable[[], Iterable[Stage]],
     ) -> None:
         self._clock = clock
@@ -52,21 +52,21 @@ class Usage:
         self._cpu += seconds
 
     def _usable(self) -> int:
-        return sum(p.role is Role.REGULAR and not p.closed for p in self._processes())
+        return sum(process.role is Role.REGULAR for process in self._processes)
 
     def _busy_seconds(self) -> float:
         now = self._clock.monotonic()
-        present = sum(now - process.since for process in self._processes() if process.calls)
+        present = sum(now - process.since for process in self._processes if process.calls)
         self._busy_shown = max(self._busy_shown, self._busy + present)
         return self._busy_shown
 
     def _cpu_seconds(self) -> float:
-        present = sum(process_usage(process.pid).cpu_seconds for process in self._processes())
+        present = sum(process_usage(process.pid).cpu_seconds for process in self._processes)
         self._cpu_shown = max(self._cpu_shown, self._cpu + present)
         return self._cpu_shown
 
     def _resident_bytes(self) -> float:
-        return sum(process_usage(process.pid).resident_bytes for process in self._processes())
+        return sum(process_usage(process.pid).resident_bytes for process in self._processes)
 
     def _queued_images(self) -> list[tuple[tuple[Stage], int]]:
         waiting = Counter(self._queued())

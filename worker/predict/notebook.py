@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.contract.jobs import Category
-from worker.images.draw import draw, shrink
 
 __all__ = ["as_html", "failure_as_html"]
 
@@ -37,6 +36,8 @@ def as_html(
     Returns:
         HTML, with the picture as a JPEG in it.
     """
+    from worker.images.draw import draw, shrink  # noqa: PLC0415 - codecs, which few callers need
+
     best = categories[0] if categories else None
     label, score = (None, 0.0) if best is None else (best.name, best.score)
     # OpenCV does not take a view with reversed channels.

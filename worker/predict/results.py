@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,13 @@ import numpy.typing as npt
 from worker.contract.jobs import Category
 from worker.errors import JobError
 from worker.image_formats import WRITABLE_SUFFIXES
-from worker.images.draw import annotate
-from worker.images.encode import PillowImage, as_pillow, encode
 from worker.predict.inputs import Page
 from worker.predict.naming import output_name
 from worker.predict.notebook import as_html, failure_as_html
 from worker.settings import PictureSettings
+
+if TYPE_CHECKING:
+    from worker.images.encode import PillowImage
 
 __all__ = ["ClassificationResult", "FailedInput"]
 
@@ -86,6 +87,8 @@ class ClassificationResult(dict[str, Any]):
     @property
     def img(self) -> dict[str, PillowImage]:
         """The picture with the best category's label and score, as a Pillow image (RGB)."""
+        from worker.images.encode import as_pillow  # noqa: PLC0415 - codecs, which few callers need
+
         return {"res": as_pillow(self._picture())}
 
     def print(
@@ -161,6 +164,8 @@ class ClassificationResult(dict[str, Any]):
         Raises:
             ValueError: the format of the file named cannot hold an image of this size.
         """
+        from worker.images.encode import encode  # noqa: PLC0415 - codecs, which few callers need
+
         target, quality = Path(save_path), PictureSettings().quality
         picture = self._picture()
         if _is_file(save_path, WRITABLE_SUFFIXES):
@@ -188,6 +193,8 @@ class ClassificationResult(dict[str, Any]):
         return starmap(Category, rows)
 
     def _picture(self) -> npt.NDArray[np.uint8]:
+        from worker.images.draw import annotate  # noqa: PLC0415 - codecs, which few callers need
+
         bgr, best = self["input_img"][..., ::-1], self.top1
         if best is None:
             return annotate(bgr, None, 0.0)

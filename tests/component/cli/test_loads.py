@@ -45,7 +45,10 @@ FACES = {
     "worker.predict.template": HEAVY | SETTINGS | {"pydantic"},
     "worker.settings": HEAVY | {"yaml", "worker.settings.sources"},
     # Without tracing, a worker runs without it.
-    "worker.app": {"opentelemetry"},
+    "worker.app": {"opentelemetry"} | CODECS,
+    # Image processes have the codecs; a result loads some when it is drawn.
+    "worker.engine.engine": CODECS | {"paddle"},
+    "worker.predict.image_classification": CODECS | {"paddle"},
     "worker.tracing": HEAVY | SETTINGS | {"opentelemetry", "pydantic"},
     "worker.submit": HEAVY | SETTINGS | {"pydantic"},
     # Submitting needs a client for Kafka, and no codec.

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -252,11 +253,15 @@ async def test_cells_bound_how_far_decoding_runs_ahead(start: Start) -> None:
 
     running = [asyncio.create_task(prepare_one()) for _ in range(10)]
     for count in range(3, 11):
-        await bench.until(lambda count=count: len(ready) == count)
+        await bench.until(partial(_has, ready, count))
         assert bench.images.cells.in_use == 3
         assert bench.value("queued_images", stage="decode") == 10 - count
         bench.images.release(ready[count - 3])
     await asyncio.gather(*running)
+
+
+def _has(ready: list[PreparedImage], count: int) -> bool:
+    return len(ready) == count
 
 
 async def test_the_most_urgent_image_is_decoded_first(start: Start) -> None:
@@ -290,7 +295,7 @@ async def test_cancelling_withdraws_an_image_wherever_it_is(start: Start, side: 
     os.kill(pid, signal.SIGCONT)
     await bench.until(lambda: bench.images.cells.in_use == 0)
     assert isinstance(await bench.answer(GOOD, side), bytes)
-    (process,) = bench.images._pool._processes.values()
+    (process,) = bench.images._pool._fleet
     assert process.pictures == {}
     assert process.pid == pid
 
@@ -402,5 +407,5 @@ async def test_what_processes_use_shows(start: Start) -> None:
     cpu = bench.value("image_processes_cpu_seconds_total")
     await bench.answers([BAD["kill"]])
     assert bench.value("image_processes_cpu_seconds_total") >= cpu
-    roles = [process.role for process in bench.images._pool._processes.values()]
+    roles = [process.role for process in bench.images._pool._fleet]
     assert roles.count(Role.REGULAR) == 2
