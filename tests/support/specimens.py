@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -31,13 +32,17 @@ def huge_tile() -> bytes:
 
     A decoder that unpacks first and looks then holds it several times.
     """
-    deflated = zlib.compress(bytes(16_000 * 16_000), 9)
-    return simple(deflated, 16, 16, DEFLATE, (322, 16_000), (323, 16_000))
+    return simple(_deflated(), 16, 16, DEFLATE, (322, 16_000), (323, 16_000))
 
 
 def long_strip() -> bytes:
     """16 x 16 pixels in a strip that inflates to 256 MB: the header says nothing of them."""
-    return simple(zlib.compress(bytes(16_000 * 16_000), 9), 16, 16, DEFLATE)
+    return simple(_deflated(), 16, 16, DEFLATE)
+
+
+@cache
+def _deflated() -> bytes:
+    return zlib.compress(bytes(16_000 * 16_000))
 
 
 def progressive_scans(side: int = SIDE) -> bytes:
