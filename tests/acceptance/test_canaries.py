@@ -1,7 +1,7 @@
 """A canary in every secret, failures of every kind, and a search of all that the worker says.
 
-Where a secret belongs is not searched: the environment of the worker itself, what it sends to those
-whom the secret is for, and a dead letter's own record, which is the job as it came.
+Where a secret belongs is not searched: the environment of the worker itself, what it sends to the
+secret's owner, and a dead letter's own record, which is the job as it came.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _shown(answers: Answers) -> str:
 
 
 def http_answers(port: int, url: str) -> Iterator[str]:
-    """What the HTTP door says to requests with secrets in them."""
+    """What the HTTP service says to requests with secrets in them."""
     secrets = {
         "Authorization": f"Bearer {canary('http')}",
         "Cookie": f"session={canary('cookie')}",
