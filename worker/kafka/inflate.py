@@ -96,7 +96,8 @@ def _gzip(data: memoryview) -> Iterator[bytes]:
             at += len(fed) - len(decoder.unconsumed_tail) - len(decoder.unused_data)
             yield piece
         while at < len(data) and not data[at]:  # as padding, which Python's gzip skips as well
-            at += 1
+            zeros = bytes(data[at : at + INPUT])
+            at += len(zeros) - len(zeros.lstrip(b"\0"))
     if at == 0:
         raise zlib.error("no gzip header")
 
