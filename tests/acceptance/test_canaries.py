@@ -1,7 +1,7 @@
 """A canary in every secret, failures of every kind, and a search of all that the worker says.
 
-Where a secret belongs is not searched: the environment of the worker itself, what it sends to those
-whom the secret is for, and a dead letter's own record, which is the job as it came.
+Where a secret belongs is not searched: the environment of the worker itself, what it sends to the
+secret's owner, and a dead letter's own record, which is the job as it came.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from demo.ports import free_ports
 from tests.support.harness import BOUND, Answers, Names, Traffic, Worker
 from tests.support.http_client import CLASSIFY, JSON, ask
 from tests.support.images import job, noise_jpeg
@@ -83,7 +82,7 @@ def signed(url: str) -> list[str]:
     ]
 
 
-def jobs(good: ImageServer, forbidden: ImageServer, dead_port: int) -> list[bytes]:
+def jobs(good: ImageServer, forbidden: ImageServer) -> list[bytes]:
     """Jobs that succeed, and that fail in every stage, each with a secret in its address."""
     address = good.url("").removeprefix("http://")
     urls = [
@@ -97,7 +96,7 @@ def jobs(good: ImageServer, forbidden: ImageServer, dead_port: int) -> list[byte
         good.url("/to-password"),
         good.url("/to-nowhere"),
         *signed(forbidden.url("/cat.jpg")),
-        f"http://127.0.0.1:{dead_port}/?sig={canary('dead')}",
+        f"http://127.0.0.1:1/?sig={canary('dead')}",
         f"https://{address}/cat.jpg?sig={canary('proxied')}",
         f"http://user:{canary('password')}@{address}/cat.jpg",
         f"http://{canary('host')}@[{address}/cat.jpg",
@@ -112,37 +111,31 @@ def jobs(good: ImageServer, forbidden: ImageServer, dead_port: int) -> list[byte
     ]
 
 
-async def everything_said(
-    worker: Worker, traffic: Traffic, ids: list[str], collector: Collector
-) -> dict[str, str]:
-    """All that leaves the worker, by where it was found."""
-    results = await traffic.results(ids)
-    letters = await traffic.all_letters()
-    spans = await asyncio.to_thread(
-        collector.wait_for,
-        lambda spans: sum(span.name.startswith("process ") for span in spans) >= len(ids),
-    )
-    said = {
-        "log": worker.log_path.read_text("utf-8", "replace"),
-        "results": _shown(results),
-        "dead letters": "\n".join(
-            repr(header)
-            for answers in letters.values()
-            for answer in answers
-            for header in answer.headers
-            if header[0].startswith("dead-letter-")
-        ),
-        "spans": repr(spans),
-        **{path: worker.probe(path)[1] for path in ("/readyz", "/livez", "/metrics")},
-    }
+def said_by(worker: Worker, refused_url: str) -> dict[str, str]:
+    """What a worker shows to those who ask it and to those who look at its processes."""
     process = psutil.Process(worker.pid)
     children = process.children(recursive=True)
     assert children
-    for each in (process, *children):
-        said[f"arguments of {each.name()} {each.pid}"] = " ".join(each.cmdline())
-    for child in children:
-        said[f"environment of {child.name()} {child.pid}"] = repr(child.environ())
-    return said
+    return {
+        **{path: worker.probe(path)[1] for path in ("/readyz", "/livez", "/metrics")},
+        "HTTP": "\n".join(http_answers(worker.port, refused_url)),
+        **{f"arguments of {each}": " ".join(each.cmdline()) for each in (process, *children)},
+        **{f"environment of {each}": repr(each.environ()) for each in children},
+    }
+
+
+async def published(traffic: Traffic, ids: list[str]) -> dict[str, str]:
+    """What came of the jobs."""
+    results = await traffic.results(ids)
+    letters = await traffic.all_letters()
+    added = [
+        header
+        for answers in letters.values()
+        for answer in answers
+        for header in answer.headers
+        if header[0].startswith("dead-letter-")
+    ]
+    return {"results": _shown(results), "dead letters": "\n".join(map(repr, added))}
 
 
 def _shown(answers: Answers) -> str:
@@ -150,7 +143,7 @@ def _shown(answers: Answers) -> str:
 
 
 def http_answers(port: int, url: str) -> Iterator[str]:
-    """What the HTTP door says to requests with secrets in them."""
+    """What the HTTP service says to requests with secrets in them."""
     secrets = {
         "Authorization": f"Bearer {canary('http')}",
         "Cookie": f"session={canary('cookie')}",
@@ -165,17 +158,22 @@ def http_answers(port: int, url: str) -> Iterator[str]:
         yield f"{answer.headers} {answer.body!r}"
 
 
-def command(environ: Mapping[str, str], *arguments: str) -> str:
-    """What a command prints, on both streams."""
+async def command(settings: Mapping[str, str], more: Mapping[str, str], *arguments: str) -> str:
+    """What a command prints, on both streams; `more` is by the ends of the variables' names."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("WORKER_")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
-        env=inherited | environ,
-        capture_output=True,
-        timeout=BOUND,
-        check=False,
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", *arguments),
+        env={**inherited, **settings, **{f"WORKER_{name}": more[name] for name in more}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    return (ended.stdout + ended.stderr).decode("utf-8", "replace")
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(), BOUND)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return printed.decode("utf-8", "replace")
 
 
 def needles() -> list[str]:
@@ -196,11 +194,11 @@ def assert_no_canary(said: Mapping[str, str]) -> None:
     assert not found
 
 
-def redirect(good: ImageServer, forbidden: ImageServer, dead_port: int) -> None:
+def redirect(good: ImageServer, forbidden: ImageServer) -> None:
     for path, target in {
         "/to-forbidden": signed(forbidden.url("/cat.jpg"))[0],
         "/to-missing": signed(good.url("/missing.jpg"))[1],
-        "/to-dead": f"http://127.0.0.1:{dead_port}/?sig={canary('redirect')}",
+        "/to-dead": f"http://127.0.0.1:1/?sig={canary('redirect')}",
         "/to-itself": f"/to-itself?sig={canary('loop')}",
         "/to-password": f"http://user:{canary('redirected')}@127.0.0.1/",
         "/to-nowhere": f"file:///{canary('file')}",
@@ -224,91 +222,117 @@ def signed_in(listener: str, endpoint: str) -> dict[str, str]:
     }
 
 
-def wrong(settings: Mapping[str, str], **secrets: str) -> dict[str, str]:
-    return {**settings, **{f"WORKER_{name}": value for name, value in secrets.items()}}
+def environment(
+    secured: SecuredBroker, listener: str, token_endpoint: str, key: Path, tokens: Path
+) -> dict[str, str]:
+    """That of a worker, with a canary in every secret; the tracing's is not in it."""
+    dead = f"http://user:{canary('proxy')}@127.0.0.1:1"
+    environ = {
+        **secured.client(
+            listener,
+            TLS__CERT_FILE=str(secured.certificates.client_cert),
+            TLS__KEY_FILE=str(key),
+            TLS__KEY_PASSWORD=canary("key"),
+            **signed_in(listener, token_endpoint),
+        ),
+        "WORKER_LOG__LEVEL": "debug",
+        "WORKER_HTTP__INFER": "true",
+        "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.1/32",
+        "WORKER_FETCH__ATTEMPTS": "2",
+        "WORKER_FETCH__BACKOFF_INITIAL": "0.01",
+        "WORKER_FETCH__TRUST_ENV": "true",
+        "HTTPS_PROXY": dead,
+        "https_proxy": dead,
+        "NO_PROXY": "",
+        "no_proxy": "",
+        "DATABASE_URL": f"postgres://user:{canary('dsn')}@127.0.0.1/",
+        "AWS_SECRET_ACCESS_KEY": canary("aws"),
+    }
+    if "http.token_file" in describe():
+        environ["WORKER_HTTP__TOKEN_FILE"] = str(tokens)
+    return environ
 
 
-@pytest.mark.parametrize("listener", ["SCRAM", "OAUTH"])
-async def test_no_secret_is_found_in_anything_that_the_worker_says(
-    listener: str,
+def traced(collector: Collector) -> dict[str, str]:
+    return {
+        "WORKER_TRACING__ENABLED": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{canary('otlp')}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+
+
+async def said_by_commands(settings: Mapping[str, str]) -> dict[str, str]:
+    bad = {
+        "KAFKA__SASL__MECHANISM": "NONE",
+        "KAFKA__SASL__TOKEN_ENDPOINT": f"ftp://user:{canary('bad-endpoint')}@127.0.0.1/",
+        "KAFKA__BOOTSTRAP_SERVERS": f"user:{canary('bad-broker')}@127.0.0.1:1",
+        "ZOO__BASE_URL": f"https://user:{canary('bad-zoo')}@127.0.0.1/?sig={canary('zoo')}",
+    }
+    wrong_key = {"KAFKA__TLS__KEY_PASSWORD": canary("wrong")}
+    commands = {
+        "config": command(settings, {}, "config"),
+        "config as JSON": command(settings, {}, "config", "--json"),
+        "wrong settings": command(settings, bad, "run"),
+        "a wrong key": command(settings, wrong_key, "run"),
+    }
+    printed = await asyncio.gather(*commands.values())
+    assert all(printed)
+    return dict(zip(commands, printed, strict=True))
+
+
+async def test_no_secret_is_found_in_anything_that_workers_say(
     secured: SecuredBroker,
     make_worker: MakeWorker,
     names: Names,
     key_with_canary: Path,
     tmp_path: Path,
 ) -> None:
-    (dead_port,) = free_ports(1)
-    token_file = tmp_path / "tokens"
-    token_file.write_text(f"{canary('http')}\n", "utf-8")
-    proxy = f"http://user:{canary('proxy')}@127.0.0.1:{dead_port}"
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{canary('http')}\n", "utf-8")
+    said: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         collector = stack.enter_context(Collector())
         endpoint = await stack.enter_async_context(secured.issuer.endpoint())
         images = {"/cat.jpg": JPEG, "/text.jpg": b"no image"}
         good = await stack.enter_async_context(ImageServer(images))
         forbidden = await stack.enter_async_context(ImageServer(images, "127.0.0.2"))
+        redirect(good, forbidden)
         traffic = await stack.enter_async_context(
             Traffic(secured.client("PLAINTEXT")[SERVERS], names)
         )
-        redirect(good, forbidden, dead_port)
-        await traffic.create_topics()
-        environ = {
-            **secured.client(
-                listener,
-                TLS__CERT_FILE=str(secured.certificates.client_cert),
-                TLS__KEY_FILE=str(key_with_canary),
-                TLS__KEY_PASSWORD=canary("key"),
-                **signed_in(listener, endpoint),
-            ),
-            "WORKER_LOG__LEVEL": "debug",
-            "WORKER_HTTP__INFER": "true",
-            "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.1/32",
-            "WORKER_FETCH__ATTEMPTS": "2",
-            "WORKER_FETCH__BACKOFF_INITIAL": "0.01",
-            "WORKER_FETCH__TRUST_ENV": "true",
-            "WORKER_TRACING__ENABLED": "true",
-            "HTTPS_PROXY": proxy,
-            "https_proxy": proxy,
-            "NO_PROXY": "",
-            "no_proxy": "",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
-            "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{canary('otlp')}",
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "DATABASE_URL": f"postgres://user:{canary('dsn')}@127.0.0.1/",
-            "AWS_SECRET_ACCESS_KEY": canary("aws"),
-        }
-        if "http.token_file" in describe():
-            environ["WORKER_HTTP__TOKEN_FILE"] = str(token_file)
-        rest = {name: value for name, value in environ.items() if name != SERVERS}
-        worker = make_worker(environ[SERVERS], names, **rest).start()
-        await asyncio.to_thread(worker.wait_until_ready)
-        ids = await traffic.send_all(jobs(good, forbidden, dead_port), headers=HEADERS)
+        await traffic.create_topics(partitions=2)
+        workers = {}
+        for listener in ("SCRAM", "OAUTH"):
+            environ = environment(secured, listener, endpoint, key_with_canary, tokens)
+            settings = environ | traced(collector) | names.environ()
+            rest = {name: value for name, value in settings.items() if name != SERVERS}
+            workers[listener] = make_worker(environ[SERVERS], names, **rest).start()
+            said |= {
+                f"{listener}: {where}": text
+                for where, text in (await said_by_commands(settings)).items()
+            }
+        for worker in workers.values():
+            await asyncio.to_thread(worker.wait_until_ready)
+        sent = jobs(good, forbidden)
+        ids = [
+            record_id
+            for partition in range(2)
+            for record_id in await traffic.send_all(sent, headers=HEADERS, partition=partition)
+        ]
+        said |= await published(traffic, ids)
+        spans = await asyncio.to_thread(
+            collector.wait_for,
+            lambda spans: sum(span.name.startswith("process ") for span in spans) >= len(ids),
+        )
+        said["spans"] = repr(spans)
         refused_url = signed(good.url("/missing.jpg"))[0]
-        answers = await asyncio.to_thread(lambda: list(http_answers(worker.port, refused_url)))
-        said = await everything_said(worker, traffic, ids, collector)
-        said["HTTP"] = "\n".join(answers)
-        settings = environ | names.environ()
-        bad = wrong(
-            settings,
-            KAFKA__SASL__MECHANISM="NONE",
-            KAFKA__SASL__TOKEN_ENDPOINT=f"ftp://user:{canary('bad-endpoint')}@127.0.0.1/",
-            KAFKA__BOOTSTRAP_SERVERS=f"user:{canary('bad-broker')}@127.0.0.1:1",
-            ZOO__BASE_URL=f"https://user:{canary('bad-zoo')}@127.0.0.1/?sig={canary('zoo')}",
-            KAFKA__TLS__KEY_PASSWORD="",
-        )
-        commands = {
-            "config": (settings, "config"),
-            "config as JSON": (settings, "config", "--json"),
-            "wrong settings": (bad, "run"),
-            "a wrong key": (wrong(settings, KAFKA__TLS__KEY_PASSWORD=canary("wrong")), "run"),
-        }
-        printed = await asyncio.gather(
-            *(asyncio.to_thread(command, *each) for each in commands.values())
-        )
-        assert all(printed)
-        said |= dict(zip(commands, printed, strict=True))
-        worker.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.wait) == 0
-        said["log"] = worker.log_path.read_text("utf-8", "replace")
-    assert said["log"].count("job_failed") >= len(ids) // 2
+        for listener, worker in workers.items():
+            shown = await asyncio.to_thread(said_by, worker, refused_url)
+            said |= {f"{listener}: {where}": text for where, text in shown.items()}
+            worker.signal(signal.SIGTERM)
+        for listener, worker in workers.items():
+            assert await asyncio.to_thread(worker.wait) == 0
+            said[f"{listener}: log"] = worker.log_path.read_text("utf-8", "replace")
+    assert all(said[f"{listener}: log"].count("job_failed") for listener in workers)
     assert_no_canary(said)

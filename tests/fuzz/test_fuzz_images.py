@@ -1,28 +1,20 @@
-"""Whatever is sent as an image, a text or a URL: an answer, or a `JobError`; nothing else."""
+"""Inputs shaped like images and their texts, for the checks of the targets, and for drawing."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TypeVar
 
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support.fuzz.addresses import check_image_text
+from tests.support.fuzz.images import check_decode
 from tests.support.make import encode, encode_cv2, noise, oriented
-from worker.errors import JobError
-from worker.images.addresses import AddressPolicy, parse_url
 from worker.images.base64 import decode_image_text
-from worker.images.decode import decode
 from worker.images.draw import draw
 from worker.images.retry_after import parse_retry_after
-from worker.settings import DecodeSettings
-
-# A header may be changed to announce more: large enough to be decoded, small enough to be quick.
-LIMITS = DecodeSettings(max_pixels=250_000, max_side=5_000)
 
 RGB = noise(40, 24)
 PICTURE = Image.fromarray(RGB)
@@ -73,28 +65,6 @@ def damaged(draw_value: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-Result = TypeVar("Result")
-
-
-def outcome(call: Callable[[], Result]) -> Result | JobError:
-    try:
-        return call()
-    except JobError as error:
-        return error
-
-
-def check_decode(data: bytes) -> None:
-    pixels = outcome(lambda: decode(data, LIMITS))
-    if isinstance(pixels, JobError):
-        assert 0 < len(pixels.message) < 400
-        return
-    assert pixels.dtype == np.uint8
-    assert pixels.ndim == 3
-    assert pixels.shape[2] == 3
-    assert pixels.flags.c_contiguous
-    assert min(pixels.shape[:2]) >= 1
-
-
 @settings(max_examples=1000, deadline=None)
 @given(damaged())
 def test_damaged_images(data: bytes) -> None:
@@ -134,11 +104,7 @@ def test_bytes_behind_a_known_beginning(magic: bytes, rest: bytes) -> None:
     st.integers(1, 100),
 )
 def test_any_text(text: str, most: int) -> None:
-    data = outcome(lambda: decode_image_text(text, most))
-    if isinstance(data, JobError):
-        assert 0 < len(data.message) < 400
-    else:
-        assert 1 <= len(data) <= most
+    check_image_text(text, most)
 
 
 @settings(max_examples=300, deadline=None)
@@ -152,18 +118,6 @@ def test_base64_comes_back_in_any_shape(
     wrapped = "\n".join(text[at : at + line] for at in range(0, len(text), line))
     # Very short lines make a text longer than its bytes account for; that is a limit's business.
     assert decode_image_text(wrapped, max(len(data), 2 * len(wrapped))) == data
-
-
-@settings(max_examples=500, deadline=None)
-@given(st.one_of(st.text(), st.text().map("http://".__add__), st.text().map("http://a/".__add__)))
-def test_any_url(text: str) -> None:
-    with suppress(JobError):
-        url = parse_url(text)
-        assert url.scheme in ("http", "https")
-        assert url.raw_host
-        assert str(url).isascii()
-        assert not any(sign.isspace() for sign in str(url))
-        AddressPolicy().check(url.raw_host)
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from yarl import URL
 
+from tests.support.fuzz.addresses import check_url_text
 from worker.errors import JobError, Reason
-from worker.images.addresses import AddressPolicy, parse_redirect, parse_url
+from worker.images.addresses import AddressPolicy
 from worker.images.fetch import ImageFetcher
 from worker.settings import FetchSettings
 
@@ -51,7 +50,6 @@ URLS = st.one_of(
     st.text().map("http://".__add__),
     st.text().map("https://host.example/".__add__),
 )
-HERE = URL("https://host.example/a?b")
 
 
 class NoNames(AbstractResolver):
@@ -66,47 +64,13 @@ class NoNames(AbstractResolver):
         """Nothing is held."""
 
 
-Result = TypeVar("Result")
-
-
-def outcome(call: Callable[[], Result]) -> Result | JobError:
-    try:
-        return call()
-    except JobError as error:
-        return error
-
-
 @settings(max_examples=3000, deadline=None)
 @given(URLS)
 @example("http://[]@")
 @example("http://x[v1.a]@")
-def test_any_text_is_a_url_or_a_bad_one(text: str) -> None:
-    url = outcome(lambda: parse_url(text))
-    if isinstance(url, JobError):
-        assert url.reason is Reason.BAD_URL
-        assert len(url.message) < 200
-        return
-    assert url.scheme in ("http", "https")
-    assert url.raw_host
-    assert url.port
-    assert url.raw_user is None
-    assert str(url).isascii()
-    refusal = outcome(lambda: AddressPolicy().check(url.raw_host or ""))
-    assert refusal is None or refusal.reason is Reason.FORBIDDEN_URL
-
-
-@settings(max_examples=3000, deadline=None)
-@given(URLS)
-@example("http://[]@")
 @example("//x[v1.a]@")
-def test_any_location_leads_somewhere_or_nowhere(text: str) -> None:
-    target = outcome(lambda: parse_redirect(HERE, text))
-    if isinstance(target, JobError):
-        assert target.reason is Reason.FETCH_REFUSED
-        assert len(target.message) < 200
-        return
-    assert target.scheme == "https"
-    assert target.raw_host
+def test_any_text_is_a_url_and_a_place_that_one_leads_to_or_neither(text: str) -> None:
+    check_url_text(text)
 
 
 @settings(max_examples=1000, deadline=None)

@@ -54,6 +54,19 @@ def black_image(side: int) -> bytes:
     return stream(zlib.compress(bytes(side * side), 9), kind + size)
 
 
+def nested_forms(depth: int, each: int) -> bytes:
+    """A page of a form that shows `each` forms, and so on: `each ** depth` things to draw."""
+    forms = []
+    for number in range(6, 6 + depth):
+        inner = b"/Resources<</XObject<</F %d 0 R>>>>" % (number + 1)
+        forms.append(
+            stream(b"/F Do " * each, b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]" + inner)
+        )
+    square = stream(b"0 0 1 1 re f", b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]")
+    shown = page(content=5, more=b"/Resources<</XObject<</F 6 0 R>>>>")
+    return pdf(shown, page(), extra=[stream(b"/F Do"), *forms, square])
+
+
 def _file(objects: Sequence[bytes], trailer: bytes) -> bytes:
     out, places = b"%PDF-1.7\n", []
     for number, written in enumerate(objects, 1):

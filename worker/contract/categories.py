@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from worker.contract.jobs import Category
@@ -31,8 +32,16 @@ def categories_from_json(values: Iterable[Any]) -> tuple[Category, ...]:
     Raises:
         LookupError: a field is missing.
         TypeError: `values` is no array, or one of them is no object, or a field has a wrong type.
-        ValueError: a field is no number.
+        ValueError: a score is no finite number.
     """
-    return tuple(
-        Category(int(each["id"]), str(each["name"]), float(each["score"])) for each in values
-    )
+    return tuple(_category(each) for each in values)
+
+
+def _category(value: Mapping[str, Any]) -> Category:
+    class_id, name, score = value["id"], value["name"], value["score"]
+    # Checked, not converted: int() takes 1e300 for a number that no JSON library writes again.
+    if type(class_id) is not int or not isinstance(name, str):
+        raise TypeError("a category's id or name has a wrong type")
+    if type(score) not in (int, float) or not math.isfinite(score):
+        raise ValueError("a category's score is no number")
+    return Category(class_id, name, float(score))

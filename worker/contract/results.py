@@ -174,7 +174,7 @@ def read_result(value: bytes | None) -> Result:
 
 def _read_result(body: Mapping[str, Any]) -> Result:
     code, message = body["errorCode"], body["errorMsg"]
-    if not isinstance(code, int) or not isinstance(message, str):
+    if type(code) is not int or not isinstance(message, str):  # a bool is an int too
         raise TypeError("errorCode or errorMsg has a wrong type")
     if code != SUCCESS[0]:
         return Result(code, message)

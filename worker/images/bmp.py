@@ -78,6 +78,8 @@ def read_bmp_header(data: bytes) -> BmpHeader:
     except struct.error as error:
         raise ValueError("it ends within its header") from error
     _check_kind(size, depth, compression)
+    if start > len(data):
+        raise ValueError("its pixels begin beyond its end")
     # OpenCV takes a run-length encoded file that is cut off for a whole one; such a file must say
     # where its pixels begin and how many bytes they take.
     if compression in (_RLE8, _RLE4) and start + stated > len(data):

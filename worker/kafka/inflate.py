@@ -95,8 +95,9 @@ def _gzip(data: memoryview) -> Iterator[bytes]:
                 raise zlib.error("cut off")
             at += len(fed) - len(decoder.unconsumed_tail) - len(decoder.unused_data)
             yield piece
-        while data[at : at + 1] == b"\0":  # as padding, which Python's gzip skips as well
-            at += 1
+        while at < len(data) and not data[at]:  # as padding, which Python's gzip skips as well
+            zeros = bytes(data[at : at + INPUT])
+            at += len(zeros) - len(zeros.lstrip(b"\0"))
     if at == 0:
         raise zlib.error("no gzip header")
 

@@ -22,6 +22,7 @@ from tests.support.make_pdf import (
     LEFT_HALF_RED,
     black_image,
     encrypted,
+    nested_forms,
     page,
     pdf,
     stream,
@@ -197,19 +198,6 @@ def test_many_threads_get_their_own_pages() -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(render, range(20)))
     np.testing.assert_allclose(found, np.arange(20) * 255 / 20, atol=1)
-
-
-def nested_forms(depth: int, each: int) -> bytes:
-    """A page of a form that shows `each` forms, and so on: `each ** depth` things to draw."""
-    forms = []
-    for number in range(6, 6 + depth):
-        inner = b"/Resources<</XObject<</F %d 0 R>>>>" % (number + 1)
-        forms.append(
-            stream(b"/F Do " * each, b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]" + inner)
-        )
-    square = stream(b"0 0 1 1 re f", b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]")
-    shown = page(content=5, more=b"/Resources<</XObject<</F 6 0 R>>>>")
-    return pdf(shown, page(), extra=[stream(b"/F Do"), *forms, square])
 
 
 def rendering_processes() -> list[psutil.Process]:

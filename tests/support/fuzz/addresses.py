@@ -99,7 +99,11 @@ def address(data: bytes) -> None:
 @target(longest=512, examples=500)
 def url(data: bytes) -> None:
     """A text is a URL that can be fetched, or a bad one; no number in it is a private address."""
-    text = data.decode("utf-8", "replace")
+    check_url_text(data.decode("utf-8", "replace"))
+
+
+def check_url_text(text: str) -> None:
+    """As a job's URL, and as the place that an answer redirects to."""
     try:
         parsed = parse_url(text)
     except JobError as error:
@@ -125,12 +129,18 @@ def _check_url(parsed: URL) -> None:
     assert not any(sign.isspace() for sign in str(parsed))
     if not _allows(POLICY, parsed.raw_host):
         return
-    # What the system would take for an address, without asking any name server.
-    flags = socket.AI_NUMERICHOST
-    for host in {parsed.raw_host, parsed.host or ""}:
-        with suppress(OSError, UnicodeError):
-            for *_, found in socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM, flags=flags):
-                assert is_public(ip_address(str(found[0]))), host
+    # What the system would take for an address, without asking any name server. Encoded or not.
+    with suppress(OSError, UnicodeError):
+        _check_host(parsed.raw_host)
+    with suppress(OSError, UnicodeError):
+        _check_host(parsed.host or "")
+
+
+def _check_host(host: str) -> None:
+    for *_, found in socket.getaddrinfo(
+        host, 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+    ):
+        assert is_public(ip_address(str(found[0]))), host
 
 
 @target(longest=1024)
@@ -141,14 +151,14 @@ def base64_text(data: bytes) -> None:
     raw = pieces.rest()
     text = raw.decode("utf-8", "replace")
     if text.lstrip()[:5].lower() != "data:":
-        decoded = _decoded(text, most)
+        decoded = check_image_text(text, most)
         if decoded is not None:
             digits = text.strip().replace("\r\n", "").replace("\n", "").rstrip("=")
             assert decoded == _lenient(digits)
     if raw:
         for encoded in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
-            assert _decoded(encoded.decode(), len(raw)) == raw
-            assert _decoded(encoded.decode().rstrip("="), len(raw)) == raw
+            assert check_image_text(encoded.decode(), len(raw)) == raw
+            assert check_image_text(encoded.decode().rstrip("="), len(raw)) == raw
 
 
 @target(longest=1024)
@@ -158,7 +168,7 @@ def data_uri(data: bytes) -> None:
     most = pieces.number(2) + 1
     raw = pieces.rest()
     text = "data:" + raw.decode("utf-8", "replace")
-    decoded = _decoded(text, most)
+    decoded = check_image_text(text, most)
     if decoded is not None:
         head, comma, body = text.partition(",")
         assert comma
@@ -167,13 +177,17 @@ def data_uri(data: bytes) -> None:
             assert decoded == unquote_to_bytes(body.rstrip())
     if raw:
         escaped = quote_from_bytes(base64.b64encode(raw), safe="")
-        assert _decoded(f"data:image/png;base64,{base64.b64encode(raw).decode()}", len(raw)) == raw
-        assert _decoded(f"data:,{quote_from_bytes(raw)}", len(raw)) == raw
+        assert (
+            check_image_text(f"data:image/png;base64,{base64.b64encode(raw).decode()}", len(raw))
+            == raw
+        )
+        assert check_image_text(f"data:,{quote_from_bytes(raw)}", len(raw)) == raw
         # Escapes make a text longer than its bytes account for; that is a limit's business.
-        assert _decoded(f"data:;base64,{escaped}", 3 * len(raw)) == raw
+        assert check_image_text(f"data:;base64,{escaped}", 3 * len(raw)) == raw
 
 
-def _decoded(text: str, most: int) -> bytes | None:
+def check_image_text(text: str, most: int) -> bytes | None:
+    """What a text decodes to, which is never more than is accepted; None if it is refused."""
     try:
         decoded = decode_image_text(text, most)
     except JobError as error:

@@ -30,6 +30,12 @@ def test_what_was_written_is_read(categories: tuple[Category, ...]) -> None:
         ([{"id": 5, "name": "Rabbit"}], LookupError),
         ([{"id": None, "name": "Rabbit", "score": 0.93}], TypeError),
         ([{"id": 5, "name": "Rabbit", "score": "high"}], ValueError),
+        ([{"id": 5, "name": "Rabbit", "score": "0.5"}], ValueError),
+        ([{"id": 5, "name": "Rabbit", "score": float("nan")}], ValueError),
+        ([{"id": 1e300, "name": "Rabbit", "score": 0.93}], TypeError),
+        ([{"id": "5", "name": "Rabbit", "score": 0.93}], TypeError),
+        ([{"id": True, "name": "Rabbit", "score": 0.93}], TypeError),
+        ([{"id": 5, "name": ["Rabbit"], "score": 0.93}], TypeError),
     ],
 )
 def test_anything_else_is_refused(values: list[object], error: type[Exception]) -> None:

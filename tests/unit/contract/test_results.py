@@ -186,6 +186,7 @@ def test_golden_results(path: Path) -> None:
         b"5",
         b"{}",
         message(errorCode="0"),
+        message(errorCode=False),
         message(errorMsg=None),
         message(result=None),
         message(result={"categories": [{"id": 1}]}),

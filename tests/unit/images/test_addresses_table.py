@@ -1,7 +1,7 @@
 """The policy of addresses as a table: each range of IANA's registries, each form, each trick.
 
 A URL is judged as `worker.images.fetch` does before it connects: by its text, then by its host.
-What a name resolves to is judged by `check_address` when it is connected to, with the same verdict
+What a name resolves to is judged by `check_address` when it is connected to, with the same outcome
 as the address itself: the second table. No name is resolved here.
 
 The registries: https://www.iana.org/assignments/iana-ipv4-special-registry and
@@ -222,7 +222,7 @@ URLS: dict[str, Reason | None] = {
 }
 
 
-def verdict(text: str, policy: AddressPolicy) -> Reason | None:
+def judged(text: str, policy: AddressPolicy) -> Reason | None:
     """What becomes of a URL before anything is looked up."""
     try:
         policy.check(parse_url(text).raw_host or "")
@@ -241,7 +241,7 @@ def test_no_address_of_a_special_purpose_range_is_reached(network: str) -> None:
     middle = addresses[addresses.num_addresses // 2]
     for address in {addresses[0], middle, addresses[-1]}:
         host = f"[{address}]" if address.version == 6 else str(address)
-        assert verdict(f"http://{host}/", policy) is FORBIDDEN
+        assert judged(f"http://{host}/", policy) is FORBIDDEN
         with pytest.raises(JobError):
             policy.check_address(str(address))
 
@@ -260,7 +260,7 @@ def test_addresses_beside_them_are_reached(address: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), URLS.items(), ids=[ascii(text) for text in URLS])
 def test_urls(text: str, expected: Reason | None) -> None:
-    assert verdict(text, AddressPolicy()) is expected
+    assert judged(text, AddressPolicy()) is expected
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_urls(text: str, expected: Reason | None) -> None:
     ],
 )
 def test_listed_networks(listed: str, text: str, expected: Reason | None) -> None:
-    assert verdict(text, AddressPolicy((ip_network(listed),))) is expected
+    assert judged(text, AddressPolicy((ip_network(listed),))) is expected
 
 
 @pytest.mark.parametrize("text", ["fe80::1%eth0", "::1%lo", "fe80::1%25eth0", "127.0.0.1 ", ""])

@@ -177,3 +177,12 @@ def test_a_size_without_pixels_is_damage(width: int, height: int) -> None:
     struct.pack_into("<ii", data, 18, width, height)
     with pytest.raises(JobError, match=f"{width}x{height} pixels"):
         inspect(bytes(data), LIMITS)
+
+
+@pytest.mark.parametrize("size", [16, 36, 40, 64])
+def test_pixels_beyond_the_end_are_damage(size: int) -> None:
+    data = bytearray(bmp(size, 32, UNCOMPRESSED, M888))
+    struct.pack_into("<I", data, 10, 0xFFFFFFFF)
+    with pytest.raises(JobError, match="its pixels begin beyond its end") as caught:
+        decode(bytes(data), LIMITS)
+    assert caught.value.reason is Reason.CORRUPT_IMAGE
