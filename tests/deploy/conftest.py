@@ -9,7 +9,7 @@ import pytest
 
 from demo.broker import KafkaBroker
 from tests.support.observed import Observed, observe
-from tests.support.quick_model import make_quick
+from demo.quick_model import make_quick
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
