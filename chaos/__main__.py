@@ -29,7 +29,7 @@ BROKEN, FAILED, INTERRUPTED = 1, 2, 130
 _KINDS = "\n\n".join(f"{kind}: {kind.meaning}." for kind in Kind)
 
 
-def main(
+def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
     seed: Annotated[
         int | None, typer.Option(help="Of the jobs and of the schedule of faults; else drawn.")
     ] = None,
@@ -82,6 +82,7 @@ def main(
 
 def _run(options: Options, output: Path | None, logs: Path) -> int:
     console = Console()
+    logs.mkdir(parents=True, exist_ok=True)
     console.print(command_of(options), style="dim", markup=False, highlight=False)
     columns = (
         TextColumn("{task.description}"),

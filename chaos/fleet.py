@@ -84,14 +84,16 @@ class Replica:
         Returns:
             Those that are there now.
         """
-        found = []
         try:
-            for child in psutil.Process(self.process.pid).children():
-                if any(word.startswith(modules) for word in child.cmdline()):
-                    found.append(child)
+            children = psutil.Process(self.process.pid).children()
+            return [
+                child
+                for child in children
+                if any(word.startswith(modules) for word in child.cmdline())
+            ]
         except psutil.Error:
+            # One of them ended meanwhile, and is about to be replaced.
             return []
-        return found
 
 
 class Fleet:

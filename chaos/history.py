@@ -25,8 +25,8 @@ class Job:
 
     Attributes:
         job_id: unique in the run.
-        birth: which of the topics of this name it is in: 0 for the first, 1 after it was deleted and
-            made again.
+        birth: which of the topics of this name it is in: 0 for the first, 1 for the one that was
+            made after that was deleted.
     """
 
     job_id: str

@@ -25,12 +25,11 @@ def command_of(options: Options) -> str:
     Returns:
         It, with every argument that the schedule depends on.
     """
-    kinds = (
-        "" if set(options.kinds) == set(Kind) else "".join(f" --only {k}" for k in options.kinds)
-    )
+    chosen = options.kinds if set(options.kinds) != set(Kind) else ()
+    kinds = "".join(f" --only {kind}" for kind in chosen)
     return (
         f"make chaos ARGS='--seed {options.seed} --jobs {options.jobs} --faults {options.faults} "
-        f"--delivery {options.delivery.replace('_', '-')}{' --ordered' if options.ordered else ''} "
+        f"--delivery {options.delivery}{' --ordered' if options.ordered else ''} "
         f"--workers {options.workers} --brokers {options.brokers}{kinds}'"
     )
 

@@ -73,13 +73,12 @@ async def run(options: Options, directory: Path, report: Report) -> Run:
     """Run it.
 
     Args:
-        directory: for the logs of workers.
+        directory: for the logs of workers; it exists.
 
     Raises:
         WorkerError: something could not be fetched, started, reached or read.
         TimeoutError: it took longer than it may.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         report("starting", 0, 0)
         async with asyncio.timeout(options.minutes * 60):

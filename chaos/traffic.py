@@ -32,7 +32,8 @@ def job_id_of(record: ConsumerRecord[bytes, bytes]) -> str:
     Returns:
         The job's id, from the header that results and dead letters carry as well.
     """
-    return dict(record.headers).get(CORRELATION_ID, b"").decode()
+    headers: dict[str, bytes] = dict(record.headers)
+    return headers.get(CORRELATION_ID, b"").decode()
 
 
 class Traffic:
