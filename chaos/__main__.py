@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 import signal
 from pathlib import Path
@@ -75,6 +76,8 @@ def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
         minutes=minutes,
     )
     configure(LogSettings(level="error", format="console"))
+    # What it says about brokers that are down on purpose would hide the rest.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     # However it is ended, it stops what it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise typer.Exit(_run(options, output, logs))

@@ -23,6 +23,9 @@ _SLOWNESS = 0.15
 
 _HOST_DELAY = 1.5
 
+_LOOKS = 30
+"""Times to look for records that no worker has read."""
+
 _PREDICTORS = ("worker.predictor",)
 _IMAGE_PROCESSES = ("worker.imaging", "worker.images")
 
@@ -79,8 +82,7 @@ async def _rolling_restart(_fault: Fault, on: Environment) -> None:
     for replica in on.fleet.mortal:
         async with replica.lock:
             await _terminate(replica, on)
-            await replica.start()
-            await replica.wait_until_ready()
+            await on.fleet.start_again(replica)
 
 
 async def _terminate(replica: Replica, on: Environment) -> None:
@@ -88,15 +90,14 @@ async def _terminate(replica: Replica, on: Environment) -> None:
     try:
         await replica.terminate()
     except DemoError as error:
-        on.fleet.exits[str(error).splitlines()[0].partition(";")[0]] += 1
+        on.fleet.count_exit(error)
 
 
 async def _cache_full(fault: Fault, on: Environment) -> None:
     replica = _mortal(fault, on)
     async with replica.lock:
         await _terminate(replica, on)
-        await replica.start({CACHE_VARIABLE: str(on.full_cache)})
-        await replica.wait_until_ready()
+        await on.fleet.start_again(replica, {CACHE_VARIABLE: str(on.full_cache)})
 
 
 def _child_signal(
@@ -182,11 +183,15 @@ async def _more_partitions(_fault: Fault, on: Environment) -> None:
 
 
 async def _records_deleted(fault: Fault, on: Environment) -> None:
-    async with on.brokers_lock:
-        removal = await on.topics.delete_unread(fault.target, fault.jobs)
-    if removal is None:
-        raise Nothing
-    on.traffic.remove(removal)
+    """Delete once there is something that is not read yet: right after a rebalance, say."""
+    for _ in range(_LOOKS):
+        async with on.brokers_lock:
+            removal = await on.topics.delete_unread(fault.target, fault.jobs)
+        if removal is not None:
+            on.traffic.remove(removal)
+            return
+        await on.traffic.wait(0.5)
+    raise Nothing
 
 
 async def _topic_recreated(_fault: Fault, on: Environment) -> None:

@@ -20,6 +20,8 @@ __all__ = ["Fleet", "Replica"]
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 PROBE_SECONDS = 2.0
+ATTEMPTS = 10
+RESTART_SECONDS = 1.0
 UNHEALTHY_PROBES = 8
 """So many failed liveness probes in a row, and the worker is killed, as a kubelet would."""
 
@@ -115,8 +117,7 @@ class Fleet:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.gather(*(replica.start() for replica in self.replicas))
-            await asyncio.gather(*(replica.wait_until_ready() for replica in self.replicas))
+            await asyncio.gather(*(self.start_again(replica) for replica in self.replicas))
         except BaseException:
             await self._kill_all()
             raise
@@ -143,9 +144,32 @@ class Fleet:
         stopping = [replica.terminate() for replica in self.replicas]
         for answer in await asyncio.gather(*stopping, return_exceptions=True):
             if isinstance(answer, DemoError):
-                self.exits[str(answer).splitlines()[0].partition(";")[0]] += 1
+                self.count_exit(answer)
             elif answer is not None:
                 raise answer
+
+    def count_exit(self, error: DemoError) -> None:
+        """Take note of a worker that did not end, or start, as it should; the log's end is left."""
+        self.exits[str(error).splitlines()[0].partition(";")[0].removeprefix("the worker ")] += 1
+
+    async def start_again(self, replica: Replica, extra: Mapping[str, str] | None = None) -> None:
+        """Start a worker and return once it is ready; one that ends is started again.
+
+        Raises:
+            DemoError: it is not ready in time, or ended again and again.
+        """
+        for attempt in range(ATTEMPTS):
+            await replica.start(extra)
+            try:
+                await replica.wait_until_ready()
+            except DemoError as error:
+                if replica.process.running or attempt == ATTEMPTS - 1:
+                    raise
+                self.count_exit(error)
+                await replica.kill()
+                await asyncio.sleep(RESTART_SECONDS)
+            else:
+                return
 
     async def _stop_watching(self) -> None:
         for task in self._watching:

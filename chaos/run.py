@@ -110,7 +110,7 @@ async def _disturb(options: Options, on: Environment, cache: str, report: Report
 async def _settle(traffic: Traffic, jobs: int, tell: Callable[[], None]) -> None:
     """Return when so many jobs are done, or when nothing is done any longer."""
     done, since = -1, time.monotonic()
-    while traffic.done + len(traffic.unsure) < jobs or traffic.open:
+    while traffic.done < jobs:
         if traffic.done != done:
             done, since = traffic.done, time.monotonic()
         if time.monotonic() - since > STALLED_SECONDS:

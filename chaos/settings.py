@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.options import Options
-from chaos.topics import DEAD_LETTERS, GROUP, JOBS, RESULTS
+from chaos.topics import DEAD_LETTERS, GROUP, JOBS, MAX_TAKEN_IN, RESULTS
 
 __all__ = ["worker_environment"]
 
@@ -34,7 +34,7 @@ def worker_environment(options: Options, ports: Sequence[int], model: Path) -> d
         "WORKER_KAFKA__METADATA_MAX_AGE": "2",
         "WORKER_KAFKA__REQUEST_TIMEOUT": "8",
         "WORKER_KAFKA__COMMIT_INTERVAL": "0.2",
-        "WORKER_INTAKE__MAX_JOBS": "128",
+        "WORKER_INTAKE__MAX_JOBS": str(MAX_TAKEN_IN),
         "WORKER_PREDICTOR__BACKEND": "paddle",
         "WORKER_PREDICTOR__SLOTS": "1",
         "WORKER_PREDICTOR__THREADS": "1",

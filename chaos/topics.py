@@ -15,11 +15,23 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from chaos.history import Removal
 from demo.errors import DemoError
 
-__all__ = ["DEAD_LETTERS", "GROUP", "JOBS", "OUTPUT_PARTITIONS", "RESULTS", "Topics", "now_ms"]
+__all__ = [
+    "DEAD_LETTERS",
+    "GROUP",
+    "JOBS",
+    "MAX_TAKEN_IN",
+    "OUTPUT_PARTITIONS",
+    "RESULTS",
+    "Topics",
+    "now_ms",
+]
 
 JOBS, RESULTS, DEAD_LETTERS, GROUP = "jobs", "results", "dead-letters", "workers"
 OUTPUT_PARTITIONS = 4
 """Of the results and of the dead letters."""
+
+MAX_TAKEN_IN = 96
+"""Jobs that a worker takes in at most, of all its partitions."""
 
 PATIENCE = 90.0
 """Seconds for which a request is made again while brokers are down."""
@@ -90,20 +102,20 @@ class Topics:
         """Delete the oldest records of a partition that the group has not committed.
 
         Args:
-            target: chooses among the partitions that have such records.
-            jobs: most to delete.
+            target: chooses among the partitions that have more than a worker takes in.
+            jobs: most to delete of those that no worker has taken in.
 
         Returns:
-            What was deleted; None if there was nothing.
+            What was deleted; None if there is no such partition.
         """
         at_ms = now_ms()
         committed, ends = await self.committed(), await self.ends()
-        unread = [number for number, end in ends.items() if end > committed.get(number, 0)]
+        unread = [n for n, end in ends.items() if end > committed.get(n, 0) + MAX_TAKEN_IN]
         if not unread:
             return None
         number = unread[target % len(unread)]
         first = committed.get(number, 0)
-        end = min(ends[number], first + jobs)
+        end = min(ends[number], first + MAX_TAKEN_IN + jobs)
         deletion = {TopicPartition(JOBS, number): RecordsToDelete(before_offset=end)}
         # Out of range: an earlier try was executed, and its answer was lost.
         with contextlib.suppress(OffsetOutOfRangeError):

@@ -19,7 +19,7 @@ from worker.contract.headers import CORRELATION_ID
 
 __all__ = ["Traffic", "job_id_of"]
 
-_CHUNK = 50
+_CHUNK = 100
 _PATIENCE_MS = 120_000
 _AHEAD_MS = 50 * 60 * 1000
 """Brokers refuse timestamps that are more than an hour ahead of their clock."""
@@ -49,7 +49,6 @@ class Traffic:
         allowed: how many jobs may be sent by now.
         sent: jobs by id that were acknowledged.
         unsure: ids of those that were not, though they may be in the topic.
-        answered: ids of those that have a result.
         skewed: how many of the next jobs have timestamps that are off.
         ahead: whether these are ahead of the clock, not behind it.
     """
@@ -70,8 +69,9 @@ class Traffic:
         self.allowed = 0
         self.sent: dict[str, Job] = {}
         self.unsure: dict[str, Way] = {}
-        self.answered: set[str] = set()
-        self._removed: set[str] = set()
+        # Invariant: ids of jobs that are answered, were removed by a fault, or were given up.
+        self._done: set[str] = set()
+        self._begun = 0
         self.skewed = 0
         self.ahead = False
         self._changed = asyncio.Event()
@@ -96,13 +96,13 @@ class Traffic:
 
     @property
     def done(self) -> int:
-        """How many jobs are answered, or were removed by a fault."""
-        return len(self.answered | self._removed)
+        """How many jobs are answered, were removed by a fault, or were never acknowledged."""
+        return len(self._done)
 
     @property
     def open(self) -> int:
         """How many jobs were sent and are not done."""
-        return len(self.sent.keys() - self.answered - self._removed)
+        return self._begun - len(self._done)
 
     def check(self) -> None:
         """Raise the error that ended sending or watching, if one did."""
@@ -119,7 +119,7 @@ class Traffic:
 
     def remove(self, removal: Removal) -> None:
         """Count the jobs of a removal as done: nobody need answer them."""
-        self._removed |= {job.job_id for job in self.sent.values() if removal.holds(job)}
+        self._done |= {job.job_id for job in self.sent.values() if removal.holds(job)}
         self._changed.set()
 
     @asynccontextmanager
@@ -142,6 +142,7 @@ class Traffic:
         acknowledged = []
         for draft in chunk:
             self.unsure[draft.job_id] = draft.way
+            self._begun += 1
             value, headers = self._message(draft)
             acknowledged.append(
                 await producer.send(
@@ -157,6 +158,7 @@ class Traffic:
             if isinstance(answer, BaseException):
                 # Its sequence numbers may be broken from here on.
                 await self._stop_producer()
+                self._done.add(draft.job_id)
                 continue
             del self.unsure[draft.job_id]
             self.sent[draft.job_id] = Job(
@@ -204,5 +206,5 @@ class Traffic:
             )
             while True:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    self.answered |= {job_id_of(record) for record in records}
+                    self._done |= {job_id_of(record) for record in records}
                     self._changed.set()
