@@ -46,7 +46,6 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.cut()
 
     @property
     def connections(self) -> int:
@@ -76,8 +75,7 @@ class Proxy:
             await self._carry(reader, writer)
         finally:
             self._tasks.discard(task)
-            self._writers.discard(writer)
-            writer.transport.abort()
+            await self._abort(writer)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -90,8 +88,13 @@ class Proxy:
                 both.create_task(self._pump(reader, back))
                 both.create_task(self._pump(there, writer))
         finally:
-            self._writers.discard(back)
-            back.transport.abort()
+            await self._abort(back)
+
+    async def _abort(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -139,6 +139,7 @@ class Traffic:
 
     async def _send_chunk(self, chunk: list[Draft]) -> None:
         producer = self._producer or await self._start_producer()
+        partitions = len(await producer.partitions_for(JOBS))
         acknowledged = []
         for draft in chunk:
             self.unsure[draft.job_id] = draft.way
@@ -149,7 +150,7 @@ class Traffic:
                     JOBS,
                     value,
                     headers=headers,
-                    partition=draft.spot % self._topics.partitions,
+                    partition=draft.spot % partitions,
                     timestamp_ms=self._timestamp(),
                 )
             )
@@ -161,9 +162,11 @@ class Traffic:
                 self._done.add(draft.job_id)
                 continue
             del self.unsure[draft.job_id]
-            self.sent[draft.job_id] = Job(
-                draft.job_id, draft.way, self._topics.birth, answer.partition, answer.offset
-            )
+            job = Job(draft.job_id, draft.way, self._topics.birth, answer.partition, answer.offset)
+            self.sent[draft.job_id] = job
+            # A fault may have removed it before this line.
+            if any(removal.holds(job) for removal in self._topics.removals):
+                self._done.add(job.job_id)
 
     def _timestamp(self) -> int | None:
         if not self.skewed:
