@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK_VENV := .venv-lock
 # What checks the image and deploy/ has many packages, which the worker's own must not meet.
 DEPLOY_VENV := .venv-deploy
-SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
+SOURCES := $(wildcard worker demo chaos tests benchmarks scripts examples deploy)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
@@ -22,7 +22,7 @@ export PYTHON
 ARGS ?=
 KEEP ?=
 
-.PHONY: help try demo check test test-zoo test-deploy image dashboards dashboards-picture lint format bench version build lock clean
+.PHONY: help try demo check test chaos test-zoo test-deploy image dashboards dashboards-picture lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+chaos: $(STAMP) ## Faults on real Kafka and real workers, by a seed; then a checker (ARGS='--seed 1 --jobs 50000 ...', --help)
+	$(BIN)/python -m chaos $(ARGS)
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)

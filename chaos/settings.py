@@ -46,7 +46,7 @@ def worker_environment(options: Options, ports: Sequence[int], model: Path) -> d
         "WORKER_LOG__LEVEL": "info",
     }
     if options.once:
-        environment["WORKER_KAFKA__DELIVERY"] = options.delivery.value
+        environment["WORKER_DELIVERY"] = options.delivery.value
     if options.ordered and not options.once:
         environment["WORKER_RESULTS__ORDERED"] = "true"
     return environment
