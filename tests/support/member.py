@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from worker.budget import Budget, Reservation
 from worker.contract.records import Record
 from worker.health import Heartbeat
-from worker.kafka.assignment import Assignment
+from worker.kafka.assignment import Assignment, PartitionState
+from worker.kafka.at_least_once import AtLeastOnce
 from worker.kafka.client import make_consumer, stop_bounded
-from worker.kafka.committer import Committer
 from worker.kafka.intake import Intake
 from worker.kafka.lag import LagWatch
 from worker.kafka.rebalance import RebalanceListener
@@ -48,7 +48,10 @@ class Member:
         self.most: dict[int, int] = {}
         self.defects: list[BaseException] = []
         self.consumer: AIOKafkaConsumer = make_consumer(kafka)
-        self.committer = Committer(self.consumer, self.assignment, 0.1, self.metrics)
+        # Its jobs end without a message, so nothing is published.
+        nothing = cast("Any", None)
+        self.committer = AtLeastOnce(nothing, nothing, 0.1, self.metrics)
+        self.committer.attach(self.consumer, self.assignment)
         self.lag = LagWatch(self.consumer, self.assignment, 0.1, interval=0.1)
         self.intake = Intake(
             self.consumer,
@@ -168,7 +171,7 @@ class Member:
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
-    async def _hold(self, record: Record, held: Reservation) -> None:
+    async def _hold(self, state: PartitionState, record: Record, held: Reservation) -> None:
         place = record.partition, record.offset
         self.started.append(place)
         future = self._held[place] = asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from worker.metrics import PartitionProgress
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from worker.contract.records import Message
+    from worker.kafka.parcel import Parcel
 
 __all__ = ["Assignment", "PartitionState"]
 
@@ -27,6 +27,8 @@ class PartitionState:
         start: the offset at which reading began; None while that is not known.
         committed: the position that was last committed during this assignment, or None.
         lost_to: records before this offset that were not read have been counted as lost.
+        order: what became of each job until all before it have ended, for ordered delivery.
+        ready: whether its records may be polled.
         tasks: the partition's running jobs.
         end: where its leader last said that it ends; None before the first answer.
         end_known_at: when that was, monotonic seconds; when it was assigned before that.
@@ -34,7 +36,9 @@ class PartitionState:
     """
 
     partition: TopicPartition
-    ledger: Ledger[tuple[Message, ...]] = field(default_factory=Ledger)
+    ledger: Ledger[None] = field(default_factory=Ledger)
+    order: Ledger[Parcel] = field(default_factory=Ledger)
+    ready: bool = True
     start: int | None = None
     committed: int | None = None
     lost_to: int = 0
@@ -42,6 +46,15 @@ class PartitionState:
     end: int | None = None
     end_known_at: float = field(default_factory=SYSTEM_CLOCK.monotonic)
     lag: int | None = None
+
+    def track(self, offset: int, timestamp_ms: int = 0) -> None:
+        """Take note of a polled record.
+
+        Raises:
+            ValueError: the offset does not follow the last one, or the partition was released.
+        """
+        self.ledger.track(offset, timestamp_ms)
+        self.order.track(offset)
 
     def note_end(self, end: int, now: float) -> None:
         """Take note of the partition's end.
@@ -111,6 +124,14 @@ class Assignment:
         """
         return self._states.get(partition) if self.accepting else None
 
+    def current(self, partition: TopicPartition) -> PartitionState:
+        """Get the state of an assigned partition, even while nothing is taken in.
+
+        Raises:
+            KeyError: the partition is not assigned.
+        """
+        return self._states[partition]
+
     def restart(self, state: PartitionState) -> PartitionState:
         """Give a partition whose offsets begin again a new ledger.
 
@@ -123,6 +144,21 @@ class Assignment:
         state.ledger.close()
         fresh = PartitionState(state.partition, tasks=state.tasks)
         self._states[state.partition] = fresh
+        return fresh
+
+    async def renew(self, state: PartitionState, start: int | None) -> PartitionState:
+        """Abandon the jobs of one partition, and begin it again with empty ledgers.
+
+        Args:
+            start: the offset at which reading begins again; None if that is not known.
+
+        Returns:
+            The state that takes the place of `state`. It is not ready.
+        """
+        fresh = PartitionState(state.partition, start=start, committed=start, ready=False)
+        self._states[state.partition] = fresh
+        state.ledger.close()
+        await _cancel(state.tasks)
         return fresh
 
     async def drain(self, timeout: float) -> int:
@@ -145,9 +181,7 @@ class Assignment:
         tasks = self._tasks()
         for state in self:
             state.ledger.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel(tasks)
         self._states = {}
         return len(tasks)
 
@@ -170,3 +204,10 @@ class Assignment:
 
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {task for state in self for task in state.tasks}
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)

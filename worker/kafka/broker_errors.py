@@ -87,6 +87,9 @@ _KINDS = {
     49: ErrorKind.RETRY,  # INVALID_PRODUCER_ID_MAPPING
     59: ErrorKind.RETRY,  # UNKNOWN_PRODUCER_ID
     90: ErrorKind.RETRY,  # PRODUCER_FENCED
+    48: ErrorKind.RETRY,  # INVALID_TXN_STATE
+    51: ErrorKind.RETRY,  # CONCURRENT_TRANSACTIONS
+    120: ErrorKind.RETRY,  # TRANSACTION_ABORTABLE
     # All other codes are RETRY if Kafka calls them retriable, and DOUBTFUL if not. The latter are
     # UNKNOWN_SERVER_ERROR (-1), CORRUPT_MESSAGE (2, the checksum; before Kafka 2.4 also what is
     # INVALID_RECORD now), INVALID_TIMESTAMP (32, each attempt has a new one), INVALID_REQUEST (42),

@@ -18,7 +18,7 @@ from worker.errors import KafkaSetupError
 from worker.kafka.broker_errors import name_all_codes
 from worker.kafka.consumer import Consumer
 from worker.kafka.oauth import token_provider
-from worker.settings import KafkaSettings, PublishSettings, TlsSettings
+from worker.settings import KafkaSettings, PublishSettings, Settings, TlsSettings
 
 __all__ = [
     "BATCH_BYTES",
@@ -26,6 +26,7 @@ __all__ = [
     "make_admin",
     "make_consumer",
     "make_producer",
+    "make_transactional_producer",
     "stop_bounded",
 ]
 
@@ -148,6 +149,29 @@ def make_producer(
             "request_timeout_ms": _milliseconds(settings.request_timeout),
         }
         | options
+    )
+
+
+def make_transactional_producer(settings: Settings, largest: int, name: str) -> AIOKafkaProducer:
+    """Make a producer of transactions.
+
+    Args:
+        largest: bytes that each topic takes in one message; a topic's limit applies to batches.
+        name: its transactional id.
+
+    Returns:
+        The producer, not started.
+
+    Raises:
+        KafkaSetupError: a certificate or key cannot be loaded.
+    """
+    return make_producer(
+        settings.kafka,
+        settings.publish,
+        transactional_id=name,
+        transaction_timeout_ms=_milliseconds(settings.transactions.timeout),
+        max_batch_size=min(BATCH_BYTES, largest),
+        linger_ms=0,  # a transaction's end waits for it
     )
 
 

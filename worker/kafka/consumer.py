@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from worker.kafka.fetcher import BoundedFetcher
 
@@ -96,6 +96,17 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         if self._own_fetcher is None:
             raise ConsumerStoppedError
         return await self._own_fetcher.ask_ends(partitions)
+
+    async def is_member(self) -> bool:
+        """Ask the group's coordinator whether this consumer still owns what it was assigned.
+
+        Returns:
+            Whether it does; False also if that cannot be found out now.
+        """
+        try:
+            return bool(await self._coordinator._do_heartbeat())  # noqa: SLF001 - nothing else asks
+        except KafkaError:
+            return False
 
     def _is_connected(self, node: int | None, group: ConnectionGroup) -> bool:
         connection = self._client._conns.get((node, group))  # noqa: SLF001 - nothing else tells

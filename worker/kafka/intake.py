@@ -37,7 +37,7 @@ ERROR_BACKOFF = 1.0
 
 log = structlog.get_logger(__name__)
 
-Handle = Callable[[Record, "Reservation"], Awaitable[None]]
+Handle = Callable[[PartitionState, Record, "Reservation"], Awaitable[None]]
 
 
 class Intake:
@@ -177,7 +177,7 @@ class Intake:
         capacity: dict[TopicPartition, int] = {}
         for state in self._assignment:
             free = min(room, self._partition_max_jobs - state.ledger.outstanding)
-            if free > 0:
+            if free > 0 and state.ready:
                 capacity[state.partition] = free
         assigned = self._consumer.assignment()
         held = {state.partition for state in self._assignment} & assigned
@@ -201,10 +201,10 @@ class Intake:
 
     def _take(self, partition: TopicPartition, records: list[Record]) -> None:
         state = self._assignment.get(partition)
-        if state is None:
+        if state is None or not state.ready:
             return
         for record in records:
-            state.ledger.track(record.offset, record.timestamp_ms)
+            state.track(record.offset, record.timestamp_ms)
             held = self._budget.reserve(record.size)
             task = asyncio.create_task(self._run_job(state, record, held), name=record.id)
             state.tasks.add(task)
@@ -219,7 +219,7 @@ class Intake:
         assigned = self._consumer.assignment()
         for state in list(self._assignment):
             partition, ledger = state.partition, state.ledger
-            if ledger.unreleased or partition not in assigned:
+            if ledger.unreleased or not state.ready or partition not in assigned:
                 continue
             if self._consumer.highwater(partition) is None:
                 continue  # nothing was fetched yet, so the position may not be known
@@ -237,7 +237,7 @@ class Intake:
                 ledger.advance_to(position)
 
     async def _run_job(self, state: PartitionState, record: Record, held: Reservation) -> None:
-        await self._handle(record, held)
+        await self._handle(state, record, held)
         state.ledger.settle(record.offset)
 
     def _job_ended(

@@ -88,7 +88,7 @@ class Positions:
         skip the jobs that were sent in between.
         """
         state = self._assignment.get(partition)
-        if state is None:
+        if state is None or not state.ready or state.start is not None:
             return
         latest = self._reset == "latest" and partition.partition in (self._unread or ())
         ask = self._consumer.end_offsets if latest else self._consumer.beginning_offsets

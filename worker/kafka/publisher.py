@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.records import Message
 from worker.kafka.broker_errors import TOO_LARGE, ErrorKind, Refused, classify, code_of, name_of
 from worker.kafka.client import BATCH_BYTES
+from worker.kafka.outgoing import Outgoing, Reduce, Sizes
 from worker.kafka.producer import MessageTooLargeError, ReplaceableProducer
 from worker.kafka.topic_history import TopicHistory
 from worker.metrics import Metrics
@@ -26,17 +27,12 @@ if TYPE_CHECKING:
 
     from worker.tracing.tracer import Tracer
 
-__all__ = ["Outgoing", "Publisher"]
-
-RECORD_OVERHEAD = 512
-"""Bytes that the protocol may add to a message: batch header, lengths, deltas."""
+__all__ = ["Outgoing", "Publisher", "stamped"]
 
 BACKOFF_INITIAL = 0.1
 """Seconds before the second attempt at most."""
 
 log = structlog.get_logger(__name__)
-
-Reduce = Callable[[Message], Message]
 
 
 class MakeProducer(Protocol):
@@ -50,20 +46,6 @@ class MakeProducer(Protocol):
             enable_idempotence: whether the producer numbers its batches.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message for a topic.
-
-    Attributes:
-        reductions: functions that each make the message smaller by something less important. They
-            are applied in order for as long as the message is too large for the topic.
-    """
-
-    topic: str
-    message: Message
-    reductions: tuple[Reduce, ...] = ()
 
 
 class Publisher:
@@ -95,15 +77,14 @@ class Publisher:
         tracer: Tracer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._limits = limits
-        self._default_limit = default_limit
+        self._sizes = Sizes(limits, default_limit, metrics)
         self._retry = Retry(BACKOFF_INITIAL, backoff_max, jitter=True)
         self._clock = clock
         self._metrics = metrics
         self._tracer = tracer
         self._history = history or TopicHistory(lambda _: None)
         # A topic's limit applies to whole batches.
-        batch_bytes = min(BATCH_BYTES, default_limit, *limits.values())
+        batch_bytes = min(BATCH_BYTES, self._sizes.smallest)
         batching = partial(make, max_batch_size=batch_bytes, enable_idempotence=True)
         self._batching = ReplaceableProducer(batching, backoff_max, idempotent=True, clock=clock)
         isolating = partial(make, max_batch_size=1, enable_idempotence=False)
@@ -145,23 +126,22 @@ class Publisher:
         if self._tracer is None:
             return await self._deliver(outgoing)
         with self._tracer.send(outgoing.topic, outgoing.message) as sending:
-            refused = await self._deliver(_stamped(outgoing, sending.stamp))
+            refused = await self._deliver(stamped(outgoing, sending.stamp))
             if refused is not None:
                 sending.refused(refused.name)
             return refused
 
     async def _deliver(self, outgoing: Outgoing) -> Refused | None:
-        topic, message, reductions = outgoing.topic, outgoing.message, iter(outgoing.reductions)
-        limit = self._limits.get(topic, self._default_limit) - RECORD_OVERHEAD
-        while message.size > limit and (smaller := self._reduce(topic, message, reductions)):
-            message = smaller
-        while (refused := await self._send(topic, message)) is not None and refused.too_large:
+        topic, outgoing = outgoing.topic, self._sizes.fit(outgoing)
+        while True:
+            refused = await self._send(topic, outgoing.message)
+            if refused is None or not refused.too_large:
+                return refused
             # The topic's limit is not known, or has been lowered.
-            smaller = self._reduce(topic, message, reductions)
+            smaller = self._sizes.reduce(outgoing)
             if smaller is None:
-                break
-            message = smaller
-        return refused
+                return refused
+            outgoing = smaller
 
     async def _send(self, topic: str, message: Message) -> Refused | None:
         """Send a message until it is acknowledged, or refused for good while sent by itself.
@@ -202,25 +182,13 @@ class Publisher:
         if self._tracer is not None:
             self._tracer.note_acknowledged(sent.partition, sent.offset)
 
-    def _reduce(self, topic: str, message: Message, reductions: Iterator[Reduce]) -> Message | None:
-        """Apply the next reduction that makes the message smaller.
 
-        Returns:
-            The smaller message, or None if there is none.
-        """
-        for reduce in reductions:
-            smaller = reduce(message)
-            if smaller.size < message.size:
-                self._metrics.reduced.labels(topic).inc()
-                log.warning(
-                    "message_too_large", topic=topic, bytes=message.size, reduced_to=smaller.size
-                )
-                return smaller
-        return None
+def stamped(outgoing: Outgoing, stamp: Reduce) -> Outgoing:
+    """Make a message carry its span's context, in its smaller forms as well.
 
-
-def _stamped(outgoing: Outgoing, stamp: Reduce) -> Outgoing:
-    """Make a message carry its span's context, in its smaller forms as well."""
+    Returns:
+        The message with the context.
+    """
     reductions = tuple(partial(_reduced, reduce, stamp) for reduce in outgoing.reductions)
     return replace(outgoing, message=stamp(outgoing.message), reductions=reductions)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
     from worker.kafka.assignment import Assignment
-    from worker.kafka.committer import Committer
+    from worker.kafka.delivery import Delivery
 
 __all__ = ["RebalanceListener", "release_partitions"]
 
@@ -36,14 +36,14 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     def __init__(
         self,
         assignment: Assignment,
-        committer: Committer,
+        delivery: Delivery,
         drain_timeout: float,
         metrics: Metrics,
         on_change: Callable[[bool], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._assignment = assignment
-        self._committer = committer
+        self._delivery = delivery
         self._drain_timeout = drain_timeout
         self._metrics = metrics
         self._on_change = on_change
@@ -59,13 +59,14 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._metrics.assigned.set(0)
         self._metrics.paused.set(0)
         abandoned = await release_partitions(
-            self._assignment, self._committer, self._drain_timeout, self._metrics, "rebalance"
+            self._assignment, self._delivery, self._drain_timeout, self._metrics, "rebalance"
         )
         log.info("partitions_revoked", partitions=len(revoked), abandoned_jobs=abandoned)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Start at the committed offsets, with empty ledgers."""
         self._assignment.assign(assigned)
+        self._delivery.begin(list(self._assignment))
         if self._began is not None:
             self._metrics.rebalance_duration.observe(self._clock.monotonic() - self._began)
             self._began = None
@@ -79,7 +80,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
 async def release_partitions(
     assignment: Assignment,
-    committer: Committer,
+    delivery: Delivery,
     drain_timeout: float,
     metrics: Metrics,
     cause: Literal["rebalance", "shutdown"],
@@ -92,18 +93,19 @@ async def release_partitions(
     Args:
         drain_timeout: seconds for running jobs to end; with 0 they get no chance to.
         cause: why, for metrics.
-        commit_timeout: seconds for the commit; None for the committer's own limit.
+        commit_timeout: seconds for the commit; None for the delivery's own limit.
 
     Returns:
         How many jobs were abandoned.
     """
     assignment.accepting = False
+    delivery.hurry()
     try:
         with metrics.drain_duration.labels(cause).time():
             running = await assignment.drain(drain_timeout)
         if running and drain_timeout:
             metrics.drain_overruns.labels(cause).inc()
-        await committer.commit(commit_timeout)
+        await delivery.commit(commit_timeout)
     finally:
         # Even if something fails: what settles from now on belongs to the next owner.
         abandoned = await assignment.abandon()

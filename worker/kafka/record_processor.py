@@ -17,7 +17,7 @@ from worker.contract.results import result_message, without_copies, without_pict
 from worker.contract.traces import trace_header
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.kafka.broker_errors import Refused
-from worker.kafka.publisher import Outgoing
+from worker.kafka.outgoing import Outgoing
 from worker.metrics import Metrics, exemplar
 from worker.offload import Offload
 from worker.settings import KafkaSettings

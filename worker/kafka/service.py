@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Outcome, Success
+from worker.contract.jobs import Outcome
 from worker.contract.records import Record
 from worker.errors import KafkaSetupError, Stage
 from worker.health import Health
-from worker.kafka.assignment import Assignment
-from worker.kafka.broker_errors import Refused
-from worker.kafka.client import make_consumer, make_producer, stop_bounded
-from worker.kafka.committer import Committer
+from worker.kafka.assignment import Assignment, PartitionState
+from worker.kafka.client import make_consumer, stop_bounded
+from worker.kafka.delivery import Delivery, make_delivery
 from worker.kafka.intake import Intake
 from worker.kafka.lag import LagWatch
-from worker.kafka.publisher import Publisher
+from worker.kafka.parcel import Parcel, Refusals
 from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.topic_history import TopicHistory
@@ -41,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaService:
-    """Consumes the jobs topic and publishes results and dead letters, at least once.
+    """Consumes the jobs topic and publishes results and dead letters.
 
     Args:
         processor: makes the messages about each record.
@@ -64,7 +62,7 @@ class KafkaService:
         self._tracer = tracer
         self._assignment = Assignment()
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._publisher: Publisher | None = None
+        self._delivery: Delivery | None = None
 
     async def connect(self) -> None:
         """Check the topics and connect the producer.
@@ -72,21 +70,20 @@ class KafkaService:
         Raises:
             KafkaSetupError: Kafka cannot be used as configured.
         """
-        kafka, publish = self._settings.kafka, self._settings.publish
+        kafka = self._settings.kafka
         written = (kafka.results_topic, kafka.dead_letters_topic)
         limits = await ensure_topics(kafka, (kafka.jobs_topic, *written), uncompacted=written)
-        self._publisher = Publisher(
-            partial(make_producer, kafka, publish),
-            {topic: min(limit, publish.max_request_bytes) for topic, limit in limits.items()},
-            publish.max_request_bytes,
-            publish.backoff_max,
-            self._metrics,
+        self._delivery = make_delivery(
+            self._settings,
+            limits,
+            Refusals(self._processor.reject, self._metrics),
             TopicHistory(lambda forbidden: self._health.set_publishing(not forbidden)),
-            tracer=self._tracer,
+            self._metrics,
+            self._tracer,
         )
         self._metrics.connected.labels("producer").set_function(self._is_producer_connected)
         try:
-            await self._publisher.start()
+            await self._delivery.connect()
         except KafkaError as error:
             raise KafkaSetupError(
                 f"cannot publish to {kafka.bootstrap_servers}: {error}"
@@ -99,9 +96,10 @@ class KafkaService:
             KafkaSetupError: the group cannot be joined, or the jobs topic can no longer be read.
             Exception: a defect that no job is to blame for. Unsettled jobs are delivered again.
         """
-        kafka = self._settings.kafka
+        kafka, delivery = self._settings.kafka, self._delivery
+        assert delivery is not None
         consumer = make_consumer(kafka)
-        committer = Committer(consumer, self._assignment, kafka.commit_interval, self._metrics)
+        delivery.attach(consumer, self._assignment)
         intake = Intake(
             consumer,
             kafka.jobs_topic,
@@ -117,7 +115,7 @@ class KafkaService:
         )
         listener = RebalanceListener(
             self._assignment,
-            committer,
+            delivery,
             kafka.rebalance_timeout * kafka.drain_share,
             self._metrics,
             self._health.set_assigned,
@@ -130,7 +128,7 @@ class KafkaService:
             return
         loops = [
             asyncio.create_task(intake.run(), name="intake"),
-            asyncio.create_task(committer.run(), name="committer"),
+            asyncio.create_task(delivery.run(), name="delivery"),
         ]
         measuring = asyncio.create_task(lag.run(), name="lag")
         try:
@@ -142,7 +140,7 @@ class KafkaService:
             limits = self._settings.shutdown
             drain = 0.0 if any(ending.exception() for ending in ended) else limits.drain
             abandoned = await release_partitions(
-                self._assignment, committer, drain, self._metrics, "shutdown", limits.flush
+                self._assignment, delivery, drain, self._metrics, "shutdown", limits.flush
             )
             log.info("drained", abandoned_jobs=abandoned)
         finally:
@@ -197,52 +195,36 @@ class KafkaService:
         metrics.fetched.set_function(lambda: consumer.fetched_bytes)
 
     def _is_producer_connected(self) -> bool:
-        return self._publisher is not None and self._publisher.connected
+        return self._delivery is not None and self._delivery.connected
 
     async def disconnect(self) -> None:
         """Flush and stop the producer, within `shutdown.flush` seconds."""
-        if self._publisher is not None:
-            await self._publisher.stop(self._settings.shutdown.flush)
-            self._publisher = None
+        if self._delivery is not None:
+            await self._delivery.stop(self._settings.shutdown.flush)
+            self._delivery = None
 
-    async def _handle(self, record: Record, held: Reservation) -> None:
+    async def _handle(self, state: PartitionState, record: Record, held: Reservation) -> None:
         if self._tracer is None:
-            await self._answer(record, held)
+            await self._answer(state, record, held)
             return
         with self._tracer.process(record) as note_outcome:
-            note_outcome(await self._answer(record, held))
+            note_outcome(await self._answer(state, record, held))
 
-    async def _answer(self, record: Record, held: Reservation) -> Outcome:
-        """Process a record and publish what there is to say about it.
+    async def _answer(self, state: PartitionState, record: Record, held: Reservation) -> Outcome:
+        """Process a record and deliver what there is to say about it.
 
         Returns:
             What became of it.
         """
         outcome, messages = await self._processor.process(record, held)
-        assert self._publisher is not None
+        parcel = Parcel(state, record, outcome, list(messages))
+        # What waits for its delivery fills memory as well.
+        held.add(parcel.size)
+        assert self._delivery is not None
         with self._metrics.time_stage(Stage.PUBLISH):
-            refused = await self._publisher.publish(messages)
-            if refused and isinstance(outcome, Success):
-                # The result has very many categories, say, or its topic wants a key.
-                if not refused[0].too_large:
-                    self._set_aside(record, refused)
-                outcome, messages = self._processor.reject(record, refused[0])
-                refused = await self._publisher.publish(messages)
-            self._set_aside(record, refused)
-        self._processor.finish(record, outcome, refused)
-        return outcome
-
-    def _set_aside(self, record: Record, refused: Sequence[Refused]) -> None:
-        """Count and log messages that are lost: waiting for their topics would stop all others."""
-        for one in refused:
-            self._metrics.set_aside.labels(one.topic).inc()
-            log.error(
-                "message_set_aside",
-                topic=one.topic,
-                record=record.id,
-                code=one.code,
-                reason=one.name,
-            )
+            await self._delivery.deliver(parcel)
+        self._processor.finish(record, parcel.outcome, parcel.refused)
+        return parcel.outcome
 
     def _fail(self, error: BaseException) -> None:
         if not self._defect.done():

@@ -58,6 +58,7 @@ LATENCY_BUCKETS = (
 STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
 SECONDS_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300)
+TRANSACTION_BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
 # The values of labels, all that there are.
@@ -70,6 +71,7 @@ RESTART_CAUSES = ("crash", "timeout")
 CLIENTS = ("consumer", "producer")
 DRAIN_CAUSES = ("rebalance", "shutdown")
 COMMIT_OUTCOMES = ("success", "failure")
+TRANSACTION_OUTCOMES = ("committed", "aborted", "fenced")
 UNREADABLE_KINDS = ("content", "damage")
 DISCONNECTED = "disconnected"
 """The `reason` of a request whose client left."""
@@ -276,6 +278,21 @@ class Metrics:
         self.commits = counter(
             "classify_commits", "Offset commits by outcome (success, failure).", ["outcome"]
         )
+        self.transactions = counter(
+            "classify_transactions",
+            "Transactions by outcome (committed, aborted, fenced), with delivery: exactly_once.",
+            ["outcome"],
+        )
+        self.transaction_duration = histogram(
+            "classify_transaction_duration_seconds",
+            "From the beginning of a transaction to its end, whatever that was.",
+            buckets=SECONDS_BUCKETS,
+        )
+        self.transaction_records = histogram(
+            "classify_transaction_records",
+            "Jobs in a committed transaction; 0 if only an offset was due.",
+            buckets=TRANSACTION_BUCKETS,
+        )
         self.last_commit = gauge(
             "classify_last_commit_timestamp_seconds",
             "When offsets were last committed; 0 before the first time.",
@@ -350,6 +367,7 @@ class Metrics:
             (self.drain_duration, DRAIN_CAUSES),
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),
+            (self.transactions, TRANSACTION_OUTCOMES),
         ):
             for value in values:
                 metric.labels(value)

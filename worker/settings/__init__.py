@@ -7,11 +7,13 @@ not change while the worker runs.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
+from worker.settings.delivery import ResultsSettings, TransactionSettings
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
 from worker.settings.inference import BackendChoice, BatchingSettings, PredictorSettings
 from worker.settings.kafka import KafkaSettings, SaslSettings, TlsSettings, TopicSettings
@@ -38,12 +40,14 @@ __all__ = [
     "PictureSettings",
     "PredictorSettings",
     "PublishSettings",
+    "ResultsSettings",
     "SaslSettings",
     "Settings",
     "ShutdownSettings",
     "TlsSettings",
     "TopicSettings",
     "TracingSettings",
+    "TransactionSettings",
     "Unit",
     "ZooSettings",
 ]
@@ -69,6 +73,11 @@ class Settings(Group):
         None, description="Directory that holds models by name; the user's cache when unset."
     )
     device: Device = Field(CPU, description=f"{DEVICE_FORMS}.")
+    delivery: Literal["at_least_once", "exactly_once"] = Field(
+        "at_least_once",
+        description="Whether a crash may repeat results, or each job's outcome is published once "
+        "for read_committed consumers, in one transaction with its offset.",
+    )
     zoo: ZooSettings = ZooSettings()
     kafka: KafkaSettings = KafkaSettings()
     intake: IntakeSettings = IntakeSettings()
@@ -78,6 +87,8 @@ class Settings(Group):
     predictor: PredictorSettings = PredictorSettings()
     picture: PictureSettings = PictureSettings()
     publish: PublishSettings = PublishSettings()
+    results: ResultsSettings = ResultsSettings()
+    transactions: TransactionSettings = TransactionSettings()
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()

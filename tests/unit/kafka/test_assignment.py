@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import cast
 
 import pytest
@@ -10,7 +11,7 @@ from aiokafka import TopicPartition
 
 from worker.clock import Clock
 from worker.kafka.assignment import Assignment, PartitionState
-from worker.kafka.committer import Committer
+from worker.kafka.delivery import Delivery
 from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.metrics import Metrics
 
@@ -19,13 +20,19 @@ BOUND = 10.0
 
 
 class Commits:
-    """Stands in for the committer: notes what it would have committed, and when."""
+    """Stands in for the delivery: notes what it would have committed, and when."""
 
     def __init__(self, assignment: Assignment, events: list[str]) -> None:
         self.assignment = assignment
         self.events = events
         self.error: Exception | None = None
         self.timeouts: list[float | None] = []
+
+    def hurry(self) -> None:
+        assert not self.assignment.accepting
+
+    def begin(self, states: Collection[PartitionState]) -> None:
+        assert set(states) == set(self.assignment)
 
     async def commit(self, timeout: float | None = None) -> bool:
         self.timeouts.append(timeout)
@@ -81,7 +88,7 @@ async def test_giving_up_drains_commits_and_only_then_abandons() -> None:
     ends = [run_job(state, offset, events) for offset in (0, 1, 2)]
     commits = Commits(assignment, events)
     giving_up = asyncio.create_task(
-        release_partitions(assignment, cast(Committer, commits), BOUND, Metrics(), "shutdown", 3.0)
+        release_partitions(assignment, cast(Delivery, commits), BOUND, Metrics(), "shutdown", 3.0)
     )
     await asyncio.sleep(0)
     assert not assignment.accepting
@@ -101,7 +108,7 @@ async def test_what_does_not_end_in_time_is_abandoned_and_never_committed() -> N
     ends[0].set()
     ends[2].set()
     abandoned = await release_partitions(
-        assignment, cast(Committer, Commits(assignment, events)), 0.05, Metrics(), "rebalance"
+        assignment, cast(Delivery, Commits(assignment, events)), 0.05, Metrics(), "rebalance"
     )
     assert abandoned == 1
     assert events[-1] == "commit {0: 1}", (
@@ -133,7 +140,7 @@ async def test_jobs_are_abandoned_even_when_the_commit_raises() -> None:
     commits = Commits(assignment, [])
     commits.error = RuntimeError("a defect")
     with pytest.raises(RuntimeError, match="a defect"):
-        await release_partitions(assignment, cast(Committer, commits), 0.0, Metrics(), "shutdown")
+        await release_partitions(assignment, cast(Delivery, commits), 0.0, Metrics(), "shutdown")
     assert state.ledger.closed
     assert not state.tasks
 
@@ -145,7 +152,7 @@ async def test_a_rebalance_is_told_of_and_starts_with_new_ledgers() -> None:
     run_job(state, 7, events).set()
     changes: list[bool] = []
     listener = RebalanceListener(
-        assignment, cast(Committer, Commits(assignment, events)), BOUND, metrics, changes.append
+        assignment, cast(Delivery, Commits(assignment, events)), BOUND, metrics, changes.append
     )
 
     def value(name: str) -> float | None:
@@ -167,7 +174,7 @@ async def test_a_spare_replica_is_assigned_nothing_and_still_ready() -> None:
     changes: list[bool] = []
     assignment = Assignment()
     listener = RebalanceListener(
-        assignment, cast(Committer, Commits(assignment, [])), BOUND, Metrics(), changes.append
+        assignment, cast(Delivery, Commits(assignment, [])), BOUND, Metrics(), changes.append
     )
     await listener.on_partitions_assigned(set())
     assert changes == [True]
@@ -234,7 +241,7 @@ async def test_a_drain_and_a_rebalance_are_timed_and_overruns_counted() -> None:
     run_job(state, 7, [])
     listener = RebalanceListener(
         assignment,
-        cast(Committer, Commits(assignment, [])),
+        cast(Delivery, Commits(assignment, [])),
         0.01,
         metrics,
         lambda _: None,
@@ -257,6 +264,6 @@ async def test_a_drain_and_a_rebalance_are_timed_and_overruns_counted() -> None:
     assert value("rebalance_duration_seconds_count") == 1
     assert value("rebalance_duration_seconds_sum") == 5.0
     run_job(next(iter(assignment)), 8, [])
-    committer = cast(Committer, Commits(assignment, []))
-    await release_partitions(assignment, committer, 0.0, metrics, "shutdown")
+    delivery = cast(Delivery, Commits(assignment, []))
+    await release_partitions(assignment, delivery, 0.0, metrics, "shutdown")
     assert value("drain_overruns_total", cause="shutdown") == 0, "the job got no time at all"

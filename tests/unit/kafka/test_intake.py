@@ -56,7 +56,7 @@ def intake(consumer: Consumer, patience: float) -> tuple[Intake, Heartbeat]:
         "jobs",
         Assignment(),
         Budget(1, 1),
-        lambda record, held: asyncio.sleep(0),
+        lambda state, record, held: asyncio.sleep(0),
         partition_max_jobs=1,
         offset_reset="earliest",
         error_patience=patience,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.support.messages import SUCCESS, result
 from worker.contract.records import Message
 from worker.contract.results import without_copies, without_picture
-from worker.kafka.publisher import Outgoing, _stamped
+from worker.kafka.publisher import Outgoing, stamped
 
 
 def stamp(message: Message) -> Message:
@@ -18,7 +18,7 @@ def stamp(message: Message) -> Message:
 
 def test_a_traced_message_carries_its_spans_context_in_its_smaller_forms_too() -> None:
     message = result(replace(SUCCESS, picture=bytes(1000)))
-    outgoing = _stamped(Outgoing("results", message, (without_picture, without_copies)), stamp)
+    outgoing = stamped(Outgoing("results", message, (without_picture, without_copies)), stamp)
     forms = [outgoing.message]
     for reduce in outgoing.reductions:
         forms.append(reduce(forms[-1]))

@@ -1,0 +1,447 @@
+"""The transactions of one assigned partition: its results, and its offset, all or none.
+
+The order of the first steps is what makes it exact. Starting the producer fences an earlier owner
+that does not know yet that it is none, and ends what it left open. Only then is the committed
+offset final, and reading may begin there. Whoever started last is the only one that can commit.
+
+After an error the same steps are taken again: the committed offset then tells whether the last
+transaction was committed. If it was not, its messages are still here and are sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from worker.clock import SYSTEM_CLOCK, Clock
+from worker.errors import WorkerError
+from worker.kafka.broker_errors import TOO_LARGE, ErrorKind, Refused, classify, code_of, name_of
+from worker.kafka.outgoing import Outgoing, Sizes
+from worker.kafka.parcel import Parcel, Refusals
+from worker.kafka.topic_history import TopicHistory
+from worker.kafka.transaction_errors import Trouble, judge
+from worker.kafka.transaction_plan import Found, choose, compare, locate, pause_until_next
+from worker.kafka.transactional_producer import MessageFailedError, TransactionalProducer
+from worker.metrics import Metrics
+from worker.retry import Retry
+from worker.settings import TransactionSettings
+
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+
+    from worker.kafka.assignment import Assignment, PartitionState
+    from worker.kafka.consumer import Consumer
+    from worker.kafka.starts import Starts
+
+__all__ = ["PartitionTransactions", "Shared"]
+
+IDLE_CHECK = 1.0
+"""Seconds between two looks for offsets that are no jobs, and are committed all the same."""
+
+LIMIT_SHARE = 0.8
+"""Share of the transaction's time-out after which it is given up here, before brokers abort it."""
+
+ANSWER_TIMEOUT = 30.0
+"""Seconds for brokers to say what is committed."""
+
+STOP_TIMEOUT = 5.0
+"""Seconds for a producer to disconnect."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the transactions of all partitions share.
+
+    Attributes:
+        make: makes the producer of a partition, not started.
+        starts: bounds how many producers start at a time.
+        membership_pause: seconds between two questions whether this worker is still in its group.
+    """
+
+    make: Callable[[TopicPartition], TransactionalProducer]
+    consumer: Consumer
+    assignment: Assignment
+    settings: TransactionSettings
+    starts: Starts
+    sizes: Sizes
+    refusals: Refusals
+    history: TopicHistory
+    metrics: Metrics
+    retry: Retry
+    membership_pause: float
+    results_topic: str
+    clock: Clock = SYSTEM_CLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A message that its topic does not accept, sent alone, and not for good as far as is known.
+
+    Attributes:
+        since: when it was refused first, monotonic seconds.
+        doubtful: whether the brokers do not say what is wrong.
+    """
+
+    parcel: Parcel
+    outgoing: Outgoing
+    since: float
+    doubtful: bool
+
+
+class PartitionTransactions:
+    """Commits what is put here, in order, until cancelled.
+
+    Args:
+        state: the partition's, not ready: it is polled once its producer has started.
+    """
+
+    def __init__(self, state: PartitionState, shared: Shared) -> None:
+        self._partition = state.partition
+        self._place = {"topic": state.partition.topic, "partition": state.partition.partition}
+        self._shared = shared
+        self._retry = shared.retry
+        # Invariant: in the order of their records; none leaves before it is committed.
+        self._waiting: deque[Parcel] = deque()
+        self._news = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._hurried = False
+        self._producer: TransactionalProducer | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._began = -math.inf
+        # The offset that was committed last, and of which state of the partition it was.
+        self._known: int | None = None
+        self._known_of: PartitionState | None = None
+        # The transaction whose end is not known, if there is one.
+        self._batch: Sequence[Parcel] = ()
+        self._attempted: int | None = None
+        self._attempted_of = state
+        self._suspect: Suspect | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to a broker."""
+        return self._producer is not None and self._producer.connected
+
+    def put(self, parcels: Sequence[Parcel]) -> None:
+        """Have parcels delivered after all that were put here before."""
+        idle = not self._waiting
+        self._waiting.extend(parcels)
+        if idle or len(self._waiting) >= self._shared.settings.max_records:
+            self._news.set()
+
+    def hurry(self) -> None:
+        """Wait no longer for more parcels: the partition is about to be given up."""
+        self._hurried = True
+        self._quiet.clear()
+        self._news.set()
+
+    async def quiet(self) -> None:
+        """Wait until nothing is left to commit; at once if the partition was never opened."""
+        if self._known_of is not None:
+            await self._quiet.wait()
+
+    async def run(self) -> None:
+        """Start, then commit until cancelled."""
+        await self._open()
+        while True:
+            pauses = self._retry.pauses(self._shared.clock)
+            parcels, offset = await self._gather()
+            while not await self._commit(parcels, offset):
+                await self._shared.clock.sleep(next(pauses))
+                await self._open()
+                await self._probe()
+                if not self._waiting:
+                    break  # it was committed after all, or the partition begins anew
+                parcels, offset = self._choose()
+
+    async def stop(self) -> None:
+        """Disconnect. The partition's next owner ends what is left open."""
+        self._discard()
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    # Beginning, and beginning again
+
+    async def _open(self) -> None:
+        """Start a producer, read the committed offset, and go on there."""
+        pauses = self._retry.pauses(self._shared.clock)
+        while True:
+            try:
+                if self._producer is None:
+                    self._producer = self._shared.make(self._partition)
+                    await self._shared.starts.start(self._producer)
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    committed = await self._shared.consumer.committed(self._partition)
+                await self._go_on(committed)
+            except (KafkaError, WorkerError, OSError) as error:
+                self._note_trouble(error)
+                self._discard()
+                await self._shared.clock.sleep(next(pauses))
+            else:
+                return
+
+    async def _go_on(self, committed: int | None) -> None:
+        """Begin at the committed offset, or find out what became of the last transaction."""
+        state = self._state
+        if not state.ready:
+            self._seek(state, committed)
+            return
+        match compare(committed, self._known, self._attempted):
+            case Found.COMMITTED:
+                self._note_committed()
+            case Found.FOREIGN:
+                log.warning(
+                    "partition_committed_elsewhere", **self._place, known=self._known, now=committed
+                )
+                await self._abandon()
+                self._seek(self._state, committed)
+        self._attempted = None
+
+    def _seek(self, state: PartitionState, committed: int | None) -> None:
+        """Have the partition polled from the committed offset on."""
+        # Without one `worker.kafka.positions` decides, unless reading had begun before.
+        start = state.start if committed is None else committed
+        if start is not None:
+            self._shared.consumer.seek(self._partition, start)
+            state.start = start
+        state.committed = committed
+        self._known, self._known_of, self._attempted = committed, state, None
+        state.ready = True
+        log.debug("partition_opened", **self._place, committed=committed)
+
+    async def _abandon(self) -> None:
+        """Give up the jobs of the partition that are not committed."""
+        self._waiting.clear()
+        self._suspect = None
+        state = self._state
+        await self._shared.assignment.renew(state, state.start)
+
+    async def _give_up(self) -> None:
+        """Stop working on the partition, until this worker knows that it still owns it.
+
+        Another worker may have it, of which this one has not heard: it was suspended, say. Starting
+        a producer would then fence the owner. If it is still a member of its group, the partition
+        was not given to anyone else: brokers fence producers of transactions that took too long
+        too. If it is not, it joins again, and this loop ends when its partitions are revoked.
+        """
+        log.warning(
+            "partition_fenced",
+            **self._place,
+            reason="another producer with its transactional id has started, or a transaction timed "
+            "out; its jobs are left to the partition's owner",
+        )
+        self._discard()
+        await self._abandon()
+        while True:
+            await self._shared.clock.sleep(self._shared.membership_pause)
+            if await self._shared.consumer.is_member():
+                return
+
+    @property
+    def _state(self) -> PartitionState:
+        return self._shared.assignment.current(self._partition)
+
+    # One transaction
+
+    async def _gather(self) -> tuple[Sequence[Parcel], int]:
+        """Wait until a transaction is due.
+
+        Returns:
+            Its parcels, and the offset to commit.
+        """
+        settings, clock = self._shared.settings, self._shared.clock
+        while True:
+            self._news.clear()
+            pause = IDLE_CHECK
+            if self._waiting:
+                pause = pause_until_next(
+                    len(self._waiting),
+                    clock.monotonic() - self._began,
+                    interval=settings.commit_interval,
+                    most=settings.max_records,
+                    hurry=self._hurried,
+                )
+                if pause <= 0:
+                    return self._choose()
+            elif (offset := self._idle_offset()) is not None:
+                return (), offset
+            else:
+                self._quiet.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+
+    def _choose(self) -> tuple[Sequence[Parcel], int]:
+        suspect = None if self._suspect is None else self._suspect.parcel
+        parcels = choose(self._waiting, self._shared.settings.max_records, suspect)
+        state, known = self._state, self._known or 0
+        own = [parcel.record.offset + 1 for parcel in parcels if parcel.state is state]
+        if own:
+            return parcels, own[-1]
+        # All are of a topic that was deleted and made again: they have no offset any more.
+        return parcels, known if self._known_of is state else (state.ledger.position or 0)
+
+    def _idle_offset(self) -> int | None:
+        """Find an offset that no job stands for: where reading began, or transaction markers."""
+        state = self._state
+        position = state.ledger.position
+        if position is None or not state.ready:
+            return None
+        # Jobs settle a moment after their transaction, so a position below `known` is an old one,
+        # unless the topic was deleted and made again.
+        begun_again = self._known_of is not state
+        return (
+            position
+            if begun_again or position > (-1 if self._known is None else self._known)
+            else None
+        )
+
+    async def _commit(self, parcels: Sequence[Parcel], offset: int) -> bool:
+        """Try once to commit parcels and an offset.
+
+        Returns:
+            Whether that was done. If not, the producer is gone.
+        """
+        shared, producer = self._shared, self._producer
+        assert producer is not None
+        messages = [outgoing for parcel in parcels for outgoing in parcel.messages]
+        self._began = began = shared.clock.monotonic()
+        self._batch, self._attempted = parcels, offset
+        self._attempted_of = self._state
+        error: Exception | None = None
+        done = False
+        try:
+            async with asyncio.timeout(LIMIT_SHARE * shared.settings.timeout):
+                placed = await producer.commit(messages, self._partition, offset)
+        except MessageFailedError as failed:
+            self._attempted = None
+            error = failed.error
+            self._note_failed(parcels, failed)
+        except (KafkaError, TimeoutError) as failed_transaction:
+            error = failed_transaction
+            self._note_trouble(error)
+        else:
+            done = True
+            for parcel in parcels:
+                parcel.placed, placed = (
+                    placed[: len(parcel.messages)],
+                    placed[len(parcel.messages) :],
+                )
+            self._note_committed()
+        finally:
+            if not done:
+                self._discard()
+            shared.metrics.transaction_duration.observe(shared.clock.monotonic() - began)
+        if error is None:
+            return True
+        fenced = judge(error) is Trouble.FENCED
+        shared.metrics.transactions.labels("fenced" if fenced else "aborted").inc()
+        if fenced:
+            await self._give_up()
+        return False
+
+    def _note_committed(self) -> None:
+        """Take note that the last transaction was committed."""
+        shared, parcels = self._shared, self._batch
+        shared.metrics.transactions.labels("committed").inc()
+        shared.metrics.transaction_records.observe(len(parcels))
+        shared.metrics.commits.labels("success").inc()
+        shared.metrics.last_commit.set_to_current_time()
+        self._known, self._known_of = self._attempted, self._attempted_of
+        self._attempted_of.committed = self._known
+        self._attempted, self._batch, self._suspect = None, (), None
+        for parcel in parcels:
+            assert self._waiting.popleft() is parcel
+            for outgoing in parcel.messages:
+                shared.history.accepted(outgoing.topic)
+            if not parcel.delivered.done():
+                parcel.delivered.set_result(None)
+
+    # What fails
+
+    def _note_trouble(self, error: Exception) -> None:
+        self._shared.metrics.commits.labels("failure").inc()
+        log.warning("transaction_failed", **self._place, error=f"{type(error).__name__}: {error}")
+        if isinstance(error, KafkaError) and judge(error) is Trouble.FORBIDDEN:
+            self._shared.history.refused(self._shared.results_topic, ErrorKind.FORBIDDEN, error)
+
+    def _note_failed(self, parcels: Sequence[Parcel], failed: MessageFailedError) -> None:
+        """Decide what becomes of a message that was not accepted."""
+        shared, error = self._shared, failed.error
+        parcel, outgoing = locate(parcels, failed.number)
+        topic, kind = outgoing.topic, classify(error)
+        shared.metrics.publish_retries.inc()
+        log.warning("publish_failed", **self._place, destination=topic, error=str(error))
+        shared.history.refused(topic, kind, error)
+        if not failed.alone or kind is ErrorKind.RETRY:
+            return  # its batch was refused, which says nothing about the message yet
+        if kind is ErrorKind.DOUBTFUL and self._is_at_fault(outgoing):
+            kind = ErrorKind.FINAL
+        if kind is ErrorKind.TOO_LARGE:
+            smaller = shared.sizes.reduce(outgoing)
+            if smaller is None:
+                refused = Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
+                shared.refusals.replace(parcel, outgoing, refused)
+            else:
+                parcel.messages[parcel.messages.index(outgoing)] = smaller
+        elif kind is ErrorKind.FINAL:
+            shared.refusals.replace(
+                parcel, outgoing, Refused(topic, code_of(error), name_of(error))
+            )
+        else:
+            # The parcels before it do not wait for it.
+            since = shared.clock.monotonic() if self._suspect is None else self._suspect.since
+            self._suspect = Suspect(parcel, outgoing, since, doubtful=kind is ErrorKind.DOUBTFUL)
+
+    def _is_at_fault(self, outgoing: Outgoing) -> bool:
+        suspect = self._suspect
+        return (
+            suspect is not None
+            and suspect.outgoing is outgoing
+            and self._shared.history.is_message_at_fault(outgoing.topic, suspect.since)
+        )
+
+    async def _probe(self) -> None:
+        """Find out whether a topic accepts other messages than the one it does not accept."""
+        suspect, producer = self._suspect, self._producer
+        if suspect is None or not suspect.doubtful or producer is None:
+            return
+        topic = suspect.outgoing.topic
+        others = (
+            outgoing
+            for parcel in self._waiting
+            if parcel is not suspect.parcel
+            for outgoing in parcel.messages
+            if outgoing.topic == topic
+        )
+        if (other := next(others, None)) is None:
+            return
+        try:
+            async with asyncio.timeout(LIMIT_SHARE * self._shared.settings.timeout):
+                await producer.probe([other])
+        except (MessageFailedError, KafkaError, TimeoutError) as error:
+            log.warning("publish_failed", **self._place, destination=topic, error=str(error))
+            self._discard()
+            await self._open()
+        else:
+            self._shared.history.accepted(topic)
+
+    def _discard(self) -> None:
+        """Give up the producer: another one with its id continues."""
+        if (producer := self._producer) is None:
+            return
+        self._producer = None
+        # Not waited for: what it still sends is refused once its successor has started.
+        retiring = asyncio.create_task(producer.stop(STOP_TIMEOUT))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)

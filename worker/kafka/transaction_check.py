@@ -1,0 +1,92 @@
+"""Whether the brokers let this worker use transactions, asked before any job is taken in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import (
+    BrokerResponseError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    UnsupportedVersionError,
+)
+
+from worker.errors import KafkaSetupError
+from worker.kafka.broker_errors import name_of
+from worker.kafka.client import stop_bounded
+from worker.kafka.transaction_errors import causes
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+__all__ = ["check_transactions", "explain"]
+
+
+async def check_transactions(
+    make: Callable[[str], AIOKafkaProducer], name: str, transaction_timeout: float, patience: float
+) -> None:
+    """Start a producer of transactions once, and stop it.
+
+    Args:
+        make: makes a producer for a transactional id, not started.
+        name: a transactional id that no partition has, with their prefix.
+        transaction_timeout: the time-out that is asked for, in seconds, for the error.
+        patience: seconds for the brokers to answer.
+
+    Raises:
+        KafkaSetupError: it cannot be used; the message says why and what to change.
+    """
+    producer = make(name)
+    try:
+        async with asyncio.timeout(patience):
+            await producer.start()
+    except TimeoutError as error:
+        raise KafkaSetupError(
+            f"delivery: exactly_once needs transactions, and no broker coordinates them within "
+            f"{patience:g} s. Look at the topic __transaction_state: brokers make it with "
+            "transaction.state.log.replication.factor replicas (3 unless set), which needs as many "
+            "brokers, and a transaction needs transaction.state.log.min.isr of them in sync"
+        ) from error
+    except KafkaError as error:
+        reason = explain(error, name, transaction_timeout)
+        raise KafkaSetupError(f"delivery: exactly_once needs transactions: {reason}") from error
+    finally:
+        await stop_bounded(producer, "producer")
+
+
+def explain(error: KafkaError, name: str, transaction_timeout: float) -> str:
+    """Say why a producer of transactions did not start.
+
+    Returns:
+        A sentence with the remedy.
+    """
+    for cause in causes(error):
+        if isinstance(cause, IncompatibleBrokerVersion | UnsupportedVersionError):
+            return "the brokers are older than Apache Kafka 0.11 and have none; update them"
+        if not isinstance(cause, BrokerResponseError):
+            continue
+        match cause.errno:
+            case 53:
+                prefix = name.rpartition("-")[0]
+                return (
+                    f"the brokers do not let this worker use the transactional id {name} "
+                    f"({name_of(cause)}): allow it WRITE and DESCRIBE on transactional ids that "
+                    f"begin with {prefix}- (docs/secured-kafka.md)"
+                )
+            case 31:
+                return (
+                    f"the brokers do not let this worker number its messages ({name_of(cause)}): "
+                    "before Kafka 3.0 that needs IDEMPOTENT_WRITE on the cluster "
+                    "(docs/secured-kafka.md)"
+                )
+            case 50:
+                return (
+                    f"the brokers refuse a time-out of {transaction_timeout:g} s "
+                    f"({name_of(cause)}): lower transactions.timeout, or raise the brokers' "
+                    "transaction.max.timeout.ms"
+                )
+            case 35:
+                return "the brokers are too old for them; update them"
+    return f"{type(error).__name__}: {error}"
