@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -113,7 +114,7 @@ def _run(options: Options, output: Path | None, logs: Path) -> int:
             markup=False,
         )
         return FAILED
-    except WorkerError as error:
+    except (WorkerError, KafkaError) as error:
         console.print(f"The run failed: {error}", style="red", markup=False, highlight=False)
         return FAILED
     findings = check(done.history)

@@ -26,8 +26,8 @@ _HOST_DELAY = 1.5
 _LOOKS = 30
 """Times to look for records that no worker has read."""
 
-_PREDICTORS = ("worker.predictor",)
-_IMAGE_PROCESSES = ("worker.imaging", "worker.images")
+_PREDICTORS = "worker.predictor."
+_IMAGE_PROCESSES = "worker.imaging."
 
 
 class Nothing(Exception):  # noqa: N818 - no error: the fault had nothing to act on
@@ -101,12 +101,12 @@ async def _cache_full(fault: Fault, on: Environment) -> None:
 
 
 def _child_signal(
-    number: signal.Signals, modules: tuple[str, ...]
+    number: signal.Signals, package: str
 ) -> Callable[[Fault, Environment], Awaitable[None]]:
     async def act(fault: Fault, on: Environment) -> None:
         replica = _any_replica(fault, on)
         async with replica.lock:
-            children = replica.children(*modules)
+            children = replica.children(package)
             if not children:
                 raise Nothing
             _send(children[fault.target % len(children)].pid, number)

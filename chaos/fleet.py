@@ -80,19 +80,21 @@ class Replica:
         """End it by SIGKILL, if it runs."""
         await asyncio.to_thread(self._stack.close)
 
-    def children(self, *modules: str) -> list[psutil.Process]:
-        """Find the worker's processes that run one of `modules`, by their command lines.
+    def children(self, package: str) -> list[psutil.Process]:
+        """Find the worker's processes that run a module of `package`, by their command lines.
 
         Returns:
-            Those that are there now.
+            Those that are there now and do the work: one that only forks others is left out.
         """
         try:
-            children = psutil.Process(self.process.pid).children()
-            return [
-                child
-                for child in children
-                if any(word.startswith(modules) for word in child.cmdline())
-            ]
+            below = psutil.Process(self.process.pid).children(recursive=True)
+            found = {
+                child.pid: child
+                for child in below
+                if any(word.startswith(package) for word in child.cmdline())
+            }
+            parents = {child.ppid() for child in found.values()}
+            return [child for pid, child in found.items() if pid not in parents]
         except psutil.Error:
             # One of them ended meanwhile, and is about to be replaced.
             return []

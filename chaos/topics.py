@@ -217,7 +217,7 @@ class Topics:
             if time.monotonic() > deadline:
                 raise DemoError("the brokers did not change a topic")
             # Done before, in part or whole: the look at the state decides.
-            with contextlib.suppress(KafkaError):
+            with contextlib.suppress(DemoError):
                 await self._ask(change, patience=0.0)
             await asyncio.sleep(PAUSE)
 
@@ -246,7 +246,8 @@ async def _patiently(request: Callable[[], Awaitable[T]], patience: float = PATI
     """Make a request until brokers that come back answer it.
 
     Raises:
-        KafkaError: they did not within `patience` seconds, or there is nothing at such an offset.
+        DemoError: they did not within `patience` seconds.
+        OffsetOutOfRangeError: there is nothing at such an offset.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -257,5 +258,5 @@ async def _patiently(request: Callable[[], Awaitable[T]], patience: float = PATI
             raise
         except (KafkaError, TimeoutError, OSError) as error:
             if time.monotonic() >= deadline:
-                raise KafkaError(f"brokers do not answer: {error!r}") from error
+                raise DemoError(f"brokers do not answer: {error!r}") from error
             await asyncio.sleep(PAUSE)
