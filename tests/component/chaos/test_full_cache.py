@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from chaos import full_cache as module
 from chaos.full_cache import full_cache
 
 
@@ -25,7 +25,7 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
 def test_nothing_can_be_written_where_nothing_can_be_mounted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with full_cache(tmp_path / "cache") as (cache, what):
         assert "nothing can be mounted" in what
         assert_nothing_can_be_written(cache)

@@ -14,9 +14,9 @@ from chaos.schedule import FIRST_SHARE, LAST_SHARE, Kind, make_schedule
 def test_a_seed_gives_one_schedule_on_every_machine() -> None:
     # Changes whenever what is drawn changes: seeds of earlier failures mean others from then on.
     text = repr(make_schedule(7, 5000, 40)).encode()
-    assert hashlib.sha256(text).hexdigest()[:16] == "RECORDED-SCHEDULE"
+    assert hashlib.sha256(text).hexdigest()[:16] == "c2fa2ffc802dde24"
     text = repr(list(make_drafts(7, 500))).encode()
-    assert hashlib.sha256(text).hexdigest()[:16] == "RECORDED-JOBS"
+    assert hashlib.sha256(text).hexdigest()[:16] == "024fcba723e3b2d3"
 
 
 def test_seeds_differ() -> None:
@@ -37,7 +37,7 @@ def test_every_kind_of_fault_is_there_if_there_are_enough(faults: int) -> None:
 def test_faults_come_in_order_and_leave_both_ends_quiet() -> None:
     places = [fault.at for fault in make_schedule(4, 10_000, 100)]
     assert places == sorted(places)
-    assert FIRST_SHARE * 10_000 <= places[0]
+    assert places[0] >= FIRST_SHARE * 10_000
     assert places[-1] <= LAST_SHARE * 10_000
 
 
