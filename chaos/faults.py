@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
 
 import psutil
@@ -23,8 +25,8 @@ _SLOWNESS = 0.15
 
 _HOST_DELAY = 1.5
 
-_LOOKS = 30
-"""Times to look for records that no worker has read."""
+_FILL_SECONDS = 2.0
+"""Workers are not stopped for so long that their sessions end."""
 
 _PREDICTORS = "worker.predictor."
 _IMAGE_PROCESSES = "worker.imaging."
@@ -183,22 +185,34 @@ async def _more_partitions(_fault: Fault, on: Environment) -> None:
 
 
 async def _records_deleted(fault: Fault, on: Environment) -> None:
-    """Delete once there is something that is not read yet: right after a rebalance, say."""
-    for _ in range(_LOOKS):
-        async with on.brokers_lock:
-            removal = await on.topics.delete_unread(fault.target, fault.jobs)
-        if removal is not None:
-            on.traffic.remove(removal)
-            return
-        await on.traffic.wait(0.5)
-    raise Nothing
+    async with on.brokers_lock, _backlog(on):
+        removal = await on.topics.delete_unread(fault.target, fault.jobs)
+    if removal is None:
+        raise Nothing
+    on.traffic.remove(removal)
 
 
 async def _topic_recreated(_fault: Fault, on: Environment) -> None:
-    async with on.brokers_lock, on.traffic.held():
-        await on.topics.recreate()
-    for removal in on.topics.removals:
+    async with on.brokers_lock, _backlog(on), on.traffic.held():
+        removals = await on.topics.recreate()
+    for removal in removals:
         on.traffic.remove(removal)
+
+
+@asynccontextmanager
+async def _backlog(on: Environment) -> AsyncIterator[None]:
+    """Stop all workers until there are records that none has read, and until those are gone."""
+    async with AsyncExitStack() as stack:
+        for replica in on.fleet.replicas:
+            await stack.enter_async_context(replica.lock)
+        for replica in on.fleet.replicas:
+            pid = replica.process.pid
+            _send(pid, signal.SIGSTOP)
+            stack.callback(_send, pid, signal.SIGCONT)
+        deadline = time.monotonic() + _FILL_SECONDS
+        while not on.traffic.full and time.monotonic() < deadline:
+            await on.traffic.wait(0.1)
+        yield
 
 
 _ACTIONS: Mapping[Kind, Callable[[Fault, Environment], Awaitable[None]]] = MappingProxyType(

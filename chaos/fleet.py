@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -71,8 +72,13 @@ class Replica:
         Raises:
             DemoError: it did not end in time, or with an exit code other than 0.
         """
+        process = self.process
         try:
-            await asyncio.to_thread(self.process.stop, STOP_SECONDS)
+            await asyncio.to_thread(process.stop, STOP_SECONDS)
+        except DemoError:
+            # A process that has not logged anything does not listen to signals yet.
+            if process.exit_status != -signal.SIGTERM or process.log_path.stat().st_size:
+                raise
         finally:
             await self.kill()
 

@@ -24,7 +24,6 @@ class Options:
     Attributes:
         ordered: whether results are to come in the order of jobs without transactions too.
         minutes: after which it is given up.
-        backlog: most jobs that are sent and not answered yet.
     """
 
     seed: int
@@ -36,7 +35,6 @@ class Options:
     workers: int
     brokers: int
     minutes: float
-    backlog: int = 1500
 
     @property
     def once(self) -> bool:

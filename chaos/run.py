@@ -40,6 +40,10 @@ PARTITIONS = 4
 STALLED_SECONDS = 120.0
 """Without another job done for so long, after all faults, the run is over: something is lost."""
 
+BACKLOG = 1500
+"""Most jobs that are sent and not answered yet; fewer in a short run, so that faults come between
+sending and answering there too."""
+
 SETTLE_SECONDS = 3.0
 SAMPLES = 8
 SAMPLE_SECONDS = 0.4
@@ -157,7 +161,8 @@ async def _started(options: Options, directory: Path) -> AsyncIterator[tuple[Env
             return made.value, [(name, value or b"") for name, value in made.headers]
 
         drafts = list(make_drafts(options.seed, options.jobs))
-        traffic = Traffic(cluster.internal_servers, topics, drafts, message, options.backlog)
+        backlog = min(BACKLOG, options.jobs // 4)
+        traffic = Traffic(cluster.internal_servers, topics, drafts, message, backlog)
         await stack.enter_async_context(traffic)
         quick = await asyncio.to_thread(make_quick, model, data / "model")
         settings = worker_environment(options, fronts, quick)

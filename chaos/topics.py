@@ -102,15 +102,15 @@ class Topics:
         """Delete the oldest records of a partition that the group has not committed.
 
         Args:
-            target: chooses among the partitions that have more than a worker takes in.
-            jobs: most to delete of those that no worker has taken in.
+            target: chooses among the partitions that have any.
+            jobs: most to delete beyond what a worker takes in.
 
         Returns:
             What was deleted; None if there is no such partition.
         """
         at_ms = now_ms()
         committed, ends = await self.committed(), await self.ends()
-        unread = [n for n, end in ends.items() if end > committed.get(n, 0) + MAX_TAKEN_IN]
+        unread = [n for n, end in ends.items() if end > committed.get(n, 0)]
         if not unread:
             return None
         number = unread[target % len(unread)]
@@ -124,8 +124,12 @@ class Topics:
         self.removals.append(removal)
         return removal
 
-    async def recreate(self) -> None:
-        """Delete the jobs topic and make it again. Nothing may be sent to it meanwhile."""
+    async def recreate(self) -> list[Removal]:
+        """Delete the jobs topic and make it again. Nothing may be sent to it meanwhile.
+
+        Returns:
+            What the group had not committed.
+        """
         at_ms = now_ms()
         committed, ends = await self.committed(), await self.ends()
         removals = [
@@ -136,6 +140,7 @@ class Topics:
         self.removals += removals
         self.births_ms.append(now_ms())
         await self._create(JOBS, self.partitions, _FOREVER)
+        return removals
 
     async def committed(self) -> dict[int, int]:
         """Ask for the group's committed offsets.

@@ -104,6 +104,11 @@ class Traffic:
         """How many jobs were sent and are not done."""
         return self._begun - len(self._done)
 
+    @property
+    def full(self) -> bool:
+        """Whether no more jobs may be sent for now."""
+        return self.open >= self._backlog or self._begun >= self.allowed
+
     def check(self) -> None:
         """Raise the error that ended sending or watching, if one did."""
         for task in self._tasks:
@@ -130,12 +135,12 @@ class Traffic:
             yield
 
     async def _send(self) -> None:
-        for first in range(0, len(self._drafts), _CHUNK):
-            chunk = self._drafts[first : first + _CHUNK]
-            while first >= self.allowed or self.open >= self._backlog:
+        while self._begun < len(self._drafts):
+            while self.full:
                 await self.wait(0.1)
             async with self._sending:
-                await self._send_chunk(chunk)
+                end = min(self._begun + _CHUNK, self.allowed)
+                await self._send_chunk(self._drafts[self._begun : end])
 
     async def _send_chunk(self, chunk: list[Draft]) -> None:
         producer = self._producer or await self._start_producer()
