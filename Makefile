@@ -48,7 +48,7 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-chaos: $(STAMP) ## Faults on real Kafka and real workers, by a seed; then a checker (ARGS='--seed 1 --jobs 50000 ...', --help)
+chaos: $(STAMP) ## Faults by a seed on real Kafka and real workers, then a checker (ARGS='--help')
 	$(BIN)/python -m chaos $(ARGS)
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
