@@ -28,7 +28,7 @@ __all__ = ["main"]
 
 BROKEN, FAILED, INTERRUPTED = 1, 2, 130
 
-_KINDS = "\n\n".join(f"{kind}: {kind.meaning}." for kind in Kind)
+_KINDS = "\n".join(f"      {kind:20}{kind.meaning}" for kind in Kind)
 
 
 def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
@@ -49,7 +49,8 @@ def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
     ] = 3,
     minutes: Annotated[float, typer.Option(help="After which it is given up.")] = 15.0,
     only: Annotated[
-        list[Kind] | None, typer.Option(help="Only faults of this kind; may be given again.")
+        list[Kind] | None,
+        typer.Option(metavar="KIND", help="Only faults of this kind; may be given again."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File for the report, as JSON.")] = None,
     logs: Annotated[Path, typer.Option(help="Directory for the workers' logs.")] = Path(
@@ -64,7 +65,18 @@ def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
     codes: 0 all promises kept, 1 one was broken, 2 the run itself failed.
 
     A run repeats from its seed and the other arguments: the same faults among the same jobs.
-    """
+
+    \b
+    Examples:
+      --seed 7                                     the standard run, with that seed
+      --brokers 1 --jobs 1000 --faults 5           a minute
+      --jobs 50000 --faults 200 --minutes 25       the long run of docs/reliability.md
+      --delivery exactly_once --only worker-zombie --faults 10
+
+    \b
+    Kinds of faults:
+    KINDS
+    """  # noqa: D301 - "\\b" is click's mark of lines that it is not to wrap
     options = Options(
         seed=secrets.randbelow(1_000_000) if seed is None else seed,
         jobs=jobs,
@@ -126,4 +138,5 @@ def _run(options: Options, output: Path | None, logs: Path) -> int:
 
 
 if __name__ == "__main__":
+    main.__doc__ = (main.__doc__ or "").replace("    KINDS", _KINDS)
     typer.run(main)

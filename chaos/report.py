@@ -36,11 +36,12 @@ def command_of(options: Options) -> str:
 
 def show(console: Console, options: Options, run: Run, findings: Findings) -> None:
     """Print faults, figures and what was found."""
-    table = Table("fault", "times", "what it does", title=f"Faults of seed {options.seed}")
+    table = Table(
+        "fault", "done", "no target", "what it does", title=f"Faults of seed {options.seed}"
+    )
     for kind in options.kinds:
-        missed = f" ({run.nothing[kind]} had nothing to act on)" if run.nothing[kind] else ""
         meaning = kind.meaning + (f" ({run.cache})" if kind is Kind.CACHE_FULL else "")
-        table.add_row(kind, f"{run.counts[kind]}{missed}", meaning)
+        table.add_row(kind, str(run.counts[kind]), str(run.nothing[kind] or ""), meaning)
     console.print(table)
     for how, times in run.exits.items():
         console.print(f"A worker {how}: {times} times", markup=False, style="yellow")
