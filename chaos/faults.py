@@ -25,6 +25,9 @@ _SLOWNESS = 0.15
 
 _HOST_DELAY = 1.5
 
+_ANEW_SECONDS = 30.0
+"""For a worker that is down when the jobs topic is made again."""
+
 _FILL_SECONDS = 2.0
 """Workers are not stopped for so long that their sessions end."""
 
@@ -193,10 +196,20 @@ async def _records_deleted(fault: Fault, on: Environment) -> None:
 
 
 async def _topic_recreated(_fault: Fault, on: Environment) -> None:
-    async with on.brokers_lock, _backlog(on), on.traffic.held():
-        removals = await on.topics.recreate()
-    for removal in removals:
-        on.traffic.remove(removal)
+    """Nothing is sent to the new topic before the group reads it from its beginning.
+
+    By Kafka's protocol without topic ids, a consumer whose next offset exists in the new topic too
+    cannot know that it is another topic.
+    """
+    async with on.brokers_lock, AsyncExitStack() as holding:
+        async with _backlog(on):
+            await holding.enter_async_context(on.traffic.held())
+            removals = await on.topics.recreate()
+        for removal in removals:
+            on.traffic.remove(removal)
+        deadline = time.monotonic() + _ANEW_SECONDS
+        while not await on.topics.begun_anew() and time.monotonic() < deadline:
+            await on.traffic.wait(0.5)
 
 
 @asynccontextmanager

@@ -142,6 +142,15 @@ class Topics:
         await self._create(JOBS, self.partitions, _FOREVER)
         return removals
 
+    async def begun_anew(self) -> bool:
+        """Ask whether the group is at the beginning of every partition of a new jobs topic.
+
+        Returns:
+            Whether all offsets are committed there, and are 0.
+        """
+        committed = await self.committed()
+        return all(committed.get(number) == 0 for number in range(self.partitions))
+
     async def committed(self) -> dict[int, int]:
         """Ask for the group's committed offsets.
 
