@@ -40,7 +40,7 @@ PARTITIONS = 4
 STALLED_SECONDS = 120.0
 """Without another job done for so long, after all faults, the run is over: something is lost."""
 
-BACKLOG = 1500
+BACKLOG = 800
 """Most jobs that are sent and not answered yet; fewer in a short run, so that faults come between
 sending and answering there too."""
 

@@ -91,7 +91,7 @@ _WEIGHTS: Mapping[Kind, int] = MappingProxyType(
     }
 )
 
-_AT_MOST: Mapping[Kind, int] = MappingProxyType({Kind.MORE_PARTITIONS: 6, Kind.TOPIC_RECREATED: 4})
+_AT_MOST: Mapping[Kind, int] = MappingProxyType({Kind.MORE_PARTITIONS: 6, Kind.TOPIC_RECREATED: 3})
 """What leaves traces for the rest of the run happens a few times."""
 
 _SECONDS: Mapping[Kind, tuple[float, float]] = MappingProxyType(

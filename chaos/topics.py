@@ -30,7 +30,7 @@ JOBS, RESULTS, DEAD_LETTERS, GROUP = "jobs", "results", "dead-letters", "workers
 OUTPUT_PARTITIONS = 4
 """Of the results and of the dead letters."""
 
-MAX_TAKEN_IN = 96
+MAX_TAKEN_IN = 64
 """Jobs that a worker takes in at most, of all its partitions."""
 
 PATIENCE = 90.0

@@ -46,7 +46,7 @@ def command(directory: Path, seed: int, faults: int, *arguments: str) -> list[st
 
 @pytest.mark.parametrize(
     ("seed", "brokers", "kinds", "delivery"),
-    [(11, 1, ONE_BROKER, "at_least_once"), (12, 3, THREE_BROKERS, "at_least_once")],
+    [(11, 1, ONE_BROKER, "at_least_once"), (12, 3, THREE_BROKERS, "exactly_once")],
 )
 def test_every_promise_is_kept_whatever_fails(
     tmp_path: Path, seed: int, brokers: int, kinds: tuple[str, ...], delivery: str

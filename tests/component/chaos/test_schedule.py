@@ -31,7 +31,7 @@ def test_every_kind_of_fault_is_there_if_there_are_enough(faults: int) -> None:
     assert len(schedule) == faults
     assert set(kinds) == set(Kind)
     assert kinds[Kind.MORE_PARTITIONS] <= 6
-    assert kinds[Kind.TOPIC_RECREATED] <= 4
+    assert kinds[Kind.TOPIC_RECREATED] <= 3
 
 
 def test_faults_come_in_order_and_leave_both_ends_quiet() -> None:
