@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chaos.history import Commit, History, Job, Outcome, Removal, Way
-from chaos.resources import growth
+from chaos.resources import Held, held
 
 __all__ = ["Breach", "Broken", "Findings", "check"]
 
@@ -50,6 +50,7 @@ class Findings:
         doubled: results beyond the first of a job.
         removed: jobs that a fault removed, and that have no outcome.
         commits: offsets that were committed.
+        survivors: what the workers held that lived through all faults.
         breaches: nothing if every promise was kept.
     """
 
@@ -59,6 +60,7 @@ class Findings:
     doubled: int
     removed: int
     commits: int
+    survivors: tuple[Held, ...]
     breaches: tuple[Breach, ...]
 
 
@@ -73,6 +75,7 @@ def check(history: History) -> Findings:
     settled = {
         job.job_id: _settled_at(results[job.job_id], letters[job.job_id]) for job in history.jobs
     }
+    survivors = held(history.samples)
     breaches = [
         *_lost(history, settled, removed),
         *_doubled(history, results, letters),
@@ -81,7 +84,7 @@ def check(history: History) -> Findings:
         *_disorder(history),
         *_wrong(history, results, letters),
         *_unknown(history),
-        *(Breach(Broken.GROWTH, detail) for detail in growth(history.samples)),
+        *(Breach(Broken.GROWTH, str(each)) for each in survivors if each.grown),
     ]
     return Findings(
         jobs=len(history.jobs),
@@ -90,6 +93,7 @@ def check(history: History) -> Findings:
         doubled=sum(max(0, len(found) - 1) for found in results.values()),
         removed=sum(settled[job_id] == NEVER for job_id in removed),
         commits=len(history.commits),
+        survivors=tuple(survivors),
         breaches=tuple(breaches),
     )
 

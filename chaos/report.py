@@ -45,6 +45,8 @@ def show(console: Console, options: Options, run: Run, findings: Findings) -> No
     console.print(table)
     for how, times in run.exits.items():
         console.print(f"A worker {how}: {times} times", markup=False, style="yellow")
+    for survivor in findings.survivors:
+        console.print(f"Lived through it all: {survivor}", markup=False, highlight=False)
     for name, value in _figures(options, run, findings).items():
         console.print(f"{name:>12}  {value}", markup=False, highlight=False)
     grouped = Counter(breach.promise for breach in findings.breaches)
@@ -95,6 +97,15 @@ def as_json(options: Options, run: Run, findings: Findings) -> dict[str, Any]:
         "doubled": findings.doubled,
         "removed": findings.removed,
         "commits": findings.commits,
+        "survivors": [
+            {
+                "memory_before": survivor.memory[0],
+                "memory_after": survivor.memory[1],
+                "descriptors_before": survivor.descriptors[0],
+                "descriptors_after": survivor.descriptors[1],
+            }
+            for survivor in findings.survivors
+        ],
         "faults": dict(run.counts),
         "nothing_to_act_on": dict(run.nothing),
         "exits": dict(run.exits),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import psutil
 
 from chaos.history import Sample
 
-__all__ = ["growth", "take_sample"]
+__all__ = ["Held", "held", "take_sample"]
 
 MEMORY_SHARE = 0.25
 MEMORY_SPARE = 48 * 1024 * 1024
@@ -37,23 +38,57 @@ def take_sample(pid: int, *, late: bool) -> Sample | None:
         return None
 
 
-def growth(samples: Sequence[Sample]) -> Iterator[str]:
-    """Compare the medians of both quiet times, which a few odd moments do not move.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process held at rest: medians, which a few odd moments do not move.
 
-    Yields:
-        A sentence for each process that holds more afterwards.
+    Attributes:
+        memory: resident bytes before the faults, and after them.
+        descriptors: open ones before the faults, and after them.
+    """
+
+    pid: int
+    memory: tuple[float, float]
+    descriptors: tuple[float, float]
+
+    def __str__(self) -> str:
+        before, after = (memory / 2**20 for memory in self.memory)
+        return (
+            f"process {self.pid}: {before:.0f} MiB before, {after:.0f} MiB after; "
+            f"{self.descriptors[0]:.0f} descriptors before, {self.descriptors[1]:.0f} after"
+        )
+
+    @property
+    def grown(self) -> bool:
+        """Whether it holds more afterwards than it may."""
+        return (
+            self.memory[1] > self.memory[0] * (1 + MEMORY_SHARE) + MEMORY_SPARE
+            or self.descriptors[1] > self.descriptors[0] + DESCRIPTORS_SPARE
+        )
+
+
+def held(samples: Sequence[Sample]) -> list[Held]:
+    """Compare the quiet times before and after all faults.
+
+    Returns:
+        The processes that were there in both, in the order in which they were sampled.
     """
     sides: dict[int, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
     for sample in samples:
         sides[sample.pid][sample.late].append(sample)
-    for pid, (early, late) in sides.items():
-        if min(len(early), len(late)) < FEWEST:
-            continue
-        before, after = (statistics.median(each.memory for each in side) for side in (early, late))
-        if after > before * (1 + MEMORY_SHARE) + MEMORY_SPARE:
-            yield f"process {pid}: {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after"
-        before, after = (
-            statistics.median(each.descriptors for each in side) for side in (early, late)
+    return [
+        Held(
+            pid,
+            (_median(each.memory for each in early), _median(each.memory for each in late)),
+            (
+                _median(each.descriptors for each in early),
+                _median(each.descriptors for each in late),
+            ),
         )
-        if after > before + DESCRIPTORS_SPARE:
-            yield f"process {pid}: {before:.0f} descriptors before, {after:.0f} after"
+        for pid, (early, late) in sides.items()
+        if min(len(early), len(late)) >= FEWEST
+    ]
+
+
+def _median(values: Iterable[int]) -> float:
+    return float(statistics.median(values))
