@@ -147,9 +147,11 @@ def _early_commits(
     """Each commit against the moment at which the last job before it had its outcome.
 
     Both moments are those of appends by the leaders, on one machine's clock. A job that a fault
-    removed counts as settled from that fault on.
+    removed counts as settled from that fault on. Jobs that had not been sent by then do not count:
+    an offset of a topic that was deleted may be committed once more for the topic of the same name.
     """
     offsets: dict[tuple[int, int], list[int]] = {}
+    sent: dict[tuple[int, int], list[int]] = {}
     latest: dict[tuple[int, int], list[int]] = {}
     jobs = defaultdict(list)
     for job in history.jobs:
@@ -163,10 +165,16 @@ def _early_commits(
             for job in members
         )
         offsets[key] = [job.offset for job in members]
+        # The earliest of those from here on: one is counted too early rather than too late.
+        backwards = itertools.accumulate((job.sent_ms for job in reversed(members)), min)
+        sent[key] = [*backwards][::-1]
         latest[key] = list(itertools.accumulate(moments, max))
     for commit in history.commits:
         key = (_birth(history, commit), commit.partition)
-        before = bisect.bisect_left(offsets.get(key, []), commit.offset)
+        before = min(
+            bisect.bisect_left(offsets.get(key, []), commit.offset),
+            bisect.bisect_right(sent.get(key, []), commit.at_ms),
+        )
         if before and latest[key][before - 1] > commit.at_ms:
             yield Breach(
                 Broken.EARLY_COMMIT,

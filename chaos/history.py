@@ -25,12 +25,14 @@ class Job:
 
     Attributes:
         job_id: unique in the run.
+        sent_ms: just before it was sent, epoch milliseconds.
         birth: which of the topics of this name it is in: 0 for the first, 1 for the one that was
             made after that was deleted.
     """
 
     job_id: str
     way: Way
+    sent_ms: int
     birth: int
     partition: int
     offset: int

@@ -55,8 +55,8 @@ async def read_history(
     for record in present:
         job_id = job_id_of(record)
         if job_id in traffic.unsure:
-            way = traffic.unsure[job_id]
-            jobs[job_id] = Job(job_id, way, topics.birth, record.partition, record.offset)
+            place = (topics.birth, record.partition, record.offset)
+            jobs[job_id] = Job(job_id, *traffic.unsure[job_id], *place)
     return History(
         once=options.once,
         ordered=options.once or options.ordered,

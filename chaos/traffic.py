@@ -48,7 +48,8 @@ class Traffic:
     Attributes:
         allowed: how many jobs may be sent by now.
         sent: jobs by id that were acknowledged.
-        unsure: ids of those that were not, though they may be in the topic.
+        unsure: those that were not, though they may be in the topic: how each carries its image,
+            and when it was sent, by id.
         skewed: how many of the next jobs have timestamps that are off.
         ahead: whether these are ahead of the clock, not behind it.
     """
@@ -68,7 +69,7 @@ class Traffic:
         self._backlog = backlog
         self.allowed = 0
         self.sent: dict[str, Job] = {}
-        self.unsure: dict[str, Way] = {}
+        self.unsure: dict[str, tuple[Way, int]] = {}
         # Invariant: ids of jobs that are answered, were removed by a fault, or were given up.
         self._done: set[str] = set()
         self._begun = 0
@@ -146,8 +147,9 @@ class Traffic:
         producer = self._producer or await self._start_producer()
         partitions = len(await producer.partitions_for(JOBS))
         acknowledged = []
+        sent_ms = now_ms()
         for draft in chunk:
-            self.unsure[draft.job_id] = draft.way
+            self.unsure[draft.job_id] = (draft.way, sent_ms)
             self._begun += 1
             value, headers = self._message(draft)
             acknowledged.append(
@@ -167,7 +169,14 @@ class Traffic:
                 self._done.add(draft.job_id)
                 continue
             del self.unsure[draft.job_id]
-            job = Job(draft.job_id, draft.way, self._topics.birth, answer.partition, answer.offset)
+            job = Job(
+                draft.job_id,
+                draft.way,
+                sent_ms,
+                self._topics.birth,
+                answer.partition,
+                answer.offset,
+            )
             self.sent[draft.job_id] = job
             # A fault may have removed it before this line.
             if any(removal.holds(job) for removal in self._topics.removals):

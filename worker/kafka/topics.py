@@ -33,6 +33,9 @@ KNOWN_SOON = Retry(first=0.05, longest=0.5)
 
 _POLICY = "cleanup.policy"
 
+UNREACHED = (KafkaConnectionError, NodeNotReadyError)
+"""Errors of a request to a broker that is down; another one may answer it."""
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -110,7 +113,7 @@ async def ask_until_reached(
     while True:
         try:
             return await request()
-        except (KafkaConnectionError, NodeNotReadyError):
+        except UNREACHED:
             if (pause := next(pauses, None)) is None:
                 raise
             await clock.sleep(pause)
@@ -188,18 +191,28 @@ async def describe_configs(
     Returns:
         The configurations by topic; empty where one may not be read.
     """
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-    described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
     with contextlib.suppress(KafkaError):
-        described |= await _describe(admin, resources)
-    return described
+        return await _describe_topics(admin, topics)
+    return {topic: {} for topic in topics}
+
+
+async def _describe_topics(
+    admin: AIOKafkaAdminClient, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    return {topic: {} for topic in topics} | await _describe(admin, resources)
 
 
 async def _described(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """The configuration of each topic; empty, with a warning, where it may not be read."""
-    described = await describe_configs(admin, topics)
+    try:
+        described = await _describe_topics(admin, topics)
+    except UNREACHED:
+        raise
+    except KafkaError:
+        described = {topic: {} for topic in topics}
     if unknown := sorted(topic for topic, values in described.items() if not values):
         # Reading a topic's configuration needs a separate right. Without it
         # publish.max_request_bytes is the only limit, and compaction is noticed when a message is

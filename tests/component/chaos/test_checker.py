@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 def job(number: int, way: Way = Way.RAW, birth: int = 0) -> Job:
     """The job with offset `number` in partition 0."""
-    return Job(f"job-{birth}-{number}", way, birth, 0, number)
+    return Job(f"job-{birth}-{number}", way, -1000, birth, 0, number)
 
 
 def result(of: Job, at_ms: int, code: int = 0) -> Outcome:
@@ -187,6 +187,17 @@ def test_offsets_of_a_topic_that_was_made_again_begin_again() -> None:
     history.commits = [*history.commits, Commit(0, 1, 960)]
     assert broken(history) == []
     history.commits = [*history.commits[:-1], Commit(0, 1, 940), Commit(0, 1, 960)]
+    assert broken(history) == [Broken.EARLY_COMMIT]
+
+
+def test_a_commit_is_ahead_of_no_job_that_was_sent_later() -> None:
+    history = good()
+    early, late = (replace(each, sent_ms=50) for each in history.jobs[:2])
+    history.jobs = [early, late, *(replace(each, sent_ms=150) for each in history.jobs[2:])]
+    # Left over from a topic of the same name that was deleted.
+    history.commits = [Commit(0, 900, 49), *history.commits]
+    assert broken(history) == []
+    history.commits = [Commit(0, 900, 50), *history.commits]
     assert broken(history) == [Broken.EARLY_COMMIT]
 
 
