@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,19 @@ class _Moment:
 
 
 def measure(
-    model: Path, bootstrap: str, images: Sequence[bytes], jobs: int, *, pictures: bool, log: Path
+    model: Path,
+    bootstrap: str,
+    images: Sequence[bytes],
+    jobs: int,
+    *,
+    pictures: bool,
+    log: Path,
+    environ: Mapping[str, str] | None = None,
 ) -> EndToEnd:
     """Let one worker process `jobs` jobs that are in the topic before it starts.
+
+    Args:
+        environ: more settings of the worker.
 
     Raises:
         DemoError: the worker did not start, or a job failed.
@@ -82,6 +92,7 @@ def measure(
         "WORKER_KAFKA__RESULTS_TOPIC": names["results"],
         "WORKER_KAFKA__DEAD_LETTERS_TOPIC": names["dead"],
         "WORKER_KAFKA__GROUP_ID": names["jobs"],
+        **(environ or {}),
     }
     with WorkerProcess(environment, log) as worker:
         worker.wait_until_ready(TIMEOUT)

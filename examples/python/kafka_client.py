@@ -25,7 +25,9 @@ async def classify(job: dict[str, Any], brokers: str, jobs: str, results: str) -
     async with (
         asyncio.timeout(60),
         AIOKafkaConsumer(
-            bootstrap_servers=brokers, max_partition_fetch_bytes=MAX_MESSAGE
+            bootstrap_servers=brokers,
+            max_partition_fetch_bytes=MAX_MESSAGE,
+            isolation_level="read_committed",  # workers may use transactions
         ) as consumer,
         AIOKafkaProducer(bootstrap_servers=brokers, max_request_size=MAX_MESSAGE) as producer,
     ):

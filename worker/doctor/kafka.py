@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from worker.doctor.findings import Finding, Status
 from worker.errors import KafkaSetupError
 from worker.kafka.inspection import Cluster, TopicState, inspect_cluster
+from worker.kafka.transaction_check import try_transactions
 from worker.settings import Settings
 
 __all__ = ["judge_topic", "look_at_kafka"]
 
 
 def look_at_kafka(settings: Settings, timeout: float) -> Sequence[Finding]:
-    """Check the brokers and the three topics; nothing is created.
+    """Check the brokers, the three topics, and transactions if they are used; no topic is created.
 
     Args:
         timeout: seconds for all answers.
 
     Returns:
-        A finding for the brokers, and one for each topic if they answer.
+        A finding for the brokers, and one for each topic and for transactions if they answer.
     """
     kafka = settings.kafka
     names = (kafka.jobs_topic, kafka.results_topic, kafka.dead_letters_topic)
@@ -37,7 +38,17 @@ def look_at_kafka(settings: Settings, timeout: float) -> Sequence[Finding]:
     return [
         _judge_brokers(cluster, where),
         *(judge_topic(subject, name, cluster, settings) for subject, name in roles),
+        *([_try_transactions(settings, timeout)] if settings.delivery == "exactly_once" else []),
     ]
+
+
+def _try_transactions(settings: Settings, timeout: float) -> Finding:
+    try:
+        asyncio.run(try_transactions(settings, timeout))
+    except KafkaSetupError as error:
+        return Finding("Transactions", Status.FAIL, "they cannot be used", str(error))
+    found = f"allowed; they time out after {settings.transactions.timeout:g} s"
+    return Finding("Transactions", Status.OK, found)
 
 
 def _judge_brokers(cluster: Cluster, where: str) -> Finding:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from worker.kafka.at_least_once import AtLeastOnce
 from worker.kafka.client import make_producer, make_transactional_producer
 from worker.kafka.exactly_once import ExactlyOnce
+from worker.kafka.in_order import InOrder
 from worker.kafka.outgoing import Sizes
 from worker.kafka.parcel import Parcel, Refusals
 from worker.kafka.publisher import Publisher
@@ -119,4 +120,6 @@ def make_delivery(
         history,
         tracer=tracer,
     )
+    if settings.results.ordered:
+        return InOrder(publisher, refusals, kafka.commit_interval, metrics, tracer)
     return AtLeastOnce(publisher, refusals, kafka.commit_interval, metrics)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.kafka.broker_errors import TOO_LARGE, Refused
+from worker.kafka.ordered import deliver_in_order
 from worker.kafka.outgoing import Sizes
 from worker.kafka.parcel import Parcel, Refusals
 from worker.kafka.partition_transactions import PartitionTransactions, Shared
-from worker.kafka.publisher import BACKOFF_INITIAL, stamped
+from worker.kafka.publisher import BACKOFF_INITIAL
 from worker.kafka.starts import Starts
 from worker.kafka.topic_history import TopicHistory
-from worker.kafka.transaction_check import check_transactions
+from worker.kafka.transaction_check import transactional_id, try_transactions
 from worker.kafka.transactional_producer import TransactionalProducer
 from worker.metrics import Metrics
 from worker.retry import Retry
@@ -28,19 +28,10 @@ if TYPE_CHECKING:
     from worker.kafka.consumer import Consumer
     from worker.tracing.tracer import Tracer
 
-__all__ = ["ExactlyOnce", "transactional_id"]
+__all__ = ["ExactlyOnce"]
 
 COMMIT_TIMEOUT = 5.0
 """Seconds for the last transactions before partitions are given up."""
-
-
-def transactional_id(group: str, topic: str, partition: object) -> str:
-    """Name the producer of one input partition.
-
-    Returns:
-        `group-topic-partition`: whoever owns the partition has the same name for it.
-    """
-    return f"{group}-{topic}-{partition}"
 
 
 class ExactlyOnce:
@@ -89,13 +80,7 @@ class ExactlyOnce:
         Raises:
             KafkaSetupError: they do not; the message says why and what to change.
         """
-        kafka = self._settings.kafka
-        await check_transactions(
-            self._make,
-            transactional_id(kafka.group_id, kafka.jobs_topic, "check"),
-            self._settings.transactions.timeout,
-            kafka.request_timeout,
-        )
+        await try_transactions(self._settings, self._settings.kafka.request_timeout)
 
     def attach(self, consumer: Consumer, assignment: Assignment) -> None:
         """Take note of whose offsets are committed."""
@@ -137,27 +122,7 @@ class ExactlyOnce:
     async def deliver(self, parcel: Parcel) -> None:
         """Wait until a parcel is committed, after those of all jobs before it."""
         self._fit(parcel)
-        if self._tracer is None:
-            await self._commit(parcel)
-            return
-        with ExitStack() as spans:
-            sendings = []
-            for number, outgoing in enumerate(parcel.messages):
-                sending = spans.enter_context(self._tracer.send(outgoing.topic, outgoing.message))
-                parcel.messages[number] = stamped(outgoing, sending.stamp)
-                sendings.append((outgoing.topic, sending))
-            await self._commit(parcel)
-            for topic, sending in sendings:
-                for refused in parcel.refused:
-                    if refused.topic == topic:
-                        sending.refused(refused.name)
-
-    async def _commit(self, parcel: Parcel) -> None:
-        state = parcel.state
-        released = state.order.settle(parcel.record.offset, parcel)
-        if released:
-            self._loops[state.partition].put([each for _, each in released if each is not None])
-        await parcel.delivered
+        await deliver_in_order(parcel, self._loops[parcel.state.partition], self._tracer)
 
     def hurry(self) -> None:
         """Commit at once what waits for a better moment."""

@@ -60,7 +60,12 @@ class JobClient:
             max_batch_size=min(BATCH_BYTES, self.max_bytes),
         )
         self._consumer = make_consumer(
-            self._settings, group_id=None, group_instance_id=None, auto_offset_reset="earliest"
+            self._settings,
+            group_id=None,
+            group_instance_id=None,
+            auto_offset_reset="earliest",
+            # Whatever the setting says of jobs: a result of an aborted transaction is none.
+            isolation_level="read_committed",
         )
         try:
             await self._producer.start()

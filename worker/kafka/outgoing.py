@@ -50,7 +50,7 @@ class Sizes:
     @property
     def smallest(self) -> int:
         """Bytes that each topic takes in one message."""
-        return min(self._default, *self._limits.values())
+        return min((self._default, *self._limits.values()))
 
     def limit(self, topic: str) -> int:
         """Get the largest message in bytes, as far as that is known."""

@@ -16,8 +16,6 @@ from worker.kafka.outgoing import Outgoing
 from worker.metrics import Metrics
 
 if TYPE_CHECKING:
-    from aiokafka.structs import RecordMetadata
-
     from worker.kafka.assignment import PartitionState
 
 __all__ = ["Parcel", "Refusals"]
@@ -36,7 +34,6 @@ class Parcel:
     Attributes:
         state: the record's partition, as it was when the record was polled.
         refused: those of its messages that their topics refused in every form.
-        placed: where the brokers have put the messages, if one transaction holds them all.
         delivered: done once the brokers have all the others; of use to ordered delivery alone.
     """
 
@@ -45,7 +42,6 @@ class Parcel:
     outcome: Outcome
     messages: list[Outgoing]
     refused: list[Refused] = field(default_factory=list)
-    placed: Sequence[RecordMetadata] = ()
     delivered: asyncio.Future[None] = field(default_factory=_future)
 
     @property

@@ -134,6 +134,8 @@ class PartitionTransactions:
 
     def put(self, parcels: Sequence[Parcel]) -> None:
         """Have parcels delivered after all that were put here before."""
+        if not parcels:
+            return
         idle = not self._waiting
         self._waiting.extend(parcels)
         if idle or len(self._waiting) >= self._shared.settings.max_records:
@@ -322,7 +324,7 @@ class PartitionTransactions:
         done = False
         try:
             async with asyncio.timeout(LIMIT_SHARE * shared.settings.timeout):
-                placed = await producer.commit(messages, self._partition, offset)
+                await producer.commit(messages, self._partition, offset)
         except MessageFailedError as failed:
             self._attempted = None
             error = failed.error
@@ -332,11 +334,6 @@ class PartitionTransactions:
             self._note_trouble(error)
         else:
             done = True
-            for parcel in parcels:
-                parcel.placed, placed = (
-                    placed[: len(parcel.messages)],
-                    placed[len(parcel.messages) :],
-                )
             self._note_committed()
         finally:
             if not done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -49,6 +50,9 @@ class ReplaceableProducer:
         idempotent: whether `make` makes idempotent producers.
         pause: seconds between attempts to start a producer.
         clock: measures the pauses.
+
+    Attributes:
+        replacements: how often a producer was given up so far.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class ReplaceableProducer:
         self._ready = asyncio.Event()
         self._replacement: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[bool]] = set()
+        self.replacements = 0
         self._stopped = False
 
     @property
@@ -101,6 +106,18 @@ class ReplaceableProducer:
             MessageTooLargeError: the message is larger than any request may be.
             KafkaError: it was not delivered.
         """
+        return await (await self.append(topic, message))
+
+    async def append(self, topic: str, message: Message) -> asyncio.Future[RecordMetadata]:
+        """Queue a message, after connecting if necessary, behind those that were appended before.
+
+        Returns:
+            Where the brokers have put it, once it is acknowledged; or the `KafkaError`.
+
+        Raises:
+            MessageTooLargeError: the message is larger than any request may be.
+            KafkaError: it cannot be sent.
+        """
         producer = await self._connected()
         value = message.value
         if value is None and message.key is None:
@@ -108,7 +125,7 @@ class ReplaceableProducer:
             # value was null.
             value = b""
         try:
-            acknowledged = await producer.send(
+            acknowledged: asyncio.Future[RecordMetadata] = await producer.send(
                 topic, value, message.key, headers=list(message.headers)
             )
         except MessageSizeTooLargeError as error:
@@ -124,12 +141,15 @@ class ReplaceableProducer:
             # aiokafka's sender task has ended with an earlier error and never starts again.
             self._renew(producer)
             raise
-        try:
-            return await acknowledged
-        except KafkaError:
-            if self._idempotent:
-                self._renew(producer)
-            raise
+        if self._idempotent:
+            acknowledged.add_done_callback(partial(self._renew_after, producer))
+        return acknowledged
+
+    def _renew_after(
+        self, producer: AIOKafkaProducer, acknowledged: asyncio.Future[RecordMetadata]
+    ) -> None:
+        if not acknowledged.cancelled() and isinstance(acknowledged.exception(), KafkaError):
+            self._renew(producer)
 
     async def stop(self, timeout: float) -> None:
         """Send what is queued and disconnect, within `timeout` seconds."""
@@ -158,6 +178,7 @@ class ReplaceableProducer:
         if self._producer is None or self._producer is not failed:
             return
         self._producer = None
+        self.replacements += 1
         self._ready.clear()
         # Not awaited: it may still deliver what other callers wait for, if a broker is slow.
         retiring = asyncio.create_task(stop_bounded(failed, "failed producer", RETIREMENT))

@@ -118,20 +118,59 @@ class Publisher:
             tasks = [group.create_task(self._publish_one(message)) for message in messages]
         return [refused for task in tasks if (refused := task.result()) is not None]
 
+    async def send_ahead(self, messages: Sequence[Outgoing]) -> set[int]:
+        """Send messages in their order, each once, without waiting for one before the next.
+
+        Those of one topic and key arrive in their order, as far as they arrive: after a batch that
+        is refused, the brokers refuse all later ones of the same producer in that partition.
+
+        Returns:
+            The numbers of those that were acknowledged. Give the others to `deliver`, in order.
+        """
+        sent: list[asyncio.Future[RecordMetadata]] = []
+        replacements = self._batching.replacements
+        for outgoing in messages:
+            message = self._sizes.fit(outgoing).message
+            # After an earlier one has failed, a new producer would overtake it.
+            failed = self._batching.replacements != replacements
+            if failed or self._history.is_isolated(outgoing.topic):
+                break
+            try:
+                sent.append(await self._batching.append(outgoing.topic, message))
+            except (KafkaError, MessageTooLargeError):
+                break
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        acknowledged = set()
+        for number, (outgoing, answer) in enumerate(zip(messages, answers, strict=False)):
+            if isinstance(answer, KafkaError):
+                self._metrics.publish_retries.inc()
+                self._history.refused(outgoing.topic, classify(answer), answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                self._history.accepted(outgoing.topic)
+                acknowledged.add(number)
+        return acknowledged
+
     async def stop(self, timeout: float) -> None:
         """Send what is queued and disconnect, within `timeout` seconds."""
         await asyncio.gather(self._batching.stop(timeout), self._isolating.stop(timeout))
 
     async def _publish_one(self, outgoing: Outgoing) -> Refused | None:
         if self._tracer is None:
-            return await self._deliver(outgoing)
+            return await self.deliver(outgoing)
         with self._tracer.send(outgoing.topic, outgoing.message) as sending:
-            refused = await self._deliver(stamped(outgoing, sending.stamp))
+            refused = await self.deliver(stamped(outgoing, sending.stamp))
             if refused is not None:
                 sending.refused(refused.name)
             return refused
 
-    async def _deliver(self, outgoing: Outgoing) -> Refused | None:
+    async def deliver(self, outgoing: Outgoing) -> Refused | None:
+        """Send one message until the brokers have acknowledged it or refused it for good.
+
+        Returns:
+            Why it was refused in every form, or None.
+        """
         topic, outgoing = outgoing.topic, self._sizes.fit(outgoing)
         while True:
             refused = await self._send(topic, outgoing.message)

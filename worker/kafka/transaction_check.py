@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from aiokafka.errors import (
     BrokerResponseError,
@@ -15,30 +13,35 @@ from aiokafka.errors import (
 
 from worker.errors import KafkaSetupError
 from worker.kafka.broker_errors import name_of
-from worker.kafka.client import stop_bounded
+from worker.kafka.client import BATCH_BYTES, make_transactional_producer, stop_bounded
 from worker.kafka.transaction_errors import causes
+from worker.settings import Settings
 
-if TYPE_CHECKING:
-    from aiokafka import AIOKafkaProducer
-
-__all__ = ["check_transactions", "explain"]
+__all__ = ["explain", "transactional_id", "try_transactions"]
 
 
-async def check_transactions(
-    make: Callable[[str], AIOKafkaProducer], name: str, transaction_timeout: float, patience: float
-) -> None:
+def transactional_id(group: str, topic: str, partition: object) -> str:
+    """Name the producer of one input partition.
+
+    Returns:
+        `group-topic-partition`: whoever owns the partition has the same name for it.
+    """
+    return f"{group}-{topic}-{partition}"
+
+
+async def try_transactions(settings: Settings, patience: float) -> None:
     """Start a producer of transactions once, and stop it.
 
+    Its transactional id is `GROUP-TOPIC-check`, which no partition has.
+
     Args:
-        make: makes a producer for a transactional id, not started.
-        name: a transactional id that no partition has, with their prefix.
-        transaction_timeout: the time-out that is asked for, in seconds, for the error.
         patience: seconds for the brokers to answer.
 
     Raises:
-        KafkaSetupError: it cannot be used; the message says why and what to change.
+        KafkaSetupError: transactions cannot be used; the message says why and what to change.
     """
-    producer = make(name)
+    name = transactional_id(settings.kafka.group_id, settings.kafka.jobs_topic, "check")
+    producer = make_transactional_producer(settings, BATCH_BYTES, name)
     try:
         async with asyncio.timeout(patience):
             await producer.start()
@@ -50,7 +53,7 @@ async def check_transactions(
             "brokers, and a transaction needs transaction.state.log.min.isr of them in sync"
         ) from error
     except KafkaError as error:
-        reason = explain(error, name, transaction_timeout)
+        reason = explain(error, name, settings.transactions.timeout)
         raise KafkaSetupError(f"delivery: exactly_once needs transactions: {reason}") from error
     finally:
         await stop_bounded(producer, "producer")

@@ -79,11 +79,8 @@ class TransactionalProducer:
 
     async def commit(
         self, messages: Sequence[Outgoing], partition: TopicPartition, offset: int
-    ) -> Sequence[RecordMetadata]:
+    ) -> None:
         """Write messages in their order and commit an offset, in one transaction.
-
-        Returns:
-            Where the brokers have put each message.
 
         Raises:
             MessageFailedError: a message was not acknowledged. Nothing was committed.
@@ -91,13 +88,12 @@ class TransactionalProducer:
         """
         try:
             await self._producer.begin_transaction()
-            sent = await self._send(messages)
+            await self._send(messages)
             offsets = {partition: OffsetAndMetadata(offset, "")}
             await self._producer.send_offsets_to_transaction(offsets, self._group)
             await self._producer.commit_transaction()
         except (KafkaError, MessageFailedError) as error:
             raise self._fatal_error() or error from error
-        return sent
 
     async def probe(self, messages: Sequence[Outgoing]) -> None:
         """Write messages in a transaction that is then aborted, to see whether they are accepted.
@@ -148,7 +144,7 @@ class TransactionalProducer:
         error: KafkaError | None = ended.exception()
         return error if manager.is_fatal_error() else None
 
-    async def _send(self, messages: Sequence[Outgoing]) -> Sequence[RecordMetadata]:
+    async def _send(self, messages: Sequence[Outgoing]) -> None:
         sent: list[asyncio.Future[RecordMetadata]] = []
         for number, outgoing in enumerate(messages):
             alone = self._is_isolated(outgoing.topic)
@@ -163,7 +159,7 @@ class TransactionalProducer:
                 await asyncio.gather(*sent, return_exceptions=True)
                 raise MessageFailedError(number, error, alone=alone) from error
             sent.append(future)
-        return await _acknowledged(sent)
+        await _acknowledged(sent)
 
     async def _append(self, outgoing: Outgoing) -> asyncio.Future[RecordMetadata]:
         message = outgoing.message
@@ -177,9 +173,7 @@ class TransactionalProducer:
         return future
 
 
-async def _acknowledged(
-    sent: Sequence[asyncio.Future[RecordMetadata]],
-) -> Sequence[RecordMetadata]:
+async def _acknowledged(sent: Sequence[asyncio.Future[RecordMetadata]]) -> None:
     """Wait until all messages are acknowledged or refused.
 
     Raises:
@@ -192,4 +186,3 @@ async def _acknowledged(
             raise MessageFailedError(number, answer, alone=False) from answer
         if isinstance(answer, BaseException):
             raise answer
-    return answers

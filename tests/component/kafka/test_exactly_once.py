@@ -1,0 +1,292 @@
+"""Transactions on the real broker: refusals, fences, errors at start, and where reading begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from demo.broker import KafkaBroker
+from tests.support.topics import CreateTopic, Fill
+from worker.budget import Reservation
+from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
+from worker.contract.results import read_result
+from worker.errors import KafkaSetupError
+from worker.health import Health
+from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.service import KafkaService
+from worker.metrics import Metrics
+from worker.settings import (
+    KafkaSettings,
+    Settings,
+    ShutdownSettings,
+    TransactionSettings,
+)
+
+Alter = Callable[[str, str, str], Awaitable[None]]
+
+BOUND = 60.0
+MODEL = ModelIdentity("model", "sha256:0", "paddle")
+
+
+class Exactly:
+    """The service with delivery: exactly_once; a job's answer has as many bytes as it asks for."""
+
+    def __init__(self, kafka: KafkaSettings, **settings: object) -> None:
+        # Fences and aborts are over sooner.
+        self.kafka = kafka.model_copy(update={"heartbeat_interval": 0.1})
+        self.settings = Settings.model_validate(
+            {
+                "delivery": "exactly_once",
+                "kafka": self.kafka,
+                "shutdown": ShutdownSettings(deadline=10.0),
+                "transactions": TransactionSettings(commit_interval=0.02),
+                **settings,
+            }
+        )
+        self.metrics = Metrics()
+        self.stop = asyncio.Event()
+        self.sizes: dict[int, int] = {}
+        self.hold_at: dict[int, asyncio.Event] = {}
+        processor = RecordProcessor(lambda: MODEL, self.run_job, self.kafka, self.metrics)
+        self.service = KafkaService(
+            self.settings, processor, Health(BOUND, self.metrics), self.metrics
+        )
+
+    async def __aenter__(self) -> Exactly:
+        await self.service.connect()
+        self.running = asyncio.create_task(self.service.run(self.stop))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.stop.set()
+        async with asyncio.timeout(BOUND):
+            await self.running
+
+    async def run_job(self, job: Job, held: Reservation) -> Outcome:
+        offset = int(job.job_id or "")
+        if (hold := self.hold_at.get(offset)) is not None:
+            await hold.wait()
+        return Success((Category(0, f"{offset} ".ljust(self.sizes.get(offset, 1), "x"), 0.5),))
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    async def reach(self, count: float, name: str, **labels: str) -> None:
+        async with asyncio.timeout(BOUND):
+            while self.value(name, **labels) < count:
+                assert not self.running.done(), self.running.exception()
+                await asyncio.sleep(0.02)
+
+    async def committed(self, offset: int) -> None:
+        """Wait until the group's offset is this one."""
+        partition = TopicPartition(self.kafka.jobs_topic, 0)
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.kafka.bootstrap_servers, group_id=self.kafka.group_id
+        ) as consumer:
+            consumer.assign([partition])
+            async with asyncio.timeout(BOUND):
+                while await consumer.committed(partition) != offset:
+                    assert not self.running.done(), self.running.exception()
+                    await asyncio.sleep(0.02)
+
+    async def read(self, topic: str) -> Sequence[ConsumerRecord]:
+        """All committed records of a topic."""
+        partition = TopicPartition(topic, 0)
+        records: list[ConsumerRecord] = []
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        ) as consumer:
+            consumer.assign([partition])
+            end = (await consumer.end_offsets([partition]))[partition]
+            async with asyncio.timeout(BOUND):
+                while await consumer.position(partition) < end:
+                    polled = await consumer.getmany(partition, timeout_ms=200)
+                    records += polled.get(partition, [])
+        return records
+
+    async def results(self) -> list[int]:
+        """The jobs that the committed results are about, in order; -1 for a failure."""
+        found = []
+        for record in await self.read(self.kafka.results_topic):
+            result = read_result(record.value)
+            found.append(int(result.categories[0].name.split()[0]) if result.categories else -1)
+        return found
+
+
+@pytest.fixture
+async def topics(kafka: KafkaSettings, create_topic: CreateTopic) -> KafkaSettings:
+    """Settings whose topics exist, but for the results' one."""
+    await create_topic(kafka.jobs_topic)
+    await create_topic(kafka.dead_letters_topic)
+    return kafka
+
+
+@pytest.fixture
+def alter(admin: AIOKafkaAdminClient) -> Alter:
+    """Changes one setting of a topic, and returns once its broker knows."""
+
+    async def change(topic: str, name: str, value: str) -> None:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: value})])
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        async with asyncio.timeout(BOUND):
+            while f"'{name}', '{value}'" not in str(await admin.describe_configs(asked)):  # noqa: ASYNC110 - by asking
+                await asyncio.sleep(0.01)
+
+    return change
+
+
+async def submit(fill: Fill, kafka: KafkaSettings, count: int) -> None:
+    await fill(
+        kafka.jobs_topic, count, value=lambda number: b'{"image": "QUJD", "jobId": "%d"}' % number
+    )
+
+
+async def test_a_result_that_is_known_to_be_too_large_never_enters_a_transaction(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    await create_topic(topics.results_topic, max_message_bytes="20000")
+    await submit(fill, topics, 3)
+    exactly = Exactly(topics)
+    exactly.sizes[1] = 50_000
+    async with exactly:
+        await exactly.committed(3)
+        assert await exactly.results() == [0, -1, 2]
+        (letter,) = await exactly.read(topics.dead_letters_topic)
+        assert dict(letter.headers)["dead-letter-job-id"] == b"1"
+        assert exactly.value("classify_transactions_total", outcome="aborted") == 0
+
+
+async def test_a_limit_that_was_lowered_costs_aborts_and_only_the_large_one_its_result(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill, alter: Alter
+) -> None:
+    await create_topic(topics.results_topic)
+    exactly = Exactly(topics)
+    exactly.sizes[3] = 50_000
+    async with exactly:
+        await alter(topics.results_topic, "max.message.bytes", "20000")
+        await submit(fill, topics, 6)
+        await exactly.committed(6)
+        assert await exactly.results() == [0, 1, 2, -1, 4, 5]
+        assert exactly.value("classify_transactions_total", outcome="aborted") >= 1
+
+
+async def test_a_result_that_its_topic_never_takes_is_told_of_by_a_dead_letter(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill, alter: Alter
+) -> None:
+    await create_topic(topics.results_topic)
+    exactly = Exactly(topics)
+    async with exactly:
+        # It takes no message without a key any more.
+        await alter(topics.results_topic, "cleanup.policy", "compact")
+        await submit(fill, topics, 4)
+        await exactly.committed(4)
+        assert await exactly.results() == []
+        letters = await exactly.read(topics.dead_letters_topic)
+        ids = [dict(letter.headers)["dead-letter-job-id"] for letter in letters]
+        assert ids == [b"0", b"1", b"2", b"3"]
+        labels = {"topic": topics.results_topic}
+        assert exactly.value("classify_set_aside_messages_total", **labels) == 4
+
+
+async def test_a_fenced_producer_gives_its_partition_up_and_gets_it_back(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    await create_topic(topics.results_topic)
+    await submit(fill, topics, 2)
+    exactly = Exactly(topics)
+    exactly.hold_at[1] = asyncio.Event()
+    async with exactly:
+        await exactly.committed(1)
+        name = f"{topics.group_id}-{topics.jobs_topic}-0"
+        async with AIOKafkaProducer(
+            bootstrap_servers=topics.bootstrap_servers, transactional_id=name
+        ):
+            pass  # as another owner of the partition starts
+        exactly.hold_at[1].set()
+        await exactly.committed(2)
+        assert exactly.value("classify_transactions_total", outcome="fenced") == 1
+        assert exactly.value("classify_abandoned_jobs_total") == 1
+        assert await exactly.results() == [0, 1]
+
+
+async def test_markers_of_the_jobs_own_transactions_are_committed_too(
+    topics: KafkaSettings, create_topic: CreateTopic
+) -> None:
+    await create_topic(topics.results_topic)
+    async with Exactly(topics) as exactly:
+        await exactly.committed(0)
+        async with (
+            AIOKafkaProducer(
+                bootstrap_servers=topics.bootstrap_servers, transactional_id=topics.jobs_topic
+            ) as producer,
+            producer.transaction(),
+        ):
+            await producer.send(topics.jobs_topic, b'{"image": "QUJD", "jobId": "0"}')
+        await exactly.committed(2)
+        assert await exactly.results() == [0]
+
+
+async def test_a_group_that_begins_with_the_latest_jobs_begins_there_for_good(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    await create_topic(topics.results_topic)
+    await submit(fill, topics, 3)
+    latest = topics.model_copy(update={"auto_offset_reset": "latest"})
+    async with Exactly(latest) as exactly:
+        await exactly.committed(3)
+    await submit(fill, topics, 1)
+    async with Exactly(latest) as exactly:
+        await exactly.committed(4)
+        assert await exactly.results() == [0]
+
+
+async def test_a_time_out_beyond_the_brokers_is_refused_at_start(
+    topics: KafkaSettings, create_topic: CreateTopic, make_broker: Callable[..., KafkaBroker]
+) -> None:
+    broker = make_broker(properties={"transaction.max.timeout.ms": "10000"})
+    await asyncio.to_thread(broker.start)
+    kafka = topics.model_copy(
+        update={"bootstrap_servers": broker.bootstrap_servers, "create_topics": True}
+    )
+    with pytest.raises(KafkaSetupError, match=r"lower transactions\.timeout"):
+        await Exactly(kafka).service.connect()
+
+
+async def test_brokers_that_cannot_keep_transactions_are_named_at_start(
+    topics: KafkaSettings, make_broker: Callable[..., KafkaBroker]
+) -> None:
+    broker = make_broker(properties={"transaction.state.log.replication.factor": "3"})
+    await asyncio.to_thread(broker.start)
+    kafka = topics.model_copy(
+        update={
+            "bootstrap_servers": broker.bootstrap_servers,
+            "create_topics": True,
+            "request_timeout": 3.0,
+        }
+    )
+    with pytest.raises(KafkaSetupError, match=r"transaction\.state\.log\.replication\.factor"):
+        await Exactly(kafka).service.connect()
+
+
+async def test_ordered_results_without_transactions_keep_the_order_around_refusals(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill, alter: Alter
+) -> None:
+    await create_topic(topics.results_topic)
+    exactly = Exactly(topics, delivery="at_least_once", results={"ordered": True})
+    exactly.sizes[3] = 50_000
+    exactly.hold_at[0] = asyncio.Event()
+    async with exactly:
+        await submit(fill, topics, 8)
+        await exactly.reach(8, "classify_jobs_in_flight")
+        await alter(topics.results_topic, "max.message.bytes", "20000")
+        assert await exactly.results() == []
+        exactly.hold_at[0].set()
+        await exactly.committed(8)
+        assert await exactly.results() == [0, 1, 2, -1, 4, 5, 6, 7]
