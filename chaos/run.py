@@ -44,9 +44,9 @@ BACKLOG = 800
 """Most jobs that are sent and not answered yet; fewer in a short run, so that faults come between
 sending and answering there too."""
 
-SETTLE_SECONDS = 3.0
-SAMPLES = 8
-SAMPLE_SECONDS = 0.4
+SETTLE_SECONDS = 2.0
+SAMPLES = 5
+SAMPLE_SECONDS = 0.3
 
 
 @dataclass(slots=True)
