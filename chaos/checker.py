@@ -28,6 +28,7 @@ class Broken(StrEnum):
     DISORDER = "results out of order"
     WRONG = "an outcome that the job does not explain"
     UNKNOWN = "an outcome without a job"
+    CRASH = "a worker that ended by itself, or not as it was told"
     GROWTH = "memory or descriptors that grow"
 
 
@@ -84,6 +85,7 @@ def check(history: History) -> Findings:
         *_disorder(history),
         *_wrong(history, results, letters),
         *_unknown(history),
+        *(Breach(Broken.CRASH, detail) for detail in history.crashes),
         *(Breach(Broken.GROWTH, str(each)) for each in survivors if each.grown),
     ]
     return Findings(

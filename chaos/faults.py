@@ -15,7 +15,6 @@ import psutil
 from chaos.environment import Environment
 from chaos.fleet import Replica
 from chaos.schedule import Fault, Kind
-from demo.errors import DemoError
 from worker.cache import CACHE_VARIABLE
 
 __all__ = ["Nothing", "execute"]
@@ -68,7 +67,7 @@ async def _worker_kill(fault: Fault, on: Environment) -> None:
 async def _worker_term(fault: Fault, on: Environment) -> None:
     replica = _mortal(fault, on)
     async with replica.lock:
-        await _terminate(replica, on)
+        await replica.terminate()
         await replica.start()
 
 
@@ -86,22 +85,14 @@ async def _worker_zombie(fault: Fault, on: Environment) -> None:
 async def _rolling_restart(_fault: Fault, on: Environment) -> None:
     for replica in on.fleet.mortal:
         async with replica.lock:
-            await _terminate(replica, on)
+            await replica.terminate()
             await on.fleet.start_again(replica)
-
-
-async def _terminate(replica: Replica, on: Environment) -> None:
-    """Stop a worker by SIGTERM; one that does not end well is counted, and started again."""
-    try:
-        await replica.terminate()
-    except DemoError as error:
-        on.fleet.count_exit(error)
 
 
 async def _cache_full(fault: Fault, on: Environment) -> None:
     replica = _mortal(fault, on)
     async with replica.lock:
-        await _terminate(replica, on)
+        await replica.terminate()
         await on.fleet.start_again(replica, {CACHE_VARIABLE: str(on.full_cache)})
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,8 +15,9 @@ import psutil
 
 from demo.errors import DemoError
 from demo.worker_process import WorkerProcess
+from worker.cli.options import EXIT_UNAVAILABLE
 
-__all__ = ["Fleet", "Replica"]
+__all__ = ["Exits", "Fleet", "Replica"]
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -27,16 +28,43 @@ UNHEALTHY_PROBES = 8
 """So many failed liveness probes in a row, and the worker is killed, as a kubelet would."""
 
 
+@dataclass(slots=True)
+class Exits:
+    """How workers ended that nobody had told to end, or otherwise than they were told.
+
+    Attributes:
+        unavailable: how many ended because Kafka could not be used, which their exit code says. An
+            orchestrator starts them again until it can be.
+        crashes: all others, one sentence each.
+    """
+
+    unavailable: int = 0
+    crashes: list[str] = field(default_factory=list)
+
+    def note(self, process: WorkerProcess, how: str) -> None:
+        """Take note of a worker that ended, or is about to be killed since it should have."""
+        if process.exit_status == EXIT_UNAVAILABLE:
+            self.unavailable += 1
+        else:
+            self.crashes.append(f"{process.log_path.name}: {how}")
+
+
 class Replica:
     """One worker's place: processes follow each other in it.
+
+    Args:
+        exits: takes note of processes that end badly.
 
     Attributes:
         lock: held by what stops or kills the process.
         starts: how many processes there have been.
     """
 
-    def __init__(self, number: int, environment: Mapping[str, str], directory: Path) -> None:
-        self.number = number
+    def __init__(
+        self, number: int, environment: Mapping[str, str], directory: Path, exits: Exits
+    ) -> None:
+        self._number = number
+        self._exits = exits
         self._environment = dict(environment)
         self._directory = directory
         self._stack = ExitStack()
@@ -53,7 +81,7 @@ class Replica:
     async def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Start a process; it is not ready yet."""
         self.starts += 1
-        log = self._directory / f"worker-{self.number}-{self.starts}.log"
+        log = self._directory / f"worker-{self._number}-{self.starts}.log"
         process = WorkerProcess({**self._environment, **(extra or {})}, log)
         await asyncio.to_thread(self._stack.enter_context, process)
         self._process = process
@@ -67,18 +95,15 @@ class Replica:
         await asyncio.to_thread(self.process.wait_until_ready, READY_SECONDS)
 
     async def terminate(self) -> None:
-        """Stop it by SIGTERM.
-
-        Raises:
-            DemoError: it did not end in time, or with an exit code other than 0.
-        """
+        """Stop it by SIGTERM, and take note if it does not end in time with exit code 0."""
         process = self.process
         try:
             await asyncio.to_thread(process.stop, STOP_SECONDS)
-        except DemoError:
-            # A process that has not logged anything does not listen to signals yet.
-            if process.exit_status != -signal.SIGTERM or process.log_path.stat().st_size:
-                raise
+        except DemoError as error:
+            # A process that has not begun does not listen to signals yet.
+            listened = b'"starting"' in process.log_path.read_bytes()
+            if listened or process.exit_status != -signal.SIGTERM:
+                self._exits.note(process, str(error).partition(";")[0])
         finally:
             await self.kill()
 
@@ -115,12 +140,14 @@ class Fleet:
 
     Attributes:
         replicas: the workers; no fault ends the first one, so that what leaks is seen.
-        exits: how often a worker ended without being told to, by how it ended.
+        exits: how workers ended that should not have.
     """
 
     def __init__(self, count: int, environment: Mapping[str, str], directory: Path) -> None:
-        self.replicas = [Replica(number, environment, directory) for number in range(count)]
-        self.exits: Counter[str] = Counter()
+        self.exits = Exits()
+        self.replicas = [
+            Replica(number, environment, directory, self.exits) for number in range(count)
+        ]
         self._watching: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -147,18 +174,9 @@ class Fleet:
         return self.replicas[1:] or self.replicas
 
     async def stop(self) -> None:
-        """Stop all workers by SIGTERM, and count those that did not end well."""
+        """Stop all workers by SIGTERM."""
         await self._stop_watching()
-        stopping = [replica.terminate() for replica in self.replicas]
-        for answer in await asyncio.gather(*stopping, return_exceptions=True):
-            if isinstance(answer, DemoError):
-                self.count_exit(answer)
-            elif answer is not None:
-                raise answer
-
-    def count_exit(self, error: DemoError) -> None:
-        """Take note of a worker that did not end, or start, as it should; the log's end is left."""
-        self.exits[str(error).splitlines()[0].partition(";")[0].removeprefix("the worker ")] += 1
+        await asyncio.gather(*(replica.terminate() for replica in self.replicas))
 
     async def start_again(self, replica: Replica, extra: Mapping[str, str] | None = None) -> None:
         """Start a worker and return once it is ready; one that ends is started again.
@@ -173,7 +191,7 @@ class Fleet:
             except DemoError as error:
                 if replica.process.running or attempt == ATTEMPTS - 1:
                     raise
-                self.count_exit(error)
+                self.exits.note(replica.process, str(error).partition(";")[0])
                 await replica.kill()
                 await asyncio.sleep(RESTART_SECONDS)
             else:
@@ -203,10 +221,8 @@ class Fleet:
             if process.running and failed < UNHEALTHY_PROBES:
                 continue
             async with replica.lock:
-                if process.running:
-                    self.exits["killed since it was not alive"] += 1
-                else:
-                    self.exits[f"ended by itself with exit code {process.exit_status}"] += 1
+                what = "was not alive" if process.running else "ended by itself"
+                self.exits.note(process, f"the worker {what} (exit code {process.exit_status})")
                 await replica.kill()
                 await replica.start()
                 failed = 0

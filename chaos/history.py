@@ -123,6 +123,7 @@ class History:
         once: whether each outcome was promised exactly once.
         ordered: whether results were promised in the order of the jobs of a partition.
         births_ms: when each of the topics of the jobs topic's name was made; the first is 0.
+        crashes: workers that ended by themselves, or not as they were told.
         unsure: ids of jobs that were sent and neither acknowledged nor found in the topic.
         ends: the end of each partition of the jobs topic as it is at last.
     """
@@ -135,5 +136,6 @@ class History:
     removals: Sequence[Removal] = ()
     samples: Sequence[Sample] = ()
     births_ms: Sequence[int] = (0,)
+    crashes: Sequence[str] = ()
     unsure: Collection[str] = ()
     ends: dict[int, int] = field(default_factory=dict)

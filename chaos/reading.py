@@ -33,7 +33,11 @@ _OFFSETS_TOPIC = "__consumer_offsets"
 
 
 async def read_history(
-    options: Options, topics: Topics, traffic: Traffic, samples: Sequence[Sample]
+    options: Options,
+    topics: Topics,
+    traffic: Traffic,
+    samples: Sequence[Sample],
+    crashes: Sequence[str],
 ) -> History:
     """Read all topics, as `read_committed` consumers get them.
 
@@ -65,6 +69,7 @@ async def read_history(
         commits=commits,
         removals=topics.removals,
         samples=samples,
+        crashes=crashes,
         births_ms=topics.births_ms,
         unsure=traffic.unsure.keys() - jobs.keys(),
         ends=await topics.ends(),

@@ -43,8 +43,6 @@ def show(console: Console, options: Options, run: Run, findings: Findings) -> No
         meaning = kind.meaning + (f" ({run.cache})" if kind is Kind.CACHE_FULL else "")
         table.add_row(kind, str(run.counts[kind]), str(run.nothing[kind] or ""), meaning)
     console.print(table)
-    for how, times in run.exits.items():
-        console.print(f"A worker {how}: {times} times", markup=False, style="yellow")
     for survivor in findings.survivors:
         console.print(f"Lived through it all: {survivor}", markup=False, highlight=False)
     for name, value in _figures(options, run, findings).items():
@@ -73,6 +71,7 @@ def _figures(options: Options, run: Run, findings: Findings) -> dict[str, object
         "removed": f"{findings.removed} (by a fault, without an outcome)",
         "commits": findings.commits,
         "faults": run.counts.total(),
+        "unavailable": f"{run.unavailable} (workers that ended since they could not use Kafka)",
         "seconds": f"{run.seconds:.0f}",
         "broken": len(findings.breaches),
     }
@@ -108,7 +107,7 @@ def as_json(options: Options, run: Run, findings: Findings) -> dict[str, Any]:
         ],
         "faults": dict(run.counts),
         "nothing_to_act_on": dict(run.nothing),
-        "exits": dict(run.exits),
+        "unavailable": run.unavailable,
         "cache": run.cache,
         "breaches": [
             {"promise": breach.promise.name.lower(), "detail": breach.detail}

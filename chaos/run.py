@@ -27,7 +27,6 @@ from chaos.settings import worker_environment
 from chaos.topics import Topics
 from chaos.traffic import Traffic
 from demo.cluster import KafkaCluster
-from demo.errors import DemoError
 from demo.jars import fetch_jars
 from demo.model import prepare_model
 from demo.ports import free_ports
@@ -57,7 +56,7 @@ class Run:
         seconds: from the first job to the last outcome.
         counts: of the faults that happened, by kind.
         nothing: of the faults that had nothing to act on, by kind.
-        exits: how often a worker ended without being told to, or not as told, by how.
+        unavailable: how often a worker ended since it could not use Kafka.
         cache: in words, the cache that cannot be written.
     """
 
@@ -65,7 +64,7 @@ class Run:
     seconds: float
     counts: Counter[str] = field(default_factory=Counter)
     nothing: Counter[str] = field(default_factory=Counter)
-    exits: Counter[str] = field(default_factory=Counter)
+    unavailable: int = 0
     cache: str = ""
 
 
@@ -107,8 +106,15 @@ async def _disturb(options: Options, on: Environment, cache: str, report: Report
     report("stopping workers", traffic.done, conductor.over)
     await on.fleet.stop()
     report("reading back", traffic.done, conductor.over)
-    history = await read_history(options, on.topics, traffic, samples)
-    return Run(history, seconds, conductor.counts, conductor.nothing, on.fleet.exits, cache)
+    history = await read_history(options, on.topics, traffic, samples, on.fleet.exits.crashes)
+    return Run(
+        history,
+        seconds,
+        conductor.counts,
+        conductor.nothing,
+        on.fleet.exits.unavailable,
+        cache,
+    )
 
 
 async def _settle(traffic: Traffic, jobs: int, tell: Callable[[], None]) -> None:
@@ -171,5 +177,3 @@ async def _started(options: Options, directory: Path) -> AsyncIterator[tuple[Env
             Environment(cluster, proxies, fleet, topics, traffic, host, cache),
             cache_kind,
         )
-        if not cluster.brokers[0].running:
-            raise DemoError("a broker ended by itself")

@@ -94,6 +94,10 @@ def answer_nobody(history: History) -> None:
     history.outcomes = [*history.outcomes, result(job(99), 600)]
 
 
+def crash(history: History) -> None:
+    history.crashes = ["worker-1-3.log: the worker ended by itself (exit code 1)"]
+
+
 def leak_memory(history: History) -> None:
     history.samples = [
         replace(each, memory=each.memory * 2) if each.late else each for each in history.samples
@@ -120,6 +124,7 @@ def leak_descriptors(history: History) -> None:
         (forget_the_last_commit, [Broken.UNCOMMITTED]),
         (fail_a_good_image, [Broken.WRONG, Broken.WRONG]),
         (answer_nobody, [Broken.UNKNOWN]),
+        (crash, [Broken.CRASH]),
         (leak_memory, [Broken.GROWTH]),
         (leak_descriptors, [Broken.GROWTH]),
     ],
