@@ -52,8 +52,8 @@ async def each_has_one_result_in_order(traffic: Traffic, ids: Iterable[str]) -> 
     assert sorted(each for ids in results.values() for each in ids) == wanted
     for read in results.values():
         places = [each.rsplit("-", 2)[1:] for each in read]
-        for number in ends:
-            offsets = [int(offset) for source, offset in places if int(source) == number]
+        for source in ends:
+            offsets = [int(offset) for place, offset in places if int(place) == source]
             assert offsets == sorted(offsets)
 
 
@@ -153,26 +153,29 @@ async def test_workers_that_are_killed_and_moved_double_nothing(
         "WORKER_FAILPOINTS": "predictor.slow=0.02",
     }
 
-    async def answers(worker: Worker) -> None:
+    ids: list[str] = []
+
+    async def works(worker: Worker) -> None:
+        """Wait until a worker has partitions, send jobs, and wait until it has committed some."""
+        await asyncio.to_thread(
+            worker.wait_for_value, "classify_assigned_partitions", lambda owned: owned > 0
+        )
+        before = worker.value("classify_transactions_total", outcome="committed")
+        ids.extend(await keyed(traffic, 40, PARTITIONS))
         await asyncio.to_thread(
             worker.wait_for_value,
             "classify_transactions_total",
-            lambda n: n >= 1,
+            lambda count: count > before,
             outcome="committed",
         )
 
     first = make_worker(broker.bootstrap_servers, traffic.names, **environ).start()
-    await asyncio.to_thread(first.wait_until_ready)
-    ids = await keyed(traffic, 60, PARTITIONS)
-    await answers(first)
+    await works(first)
     second = make_worker(broker.bootstrap_servers, traffic.names, **environ).start()
-    await answers(second)
-    ids += await keyed(traffic, 30, PARTITIONS)
-    await answers(first)
+    await works(second)
     first.kill()
     third = make_worker(broker.bootstrap_servers, traffic.names, **environ).start()
-    await answers(third)
-    ids += await keyed(traffic, 10, PARTITIONS)
+    await works(third)
     second.signal(signal.SIGTERM)
     await each_has_one_result_in_order(traffic, ids)
     assert await asyncio.to_thread(second.wait) == 0

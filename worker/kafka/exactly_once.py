@@ -11,11 +11,12 @@ from worker.kafka.broker_errors import TOO_LARGE, Refused
 from worker.kafka.ordered import deliver_in_order
 from worker.kafka.outgoing import Sizes
 from worker.kafka.parcel import Parcel, Refusals
-from worker.kafka.partition_transactions import PartitionTransactions, Shared
+from worker.kafka.partition_transactions import PartitionTransactions
 from worker.kafka.publisher import BACKOFF_INITIAL
 from worker.kafka.starts import Starts
 from worker.kafka.topic_history import TopicHistory
 from worker.kafka.transaction_check import transactional_id, try_transactions
+from worker.kafka.transaction_context import Shared
 from worker.kafka.transactional_producer import TransactionalProducer
 from worker.metrics import Metrics
 from worker.retry import Retry
@@ -122,7 +123,7 @@ class ExactlyOnce:
     async def deliver(self, parcel: Parcel) -> None:
         """Wait until a parcel is committed, after those of all jobs before it."""
         self._fit(parcel)
-        await deliver_in_order(parcel, self._loops[parcel.state.partition], self._tracer)
+        await deliver_in_order(parcel, self._loops.get(parcel.state.partition), self._tracer)
 
     def hurry(self) -> None:
         """Commit at once what waits for a better moment."""

@@ -78,7 +78,7 @@ class InOrder(AtLeastOnce):
 
     async def deliver(self, parcel: Parcel) -> None:
         """Wait until a parcel is acknowledged, after those of all jobs before it."""
-        await deliver_in_order(parcel, self._senders[parcel.state.partition], self._tracer)
+        await deliver_in_order(parcel, self._senders.get(parcel.state.partition), self._tracer)
 
     async def commit(self, timeout: float | None = None) -> bool:
         """Commit what has settled, and send nothing more.

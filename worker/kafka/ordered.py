@@ -23,15 +23,22 @@ class Line(Protocol):
         ...
 
 
-async def deliver_in_order(parcel: Parcel, line: Line, tracer: Tracer | None) -> None:
+async def deliver_in_order(parcel: Parcel, line: Line | None, tracer: Tracer | None) -> None:
     """Put a parcel in line once all jobs before it have ended, and wait until it is delivered.
 
     Args:
+        line: its partition's; None if the partition is just being given up, and the job with it.
         tracer: makes spans of its messages; they include the waiting. None without tracing.
     """
-    if tracer is None:
+    if line is None:
+        await parcel.delivered  # never: the job is about to be cancelled
+    elif tracer is None:
         await _deliver(parcel, line)
-        return
+    else:
+        await _deliver_with_spans(parcel, line, tracer)
+
+
+async def _deliver_with_spans(parcel: Parcel, line: Line, tracer: Tracer) -> None:
     with ExitStack() as spans:
         sendings = []
         for number, outgoing in enumerate(parcel.messages):

@@ -2,7 +2,7 @@
 
 The order of the first steps is what makes it exact. Starting the producer fences an earlier owner
 that does not know yet that it is none, and ends what it left open. Only then is the committed
-offset final, and reading may begin there. Whoever started last is the only one that can commit.
+offset final, and reading may begin there. Only the producer that started last can commit.
 
 After an error the same steps are taken again: the committed offset then tells whether the last
 transaction was committed. If it was not, its messages are still here and are sent again.
@@ -14,34 +14,25 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import WorkerError
-from worker.kafka.broker_errors import TOO_LARGE, ErrorKind, Refused, classify, code_of, name_of
-from worker.kafka.outgoing import Outgoing, Sizes
-from worker.kafka.parcel import Parcel, Refusals
-from worker.kafka.topic_history import TopicHistory
+from worker.kafka.broker_errors import ErrorKind
+from worker.kafka.parcel import Parcel
+from worker.kafka.transaction_context import Shared
 from worker.kafka.transaction_errors import Trouble, judge
-from worker.kafka.transaction_plan import Found, choose, compare, locate, pause_until_next
+from worker.kafka.transaction_plan import Found, choose, compare, pause_until_next
+from worker.kafka.transaction_refusals import TransactionRefusals
 from worker.kafka.transactional_producer import MessageFailedError, TransactionalProducer
-from worker.metrics import Metrics
-from worker.retry import Retry
-from worker.settings import TransactionSettings
 
 if TYPE_CHECKING:
-    from aiokafka import TopicPartition
+    from worker.kafka.assignment import PartitionState
 
-    from worker.kafka.assignment import Assignment, PartitionState
-    from worker.kafka.consumer import Consumer
-    from worker.kafka.starts import Starts
-
-__all__ = ["PartitionTransactions", "Shared"]
+__all__ = ["PartitionTransactions"]
 
 IDLE_CHECK = 1.0
 """Seconds between two looks for offsets that are no jobs, and are committed all the same."""
@@ -56,46 +47,6 @@ STOP_TIMEOUT = 5.0
 """Seconds for a producer to disconnect."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the transactions of all partitions share.
-
-    Attributes:
-        make: makes the producer of a partition, not started.
-        starts: bounds how many producers start at a time.
-        membership_pause: seconds between two questions whether this worker is still in its group.
-    """
-
-    make: Callable[[TopicPartition], TransactionalProducer]
-    consumer: Consumer
-    assignment: Assignment
-    settings: TransactionSettings
-    starts: Starts
-    sizes: Sizes
-    refusals: Refusals
-    history: TopicHistory
-    metrics: Metrics
-    retry: Retry
-    membership_pause: float
-    results_topic: str
-    clock: Clock = SYSTEM_CLOCK
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A message that its topic does not accept, sent alone, and not for good as far as is known.
-
-    Attributes:
-        since: when it was refused first, monotonic seconds.
-        doubtful: whether the brokers do not say what is wrong.
-    """
-
-    parcel: Parcel
-    outgoing: Outgoing
-    since: float
-    doubtful: bool
 
 
 class PartitionTransactions:
@@ -125,7 +76,11 @@ class PartitionTransactions:
         self._batch: Sequence[Parcel] = ()
         self._attempted: int | None = None
         self._attempted_of = state
-        self._suspect: Suspect | None = None
+        self._refusals = TransactionRefusals(
+            shared.sizes, shared.refusals, shared.history, shared.metrics, shared.clock
+        )
+        # Whether the last error has changed what is sent next, or how.
+        self._decided = False
 
     @property
     def connected(self) -> bool:
@@ -148,8 +103,8 @@ class PartitionTransactions:
         self._news.set()
 
     async def quiet(self) -> None:
-        """Wait until nothing is left to commit; at once if the partition was never opened."""
-        if self._known_of is not None:
+        """Wait until nothing is left to commit; at once if nothing can be committed now."""
+        if self._known_of is not None and self._producer is not None:
             await self._quiet.wait()
 
     async def run(self) -> None:
@@ -159,7 +114,11 @@ class PartitionTransactions:
             pauses = self._retry.pauses(self._shared.clock)
             parcels, offset = await self._gather()
             while not await self._commit(parcels, offset):
-                await self._shared.clock.sleep(next(pauses))
+                if self._decided:
+                    # The next attempt is another one, so it need not wait.
+                    pauses = self._retry.pauses(self._shared.clock)
+                else:
+                    await self._shared.clock.sleep(next(pauses))
                 await self._open()
                 await self._probe()
                 if not self._waiting:
@@ -224,7 +183,7 @@ class PartitionTransactions:
     async def _abandon(self) -> None:
         """Give up the jobs of the partition that are not committed."""
         self._waiting.clear()
-        self._suspect = None
+        self._refusals.suspect = None
         state = self._state
         await self._shared.assignment.renew(state, state.start)
 
@@ -284,8 +243,9 @@ class PartitionTransactions:
                     await self._news.wait()
 
     def _choose(self) -> tuple[Sequence[Parcel], int]:
-        suspect = None if self._suspect is None else self._suspect.parcel
-        parcels = choose(self._waiting, self._shared.settings.max_records, suspect)
+        suspect = self._refusals.suspect
+        held_back = None if suspect is None else suspect.parcel
+        parcels = choose(self._waiting, self._shared.settings.max_records, held_back)
         state, known = self._state, self._known or 0
         own = [parcel.record.offset + 1 for parcel in parcels if parcel.state is state]
         if own:
@@ -318,7 +278,7 @@ class PartitionTransactions:
         assert producer is not None
         messages = [outgoing for parcel in parcels for outgoing in parcel.messages]
         self._began = began = shared.clock.monotonic()
-        self._batch, self._attempted = parcels, offset
+        self._batch, self._attempted, self._decided = parcels, offset, False
         self._attempted_of = self._state
         error: Exception | None = None
         done = False
@@ -328,7 +288,7 @@ class PartitionTransactions:
         except MessageFailedError as failed:
             self._attempted = None
             error = failed.error
-            self._note_failed(parcels, failed)
+            self._decided = self._refusals.note(parcels, failed)
         except (KafkaError, TimeoutError) as failed_transaction:
             error = failed_transaction
             self._note_trouble(error)
@@ -356,7 +316,8 @@ class PartitionTransactions:
         shared.metrics.last_commit.set_to_current_time()
         self._known, self._known_of = self._attempted, self._attempted_of
         self._attempted_of.committed = self._known
-        self._attempted, self._batch, self._suspect = None, (), None
+        self._attempted, self._batch = None, ()
+        self._refusals.forget(parcels)
         for parcel in parcels:
             assert self._waiting.popleft() is parcel
             for outgoing in parcel.messages:
@@ -372,66 +333,20 @@ class PartitionTransactions:
         if isinstance(error, KafkaError) and judge(error) is Trouble.FORBIDDEN:
             self._shared.history.refused(self._shared.results_topic, ErrorKind.FORBIDDEN, error)
 
-    def _note_failed(self, parcels: Sequence[Parcel], failed: MessageFailedError) -> None:
-        """Decide what becomes of a message that was not accepted."""
-        shared, error = self._shared, failed.error
-        parcel, outgoing = locate(parcels, failed.number)
-        topic, kind = outgoing.topic, classify(error)
-        shared.metrics.publish_retries.inc()
-        log.warning("publish_failed", **self._place, destination=topic, error=str(error))
-        shared.history.refused(topic, kind, error)
-        if not failed.alone or kind is ErrorKind.RETRY:
-            return  # its batch was refused, which says nothing about the message yet
-        if kind is ErrorKind.DOUBTFUL and self._is_at_fault(outgoing):
-            kind = ErrorKind.FINAL
-        if kind is ErrorKind.TOO_LARGE:
-            smaller = shared.sizes.reduce(outgoing)
-            if smaller is None:
-                refused = Refused(topic, TOO_LARGE, "MESSAGE_TOO_LARGE")
-                shared.refusals.replace(parcel, outgoing, refused)
-            else:
-                parcel.messages[parcel.messages.index(outgoing)] = smaller
-        elif kind is ErrorKind.FINAL:
-            shared.refusals.replace(
-                parcel, outgoing, Refused(topic, code_of(error), name_of(error))
-            )
-        else:
-            # The parcels before it do not wait for it.
-            since = shared.clock.monotonic() if self._suspect is None else self._suspect.since
-            self._suspect = Suspect(parcel, outgoing, since, doubtful=kind is ErrorKind.DOUBTFUL)
-
-    def _is_at_fault(self, outgoing: Outgoing) -> bool:
-        suspect = self._suspect
-        return (
-            suspect is not None
-            and suspect.outgoing is outgoing
-            and self._shared.history.is_message_at_fault(outgoing.topic, suspect.since)
-        )
-
     async def _probe(self) -> None:
         """Find out whether a topic accepts other messages than the one it does not accept."""
-        suspect, producer = self._suspect, self._producer
-        if suspect is None or not suspect.doubtful or producer is None:
-            return
-        topic = suspect.outgoing.topic
-        others = (
-            outgoing
-            for parcel in self._waiting
-            if parcel is not suspect.parcel
-            for outgoing in parcel.messages
-            if outgoing.topic == topic
-        )
-        if (other := next(others, None)) is None:
+        producer, other = self._producer, self._refusals.witness(self._waiting)
+        if producer is None or other is None:
             return
         try:
             async with asyncio.timeout(LIMIT_SHARE * self._shared.settings.timeout):
                 await producer.probe([other])
         except (MessageFailedError, KafkaError, TimeoutError) as error:
-            log.warning("publish_failed", **self._place, destination=topic, error=str(error))
+            log.warning("publish_failed", **self._place, destination=other.topic, error=str(error))
             self._discard()
             await self._open()
         else:
-            self._shared.history.accepted(topic)
+            self._shared.history.accepted(other.topic)
 
     def _discard(self) -> None:
         """Give up the producer: another one with its id continues."""

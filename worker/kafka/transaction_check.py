@@ -24,7 +24,7 @@ def transactional_id(group: str, topic: str, partition: object) -> str:
     """Name the producer of one input partition.
 
     Returns:
-        `group-topic-partition`: whoever owns the partition has the same name for it.
+        `group-topic-partition`: each owner of the partition uses the same.
     """
     return f"{group}-{topic}-{partition}"
 
@@ -90,6 +90,4 @@ def explain(error: KafkaError, name: str, transaction_timeout: float) -> str:
                     f"({name_of(cause)}): lower transactions.timeout, or raise the brokers' "
                     "transaction.max.timeout.ms"
                 )
-            case 35:
-                return "the brokers are too old for them; update them"
     return f"{type(error).__name__}: {error}"

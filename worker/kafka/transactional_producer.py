@@ -93,7 +93,10 @@ class TransactionalProducer:
             await self._producer.send_offsets_to_transaction(offsets, self._group)
             await self._producer.commit_transaction()
         except (KafkaError, MessageFailedError) as error:
-            raise self._fatal_error() or error from error
+            fatal = self._fatal_error()
+            if fatal is None or fatal is error:
+                raise
+            raise fatal  # noqa: B904 - it has a cause of its own
 
     async def probe(self, messages: Sequence[Outgoing]) -> None:
         """Write messages in a transaction that is then aborted, to see whether they are accepted.

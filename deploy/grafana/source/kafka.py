@@ -209,6 +209,36 @@ COMMITS = Row(
             ),
             4,
         ),
+        Place(
+            graph(
+                "Transactions",
+                "With delivery: exactly_once, per second by outcome. Fenced: another owner of the"
+                " partition has begun, or a transaction timed out.",
+                Query(total(rate("classify_transactions_total"), "outcome"), "{{outcome}}"),
+                unit="suffix:/s",
+                colors={"committed": GREEN, "aborted": ORANGE, "fenced": RED},
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Duration of transactions",
+                "Results wait for it, and for the next one to begin.",
+                Query(quantile(0.5, "classify_transaction_duration_seconds"), "median"),
+                Query(quantile(0.95, "classify_transaction_duration_seconds"), "95th percentile"),
+                unit="s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Jobs in a transaction",
+                "With 1 or 2 at saturation, transactions are what limits a partition.",
+                Query(quantile(0.5, "classify_transaction_records"), "median"),
+                unit="short",
+            ),
+            8,
+        ),
     ),
 )
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from demo.broker import KafkaBroker
 from tests.support.topics import CreateTopic, Fill
 from worker.budget import Reservation
 from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
 from worker.contract.results import read_result
+from worker.doctor.findings import Status
+from worker.doctor.kafka import look_at_kafka
 from worker.errors import KafkaSetupError
 from worker.health import Health
 from worker.kafka.record_processor import RecordProcessor
@@ -57,7 +61,7 @@ class Exactly:
             self.settings, processor, Health(BOUND, self.metrics), self.metrics
         )
 
-    async def __aenter__(self) -> Exactly:
+    async def __aenter__(self) -> Self:
         await self.service.connect()
         self.running = asyncio.create_task(self.service.run(self.stop))
         return self
@@ -247,24 +251,57 @@ async def test_a_group_that_begins_with_the_latest_jobs_begins_there_for_good(
         assert await exactly.results() == [0]
 
 
-async def test_a_time_out_beyond_the_brokers_is_refused_at_start(
-    topics: KafkaSettings, create_topic: CreateTopic, make_broker: Callable[..., KafkaBroker]
+async def test_what_brokers_do_not_allow_is_named_at_start(
+    kafka: KafkaSettings, make_broker: Callable[..., KafkaBroker]
 ) -> None:
-    broker = make_broker(properties={"transaction.max.timeout.ms": "10000"})
+    broker = make_broker(
+        properties={
+            "transaction.max.timeout.ms": "70000",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+        }
+    )
     await asyncio.to_thread(broker.start)
-    kafka = topics.model_copy(
+    there = kafka.model_copy(
         update={"bootstrap_servers": broker.bootstrap_servers, "create_topics": True}
     )
+    await Exactly(there).service.connect()
+    assert await transactions_found(there) is Status.OK
     with pytest.raises(KafkaSetupError, match=r"lower transactions\.timeout"):
-        await Exactly(kafka).service.connect()
+        await Exactly(there, transactions={"timeout": 90}).service.connect()
+    await forbid(there, f"{there.group_id}-{there.jobs_topic}-")
+    with pytest.raises(KafkaSetupError, match=r"WRITE and DESCRIBE on transactional ids") as error:
+        await Exactly(there).service.connect()
+    assert f"begin with {there.group_id}-{there.jobs_topic}- " in str(error.value)
+    assert await transactions_found(there) is Status.FAIL
+
+
+async def transactions_found(kafka: KafkaSettings) -> Status:
+    """What doctor says of transactions."""
+    settings = Exactly(kafka).settings
+    found = {each.subject: each for each in await asyncio.to_thread(look_at_kafka, settings, 20.0)}
+    return found["Transactions"].status
+
+
+async def forbid(kafka: KafkaSettings, prefix: str) -> None:
+    """Let nobody use transactional ids that begin so."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    transactional_id, prefixed, everything, deny = 5, 4, 2, 2
+    request = CreateAclsRequest(
+        transactional_id, prefix, prefixed, "User:ANONYMOUS", "*", everything, deny
+    )
+    answer = await admin._send_request(request)
+    await admin.close()
+    assert [code for code, _ in answer.creation_responses] == [0], answer
 
 
 async def test_brokers_that_cannot_keep_transactions_are_named_at_start(
-    topics: KafkaSettings, make_broker: Callable[..., KafkaBroker]
+    kafka: KafkaSettings, make_broker: Callable[..., KafkaBroker]
 ) -> None:
     broker = make_broker(properties={"transaction.state.log.replication.factor": "3"})
     await asyncio.to_thread(broker.start)
-    kafka = topics.model_copy(
+    there = kafka.model_copy(
         update={
             "bootstrap_servers": broker.bootstrap_servers,
             "create_topics": True,
@@ -272,7 +309,7 @@ async def test_brokers_that_cannot_keep_transactions_are_named_at_start(
         }
     )
     with pytest.raises(KafkaSetupError, match=r"transaction\.state\.log\.replication\.factor"):
-        await Exactly(kafka).service.connect()
+        await Exactly(there).service.connect()
 
 
 async def test_ordered_results_without_transactions_keep_the_order_around_refusals(
