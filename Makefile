@@ -10,7 +10,7 @@ LOCK_VENV := .venv-lock
 # What checks the image and deploy/ has many packages, which the worker's own must not meet.
 DEPLOY_VENV := .venv-deploy
 AUDIT_VENV := .venv-audit
-SOURCES := $(wildcard worker demo tests benchmarks scripts examples deploy)
+SOURCES := $(wildcard worker demo chaos tests benchmarks scripts examples deploy)
 # Pure tests share nothing. Of the others each file is run by one process, which has its own broker.
 PURE_TESTS := tests/unit tests/contract tests/fuzz tests/project
 OTHER_TESTS := tests/component tests/acceptance
@@ -28,7 +28,7 @@ TARGET ?=
 INPUT ?=
 DATABASE ?=
 
-.PHONY: help try demo check test test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench version build lock clean
+.PHONY: help try demo check test chaos test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -53,6 +53,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+chaos: $(STAMP) ## Faults by a seed on real Kafka and real workers, then a checker (ARGS='--help')
+	$(BIN)/python -m chaos $(ARGS)
 
 test-zoo: $(STAMP) ## All 80 models of the zoo: exported, loaded, compared with plain Paddle (up to an hour)
 	$(BIN)/python -m pytest -m zoo tests/component/zoo $(ARGS)

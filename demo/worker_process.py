@@ -88,6 +88,23 @@ class WorkerProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def exit_status(self) -> int | None:
+        """How the process ended, minus the signal's number if that ended it; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def answers(self, path: str) -> bool:
+        """Ask its HTTP server.
+
+        Returns:
+            Whether it answers with a status below 400.
+        """
+        try:
+            self._get(path)
+        except OSError:
+            return False
+        return True
+
     def wait_until_ready(self, timeout: float) -> None:
         """Return once `/readyz` says so.
 
@@ -95,7 +112,7 @@ class WorkerProcess:
             DemoError: the worker ended, or is not ready after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        while not self._is_ready():
+        while not self.answers("/readyz"):
             if not self.running:
                 raise self.failed("ended instead of getting ready")
             if time.monotonic() > deadline:
@@ -138,13 +155,6 @@ class WorkerProcess:
             The error, not raised, with the end of the worker's log.
         """
         return DemoError(f"the worker {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
-
-    def _is_ready(self) -> bool:
-        try:
-            self._get("/readyz")
-        except OSError:
-            return False
-        return True
 
     def _get(self, path: str) -> bytes:
         # Loopback: a proxy from the environment must not see it.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from demo.broker import KafkaBroker
+from demo.quick_model import make_quick
 from tests.support.harness import Names, Traffic, Worker
-from tests.support.quick_model import make_quick
 from tests.support.workers import ONE_SMALL_SLOT, MakeWorker
 
 

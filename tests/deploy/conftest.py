@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from demo.broker import KafkaBroker
+from demo.quick_model import make_quick
 from tests.support.observed import Observed, observe
-from tests.support.quick_model import make_quick
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

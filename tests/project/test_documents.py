@@ -181,6 +181,6 @@ def test_files_that_the_architecture_names_exist() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_files_that_a_document_names_by_their_path_exist(path: Path) -> None:
-    rooms = "benchmarks|configs|demo|docs|examples|schemas|scripts|tests|worker"
+    rooms = "benchmarks|chaos|configs|demo|docs|examples|schemas|scripts|tests|worker"
     named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", path.read_text("utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []

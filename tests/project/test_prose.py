@@ -26,13 +26,14 @@ UNWANTED = {
     r"workshops?": "staging",
 }
 TEXT = {".py", ".js", ".mjs", ".html", ".md", ".go", ".java", ".cpp", ".cs", ".php"}
+DIRECTORIES = ("worker", "demo", "chaos", "docs", "examples", "benchmarks", "scripts", "tests")
 PATTERN = re.compile("|".join(rf"\b({words})\b" for words in UNWANTED), re.IGNORECASE)
 
 
 def test_words_that_readers_stumbled_over_are_gone() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for directory in ("worker", "demo", "docs", "examples", "benchmarks", "scripts", "tests")
+        for directory in DIRECTORIES
         for path in sorted((ROOT / directory).rglob("*"))
         if path.suffix in TEXT and path != Path(__file__)
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import KafkaSetupError
@@ -18,14 +26,19 @@ from worker.kafka.diagnosis import find_cause
 from worker.retry import Retry
 from worker.settings import KafkaSettings
 
-__all__ = ["describe_configs", "ensure_topics", "wait_until_known"]
+__all__ = ["ask_until_reached", "describe_configs", "ensure_topics", "wait_until_known"]
 
 KNOWN_SOON = Retry(first=0.05, longest=0.5)
 """When brokers are asked again whether they know a new topic."""
 
 _POLICY = "cleanup.policy"
 
+UNREACHED = (KafkaConnectionError, NodeNotReadyError)
+"""Errors of a request to a broker that is down; another one may answer it."""
+
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 async def ensure_topics(
@@ -47,17 +60,9 @@ async def ensure_topics(
     admin = make_admin(settings)
     try:
         await admin.start()
-        missing = sorted(set(topics) - set(await admin.list_topics()))
-        if missing and not settings.create_topics:
-            raise KafkaSetupError(
-                f"topics missing on {settings.bootstrap_servers}: {', '.join(missing)}. "
-                "Create them, correct their names, or set kafka.create_topics: true"
-            )
-        for topic in missing:
-            await _create(admin, topic, settings)
-        if missing:
-            await wait_until_known(admin, missing, settings.request_timeout)
-        described = await _described(admin, topics)
+        described = await ask_until_reached(
+            lambda: _ensure(admin, settings, topics), settings.request_timeout
+        )
     except KafkaError as error:
         cause = await find_cause(settings)
         raise KafkaSetupError(
@@ -69,6 +74,49 @@ async def ensure_topics(
     _refuse_compaction(described, uncompacted)
     key = "max.message.bytes"
     return {topic: int(values[key]) for topic, values in described.items() if key in values}
+
+
+async def _ensure(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    missing = sorted(set(topics) - set(await admin.list_topics()))
+    if missing and not settings.create_topics:
+        raise KafkaSetupError(
+            f"topics missing on {settings.bootstrap_servers}: {', '.join(missing)}. "
+            "Create them, correct their names, or set kafka.create_topics: true"
+        )
+    for topic in missing:
+        await _create(admin, topic, settings)
+    if missing:
+        await wait_until_known(admin, missing, settings.request_timeout)
+    return await _described(admin, topics)
+
+
+async def ask_until_reached(
+    request: Callable[[], Awaitable[T]], timeout: float, clock: Clock = SYSTEM_CLOCK
+) -> T:
+    """Make requests again while they go to a broker that is down.
+
+    aiokafka's admin client asks any broker of the cluster, up or not. A worker that starts while
+    one of three is down would end for that.
+
+    Args:
+        timeout: seconds until it is given up.
+
+    Returns:
+        The answer.
+
+    Raises:
+        KafkaError: no broker was reached, or one answered with an error.
+    """
+    pauses = replace(KNOWN_SOON, patience=timeout).pauses(clock)
+    while True:
+        try:
+            return await request()
+        except UNREACHED:
+            if (pause := next(pauses, None)) is None:
+                raise
+            await clock.sleep(pause)
 
 
 class _Closing:
@@ -143,18 +191,28 @@ async def describe_configs(
     Returns:
         The configurations by topic; empty where one may not be read.
     """
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-    described: dict[str, dict[str, str]] = {topic: {} for topic in topics}
     with contextlib.suppress(KafkaError):
-        described |= await _describe(admin, resources)
-    return described
+        return await _describe_topics(admin, topics)
+    return {topic: {} for topic in topics}
+
+
+async def _describe_topics(
+    admin: AIOKafkaAdminClient, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    return {topic: {} for topic in topics} | await _describe(admin, resources)
 
 
 async def _described(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """The configuration of each topic; empty, with a warning, where it may not be read."""
-    described = await describe_configs(admin, topics)
+    try:
+        described = await _describe_topics(admin, topics)
+    except UNREACHED:
+        raise
+    except KafkaError:
+        described = {topic: {} for topic in topics}
     if unknown := sorted(topic for topic, values in described.items() if not values):
         # Reading a topic's configuration needs a separate right. Without it
         # publish.max_request_bytes is the only limit, and compaction is noticed when a message is

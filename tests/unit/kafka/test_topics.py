@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    TopicAuthorizationFailedError,
+)
 
 from worker.clock import Clock
-from worker.kafka.topics import KNOWN_SOON, wait_until_known
+from worker.kafka.topics import KNOWN_SOON, ask_until_reached, wait_until_known
 
 
 class Brokers:
@@ -50,3 +56,46 @@ async def test_a_topic_that_stays_unknown_is_an_error_that_says_so() -> None:
     with pytest.raises(KafkaTimeoutError, match=r"still unknown after 10 s"):
         await brokers.wait(10.0)
     assert 10.0 < sum(brokers.pauses) <= 10.0 + KNOWN_SOON.longest
+
+
+class Cluster:
+    """Its admin client asks brokers in turn, of which the first `down` cannot be reached."""
+
+    def __init__(self, down: int, error: type[KafkaError] = NodeNotReadyError) -> None:
+        self.down = down
+        self.error = error
+        self.pauses: list[float] = []
+
+    async def ask(self) -> str:
+        self.down -= 1
+        if self.down >= 0:
+            raise self.error
+        return "answer"
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def reach(self, timeout: float) -> str:
+        clock = Clock(lambda: sum(self.pauses), sleep=self.sleep)
+        return await ask_until_reached(self.ask, timeout, clock)
+
+
+@pytest.mark.parametrize("error", [NodeNotReadyError, KafkaConnectionError])
+async def test_a_broker_that_is_down_is_not_the_only_one_asked(error: type[KafkaError]) -> None:
+    cluster = Cluster(down=3, error=error)
+    assert await cluster.reach(10.0) == "answer"
+    assert cluster.pauses == pytest.approx([0.05, 0.1, 0.2])
+
+
+async def test_brokers_that_stay_down_are_given_up() -> None:
+    cluster = Cluster(down=1000)
+    with pytest.raises(NodeNotReadyError):
+        await cluster.reach(10.0)
+    assert 10.0 < sum(cluster.pauses) <= 10.0 + KNOWN_SOON.longest
+
+
+async def test_an_error_that_a_broker_answers_is_not_asked_for_again() -> None:
+    cluster = Cluster(down=1, error=TopicAuthorizationFailedError)
+    with pytest.raises(TopicAuthorizationFailedError):
+        await cluster.reach(10.0)
+    assert cluster.pauses == []

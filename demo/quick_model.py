@@ -1,4 +1,4 @@
-"""A model that answers quickly and wrongly, for tests of everything but the answers."""
+"""A model that answers quickly and wrongly, where anything but the answers is looked at."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ __all__ = ["make_quick"]
 
 
 def make_quick(model_dir: Path, directory: Path) -> Path:
-    """The run's network on images of 32 x 32 pixels: quicker, but no answer is right."""
+    """Copy a model of `demo.model`, with images of 32 x 32 pixels instead of 224 x 224.
+
+    Args:
+        directory: is made; it must not exist.
+
+    Returns:
+        The directory. The network is quicker there, but no answer is right.
+    """
     shutil.copytree(model_dir, directory)
     description = directory / "inference.yml"
     text = description.read_text("utf-8")
