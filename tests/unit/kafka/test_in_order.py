@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import TopicPartition
 
-from worker.contract.jobs import Outcome, Success
+from worker.contract.jobs import Outcome, Postponed, Success
 from worker.contract.records import Message, Record
 from worker.errors import Failure, Reason, Stage
 from worker.kafka.assignment import Assignment, PartitionState
@@ -52,7 +52,9 @@ class Publisher:
         return None
 
 
-def reject(record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
+def reject(
+    record: Record, refused: Refused, ending: Success | Postponed
+) -> tuple[Outcome, Sequence[Outgoing]]:
     return FAILURE, [LETTER]
 
 
@@ -111,7 +113,7 @@ async def test_what_is_refused_is_replaced_before_what_follows(line: Line) -> No
     jobs = [line.end(2), line.end(0), line.end(1)]
     await all_of(*jobs)
     assert line.publisher.acknowledged == [b"0", b"letter", b"2"]
-    assert line.last.outcome is FAILURE
+    assert line.last.ending is FAILURE
 
 
 async def test_a_job_that_ends_while_its_partition_is_given_up_sends_nothing(line: Line) -> None:

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced, for_code
 
 from worker.clock import Clock
-from worker.contract.jobs import Outcome, Success
+from worker.contract.jobs import Outcome, Postponed, Success
 from worker.contract.records import Message, Record
 from worker.errors import Failure, Reason, Stage
 from worker.kafka.assignment import Assignment, PartitionState
@@ -104,7 +104,9 @@ class Producer:
                 raise MessageFailedError(number, for_code(code)(), alone=alone)
 
 
-def reject(record: Record, refused: Refused) -> tuple[Outcome, Sequence[Outgoing]]:
+def reject(
+    record: Record, refused: Refused, ending: Success | Postponed
+) -> tuple[Outcome, Sequence[Outgoing]]:
     return FAILURE, [LETTER]
 
 
@@ -271,7 +273,7 @@ async def test_only_the_message_that_is_refused_for_good_is_replaced(setting: Se
         parcels = setting.put(0, 1, 2)
         await delivered(*parcels)
     assert setting.brokers.published == [b"0", b"letter", b"2"]
-    assert [parcel.outcome is FAILURE for parcel in parcels] == [False, True, False]
+    assert [parcel.ending is FAILURE for parcel in parcels] == [False, True, False]
     assert setting.ended("committed") == 1
     assert setting.slept == [], "what is decided is not waited for"
 
@@ -296,7 +298,7 @@ async def test_a_doubtful_message_is_at_fault_once_others_are_accepted_for_long_
         await delivered(first, second)
     assert setting.brokers.published == [b"letter", b"1"]
     assert "probe" in setting.brokers.steps
-    assert first.outcome is FAILURE
+    assert first.ending is FAILURE
     assert setting.now >= 1000.0 + DOUBT_PATIENCE
 
 
