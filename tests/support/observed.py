@@ -25,6 +25,11 @@ __all__ = ["Observed", "observe"]
 
 PARTITIONS = 4
 POISON = "#fe0102"
+DELIVERY: tuple[dict[str, str], ...] = (
+    {},
+    {"WORKER_DELIVERY": "exactly_once", "WORKER_RETRY__DELAYS": "1h"},
+)
+"""Settings of each worker that have metrics of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
                     "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.0/8",
                     "WORKER_FETCH__ATTEMPTS": "1",
                     "WORKER_FAILPOINTS": f"predictor.kill={POISON[1:]}",
+                    **delivery,
                 },
                 directory / f"worker-{number}.jsonl",
             )
-            for number in range(2)
+            for number, delivery in enumerate(DELIVERY)
         ]
         for worker in workers:
             stack.callback(worker.kill)

@@ -34,9 +34,14 @@ LAG = Row(
             graph(
                 "Waiting records by partition",
                 "From the committed offset to the partition's end. One line far above the others is"
-                " a partition that is stuck, or a key that is much used.",
+                " a partition that is stuck, or a key that is much used. Records in retry topics"
+                " wait on purpose.",
                 Query(
                     largest(gauge("classify_partition_lag_records", TOPIC), "topic", "partition"),
+                    PARTITION,
+                ),
+                Query(
+                    largest(gauge("classify_retry_waiting_records", TOPIC), "topic", "partition"),
                     PARTITION,
                 ),
                 unit="short",

@@ -16,7 +16,7 @@ from deploy.grafana.source.promql import gauge, increase, quantile, rate, total
 
 STAGE_TITLES = {
     "fetch": ("Fetch", "Downloading the image, or reading it from the record."),
-    "decode": ("Decode", "Decoding, resizing and cropping in a thread."),
+    "decode": ("Decode", "Decoding, resizing and cropping in an image process."),
     "batch_wait": ("Wait for a batch", "From a decoded image to the batch that it goes with."),
     "infer": ("Infer", "The predictor's run of the image's batch."),
     "draw": ("Draw", "Drawing the label and encoding the picture."),
@@ -155,9 +155,12 @@ FLIGHT = Row(
         Place(
             graph(
                 "Expired and repeated",
-                "Jobs whose deadline passed, attempts to fetch that were followed by another, and"
-                " attempts to decode or draw that got no memory.",
+                "Jobs whose deadline passed, jobs that are tried again after a delay, attempts to"
+                " fetch that were followed by another, attempts to decode or draw that got no"
+                " memory, and records of jobs that were answered before.",
                 Query(total(rate("classify_expired_jobs_total"), "when"), "expired {{when}}"),
+                Query(total(rate("classify_retries_total"), "delay"), "again in {{delay}}"),
+                Query(total(rate("classify_duplicate_jobs_total")), "duplicates"),
                 Query(total(rate("classify_fetch_attempts_total")), "fetch repeated"),
                 Query(
                     total(rate("classify_memory_shortages_total"), "stage"), "no memory, {{stage}}"
@@ -186,8 +189,9 @@ PROCESS = Row(
         Place(
             graph(
                 "CPU of the worker's process",
-                "Without predictors, which are on the dashboard Model. Cores.",
+                "And of its image processes together; predictors are on the dashboard Model. Cores.",
                 Query(rate("process_cpu_seconds_total"), "{{instance}}"),
+                Query(rate("classify_image_processes_cpu_seconds_total"), "{{instance}} images"),
                 unit="suffix: cores",
             ),
             8,
@@ -195,8 +199,11 @@ PROCESS = Row(
         Place(
             graph(
                 "Memory of the worker's process",
-                "Resident memory without predictors.",
+                "Resident memory, and that of its image processes together, without predictors.",
                 Query(gauge("process_resident_memory_bytes"), "{{instance}}"),
+                Query(
+                    gauge("classify_image_processes_resident_memory_bytes"), "{{instance}} images"
+                ),
                 unit="bytes",
             ),
             8,
