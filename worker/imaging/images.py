@@ -257,7 +257,8 @@ class ImageProcesses:
         elif call.number in process.pictures:
             nbytes = process.pictures[call.number]
             prepared.picture = Picture(image, side or 0, process, call.number, nbytes)
-        account(prepared.nbytes)
+        # Pixels that came from here are the caller's, who has counted them.
+        account(prepared.nbytes - (image.nbytes if isinstance(image, np.ndarray) else 0))
         return prepared
 
     async def _restore(self, picture: Picture, *, alone: bool) -> None:
