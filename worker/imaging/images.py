@@ -258,7 +258,7 @@ class ImageProcesses:
             nbytes = process.pictures[call.number]
             prepared.picture = Picture(image, side or 0, process, call.number, nbytes)
         # Pixels that came from here are the caller's, who has counted them.
-        account(prepared.nbytes - (image.nbytes if isinstance(image, np.ndarray) else 0))
+        account(prepared.crop.nbytes if prepared.pixels is image else prepared.nbytes)
         return prepared
 
     async def _restore(self, picture: Picture, *, alone: bool) -> None:
