@@ -46,7 +46,7 @@ class CropCells:
         self.descriptor = anonymous_file()
         weakref.finalize(self, os.close, self.descriptor)
         os.ftruncate(self.descriptor, size)
-        if hasattr(fcntl, "F_ADD_SEALS"):
+        if hasattr(os, "memfd_create"):
             # A process that has been taken over must not be able to pull memory from under others.
             fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         self._crops = np.frombuffer(mmap.mmap(self.descriptor, size), np.uint8).reshape(self._shape)
