@@ -20,6 +20,7 @@ from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
 from worker.http.server import HttpServer
+from worker.imaging.nursery import Nursery
 from worker.inference.placement import available_cores, place
 from worker.inference.selection import check_choice
 from worker.kafka.duplicates import make_duplicates
@@ -92,7 +93,7 @@ class App:
             self._classify = Classify(
                 settings.http, settings.decode.max_bytes, self.metrics, tracer=self._tracer
             )
-        self._children: Callable[[], Sequence[int]] = tuple
+        self._predictors: Callable[[], Sequence[int]] = tuple
         self._describe_model(settings.model_source)
 
     async def run(self) -> None:
@@ -129,6 +130,10 @@ class App:
             The Kafka service, if this worker has one.
         """
         settings, metrics, health = self._settings, self.metrics, self._health
+        # What the system lacks is known before anything else is begun.
+        nursery = Nursery()
+        await nursery.start()
+        stack.callback(nursery.stop)
         server = HttpServer(settings.http, health, metrics, self._classify)
         await server.start()
         stack.push_async_callback(server.stop)
@@ -143,12 +148,18 @@ class App:
         self._notices.listening(server.port, server.metrics_port)
         spec = await resolve_spec(settings, health)
         engine = Engine(
-            spec, self._placements, settings, self._failpoints, metrics, tracer=self._tracer
+            spec,
+            self._placements,
+            settings,
+            self._failpoints,
+            metrics,
+            nursery=nursery,
+            tracer=self._tracer,
         )
         health.predictor_stalled = engine.pool.stalled
         health.images_stalled = engine.images_stalled
         engine.pool.on_selecting = self._selecting
-        self._children = lambda: (*engine.pool.pids, *engine.images.pids)
+        self._predictors = lambda: engine.pool.pids
         self._describe_model(spec.name, spec.digest)
         kafka = None
         if self._with_kafka:
@@ -249,7 +260,7 @@ class App:
         self.metrics.cache_size.set(size)
 
     def _pids(self) -> Sequence[int]:
-        return self._children()
+        return self._predictors()
 
     def _begin_to_stop(self, number: signal.Signals) -> None:
         deadline = self._settings.shutdown.deadline

@@ -13,6 +13,7 @@ from worker.engine.pipeline import Pipeline
 from worker.failpoints import Failpoints
 from worker.images.fetch import ImageFetcher
 from worker.imaging.images import ImageProcesses
+from worker.imaging.nursery import Nursery
 from worker.imaging.protocol import LANES
 from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
@@ -36,6 +37,7 @@ class Engine:
         failpoints: faults to inject, for tests.
         capacity: most images of one batch, for callers that bound each image's batch themselves
             (`classify`'s `most`); None leaves batches to `settings.batching`.
+        nursery: forks image processes; started here if it was not before.
         tracer: makes spans of jobs' stages and of batches; None without tracing.
 
     Attributes:
@@ -56,6 +58,7 @@ class Engine:
         metrics: Metrics,
         *,
         capacity: int | None = None,
+        nursery: Nursery | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self.spec = spec
@@ -79,6 +82,7 @@ class Engine:
             settings.decode,
             metrics,
             failpoints,
+            nursery=nursery,
         )
         pipeline = Pipeline(
             spec, self._fetcher, self.pool, self.images, settings, metrics, tracer=tracer
@@ -108,7 +112,10 @@ class Engine:
         await stack.enter_async_context(self._fetcher)
         stack.callback(self.images.stop)
         stack.push_async_callback(self.pool.stop)
-        await asyncio.gather(self.images.start(), self.pool.start())
+        starting = self.pool.start(), self.images.start()
+        for error in await asyncio.gather(*starting, return_exceptions=True):
+            if error is not None:
+                raise error
         # The size of batches is known by now.
         self.images.cells.limit = self._cells(self.pool.max_batch)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import mmap
 import os
 import weakref
@@ -30,25 +31,30 @@ class CropCells:
     """
 
     def __init__(self, count: int, input_size: tuple[int, int]) -> None:
-        height, width = input_size
-        size = count * height * width * 3
+        self.limit = count
+        self._shape = (count, *input_size, 3)
+        # The lowest come first, so that few are ever touched.
+        self._free = list(reversed(range(count)))
+
+    def open(self) -> None:
+        """Make the file, before the first cell is used.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        size = math.prod(self._shape)
         self.descriptor = anonymous_file()
         weakref.finalize(self, os.close, self.descriptor)
         os.ftruncate(self.descriptor, size)
-        if hasattr(fcntl, "F_ADD_SEALS"):
+        if hasattr(os, "memfd_create"):
             # A process that has been taken over must not be able to pull memory from under others.
             fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-        self._crops = np.frombuffer(mmap.mmap(self.descriptor, size), np.uint8).reshape(
-            count, height, width, 3
-        )
-        self.limit = count
-        # The lowest come first, so that few are ever touched.
-        self._free = list(reversed(range(count)))
+        self._crops = np.frombuffer(mmap.mmap(self.descriptor, size), np.uint8).reshape(self._shape)
 
     @property
     def in_use(self) -> int:
         """Cells that hold a crop, or will."""
-        return len(self._crops) - len(self._free)
+        return self._shape[0] - len(self._free)
 
     @property
     def available(self) -> bool:

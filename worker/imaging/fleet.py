@@ -11,6 +11,7 @@ from contextlib import suppress
 from worker.clock import Clock
 from worker.errors import UnfitSystemError
 from worker.imaging.call import Call, DiedError
+from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
 from worker.imaging.process import ImageProcess, Role
 from worker.imaging.protocol import Reply, Setup
@@ -34,7 +35,8 @@ class Fleet:
     Args:
         count: processes that take calls.
         setup: what they have in common.
-        crops: descriptor of the file with the crops.
+        cells: where crops go.
+        nursery: forks them; it may have been started before.
 
     Attributes:
         on_reply: called with a process, its first call and what became of it.
@@ -43,14 +45,19 @@ class Fleet:
         on_change: called when there may be another process to give calls to.
     """
 
-    def __init__(self, count: int, setup: Setup, crops: int, clock: Clock) -> None:
+    def __init__(
+        self, count: int, setup: Setup, cells: CropCells, nursery: Nursery, clock: Clock
+    ) -> None:
         self.on_reply: Callable[[ImageProcess, Call, Reply], None] = lambda *_: None
         self.on_end: Callable[[ImageProcess, DiedError | None, float], None] = lambda *_: None
         self.on_change: Callable[[], None] = lambda: None
         self._count = count
-        self._crops = crops
+        self._cells = cells
         self._clock = clock
-        self._nursery = Nursery(setup, self._started, self._ended, self._lost)
+        self._setup = setup
+        self._nursery = nursery
+        nursery.on_started, nursery.on_ended = self._started, self._ended
+        nursery.on_lost = self._lost
         self._numbers = itertools.count(1)
         # Invariant: every process that has been asked for and whose end is not known yet.
         self._processes: dict[int, ImageProcess] = {}
@@ -88,7 +95,9 @@ class Fleet:
             UnfitSystemError: the system lacks a library that a codec needs.
             OSError: the system has no room for another process.
         """
-        await self._nursery.start()
+        if self._nursery.pid is None:
+            await self._nursery.start()
+        self._nursery.set_up(self._setup)
         self.fill()
 
     def stop(self) -> None:
@@ -125,7 +134,7 @@ class Fleet:
         number = next(self._numbers)
         try:
             process = ImageProcess(
-                number, role, self._nursery, self._crops, self._reply, self._closed
+                number, role, self._nursery, self._cells.descriptor, self._reply, self._closed
             )
         except OSError as error:
             self._note_down(str(error))
@@ -181,6 +190,9 @@ class Fleet:
         del self._processes[number]
         if status is None:
             self._note_down("the system has no room for another process")
+        elif not process.proved and not process.ended_in and not process.cause:
+            # Not at once again, which would go on without end.
+            self._note_down(f"a new image process ended by itself ({status})")
         self.on_end(process, None if status is None else _how(process.cause, status), cpu)
         self.fill()
         self.on_change()
@@ -209,6 +221,7 @@ class Fleet:
             if lost:
                 try:
                     await self._nursery.start()
+                    self._nursery.set_up(self._setup)
                     break
                 except (OSError, UnfitSystemError) as error:
                     why = str(error)

@@ -22,6 +22,7 @@ from worker.errors import JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.imaging.call import Call, DiedError, LostError, describe
 from worker.imaging.crops import CropCells
+from worker.imaging.nursery import Nursery
 from worker.imaging.pool import ProcessPool
 from worker.imaging.process import ImageProcess
 from worker.imaging.protocol import LocalImage, Pixels, Setup
@@ -86,6 +87,7 @@ class ImageProcesses:
     Args:
         count: processes that take calls.
         cells: most crops at a time, those that are being made included.
+        nursery: forks the processes; started here if it was not before.
         retry: of a call for which the system had no memory.
 
     Attributes:
@@ -95,7 +97,7 @@ class ImageProcesses:
         ModelError: the model's crop is larger than any image that it is cut out of.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that images have to do with meets here
         self,
         spec: ModelSpec,
         count: int,
@@ -104,6 +106,7 @@ class ImageProcesses:
         metrics: Metrics,
         failpoints: Failpoints,
         *,
+        nursery: Nursery | None = None,
         retry: Retry = SHORTAGES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -124,9 +127,20 @@ class ImageProcesses:
             cpu_seconds=limits.cpu_seconds,
             failpoints=failpoints,
         )
-        self._pool = ProcessPool(count, setup, self.cells, limits.timeout, metrics, clock=clock)
-        self.start = self._pool.start
+        self._pool = ProcessPool(
+            count, setup, self.cells, limits.timeout, metrics, nursery=nursery, clock=clock
+        )
         self.stop = self._pool.stop
+
+    async def start(self) -> None:
+        """Start the processes.
+
+        Raises:
+            UnfitSystemError: the system lacks a library that a codec needs.
+            OSError: the system has no room for another process, or for the crops.
+        """
+        self.cells.open()
+        await self._pool.start()
 
     @property
     def stalled(self) -> bool:
@@ -243,7 +257,8 @@ class ImageProcesses:
         elif call.number in process.pictures:
             nbytes = process.pictures[call.number]
             prepared.picture = Picture(image, side or 0, process, call.number, nbytes)
-        account(prepared.nbytes)
+        # Pixels that came from here are the caller's, who has counted them.
+        account(prepared.crop.nbytes if prepared.pixels is image else prepared.nbytes)
         return prepared
 
     async def _restore(self, picture: Picture, *, alone: bool) -> None:

@@ -36,25 +36,18 @@ _CHUNK = 64 * 1024
 class Nursery:
     """Forks image processes; for one event loop.
 
-    Args:
-        setup: what all of them have in common.
+    Attributes:
+        pid: of the process that forks; None while there is none.
         on_started: called with the number of a process that has been forked, and its pid.
         on_ended: called with the number of a process that is gone, its exit status (negative: the
             signal; None: it was never there) and the seconds of processor time that it took.
         on_lost: called when the process that forks is gone, and with it all that it forked.
     """
 
-    def __init__(
-        self,
-        setup: Setup,
-        on_started: Callable[[int, int], None],
-        on_ended: Callable[[int, int | None, float], None],
-        on_lost: Callable[[], None],
-    ) -> None:
-        self._setup = setup
-        self._on_started = on_started
-        self._on_ended = on_ended
-        self._on_lost = on_lost
+    def __init__(self) -> None:
+        self.on_started: Callable[[int, int], None] = lambda *_: None
+        self.on_ended: Callable[[int, int | None, float], None] = lambda *_: None
+        self.on_lost: Callable[[], None] = lambda: None
         self._socket: socket.socket | None = None
         self._finalizer: weakref.finalize[..., Nursery] | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -94,7 +87,6 @@ class Nursery:
         self._ready = loop.create_future()
         loop.add_reader(ours.fileno(), self._read)
         try:
-            self._say({"setup": self._setup.to_dict()})
             async with asyncio.timeout(START_TIMEOUT):
                 await self._ready
             self._up = True
@@ -105,6 +97,14 @@ class Nursery:
                     f"the image codecs were not loaded within {START_TIMEOUT:g} s"
                 ) from None
             raise
+
+    def set_up(self, setup: Setup) -> None:
+        """Say what all image processes have in common, before the first one is asked for.
+
+        Raises:
+            OSError: the process that forks is gone.
+        """
+        self._say({"setup": setup.to_dict()})
 
     def fork(self, number: int, descriptors: Sequence[int]) -> None:
         """Ask for an image process.
@@ -169,9 +169,9 @@ class Nursery:
         assert self._ready is not None
         match message:
             case {"started": number, "pid": pid}:
-                self._on_started(number, pid)
+                self.on_started(number, pid)
             case {"ended": number, "status": status, "cpu": cpu}:
-                self._on_ended(number, status, cpu)
+                self.on_ended(number, status, cpu)
             case {"ready": _} if not self._ready.done():
                 self._ready.set_result(None)
             case {"unfit": why} if not self._ready.done():
@@ -181,7 +181,7 @@ class Nursery:
         was_up = self._up
         self.stop()
         if was_up:
-            self._on_lost()
+            self.on_lost()
         elif self._ready is not None and not self._ready.done():
             self._ready.set_exception(OSError("the process that loads the image codecs died"))
 

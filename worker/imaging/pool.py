@@ -21,6 +21,7 @@ from worker.errors import JobError, Stage
 from worker.imaging.call import Call, DiedError, LostError
 from worker.imaging.crops import CropCells
 from worker.imaging.fleet import Fleet
+from worker.imaging.nursery import Nursery
 from worker.imaging.process import LARGE, ImageProcess, Role
 from worker.imaging.protocol import (
     Accounted,
@@ -65,6 +66,7 @@ class ProcessPool:
         setup: what they have in common.
         cells: where crops go.
         timeout: seconds after which a call is given up.
+        nursery: forks them; started here if it was not before.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ProcessPool:
         timeout: float,
         metrics: Metrics,
         *,
+        nursery: Nursery | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._count = count
@@ -85,7 +88,7 @@ class ProcessPool:
         self._clock = clock
         self._numbers = itertools.count(1)
         self._waiting = WaitingCalls(cells)
-        self._fleet = Fleet(count, setup, cells.descriptor, clock)
+        self._fleet = Fleet(count, setup, cells, nursery or Nursery(), clock)
         self._fleet.on_reply = self._hear
         self._fleet.on_end = self._settle_calls
         self._fleet.on_change = self._dispatch

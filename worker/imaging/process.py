@@ -61,6 +61,7 @@ class ImageProcess:
         since: when its first call began, on the pool's clock.
         closed: whether it is gone, or about to be.
         cause: why its owner has killed it; empty otherwise.
+        proved: whether it has ever answered.
         ended_in: the number of the call that it was in when it was closed; 0 if it was in none.
 
     Raises:
@@ -86,6 +87,7 @@ class ImageProcess:
         self.closed = False
         self.cause = ""
         self.ended_in = 0
+        self.proved = False
         self._on_reply = on_reply
         self._on_closed = on_closed
         self._frames = Frames()
@@ -212,6 +214,7 @@ class ImageProcess:
     def _hear(self, number: int, reply: Reply) -> None:
         if not self.calls or self.calls[0].number != number:
             raise NonsenseError("an answer to a call that it does not have")
+        self.proved = True
         self._on_reply(self, self.calls[0], reply)
 
     def _close(self) -> None:

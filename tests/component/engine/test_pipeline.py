@@ -152,11 +152,8 @@ def predictor(spec: ModelSpec) -> Predictor:
 
 @pytest.fixture
 async def images(spec: ModelSpec) -> AsyncIterator[ImageProcesses]:
-    failpoints = Failpoints(((HANGS, "decode.hang"),))
-    limits = DecodeSettings(timeout=0.3)
-    images = ImageProcesses(
-        spec, 1, 8, limits, Metrics(), failpoints, retry=Retry(0.0, 0.0, attempts=3)
-    )
+    retry = Retry(0.0, 0.0, attempts=3)
+    images = ImageProcesses(spec, 1, 8, DecodeSettings(), Metrics(), Failpoints(), retry=retry)
     await images.start()
     yield images
     images.stop()
@@ -408,6 +405,9 @@ async def test_what_was_accounted_for_is_given_back_when_decoding_fails(
 
 
 async def test_a_decoder_that_hangs_costs_its_job_alone(core: Core) -> None:
+    limits, failpoints = DecodeSettings(timeout=1.0), Failpoints(((HANGS, "decode.hang"),))
+    core.images = ImageProcesses(core.spec, 1, 8, limits, core.metrics, failpoints)
+    await core.images.start()
     health = Health(BOUND, core.metrics, kafka=False)
     health.images_stalled = lambda: core.images.stalled
     failure = await core.fail(Job(RawImage(colour_png("#fe0102")), visualize=False))
@@ -415,6 +415,7 @@ async def test_a_decoder_that_hangs_costs_its_job_alone(core: Core) -> None:
     assert failure.stage is Stage.DECODE
     assert health.not_live() == []
     await core.succeed(Job(RawImage(CAT), visualize=False))
+    core.images.stop()
 
 
 async def test_cancelling_withdraws_the_image(core: Core) -> None:

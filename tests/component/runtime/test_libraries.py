@@ -97,12 +97,16 @@ except WorkerError as error:
     [
         ["-m", "worker", "run"],
         ["-m", "worker", "serve"],
-        ["-m", "worker", "predict", "--input", "any.jpg", "--model", "any", "--device", "cpu"],
-        ["-c", PIPELINE, "any"],
+        ["-m", "worker", "predict", "--input", "any.jpg", "--device", "cpu", "--model"],
+        ["-c", PIPELINE],
     ],
     ids=["run", "serve", "predict", "create_pipeline"],
 )
-def test_opencv_without_its_libraries(without_opencv: Path, arguments: list[str]) -> None:
+def test_opencv_without_its_libraries(
+    without_opencv: Path, model_dir: Path, arguments: list[str]
+) -> None:
+    if arguments[-1] not in ("run", "serve"):
+        arguments = [*arguments, str(model_dir)]
     done = run(*arguments, environ={"PYTHONPATH": str(without_opencv)})
     assert done.returncode == (1 if arguments[0] == "-c" else 3)
     (line,) = done.stderr.splitlines()

@@ -11,8 +11,13 @@ import pytest
 from worker.imaging.crops import CropCells
 
 
+def made(cells: CropCells) -> CropCells:
+    cells.open()
+    return cells
+
+
 def test_cells_are_taken_and_given_back() -> None:
-    cells = CropCells(3, (2, 4))
+    cells = made(CropCells(3, (2, 4)))
     taken = [cells.take() for _ in range(3)]
     assert sorted(taken) == [0, 1, 2]
     assert (cells.available, cells.in_use) == (False, 3)
@@ -22,7 +27,7 @@ def test_cells_are_taken_and_given_back() -> None:
 
 
 def test_fewer_may_be_in_use_than_there_are() -> None:
-    cells = CropCells(3, (2, 4))
+    cells = made(CropCells(3, (2, 4)))
     cells.limit = 1
     seen = [cells.available]
     cell = cells.take()
@@ -32,7 +37,7 @@ def test_fewer_may_be_in_use_than_there_are() -> None:
 
 
 def test_a_view_shows_what_was_written_into_the_file() -> None:
-    cells = CropCells(3, (2, 4))
+    cells = made(CropCells(3, (2, 4)))
     crop = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     os.pwrite(cells.descriptor, crop.tobytes(), 2 * crop.nbytes)
     view = cells.view(2)
@@ -43,6 +48,6 @@ def test_a_view_shows_what_was_written_into_the_file() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has seals")
 def test_nobody_can_pull_the_memory_away() -> None:
-    cells = CropCells(1, (2, 4))
+    cells = made(CropCells(1, (2, 4)))
     with pytest.raises(PermissionError):
         os.ftruncate(cells.descriptor, 0)
