@@ -189,7 +189,7 @@ PROCESS = Row(
         Place(
             graph(
                 "CPU of the worker's process",
-                "And of its image processes together; predictors are on the dashboard Model. Cores.",
+                "And of its image processes, in cores. Predictors are on the dashboard Model.",
                 Query(rate("process_cpu_seconds_total"), "{{instance}}"),
                 Query(rate("classify_image_processes_cpu_seconds_total"), "{{instance}} images"),
                 unit="suffix: cores",

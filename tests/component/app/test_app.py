@@ -170,8 +170,7 @@ async def test_stopping_while_a_predictor_loads_does_not_wait_for_it(settings: S
     app = App(settings, Failpoints())
     running = asyncio.create_task(app.run())
     async with asyncio.timeout(BOUND):
-        # The one that forks image processes, and a predictor.
-        while len(app._children()) < 2:  # noqa: ASYNC110 - a process tells nobody that it starts
+        while not app._predictors():  # noqa: ASYNC110 - a process tells nobody that it starts
             await asyncio.sleep(0.005)
     app._stop.set()
     async with asyncio.timeout(5.0):
