@@ -59,10 +59,10 @@ def is_cut_off(params: Path) -> bool:
                 size = _elements(file)
                 if size is None:
                     return False
-                file.seek(size, os.SEEK_CUR)
+                _skip(file, size)
         except EOFError:
             return True
-        return file.tell() > end
+        return False
 
 
 def is_program(program: Path) -> bool:
@@ -94,7 +94,7 @@ def _elements(file: BinaryIO) -> int | None:
         return None
     for _ in range(levels):
         (size,) = struct.unpack("<Q", _read(file, 8))
-        file.seek(size, os.SEEK_CUR)
+        _skip(file, size)
     version, size = struct.unpack("<Ii", _read(file, 8))
     if version != _FORMAT or not 0 < size <= _LARGEST_DESCRIPTION:
         return None
@@ -120,6 +120,13 @@ def _read(file: BinaryIO, size: int) -> bytes:
     if len(data) < size:
         raise EOFError
     return data
+
+
+def _skip(file: BinaryIO, size: int) -> None:
+    # Not by seeking at once: beyond its end a file may take any position but a huge one.
+    if size > os.fstat(file.fileno()).st_size - file.tell():
+        raise EOFError
+    file.seek(size, os.SEEK_CUR)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

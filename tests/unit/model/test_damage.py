@@ -74,6 +74,11 @@ def test_what_is_unknown_is_left_to_paddle(file: Path, data: bytes) -> None:
     assert not is_cut_off(file)
 
 
+def test_a_level_of_any_length_is_beyond_the_end(file: Path) -> None:
+    file.write_bytes(struct.pack("<IQQ", 0, 1, 1 << 63) + bytes(100))
+    assert is_cut_off(file)
+
+
 @pytest.mark.parametrize(
     "program", [b"\x0a\x00", b"\x20\x05\x0a\x03abc\x2a\x02xx", b"\x0a\x01a\x25abcd"]
 )
