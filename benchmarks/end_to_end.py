@@ -145,7 +145,11 @@ def _look(worker: WorkerProcess) -> _Moment:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    failures = [key for key in samples if key[0] == "classify_jobs_total" and "failure" in key]
+    failures = [
+        key
+        for key, count in samples.items()
+        if key[0] == "classify_jobs_total" and "failure" in key and count
+    ]
     if failures:
         raise worker.failed(f"failed jobs: {failures}")
     process = psutil.Process(worker.pid)
