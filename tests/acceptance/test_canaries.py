@@ -290,6 +290,7 @@ async def test_no_secret_is_found_in_anything_that_workers_say(
 ) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{canary('http')}\n", "utf-8")
+    tokens.chmod(0o600)  # the worker refuses a file that all users may read
     said: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         collector = stack.enter_context(Collector())
