@@ -493,4 +493,4 @@ def _show(report: LetterReport, found: Found, replayed: dict[str, Any], *, raw: 
     else:
         report.facts(letter_facts(found.record, letter, headers, replayed["replayed"]))
     if found.others:
-        report.note(f"{found.others} older letters go by the same name")
+        report.note(f"older letters of the same name: {found.others}")

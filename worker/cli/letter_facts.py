@@ -48,7 +48,7 @@ def letter_facts(
         ("written at", moment_text(letter.source_timestamp_ms)),
         ("job", letter.job_id),
         ("key", key),
-        ("reason", f"{letter.reason}{code}, in stage {letter.stage}{attempts}"),
+        ("reason", letter.reason and f"{letter.reason}{code}, in stage {letter.stage}{attempts}"),
         ("message", letter.message),
         ("what to do", letter.unfit or advice(letter.reason)),
         ("model", letter.model),

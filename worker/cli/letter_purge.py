@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from worker.cli.interrupts import end_at_once
 from worker.cli.letter_options import LetterFormat
 
 if TYPE_CHECKING:
@@ -82,11 +84,9 @@ def confirm(
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter("there is no terminal to ask at: say --yes, or --dry-run first")
-    count = _count(bounds, before)
-    typer.echo(
-        f"Delete up to {count} dead letters from {topic} for good? [y/N] ", nl=False, err=True
-    )
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    count = _letters(bounds, before)
+    typer.echo(f"Delete up to {count} from {topic} for good? [y/N] ", nl=False, err=True)
+    if _line().strip().lower() not in ("y", "yes"):
         report.note("nothing was deleted")
         raise typer.Exit(1)
 
@@ -115,9 +115,22 @@ def tell(
             )
         else:
             report.write(f"partition {number}: offsets {begin} to {offset - 1} {would}\n")
-    report.note(f"up to {_count(bounds, before)} dead letters {would}")
+    report.note(
+        f"up to {_letters(bounds, before)} {would}" if before else "there is nothing to delete"
+    )
 
 
-def _count(bounds: Mapping[int, tuple[int, int]], before: Mapping[int, int]) -> int:
-    """Offsets; some may be of no letter."""
-    return sum(offset - bounds[number][0] for number, offset in before.items())
+def _line() -> str:
+    """Read a line; Ctrl-C ends the process, which waits here and nowhere else."""
+    handler = signal.getsignal(signal.SIGINT)
+    end_at_once()
+    try:
+        return sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _letters(bounds: Mapping[int, tuple[int, int]], before: Mapping[int, int]) -> str:
+    """How many offsets; some may be of no letter."""
+    count = sum(offset - bounds[number][0] for number, offset in before.items())
+    return "1 dead letter" if count == 1 else f"{count} dead letters"

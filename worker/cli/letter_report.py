@@ -37,6 +37,9 @@ _COLUMNS = (
     Column("Job", 20),
 )
 
+LEAST_MESSAGE = 40
+"""Cells of a line for a message; with less it begins on a line of its own."""
+
 MAX_SHOWN = 400
 """Characters of a header's value in a table."""
 
@@ -79,7 +82,7 @@ class LetterReport:
         self._progress = progress_bar(self._err, progress or "", disable=not bar)
         self._task = self._progress.add_task("", total=None)
         width = self._out.width if terminal else 160
-        self._rows = Rows((*_COLUMNS, Column(last)), width)
+        self._rows = Rows((*_COLUMNS, Column(last)), width, LEAST_MESSAGE)
         self._clock = clock
         self._began = clock.monotonic()
         self.shown = 0
@@ -126,13 +129,14 @@ class LetterReport:
             (moment_text(letter.timestamp_ms) or "")[:19].replace("T", " "),
             self._safe(letter.reason or "?"),
             self._safe(letter.job_id or "-"),
-            self._safe(letter.message if text is None else text),
+            self._safe((letter.message or letter.unfit or "") if text is None else text),
         )
         self._lines(self._rows.row(row))
 
     def write_json(self, fields: dict[str, Any]) -> None:
-        """Write one JSON object as a line."""
-        self.write(f"{json.dumps(fields, ensure_ascii=False)}\n")
+        """Write one JSON object as a line; what is not printable is an escape there."""
+        text = json.dumps(fields, ensure_ascii=False)
+        self.write(f"{''.join(map(_escaped, text))}\n")
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
         """Write names and values, one a line, wrapped on a terminal."""
@@ -165,10 +169,10 @@ class LetterReport:
             rate = f", {replayed / seconds:.1f} a second" if replayed else ""
             self.note(f"{_records(replayed)} put back in {seconds:.1f} s{rate}")
         if counts["already"]:
-            self.note(f"{counts['already']} were replayed before and are left alone")
+            self.note(f"left alone: {_records(counts['already'])} replayed before")
         if counts["left"]:
             self.note(
-                f"{counts['left']} were put back {most} times or more already and are left alone "
+                f"left alone: {_records(counts['left'])} put back {most} times or more already "
                 "(--max-attempts)"
             )
         if counts["failed"]:
@@ -252,6 +256,10 @@ def plain_headers(record: Record, *, raw: bool = False) -> list[dict[str, str | 
         shown = text if raw else without_secrets(text)
         plain.append({"name": name, "value": shown})
     return plain
+
+
+def _escaped(sign: str) -> str:
+    return sign if sign.isprintable() else json.dumps(sign)[1:-1]
 
 
 def _records(count: int) -> str:

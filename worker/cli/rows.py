@@ -39,11 +39,14 @@ class Rows:
             wrapped between words. A cell of another column that is wider than it is followed by a
             new line, on which the next cell is in its own column.
         width: cells of a whole line.
+        last_width: fewest cells for the last column; where the line has less left, its text begins
+            on a line of its own.
     """
 
-    def __init__(self, columns: Sequence[Column], width: int) -> None:
+    def __init__(self, columns: Sequence[Column], width: int, last_width: int = 0) -> None:
         self._columns = columns
         self._width = width
+        self._last_width = last_width
 
     def head(self) -> list[str]:
         """Lay out the titles.
@@ -73,7 +76,12 @@ class Rows:
                 lines.append(line)
                 line = ""
             line += " " * (start - cell_len(line))
-        lines += wrap(cells[-1], self._width, line, " " * start)
+        below = self._width - start < self._last_width
+        if below:
+            lines += [line] if line.strip() else []
+            line, start = " " * 4, 4
+        if cells[-1] or not below:
+            lines += wrap(cells[-1], self._width, line, " " * start)
         return [line.rstrip() for line in lines]
 
 

@@ -202,7 +202,7 @@ class Replay:
                     f"{limit} (max.message.bytes)",
                 )
                 return _Note(letter, done=False, chosen=False)
-            if partition is not None and partition >= destination.partitions:
+            if partition is not None and not 0 <= partition < destination.partitions:
                 partition = None
         restored = Restored(letter.source_topic, partition, message)
         return _Note(letter, done=True, chosen=True, record=restored)

@@ -10,7 +10,8 @@ from worker.errors import SettingsError
 __all__ = ["moment_ms", "moment_text"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_AGO = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([smhdw])")
+_MILLISECONDS = re.compile(r"[0-9]{9,15}")
 
 
 def moment_ms(text: str, now: float, option: str) -> int:
@@ -24,15 +25,15 @@ def moment_ms(text: str, now: float, option: str) -> int:
         option: what the text was given for, for the error.
 
     Returns:
-        Milliseconds since the epoch.
+        Milliseconds since the epoch, not below 0: brokers take no others.
 
     Raises:
         SettingsError: it is none of these.
     """
     text = text.strip()
     if ago := _AGO.fullmatch(text):
-        return round(1000 * (now - float(ago[1]) * _UNITS[ago[2]]))
-    if text.isascii() and text.isdigit() and len(text) > 8:
+        return max(0, round(1000 * (now - float(ago[1]) * _UNITS[ago[2]])))
+    if _MILLISECONDS.fullmatch(text):
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -43,7 +44,7 @@ def moment_ms(text: str, now: float, option: str) -> int:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(1000 * moment.timestamp())
+    return max(0, round(1000 * moment.timestamp()))
 
 
 def moment_text(timestamp_ms: int | None) -> str | None:

@@ -232,11 +232,14 @@ async def test_a_record_that_its_topic_refuses_fails_alone(
 
 async def test_without_transactions_it_is_remembered_as_well(letters: Letters) -> None:
     jobs = letters.kafka.jobs_topic
-    # The partition that the second came from is gone: its key decides.
-    await letters.write(letter(jobs, 0), letter(jobs, 1, partition=9))
-    assert (await letters.replay(transactional=False))[2] == {"replayed": 2}
-    assert (await letters.replay())[2] == {"already": 2}
-    assert len(await letters.jobs(0)) + len(await letters.jobs(1)) == 2
+    # The partition that the second came from is gone, and the third's is no number of one: their
+    # keys decide.
+    await letters.write(
+        letter(jobs, 0), letter(jobs, 1, partition=9), letter(jobs, 2, partition=-1)
+    )
+    assert (await letters.replay(transactional=False))[2] == {"replayed": 3}
+    assert (await letters.replay())[2] == {"already": 3}
+    assert len(await letters.jobs(0)) + len(await letters.jobs(1)) == 3
 
 
 async def test_what_a_killed_replay_left_open_is_undone_by_the_next(letters: Letters) -> None:

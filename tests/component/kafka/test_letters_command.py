@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from tests.support.terminal import Terminal
 from tests.support.topics import CreateTopic
 from worker.contract.dead_letters import dead_letter_message
 from worker.contract.records import Record
@@ -30,13 +31,14 @@ class Command:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WORKER_")}
-        self._environ = inherited | {
+        self.settings = {
             "WORKER_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "WORKER_KAFKA__JOBS_TOPIC": kafka.jobs_topic,
             "WORKER_KAFKA__RESULTS_TOPIC": kafka.results_topic,
             "WORKER_KAFKA__DEAD_LETTERS_TOPIC": kafka.dead_letters_topic,
             "WORKER_KAFKA__GROUP_ID": kafka.group_id,
         }
+        self._environ = inherited | self.settings
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -88,7 +90,7 @@ async def test_a_killed_replay_is_ended_by_the_next_without_doubles(
     assert {each["key"] for each in rest} <= {f"k{number}" for number in range(3, 8)}
     status, none, err = command("replay", "--reason", "fetch_timeout")
     assert (status, none) == (0, [])
-    assert "8 were replayed before" in err
+    assert "8 records replayed before" in err
     where = TopicPartition(kafka.jobs_topic, 0)
     async with AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers,
@@ -142,6 +144,21 @@ def test_a_purge_is_asked_for_tried_and_done(command: Command) -> None:
     assert (status, done["last"]) == (0, 2), err
     status, listed, _ = command("list")
     assert (status, [each["offset"] for each in listed]) == (0, [3, 4, 5, 6, 7])
+
+
+def test_a_purge_asks_at_a_terminal_where_ctrl_c_ends_it(command: Command) -> None:
+    purge = ("dead-letters", "purge", "--to-offset", "3")
+    with Terminal(*purge, environ=command.settings) as terminal:
+        terminal.wait_for("Delete up to 3 dead letters")
+        terminal.wait_for("[y/N]")
+        terminal.interrupt()
+        assert terminal.wait() == 130
+    with Terminal(*purge, environ=command.settings) as terminal:
+        terminal.wait_for("[y/N]")
+        terminal.press("n\n")
+        assert terminal.wait() == 1
+        assert "nothing was deleted" in terminal.text
+    assert len(command("list")[1]) == 8
 
 
 def test_a_filtered_purge_is_refused_and_says_what_to_do_instead(kafka: KafkaSettings) -> None:

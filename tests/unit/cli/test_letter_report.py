@@ -34,6 +34,15 @@ def shown(form: LetterFormat | None, *, raw: bool = False, terminal: bool = Fals
     return out.getvalue()
 
 
+def test_json_holds_no_control_characters() -> None:
+    out = io.StringIO()
+    fields = {"jobId": "\x1b[31m\x9b31m\u202e\udce4\U000e0001é猫"}
+    LetterReport(LetterFormat.JSON, out=Console(file=out)).write_json(fields)
+    assert out.getvalue().rstrip("\n").isprintable()
+    assert "é猫" in out.getvalue()
+    assert json.loads(out.getvalue()) == fields
+
+
 def test_json_lines_where_there_is_no_terminal() -> None:
     plain = json.loads(shown(None))
     assert (plain["id"], plain["sourceId"], plain["key"]) == ("dead-1-5", "image-jobs-3-42", "k")
@@ -73,10 +82,10 @@ def test_a_replay_says_what_it_did() -> None:
     )
     counts = Counter(replayed=4, already=3, left=2, failed=1)
     report.sum_up(counts, most=5, dry_run=False)
-    left = "2 were put back 5 times or more already and are left alone (--max-attempts)"
+    left = "left alone: 2 records put back 5 times or more already (--max-attempts)"
     assert err.getvalue().splitlines() == [
         "classify-worker: 4 records put back in 2.0 s, 2.0 a second",
-        "classify-worker: 3 were replayed before and are left alone",
+        "classify-worker: left alone: 3 records replayed before",
         f"classify-worker: {left}",
         "classify-worker: 1 cannot be put back",
     ]

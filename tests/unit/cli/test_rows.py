@@ -39,6 +39,19 @@ def test_an_empty_last_cell_leaves_no_spaces() -> None:
     assert ROWS.row(("cat", "", "")) == ["cat"]
 
 
+def test_a_last_column_without_room_begins_on_a_line_of_its_own() -> None:
+    rows = Rows((Column("Name", 6), Column("Score", 7), Column("Label")), 30, 14)
+    assert rows.head() == ["Name    Score", "    Label", "─────────────"]
+    assert rows.row(("cat", "0.5", "tabby, tabby cat, and a tom")) == [
+        "cat     0.5",
+        "    tabby, tabby cat, and a",
+        "    tom",
+    ]
+    assert rows.row(("cat", "0.12345678", "")) == ["cat     0.12345678"]
+    roomy = Rows((Column("Name", 6), Column("Score", 7), Column("Label")), 31, 14)
+    assert roomy.row(("cat", "0.5", "tabby")) == ["cat     0.5      tabby"]
+
+
 def test_wide_characters_count_twice() -> None:
     assert ROWS.row(("猫", "1", "x")) == ["猫            1  x"]
 

@@ -20,13 +20,18 @@ NOW = 1_795_486_969.0
         ("2026-11-24T10:30", 1_795_516_200_000),
         ("2026-11-24T12:30+02:00", 1_795_516_200_000),
         ("1795516200000", 1_795_516_200_000),
+        # Brokers take no moments before 1970.
+        ("999999999999w", 0),
+        ("0001-01-01", 0),
     ],
 )
 def test_moments(text: str, expected: int) -> None:
     assert moment_ms(text, NOW, "--since") == expected
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2x", "-1h", "20261399"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2x", "-1h", "20261399", "9" * 20, "9" * 400 + "s"]
+)
 def test_others_are_refused_with_examples(text: str) -> None:
     with pytest.raises(SettingsError, match=r"--since .* is no moment: write 2h"):
         moment_ms(text, NOW, "--since")
