@@ -117,7 +117,7 @@ def _rest(numbers: Figures) -> Iterator[Text]:
     yield _fact("predictors", f"{slots}{restarts}{images}", bad=bool(numbers.restarts))
     held = f"{numbers.in_flight} jobs, {_size(numbers.held)}"
     oldest = f"; the oldest for {_time(numbers.oldest)}" if numbers.oldest else ""
-    waiting = f"; {numbers.waiting} images wait for a thread or a batch" if numbers.waiting else ""
+    waiting = f"; {numbers.waiting} images wait for a process or a batch" if numbers.waiting else ""
     yield _fact("in flight", f"{held}{oldest}{waiting}")
     failed = f"{numbers.failed:.1f} a second; {numbers.dead_letters:.1f} dead letters a second"
     yield _fact("failed", failed, bad=numbers.failed > 0)

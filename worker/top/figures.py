@@ -81,10 +81,10 @@ class Figures:
         images_busy: the same of the processes that decode and draw.
         in_flight: jobs and requests under way.
         held: bytes held by them.
-        waiting: images that wait for a thread or a batch.
+        waiting: images that wait for a process or a batch.
         dead_letters: a second.
         restarts: of predictor processes, since the workers began.
-        memory: resident bytes of workers and predictors.
+        memory: resident bytes of workers, predictors and image processes.
     """
 
     jobs: float
@@ -146,7 +146,8 @@ def figures(changes: Sequence[Change]) -> Figures:
         dead_letters=_rate(changes, "classify_dead_letters_total"),
         restarts=int(_now(changes, "classify_predictor_restarts_total")),
         memory=_now(changes, "process_resident_memory_bytes")
-        + _now(changes, "classify_predictor_resident_memory_bytes"),
+        + _now(changes, "classify_predictor_resident_memory_bytes")
+        + _now(changes, "classify_image_processes_resident_memory_bytes"),
     )
 
 
