@@ -41,7 +41,7 @@ def _context(settings: HttpTlsSettings) -> ssl.SSLContext:
     password = settings.key_password.get_secret_value() if settings.key_password else ""
     try:
         context.load_cert_chain(settings.cert_file, settings.key_file, password)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"cannot load the certificate of http.tls (cert_file {settings.cert_file}, "
             f"key_file {settings.key_file}): {_why(error)}"
@@ -49,7 +49,7 @@ def _context(settings: HttpTlsSettings) -> ssl.SSLContext:
     if settings.client_ca_file is not None:
         try:
             context.load_verify_locations(settings.client_ca_file)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:
             raise SettingsError(
                 f"cannot load http.tls.client_ca_file {settings.client_ca_file}: {_why(error)}"
             ) from error
@@ -58,9 +58,10 @@ def _context(settings: HttpTlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError | ValueError) -> str:
     if not isinstance(error, ssl.SSLError):
-        return f"{error.strerror}"
+        # A ValueError: of a password that is too long.
+        return f"{getattr(error, 'strerror', None) or error}"
     if error.reason == "KEY_VALUES_MISMATCH":
         return "the key is not the certificate's"
     # OpenSSL says hardly more of a wrong password than of what is no PEM.

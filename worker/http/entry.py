@@ -77,8 +77,15 @@ class Entry:
             assert context is not None, "certificates are loaded before anything listens"
             # A copy of the descriptor, which the transport has not begun to read from: uvloop's
             # `start_tls` loses what comes before it.
-            accepted = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-            transport.abort()
+            try:
+                accepted = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+            except OSError as error:
+                # All descriptors are taken; nothing would ever end this connection.
+                place.leave()
+                log.warning("tls_not_negotiated", error=error.strerror)
+                return
+            finally:
+                transport.abort()
             task = asyncio.create_task(self._negotiate(accepted, place, context))
             place.abort = task.cancel
             self._negotiations.add(task)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -301,6 +303,23 @@ def test_a_renewed_certificate_is_shown_to_new_connections(
             server._trust = trusting(later)
             while not await knows(server):  # noqa: ASYNC110 - it is read by and by
                 await asyncio.sleep(0.05)
+
+    run(work())
+
+
+def test_a_connection_without_a_descriptor_is_ended_and_keeps_no_place(
+    run: Run, authority: trustme.CA, tls: HttpTlsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dup(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def work() -> None:
+        async with opened(trusting(authority), tls=tls) as server:
+            with monkeypatch.context() as patch:
+                patch.setattr("worker.http.entry.os.dup", dup)
+                assert await ends(await server.connect(bare=True)) == b""
+            await server.connections(0)
+            assert await server.live()
 
     run(work())
 

@@ -53,6 +53,14 @@ def test_jobs_and_requests_are_counted_a_second() -> None:
     assert (done.jobs, done.failed, done.dead_letters) == (5.0, 1.0, 1.0)
 
 
+def test_memory_is_that_of_all_processes() -> None:
+    def work(metrics: Metrics) -> None:
+        metrics.predictor_memory.read = lambda: [(("0",), 2.0**40), (("1",), 2.0**40)]
+        metrics.image_processes_memory.read = lambda: [((), 2.0**41)]
+
+    assert seen(work).memory >= 2.0**42
+
+
 def test_what_was_before_does_not_count() -> None:
     metrics = Metrics()
     for _ in range(100):
