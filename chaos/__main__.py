@@ -20,6 +20,7 @@ from chaos.options import Delivery, Options
 from chaos.report import as_json, command_of, show
 from chaos.run import run
 from chaos.schedule import Kind
+from worker.cli.help import Command
 from worker.errors import WorkerError
 from worker.logs import configure
 from worker.settings import LogSettings
@@ -28,7 +29,7 @@ __all__ = ["main"]
 
 BROKEN, FAILED, INTERRUPTED = 1, 2, 130
 
-_KINDS = "\n".join(f"      {kind:20}{kind.meaning}" for kind in Kind)
+_KINDS = "\n".join(f"        {kind:20}{kind.meaning}" for kind in Kind)
 
 
 def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
@@ -66,17 +67,15 @@ def main(  # noqa: PLR0913, PLR0917 - an argument an option of the command line
 
     A run repeats from its seed and the other arguments: the same faults among the same jobs.
 
-    \b
     Examples:
-      --seed 7                                     the standard run, with that seed
-      --brokers 1 --jobs 1000 --faults 5           a minute
-      --jobs 50000 --faults 200 --minutes 25       the long run of docs/reliability.md
-      --delivery exactly_once --only worker-zombie --faults 10
+        --seed 7                                     the standard run, with that seed
+        --brokers 1 --jobs 1000 --faults 5           a minute
+        --jobs 50000 --faults 200 --minutes 25       the long run of docs/reliability.md
+        --delivery exactly_once --only worker-zombie --faults 10
 
-    \b
     Kinds of faults:
     KINDS
-    """  # noqa: D301 - "\\b" is click's mark of lines that it is not to wrap
+    """
     options = Options(
         seed=secrets.randbelow(1_000_000) if seed is None else seed,
         jobs=jobs,
@@ -139,4 +138,6 @@ def _run(options: Options, output: Path | None, logs: Path) -> int:
 
 if __name__ == "__main__":
     main.__doc__ = (main.__doc__ or "").replace("    KINDS", _KINDS)
-    typer.run(main)
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command(cls=Command)(main)
+    app(prog_name="python -m chaos")
