@@ -177,7 +177,7 @@ async def test_a_retry_that_waits_while_its_worker_dies_is_not_lost(
         broker.bootstrap_servers,
         traffic.names,
         **RETRYING,
-        WORKER_RETRY__DELAYS="4s",
+        WORKER_RETRY__DELAYS="8s",  # until it is killed
         WORKER_KAFKA__GROUP_INSTANCE_ID="one",  # the group does not wait for the one that died
     ).start()
     async with ImageServer({"/cat.jpg": noise_jpeg(1)}) as host:

@@ -221,15 +221,13 @@ def test_tls_is_spoken_and_nothing_else(
     async def work() -> None:
         async with opened(trusting(authority), tls=tls) as server:
             assert await server.live()
-            assert await ends(await server.connect(LIVEZ, bare=True)) in (b"", TLS_ALERT)
+            answer = await ends(await server.connect(LIVEZ, bare=True))
+            # Some OpenSSL versions send an alert to what is no handshake.
+            assert answer[:2] in (b"", b"\x15\x03")
             await server.connections(1)
             assert await server.live()
 
     run(work())
-
-
-TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
-"""Some OpenSSL versions say `protocol_version` to what is no handshake."""
 
 
 def test_silent_handshakes_keep_no_client_out(
