@@ -39,10 +39,11 @@ async function scrape() {
 async function scrapeMetrics() {
   const response = await fetch("metrics", { headers: authorization() });
   elsewhere = response.status === 404;
-  const closed = wantsToken(response.status);
+  // 403: it wants a certificate that this browser does not have.
+  const closed = wantsToken(response.status) || response.status === 403;
   for (const part of document.querySelectorAll("[data-needs-metrics]")) part.hidden = elsewhere || closed;
-  if (closed) await showHealth();
-  if (elsewhere || closed) return;
+  if (elsewhere) return;
+  if (!response.ok) return showHealth();
   const samples = parse(await response.text());
   take(samples, performance.now());
   await showState(total(samples, "classify_ready") === 1);
