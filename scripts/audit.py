@@ -136,8 +136,9 @@ def _records(database: Path) -> Iterator[dict[str, Any]]:
     try:
         with zipfile.ZipFile(database) as archive:
             for name in archive.namelist():
-                if name.endswith(".json"):
-                    yield json.loads(archive.read(name))
+                record = json.loads(archive.read(name)) if name.endswith(".json") else None
+                if isinstance(record, dict):
+                    yield record
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise CannotSayError(f"{database} cannot be read: {error}") from error
 

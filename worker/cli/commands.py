@@ -115,12 +115,13 @@ def _give_up_stdout() -> None:
 
 
 def _die(error: Exception | str, status: int) -> NoReturn:
-    from worker.logs import say  # noqa: PLC0415 - most commands log nothing
+    # Errors are rare, and most commands log nothing.
+    from worker.cli.rows import printable, wrap_lines  # noqa: PLC0415
+    from worker.logs import say  # noqa: PLC0415
 
-    text = f"classify-worker: {error}"
+    # Names in it may be those of files and topics that others made.
+    text = "\n".join(map(printable, f"classify-worker: {error}".split("\n")))
     if sys.stderr.isatty():
-        from worker.cli.rows import wrap_lines  # noqa: PLC0415 - errors are rare
-
         text = wrap_lines(text, shutil.get_terminal_size().columns)
     say(text)
     sys.exit(status)

@@ -1,4 +1,7 @@
-"""Standard output that cannot be written: a line that says why, or nothing, and an exit code."""
+"""Standard output that cannot be written: a line that says why, or nothing, and an exit code.
+
+And what standard error never gets.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +53,11 @@ def test_a_reader_that_has_gone_is_no_news(arguments: list[str]) -> None:
     finally:
         os.close(sink)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_name_in_an_error_controls_no_terminal() -> None:
+    done = run(["config", "--config", "no\x1b[31m\r\u202e such"], subprocess.DEVNULL)
+    assert done.returncode == 2
+    lines = done.stderr.decode().splitlines()
+    assert all(map(str.isprintable, lines))
+    assert "no\N{REPLACEMENT CHARACTER}[31m" in lines[1]
