@@ -57,7 +57,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         return self._own_coordinator
 
     @_coordinator.setter
-    def _coordinator(self, made: object) -> None:
+    def _coordinator(self, made: Any) -> None:  # noqa: ANN401 - likewise
         self._own_coordinator = made
         if isinstance(made, GroupCoordinator):
             heed_answers(made)
