@@ -1,4 +1,4 @@
-"""Brokers that do not answer hold polls up for a bounded time, and what is not ready is not sought."""
+"""Brokers that do not answer hold polls up for a bounded time; what is not ready is not sought."""
 
 from __future__ import annotations
 
