@@ -1,4 +1,4 @@
-"""aiokafka's consumer with a bounded fetcher, and a coordinator whose errors are heeded."""
+"""aiokafka's consumer with a bounded fetcher, and a coordinator that overlooks no error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from worker.kafka.fetcher import BoundedFetcher
-from worker.kafka.offset_answers import heed_answers
+from worker.kafka.offset_answers import raise_overlooked
 
 if TYPE_CHECKING:
     from aiokafka.consumer.fetcher import Fetcher
@@ -60,7 +60,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     def _coordinator(self, made: Any) -> None:  # noqa: ANN401 - likewise
         self._own_coordinator = made
         if isinstance(made, GroupCoordinator):
-            heed_answers(made)
+            raise_overlooked(made)
 
     @property
     def damaged(self) -> Mapping[TopicPartition, Damage]:

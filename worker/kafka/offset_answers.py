@@ -22,10 +22,10 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 if TYPE_CHECKING:
     from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-__all__ = ["heed_answers"]
+__all__ = ["raise_overlooked"]
 
 
-def heed_answers(coordinator: GroupCoordinator) -> None:
+def raise_overlooked(coordinator: GroupCoordinator) -> None:
     """Have a consumer's coordinator raise such errors; it asks again after those that pass."""
     send = coordinator._send_req  # noqa: SLF001 - the one place through which all answers come
 

@@ -23,7 +23,7 @@ OFFSETS = {
 
 
 class Admin:
-    """Gives a test's answers, the last one for ever; None is no coordinator."""
+    """Gives a test's answers, the last one forever; None is no coordinator."""
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
