@@ -29,8 +29,8 @@ GRACE = 0.2
 """Seconds for aiokafka's sending task to end after its connections are closed."""
 
 OVER = (IllegalOperation, AssertionError)
-"""What aiokafka raises of whoever goes on after an error has ended the transaction. They are no
-errors of Kafka's to it."""
+"""What aiokafka raises at calls that come after an error has ended the transaction. They are no
+`KafkaError`."""
 
 log = structlog.get_logger(__name__)
 
