@@ -52,6 +52,10 @@ MOST_ASIDE = MOST_ALONE = 4
 PICTURES_SHARE = 4
 """A process whose pictures take more than this part of its memory gets no more for now."""
 
+GIVE_WAY_AFTER = 10.0
+"""Seconds after which a call that is aside is ended for another, if no more may be aside. It is
+tried again alone, with all its time."""
+
 MOST_LOST = 3
 """Processes that may end with a call as their first one and in none; then it has the blame."""
 
@@ -422,6 +426,7 @@ class ProcessPool:
 
     def _put_aside(self, process: ImageProcess) -> None:
         if self._fleet.in_role(Role.ASIDE) >= MOST_ASIDE * self._count:
+            self._make_room_aside()
             return
         self._fleet.put_aside(process)
         for call in list(process.calls)[1:]:
@@ -434,6 +439,12 @@ class ProcessPool:
             self._waiting.add_again(call)
         process.draws.clear()
         self._dispatch()
+
+    def _make_room_aside(self) -> None:
+        aside = (one for one in self._fleet if one.role is Role.ASIDE and one.calls)
+        longest = min(aside, key=lambda one: one.since, default=None)
+        if longest and self._clock.monotonic() - longest.since >= GIVE_WAY_AFTER:
+            self._fleet.kill(longest, "timeout")
 
     # Processes that end.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -51,6 +52,10 @@ class Puppet:
     def be_in(self, call: int) -> None:
         """Say in which call it is."""
         os.pwrite(self._files[0], struct.pack("<q", call), 0)
+
+    def sizes(self) -> list[int]:
+        """Bytes of the files of its lanes."""
+        return [os.fstat(descriptor).st_size for descriptor in self._files[2:]]
 
     def end(self) -> None:
         if not self.ended:
@@ -401,3 +406,59 @@ async def test_a_parent_that_does_nothing_is_given_up(
     assert not play.puppets.given_up
     now[0] = 21.0
     await until(lambda: play.puppets.given_up)
+
+
+async def test_however_many_hang_others_are_done(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.imaging.pool.TICK", 0.01)
+    now = [0.0]
+    play = await start(Clock(monotonic=lambda: now[0]))
+    hung: list[Puppet] = []
+    while len(hung) < 5:
+        play.prepare()
+        puppet, call = await play.next_call()
+        puppet.be_in(call["call"])
+        hung.append(puppet)
+        now[0] += 1.5
+        # The last one keeps its place, as no more may be aside.
+        await until(lambda: len(play.puppets.all) == min(5, len(hung) + 1))
+    good = RawImage(IMAGE.data + b"good")
+    task = play.prepare(good)
+    now[0] = 11.0
+    while not task.done():
+        await until(lambda: play.puppets.called() or task.done())
+        while play.puppets.called():
+            puppet, call = await play.next_call()
+            if call["length"] == len(good.data) and puppet not in hung:
+                puppet.say(call["call"], "prepared", picture=None)
+    play.images.release(task.result())
+    assert sum(puppet.ended for puppet in play.puppets.all) == 1
+
+
+async def test_what_is_withdrawn_while_it_is_written_is_not_begun(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = await start()
+    begun, go_on = threading.Event(), threading.Event()
+    write = ImageProcess.write
+
+    def write_slowly(*arguments: Any) -> None:
+        begun.set()
+        go_on.wait(BOUND)
+        write(*arguments)
+
+    monkeypatch.setattr(ImageProcess, "write", write_slowly)
+    task = play.prepare(RawImage(IMAGE.data + bytes(2 * MIB)))
+    await until(begun.is_set)
+    task.cancel()
+    await asyncio.wait([task])
+    monkeypatch.undo()
+    go_on.set()
+    await until(lambda: play.images.cells.in_use == 0)
+    again = play.prepare()
+    puppet, call = await play.next_call()
+    assert call["length"] == len(IMAGE.data)
+    assert sum(puppet.sizes()) == len(IMAGE.data)
+    puppet.say(call["call"], "prepared", picture=None)
+    play.images.release(await result(again))
