@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +30,12 @@ class CropCells:
     Attributes:
         descriptor: of the file: cell after cell, each `[H, W, 3] uint8`.
         limit: most cells in use at a time; may be lowered.
-        aside: those in use that do not count: of images that take so long that nobody shall wait.
+        aside: tells how many in use do not count: those of images for which nobody shall wait.
     """
 
     def __init__(self, count: int, input_size: tuple[int, int], spare: int = 0) -> None:
         self.limit = count
-        self.aside = 0
+        self.aside: Callable[[], int] = lambda: 0
         count += spare
         self._shape = (count, *input_size, 3)
         # The lowest come first, so that few are ever touched.
@@ -63,7 +64,8 @@ class CropCells:
     @property
     def available(self) -> bool:
         """Whether a cell can be taken."""
-        return bool(self._free) and self.in_use - self.aside < self.limit
+        in_use = self.in_use
+        return bool(self._free) and (in_use < self.limit or in_use - self.aside() < self.limit)
 
     def take(self) -> int:
         """Take a free cell.

@@ -122,7 +122,7 @@ class Fleet:
         """Have as many regular processes as there should be."""
         while self.in_role(Role.REGULAR) < self._count:
             surplus = (process for process in self if process.role is Role.SURPLUS)
-            # One that gives way to all others would do so for ever.
+            # One that gives way to all others would do so forever.
             spare = next((process for process in surplus if not process.calm), None)
             if spare is not None:
                 spare.role = Role.REGULAR
@@ -169,12 +169,10 @@ class Fleet:
 
     def cells_aside(self) -> int:
         """Count the cells of calls that have, or may take, a process of their own for long."""
-        return sum(
-            call.cell is not None
-            for process in self._processes.values()
-            if process.role in (Role.ASIDE, Role.ALONE)
-            for call in process.calls
-        )
+        # For every image under load, and mostly there are none.
+        others = [one for one in self._processes.values() if one.role is not Role.REGULAR]
+        slow = (one for one in others if one.role is not Role.SURPLUS)
+        return sum(call.cell is not None for one in slow for call in one.calls) if others else 0
 
     def settle(self, process: ImageProcess) -> None:
         """Give a process that has come back from a long or dangerous call a place, or end it."""

@@ -99,6 +99,8 @@ class ProcessPool:
         self._numbers = itertools.count(1)
         self._waiting = WaitingCalls(cells)
         self._fleet = Fleet(count, setup, cells, nursery or Nursery(), clock)
+        # Calls that take long must not keep others from being begun.
+        cells.aside = self._fleet.cells_aside
         self._fleet.on_reply = self._hear
         self._fleet.on_end = self._settle_calls
         self._fleet.on_change = self._dispatch
@@ -187,14 +189,11 @@ class ProcessPool:
                 call = process.draws.popleft()
                 if not call.withdrawn:
                     self._give(process, call)
-        # Calls that take long must not keep others from being begun.
-        self._cells.aside = self._fleet.cells_aside()
         most = MOST_ALONE * self._count
         while self._fleet.in_role(Role.ALONE) < most and self._waiting.next_alone() is not None:
             if (own := self._fleet.fork(Role.ALONE)) is None:
                 break
             self._give(own, self._waiting.take_alone())
-            self._cells.aside = self._fleet.cells_aside()
         while (free := self._least_busy()) is not None:
             if (next_call := self._waiting.next()) is None:
                 break
