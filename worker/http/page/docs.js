@@ -14,6 +14,9 @@ const SENDING = {
   [JSON_TYPE]: (example) => `-H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(example)}'`,
 };
 
+// Enter in the token's field would load the page anew, without it.
+$("token-row").addEventListener("submit", (event) => event.preventDefault());
+
 let described = null;
 try {
   const response = await fetch("openapi.json");
