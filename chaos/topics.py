@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, OffsetOutOfRangeError
 
 from chaos.history import Removal
 from demo.errors import DemoError
@@ -157,12 +157,17 @@ class Topics:
         Returns:
             Offsets by partition of the jobs topic, for those that have one.
         """
-        found = await self._ask(lambda admin: admin.list_consumer_group_offsets(GROUP))
-        return {
-            partition.partition: stored.offset
-            for partition, stored in found.items()
-            if partition.topic == JOBS and stored.offset >= 0
-        }
+        places = [TopicPartition(JOBS, number) for number in range(self.partitions)]
+
+        async def ask(admin: AIOKafkaAdminClient) -> dict[int, int]:
+            found = await admin.list_consumer_group_offsets(GROUP, partitions=places)
+            if not found:
+                # The group is loading, or has moved; aiokafka does not look at that error.
+                raise CoordinatorNotAvailableError
+            return {place.partition: stored.offset for place, stored in found.items()}
+
+        committed = await self._ask(ask)
+        return {number: offset for number, offset in committed.items() if offset >= 0}
 
     async def ends(self) -> dict[int, int]:
         """Ask where the partitions of the jobs topic end.

@@ -91,6 +91,7 @@ class _Process:
         self._pictures: dict[int, npt.NDArray[np.uint8]] = {}
 
     def run(self) -> None:
+        self._reply(_BETWEEN_CALLS, "up")
         while True:
             if not self._waiting:
                 self._socket.setblocking(True)

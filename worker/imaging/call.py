@@ -57,6 +57,8 @@ class Call:
         lane: of the process that has it.
         cell: where its crop goes.
         withdrawn: whether nobody waits for it any more.
+        told: how often `account` was called since a process got it.
+        lost: how many processes ended with it as their first call, and said that they were in none.
     """
 
     number: int
@@ -71,6 +73,13 @@ class Call:
     lane: int = -1
     cell: int | None = None
     withdrawn: bool = False
+    told: int = 0
+    lost: int = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for its answer."""
+        return not self.withdrawn and not self.answer.done()
 
     def settle(self, result: object = None, error: BaseException | None = None) -> None:
         """Answer the caller, if there still is one."""

@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +23,20 @@ class CropCells:
     Memory is taken by cells that have been used, not by all that there may be.
 
     Args:
-        count: cells; may be lowered later.
+        count: most cells in use at a time.
         input_size: `(H, W)` of a crop in pixels.
+        spare: cells for images that take long, besides `count`.
 
     Attributes:
         descriptor: of the file: cell after cell, each `[H, W, 3] uint8`.
-        limit: most cells in use at a time.
+        limit: most cells in use at a time; may be lowered.
+        aside: tells how many in use do not count: those of images for which nobody shall wait.
     """
 
-    def __init__(self, count: int, input_size: tuple[int, int]) -> None:
+    def __init__(self, count: int, input_size: tuple[int, int], spare: int = 0) -> None:
         self.limit = count
+        self.aside: Callable[[], int] = lambda: 0
+        count += spare
         self._shape = (count, *input_size, 3)
         # The lowest come first, so that few are ever touched.
         self._free = list(reversed(range(count)))
@@ -59,7 +64,8 @@ class CropCells:
     @property
     def available(self) -> bool:
         """Whether a cell can be taken."""
-        return bool(self._free) and self.in_use < self.limit
+        in_use = self.in_use
+        return bool(self._free) and (in_use < self.limit or in_use - self.aside() < self.limit)
 
     def take(self) -> int:
         """Take a free cell.

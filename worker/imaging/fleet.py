@@ -14,7 +14,7 @@ from worker.imaging.call import Call, DiedError
 from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
 from worker.imaging.process import ImageProcess, Role
-from worker.imaging.protocol import Reply, Setup
+from worker.imaging.protocol import Reply, Setup, Up
 from worker.logs import get_logger
 from worker.retry import Retry
 
@@ -22,6 +22,9 @@ __all__ = ["Fleet"]
 
 RESTARTS = Retry(first=0.5, longest=30.0)
 """When processes that cannot be had are tried again."""
+
+NURSERY_TIMEOUT = 20.0
+"""Seconds in which the process that forks does what it is asked to, before it is given up."""
 
 PATIENCE = 2 * RESTARTS.longest
 """Seconds without any process after which the fleet counts as stalled."""
@@ -63,6 +66,7 @@ class Fleet:
         self._processes: dict[int, ImageProcess] = {}
         self._reviving: asyncio.Task[None] | None = None
         self._down_since: float | None = None
+        self._pauses = RESTARTS.pauses(clock)
         self._stopped = False
 
     def __iter__(self) -> Iterator[ImageProcess]:
@@ -78,7 +82,7 @@ class Fleet:
     def stalled(self) -> bool:
         """Whether no image process could be had for a while."""
         since = self._down_since
-        if since is None or self.in_role(Role.REGULAR):
+        if since is None or any(one.proved and one.role is Role.REGULAR for one in self):
             return False
         return self._clock.monotonic() - since > PATIENCE
 
@@ -117,7 +121,9 @@ class Fleet:
     def fill(self) -> None:
         """Have as many regular processes as there should be."""
         while self.in_role(Role.REGULAR) < self._count:
-            spare = next((process for process in self if process.role is Role.SURPLUS), None)
+            surplus = (process for process in self if process.role is Role.SURPLUS)
+            # One that gives way to all others would do so forever.
+            spare = next((process for process in surplus if not process.calm), None)
             if spare is not None:
                 spare.role = Role.REGULAR
             elif self.fork(Role.REGULAR) is None:
@@ -140,12 +146,33 @@ class Fleet:
             self._note_down(str(error))
             return None
         self._processes[number] = process
+        process.asked_at = self._clock.monotonic()
         return process
 
     def kill(self, process: ImageProcess, cause: str) -> None:
         """End a process, which has the blame for `cause`."""
         process.cause = process.cause or cause
-        self._nursery.kill(process.number)
+        self._kill(process)
+
+    def check(self) -> bool:
+        """Give up the process that forks if it does not do what it was asked to.
+
+        Returns:
+            Whether it has something to do.
+        """
+        asked = [one.asked_at for one in self._processes.values() if one.asked_at is not None]
+        if asked and self._clock.monotonic() - min(asked) > NURSERY_TIMEOUT:
+            log.error("image_processes_hang", timeout_in_seconds=NURSERY_TIMEOUT)
+            self._nursery.lose()
+            return False
+        return bool(asked)
+
+    def cells_aside(self) -> int:
+        """Count the cells of calls that have, or may take, a process of their own for long."""
+        # For every image under load, and mostly there are none.
+        others = [one for one in self._processes.values() if one.role is not Role.REGULAR]
+        slow = (one for one in others if one.role is not Role.SURPLUS)
+        return sum(call.cell is not None for one in slow for call in one.calls) if others else 0
 
     def settle(self, process: ImageProcess) -> None:
         """Give a process that has come back from a long or dangerous call a place, or end it."""
@@ -161,23 +188,32 @@ class Fleet:
     def put_aside(self, process: ImageProcess) -> None:
         """Have another process take a process's place, and that one give way to all others."""
         log.info("image_process_aside", pid=process.pid, stage=process.calls[0].stage)
-        process.role = Role.ASIDE
+        process.role, process.calm = Role.ASIDE, True
         self._nursery.calm(process.number)
         self.fill()
 
-    def _reply(self, process: ImageProcess, call: Call, reply: Reply) -> None:
-        self.on_reply(process, call, reply)
+    def _reply(self, process: ImageProcess, call: Call | None, reply: Reply) -> None:
+        if call is not None:
+            self.on_reply(process, call, reply)
+        elif isinstance(reply, Up):
+            self._down_since, self._pauses = None, RESTARTS.pauses(self._clock)
 
     def _started(self, number: int, pid: int) -> None:
-        self._down_since = None
         if (process := self._processes.get(number)) is not None:
             process.pid = pid
+            if not process.closed and not process.cause:
+                process.asked_at = None
+
+    def _kill(self, process: ImageProcess) -> None:
+        if process.asked_at is None:
+            process.asked_at = self._clock.monotonic()
+        self._nursery.kill(process.number)
 
     def _closed(self, process: ImageProcess) -> None:
         """A process's socket is closed; how it ended will be told."""
         process.close()
         # If it lives on without its socket.
-        self._nursery.kill(process.number)
+        self._kill(process)
         self.fill()
         self.on_change()
 
@@ -215,7 +251,6 @@ class Fleet:
 
     async def _revive(self, why: str) -> None:
         """Have processes again, however many attempts that takes."""
-        pauses = RESTARTS.pauses(self._clock)
         lost = self._nursery.pid is None
         while True:
             if lost:
@@ -225,7 +260,7 @@ class Fleet:
                     break
                 except (OSError, UnfitSystemError) as error:
                     why = str(error)
-            pause = next(pauses)
+            pause = next(self._pauses)
             log.error("image_processes_down", error=why, retry_in_seconds=pause)
             await self._clock.sleep(pause)
             if not lost:

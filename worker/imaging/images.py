@@ -23,9 +23,9 @@ from worker.failpoints import Failpoints
 from worker.imaging.call import Call, DiedError, LostError, describe
 from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
-from worker.imaging.pool import ProcessPool
+from worker.imaging.pool import MOST_ALONE, MOST_ASIDE, ProcessPool
 from worker.imaging.process import ImageProcess
-from worker.imaging.protocol import LocalImage, Pixels, Setup
+from worker.imaging.protocol import LANES, LocalImage, Pixels, Setup
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.model.transforms import check_crop
@@ -86,7 +86,8 @@ class ImageProcesses:
 
     Args:
         count: processes that take calls.
-        cells: most crops at a time, those that are being made included.
+        cells: most crops at a time, those that are being made included, but for those of images
+            that take long.
         nursery: forks the processes; started here if it was not before.
         retry: of a call for which the system had no memory.
 
@@ -115,7 +116,8 @@ class ImageProcesses:
         self._metrics = metrics
         self._retry = retry
         self._clock = clock
-        self.cells = CropCells(cells, spec.input_size)
+        spare = count * (MOST_ASIDE * LANES + MOST_ALONE)
+        self.cells = CropCells(cells, spec.input_size, spare)
         setup = Setup(
             resize=spec.resize,
             crop=spec.crop,

@@ -65,6 +65,7 @@ class Nursery:
             UnfitSystemError: the system lacks a library that a codec needs.
             OSError: the system has no room for another process, or the process died or hung.
         """
+        self.stop()
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         try:
@@ -120,6 +121,15 @@ class Nursery:
             raise BrokenPipeError
         socket.send_fds(self._socket, [frame({"fork": number})], list(descriptors))
 
+    def lose(self) -> None:
+        """End the process and all that it forked, and tell `on_lost`."""
+        was_up = self._up
+        self.stop()
+        if was_up:
+            self.on_lost()
+        elif self._ready is not None and not self._ready.done():
+            self._ready.set_exception(OSError("the process that loads the image codecs died"))
+
     def kill(self, number: int) -> None:
         """End an image process at once, if it still runs."""
         self._try_to_say({"kill": number})
@@ -142,7 +152,7 @@ class Nursery:
         try:
             self._say(message)
         except OSError:
-            self._lose()
+            self.lose()
 
     def _say(self, message: dict[str, Any]) -> None:
         if self._socket is None:
@@ -163,7 +173,7 @@ class Nursery:
         for message in messages:
             self._hear(message)
         if not chunk:
-            self._lose()
+            self.lose()
 
     def _hear(self, message: dict[str, Any]) -> None:
         assert self._ready is not None
@@ -176,14 +186,6 @@ class Nursery:
                 self._ready.set_result(None)
             case {"unfit": why} if not self._ready.done():
                 self._ready.set_exception(UnfitSystemError(why))
-
-    def _lose(self) -> None:
-        was_up = self._up
-        self.stop()
-        if was_up:
-            self.on_lost()
-        elif self._ready is not None and not self._ready.done():
-            self._ready.set_exception(OSError("the process that loads the image codecs died"))
 
 
 def _release(process: subprocess.Popen[bytes], ours: socket.socket) -> None:

@@ -52,6 +52,16 @@ MOST_ASIDE = MOST_ALONE = 4
 PICTURES_SHARE = 4
 """A process whose pictures take more than this part of its memory gets no more for now."""
 
+GIVE_WAY_AFTER = 10.0
+"""Seconds after which a call that is aside is ended for another, if no more may be aside. It is
+tried again alone, with all its time."""
+
+MOST_LOST = 3
+"""Processes that may end with a call as their first one and in none; then it has the blame."""
+
+MOST_TOLD = 2
+"""How often a call may say what decoding takes."""
+
 TICK = 0.2
 """Seconds between two looks at how long calls last."""
 
@@ -89,6 +99,8 @@ class ProcessPool:
         self._numbers = itertools.count(1)
         self._waiting = WaitingCalls(cells)
         self._fleet = Fleet(count, setup, cells, nursery or Nursery(), clock)
+        # Calls that take long must not keep others from being begun.
+        cells.aside = self._fleet.cells_aside
         self._fleet.on_reply = self._hear
         self._fleet.on_end = self._settle_calls
         self._fleet.on_change = self._dispatch
@@ -159,6 +171,8 @@ class ProcessPool:
         if process.pictures.pop(picture, None) is not None and not process.closed:
             process.send({"withdraw": picture})
             self._fleet.settle(process)
+            # It may have had too many to take another call.
+            self._dispatch()
 
     def free(self, cell: int) -> None:
         """Give a crop's cell back."""
@@ -211,6 +225,7 @@ class ProcessPool:
         """The system has no memory for what a call is about."""
         self._end(process, call)
         self._fail(call, Shortage())
+        self._fleet.settle(process)
 
     async def _write_and_send(self, process: ImageProcess, call: Call) -> None:
         try:
@@ -219,8 +234,10 @@ class ProcessPool:
         except OSError:
             self._refuse_unwritten(process, call)
         else:
-            if process.closed:
+            if process.closed or not call.wanted:
+                self._end(process, call)
                 self._waiting.add_again(call)
+                self._fleet.settle(process)
             else:
                 self._send(process, call)
         self._dispatch()
@@ -233,6 +250,7 @@ class ProcessPool:
     def _send(self, process: ImageProcess, call: Call) -> None:
         if not process.calls:
             process.since = self._clock.monotonic()
+        call.told = 0
         process.calls.append(call)
         process.send({**call.message, "call": call.number, "lane": call.lane, "cell": call.cell})
         if self._watch is None:
@@ -252,17 +270,23 @@ class ProcessPool:
             process, done, _ = answer.result()
             self._waiting.free_cell(done)
             self.drop(process, done.number)
+        # What it had may be what others wait for.
+        self._dispatch()
 
     # What processes say.
 
     def _hear(self, process: ImageProcess, call: Call, reply: Reply) -> None:
+        self._check(process, call, reply)
         if isinstance(reply, Accounted):
+            call.told += 1
             call.account(reply.nbytes)
             return
-        self._check(process, call, reply)
         self._note_busy(process)
         process.calls.popleft()
         match reply:
+            case Drawn(length) if not call.wanted:
+                process.pictures.pop(call.message["picture"], None)
+                self._end(process, call, length)
             case Prepared(None):
                 self._end(process, call)
                 self._succeed(process, call, None)
@@ -283,14 +307,25 @@ class ProcessPool:
 
     def _check(self, process: ImageProcess, call: Call, reply: Reply) -> None:
         """Refuse what cannot be: a process that was taken over must not cost the worker memory."""
+        decodes = call.stage is Stage.DECODE
+        side = call.message.get("side")
         match reply:
+            case Accounted(nbytes):
+                # Twice what `worker.images.limits` accepts.
+                most = 32 * self._setup.max_pixels + 2**28
+                right = decodes and call.told < MOST_TOLD and nbytes <= most
             case Prepared((height, width)):
-                right = call.stage is Stage.DECODE and height * width <= self._setup.max_pixels
+                right = decodes and side is not None and max(height, width) <= side
+                right = right and height * width <= self._setup.max_pixels
             case Prepared(None):
-                right = call.stage is Stage.DECODE
+                # Pixels that came from here do not come back.
+                right = decodes and (side is None or call.message["form"] == "pixels")
+            case Drawn() if not call.wanted:
+                # Its picture may have been forgotten here meanwhile, and nothing is fetched.
+                right = not decodes
             case Drawn(length):
-                pixels = process.pictures.get(call.message.get("picture", 0), 0)
-                right = call.stage is Stage.DRAW and length <= 2 * pixels + LARGE
+                pixels = process.pictures.get(call.message["picture"], 0) if not decodes else 0
+                right = not decodes and length <= 2 * pixels + LARGE
             case _:
                 right = True
         if not right:
@@ -339,10 +374,10 @@ class ProcessPool:
                 with process.using():
                     data = await asyncio.to_thread(process.read, call.lane, length)
             except (MemoryError, OSError):
-                self._end(process, call)
+                self._end(process, call, length)
                 self._fail(call, Shortage())
-                return
-            self._take(process, call, data, length, shape)
+            else:
+                self._take(process, call, data, length, shape)
             self._fleet.settle(process)
             self._dispatch()
 
@@ -365,7 +400,8 @@ class ProcessPool:
 
     def _end(self, process: ImageProcess, call: Call, length: int = 0) -> None:
         """Have the call's lane used again."""
-        if max(length, len(call.content)) > LARGE and not process.closed:
+        # Not by its content, which is gone once it is withdrawn.
+        if max(length, call.message.get("length", 0)) > LARGE and not process.closed:
             process.empty(call.lane)
         process.lanes.append(call.lane)
 
@@ -376,16 +412,20 @@ class ProcessPool:
         now = self._clock.monotonic()
         busy = [process for process in self._fleet if process.calls]
         for process in busy:
+            if not process.calls:
+                continue  # lost meanwhile
             lasts = now - process.since
             if lasts >= self._timeout:
                 self._fleet.kill(process, "timeout")
             elif lasts >= ASIDE_AFTER and process.role is Role.REGULAR:
                 self._put_aside(process)
-        if busy and not self._stopped:
+        waits = self._fleet.check()
+        if (busy or waits) and not self._stopped:
             self._watch = asyncio.get_running_loop().call_later(TICK, self._look)
 
     def _put_aside(self, process: ImageProcess) -> None:
         if self._fleet.in_role(Role.ASIDE) >= MOST_ASIDE * self._count:
+            self._make_room_aside()
             return
         self._fleet.put_aside(process)
         for call in list(process.calls)[1:]:
@@ -398,6 +438,12 @@ class ProcessPool:
             self._waiting.add_again(call)
         process.draws.clear()
         self._dispatch()
+
+    def _make_room_aside(self) -> None:
+        aside = (one for one in self._fleet if one.role is Role.ASIDE and one.calls)
+        longest = min(aside, key=lambda one: one.since, default=None)
+        if longest and self._clock.monotonic() - longest.since >= GIVE_WAY_AFTER:
+            self._fleet.kill(longest, "timeout")
 
     # Processes that end.
 
@@ -415,8 +461,14 @@ class ProcessPool:
                 in_call=bool(process.ended_in),
             )
             self._metrics.image_process_restarts.labels(died.cause).inc()
+        first = process.calls[0] if process.calls else None
         for call in (*process.calls, *process.draws):
-            if died is not None and call.number == process.ended_in and not call.withdrawn:
+            blamed = died is not None and call.number == process.ended_in
+            if died is not None and call is first and not blamed and process.proved:
+                # Which call it is in is for the process to say, and it may have been taken over.
+                call.lost += 1
+                blamed = call.lost >= MOST_LOST
+            if blamed and not call.withdrawn:
                 self._waiting.free_cell(call)
                 call.settle(error=died)
             else:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from worker.imaging.call import Call
 from worker.imaging.nursery import Nursery
-from worker.imaging.protocol import LANES, Frames, NonsenseError, Reply, frame, parse_reply
+from worker.imaging.protocol import LANES, Frames, NonsenseError, Reply, Up, frame, parse_reply
 from worker.runtime.processes import anonymous_file
 
 __all__ = ["ImageProcess", "Role"]
@@ -49,7 +49,8 @@ class ImageProcess:
     Args:
         number: what it is called.
         crops: descriptor of the file with the crops.
-        on_reply: called with this process, the call and what became of it.
+        on_reply: called with this process, the call and what became of it; without a call once,
+            when it is ready for its first one.
         on_closed: called once with this process when its socket is closed, or it talks nonsense.
 
     Attributes:
@@ -61,7 +62,9 @@ class ImageProcess:
         since: when its first call began, on the pool's clock.
         closed: whether it is gone, or about to be.
         cause: why its owner has killed it; empty otherwise.
-        proved: whether it has ever answered.
+        proved: whether it was ever ready for a call.
+        calm: whether it gives way to all others.
+        asked_at: since when it should be there, or gone, on the fleet's clock; None if it is so.
         ended_in: the number of the call that it was in when it was closed; 0 if it was in none.
 
     Raises:
@@ -74,7 +77,7 @@ class ImageProcess:
         role: Role,
         nursery: Nursery,
         crops: int,
-        on_reply: Callable[[ImageProcess, Call, Reply], None],
+        on_reply: Callable[[ImageProcess, Call | None, Reply], None],
         on_closed: Callable[[ImageProcess], None],
     ) -> None:
         self.number = number
@@ -88,6 +91,8 @@ class ImageProcess:
         self.cause = ""
         self.ended_in = 0
         self.proved = False
+        self.calm = False
+        self.asked_at: float | None = None
         self._on_reply = on_reply
         self._on_closed = on_closed
         self._frames = Frames()
@@ -212,9 +217,14 @@ class ImageProcess:
         return bool(chunk)
 
     def _hear(self, number: int, reply: Reply) -> None:
+        if isinstance(reply, Up):
+            if self.proved:
+                raise NonsenseError("ready for its first call again")
+            self.proved = True
+            self._on_reply(self, None, reply)
+            return
         if not self.calls or self.calls[0].number != number:
             raise NonsenseError("an answer to a call that it does not have")
-        self.proved = True
         self._on_reply(self, self.calls[0], reply)
 
     def _close(self) -> None:

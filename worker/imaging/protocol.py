@@ -40,6 +40,7 @@ __all__ = [
     "Setup",
     "Shortage",
     "Skipped",
+    "Up",
     "frame",
     "parse_reply",
 ]
@@ -123,6 +124,11 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class Up:
+    """The process is ready for its first call: how it ends from now on is no fault of its start."""
+
+
+@dataclass(frozen=True, slots=True)
 class Accounted:
     """Decoding is about to take so many bytes; the call goes on."""
 
@@ -180,7 +186,7 @@ class Raised:
 
 
 Reply: TypeAlias = (
-    Accounted | Prepared | Drawn | Refused | Shortage | LimitReached | Skipped | Raised
+    Up | Accounted | Prepared | Drawn | Refused | Shortage | LimitReached | Skipped | Raised
 )
 
 
@@ -236,7 +242,7 @@ def parse_reply(message: Mapping[str, Any], most_side: int, most_bytes: int) -> 
         most_bytes: longest file that it can write.
 
     Returns:
-        The call's number, and what has become of it.
+        The call's number, 0 for none, and what has become of it.
 
     Raises:
         NonsenseError: no image process says that.
@@ -244,6 +250,8 @@ def parse_reply(message: Mapping[str, Any], most_side: int, most_bytes: int) -> 
     call = _number(message.get("call"), 2**63)
     reply: Reply
     match message.get("is"):
+        case "up":
+            reply = Up()
         case "accounted":
             reply = Accounted(_number(message.get("nbytes"), 2**48))
         case "prepared":

@@ -31,7 +31,7 @@ class WaitingCalls:
     def __iter__(self) -> Iterator[Call]:
         """All that are still wanted."""
         urgent = (call for _, _, call in self._urgent)
-        return (call for call in (*self._alone, *self._makeup, *urgent) if not call.withdrawn)
+        return (call for call in (*self._alone, *self._makeup, *urgent) if call.wanted)
 
     def add(self, call: Call) -> None:
         """Take in a call."""
@@ -47,7 +47,7 @@ class WaitingCalls:
 
         One that draws fails: the picture is gone with the process.
         """
-        if call.withdrawn:
+        if not call.wanted:
             self.free_cell(call)
         elif call.stage is Stage.DRAW:
             call.settle(error=LostError())
@@ -64,14 +64,14 @@ class WaitingCalls:
             return self._makeup.popleft()
         while self._urgent and self._cells.available:
             call = heapq.heappop(self._urgent)[2]
-            if not call.withdrawn:
+            if call.wanted:
                 call.cell = self._cells.take()
                 return call
         return None
 
     def next_alone(self) -> Call | None:
         """Look at the next call that must be alone; None if there is none now."""
-        while self._alone and self._alone[0].withdrawn:
+        while self._alone and not self._alone[0].wanted:
             self.free_cell(self._alone.popleft())
         if not self._alone:
             return None

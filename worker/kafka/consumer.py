@@ -1,16 +1,18 @@
-"""aiokafka's consumer with a bounded fetcher."""
+"""aiokafka's consumer with a bounded fetcher, and a coordinator that overlooks no error."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from worker.kafka.fetcher import BoundedFetcher
+from worker.kafka.offset_answers import raise_overlooked
 
 if TYPE_CHECKING:
     from aiokafka.consumer.fetcher import Fetcher
@@ -35,6 +37,7 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         self._ahead_bytes = ahead_bytes
         self._batch_bytes = batch_bytes
         self._own_fetcher: BoundedFetcher | None = None
+        self._own_coordinator: Any = None
         super().__init__(**options)
 
     # aiokafka makes its own fetcher in `start`. This property replaces it when it is assigned.
@@ -47,6 +50,17 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         self._own_fetcher = made and BoundedFetcher(
             made, ahead_bytes=self._ahead_bytes, batch_bytes=self._batch_bytes
         )
+
+    # Likewise made in `start`, before anything is asked of it.
+    @property
+    def _coordinator(self) -> Any:  # noqa: ANN401 - aiokafka is untyped
+        return self._own_coordinator
+
+    @_coordinator.setter
+    def _coordinator(self, made: Any) -> None:  # noqa: ANN401 - likewise
+        self._own_coordinator = made
+        if isinstance(made, GroupCoordinator):
+            raise_overlooked(made)
 
     @property
     def damaged(self) -> Mapping[TopicPartition, Damage]:

@@ -188,9 +188,7 @@ class LetterTopic:
         assert self._admin is not None
         partitions = [TopicPartition(self._topic, number) for number in self.bounds]
         try:
-            # Before anything is read: aiokafka takes a refusal of the offsets for "none committed".
-            coordinator = await self._coordinator(group)
-            found = await self._admin.list_consumer_group_offsets(group, coordinator, partitions)
+            found = await self._offsets(group, partitions)
         except GroupAuthorizationFailedError as error:
             raise KafkaSetupError(
                 f"this user may not use the group {group}, in which it is remembered what was "
@@ -203,19 +201,30 @@ class LetterTopic:
             for partition, (offset, metadata) in found.items()
         }
 
-    async def _coordinator(self, group: str) -> int:
+    async def _offsets(
+        self, group: str, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, str | None]]:
         assert self._admin is not None
         pauses = replace(SOON, patience=self._settings.request_timeout).pauses(self._clock)
         while True:
             try:
-                coordinator: int = await self._admin.find_coordinator(group)
+                # Tells of a refusal too; aiokafka overlooks it when it asks for the offsets.
+                coordinator = await self._admin.find_coordinator(group)
+                found: dict[TopicPartition, tuple[int, str | None]]
+                found = await self._admin.list_consumer_group_offsets(
+                    group, coordinator, partitions
+                )
+                if found.keys() < set(partitions):
+                    # The coordinator is loading the group, or is another one by now, and has said
+                    # so beside the offsets, where aiokafka does not look.
+                    raise CoordinatorNotAvailableError  # noqa: TRY301 - handled as if it did
             except CoordinatorNotAvailableError:
                 # Brokers that have never had a group make their topic of offsets first.
                 if (pause := next(pauses, None)) is None:
                     raise
                 await self._clock.sleep(pause)
             else:
-                return coordinator
+                return found
 
     async def delete(self, before: Mapping[int, int]) -> dict[int, int]:
         """Delete all letters before an offset.

@@ -173,6 +173,10 @@ class PartitionTransactions:
         """Have the partition polled from the committed offset on."""
         # Without one `worker.kafka.positions` decides, unless reading had begun before.
         start = state.start if committed is None else committed
+        if committed is None and self._known is not None:
+            # Brokers forget offsets with their topic. If it is made again, it begins at 0, and may
+            # have grown beyond `state.start` by now.
+            start = 0
         if start is not None:
             self._shared.consumer.seek(self._partition, start)
             state.start = start

@@ -103,8 +103,8 @@ class Positions:
     async def _resume(self, partition: TopicPartition, offset: int) -> None:
         """Go on at the earliest record instead of `offset`, which the brokers do not have."""
         state = self._assignment.get(partition)
-        if state is None:
-            return
+        if state is None or not state.ready:
+            return  # it is about to be given another position
         earliest = (await self._consumer.beginning_offsets([partition]))[partition]
         if self._assignment.get(partition) is not state:
             return

@@ -178,11 +178,6 @@ class RecordProcessor:
         else:
             self._count(first, ending, refused)
 
-    async def _is_duplicate(self, record: Record, first: Record, job_id: str) -> bool:
-        if self._duplicates is None:
-            return False
-        return not await self._duplicates.claim(record, first, job_id)
-
     def _count(self, record: Record, outcome: Outcome, refused: Sequence[Refused]) -> None:
         metrics = self._metrics
         if record.timestamp_ms >= 0:

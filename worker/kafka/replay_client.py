@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    IllegalOperation,
     KafkaError,
     ProducerFenced,
     TopicAuthorizationFailedError,
@@ -192,11 +193,15 @@ class ReplayClient:
         try:
             await self._send(records)
             await producer.send_offsets_to_transaction(self._offsets(positions), self._group)
-        except BaseException:
+        except BaseException as error:
+            ended = _retrieve_errors(producer)
             # Some errors leave nothing to abort: then the next producer of this id aborts it.
             with contextlib.suppress(KafkaError, AssertionError):
                 await producer.abort_transaction()
             _retrieve_errors(producer)
+            if ended is not None and isinstance(error, IllegalOperation | AssertionError):
+                # It only says that the transaction was over, not why.
+                raise ended from error
             raise
         await producer.commit_transaction()
 
@@ -292,14 +297,21 @@ class ReplayClient:
         return KafkaSetupError(why)
 
 
-def _retrieve_errors(producer: AIOKafkaProducer) -> None:
+def _retrieve_errors(producer: AIOKafkaProducer) -> BaseException | None:
     """Take errors out of the futures that a failed producer sets and never awaits.
 
     asyncio would log each of them when it is collected.
+
+    Returns:
+        What ended the transaction, if aiokafka has ended it.
     """
-    futures = [producer._txn_manager.wait_for_transaction_end()]  # noqa: SLF001 - nothing else has them
+    end = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - nothing else has them
+    futures = [end]
     for batches in producer._message_accumulator._batches.values():  # noqa: SLF001 - likewise
         futures += [batch._drain_waiter for batch in batches]  # noqa: SLF001 - likewise
     for future in futures:
         if future is not None and future.done() and not future.cancelled():
             future.exception()
+    over = end is not None and end.done() and not end.cancelled()
+    ended: BaseException | None = end.exception() if over else None
+    return ended

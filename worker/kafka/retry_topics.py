@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from worker.contract.records import Record
     from worker.errors import Failure
 
-__all__ = ["RetryTopics"]
+__all__ = ["ADDED_HEADERS", "RetryTopics"]
+
+ADDED_HEADERS = len(RETRY_HEADERS) + 2
+"""Headers that a record in a retry topic has more than the job's first one: its own, and
+`traceparent` and `tracestate` if traces are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class RetryTopics:
         tried = self._number.get(record.topic, 0)
         if not failure.transient or tried >= len(self._topics):
             return None
-        if len(first.headers) + len(RETRY_HEADERS) > MAX_HEADERS:
+        if len(first.headers) + ADDED_HEADERS > MAX_HEADERS:
             return None  # the record would be unreadable
         topic = self._topics[tried]
         due = self._clock.wall() + topic.delay

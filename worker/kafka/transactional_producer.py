@@ -8,13 +8,15 @@ it aborts what this one left open, or completes it if its end had been decided.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from worker.kafka.broker_errors import ErrorKind, classify
 from worker.kafka.outgoing import Outgoing
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ __all__ = ["MessageFailedError", "TransactionalProducer"]
 
 GRACE = 0.2
 """Seconds for aiokafka's sending task to end after its connections are closed."""
+
+OVER = (IllegalOperation, AssertionError)
+"""What aiokafka raises at calls that come after an error has ended the transaction. They are no
+`KafkaError`."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,11 +98,13 @@ class TransactionalProducer:
             offsets = {partition: OffsetAndMetadata(offset, "")}
             await self._producer.send_offsets_to_transaction(offsets, self._group)
             await self._producer.commit_transaction()
-        except (KafkaError, MessageFailedError) as error:
+        except (KafkaError, MessageFailedError, *OVER) as error:
             fatal = self._fatal_error()
-            if fatal is None or fatal is error:
-                raise
-            raise fatal  # noqa: B904 - it has a cause of its own
+            if fatal is not None and fatal is not error:
+                raise fatal  # noqa: B904 - it has a cause of its own
+            if isinstance(error, OVER):
+                raise KafkaError("the transaction was over before its end") from error
+            raise
 
     async def probe(self, messages: Sequence[Outgoing]) -> None:
         """Write messages in a transaction that is then aborted, to see whether they are accepted.
@@ -105,9 +113,12 @@ class TransactionalProducer:
             MessageFailedError: one was not acknowledged.
             KafkaError: the transaction failed.
         """
-        await self._producer.begin_transaction()
-        await self._send(messages)
-        await self._producer.abort_transaction()
+        try:
+            await self._producer.begin_transaction()
+            await self._send(messages)
+            await self._producer.abort_transaction()
+        except OVER as error:
+            raise KafkaError("the transaction was over before its end") from error
 
     async def stop(self, timeout: float) -> None:
         """Disconnect at once; what was left open is ended by the successor.
@@ -159,7 +170,8 @@ class TransactionalProducer:
                 if alone:
                     await future
             except KafkaError as error:
-                await asyncio.gather(*sent, return_exceptions=True)
+                # If an earlier one was refused, that is why aiokafka takes no more.
+                await _acknowledged(sent)
                 raise MessageFailedError(number, error, alone=alone) from error
             sent.append(future)
         await _acknowledged(sent)
@@ -170,9 +182,13 @@ class TransactionalProducer:
         if value is None and message.key is None:
             # aiokafka refuses a record that has neither.
             value = b""
-        future: asyncio.Future[RecordMetadata] = await self._producer.send(
-            outgoing.topic, value, message.key, headers=list(message.headers)
-        )
+        try:
+            future: asyncio.Future[RecordMetadata] = await self._producer.send(
+                outgoing.topic, value, message.key, headers=list(message.headers)
+            )
+        except OVER as error:
+            # Another message was refused, or the producer is fenced, while this one waited.
+            raise KafkaError("the transaction is over") from error
         return future
 
 
@@ -180,12 +196,17 @@ async def _acknowledged(sent: Sequence[asyncio.Future[RecordMetadata]]) -> None:
     """Wait until all messages are acknowledged or refused.
 
     Raises:
-        MessageFailedError: the first one that was refused.
+        MessageFailedError: the first one that was refused; of several, the first with an error that
+            does not pass: others may only be its consequences.
     """
     # All of them, even after a failure: asyncio reports errors that nobody has looked at.
     answers = await asyncio.gather(*sent, return_exceptions=True)
+    refused: list[tuple[int, KafkaError]] = []
     for number, answer in enumerate(answers):
         if isinstance(answer, KafkaError):
-            raise MessageFailedError(number, answer, alone=False) from answer
-        if isinstance(answer, BaseException):
+            refused.append((number, answer))
+        elif isinstance(answer, BaseException):
             raise answer
+    causes = (each for each in refused if classify(each[1]) is not ErrorKind.RETRY)
+    for number, error in itertools.chain(causes, refused):
+        raise MessageFailedError(number, error, alone=False) from error

@@ -117,6 +117,16 @@ class Settings(Group):
             )
         return self
 
+    @model_validator(mode="after")
+    def _no_aborted_retries(self) -> Self:
+        exactly = self.delivery == "exactly_once" and self.retry.delays
+        if exactly and self.kafka.isolation_level != "read_committed":
+            raise ValueError(
+                "kafka.isolation_level: with delivery: exactly_once and retry.delays it must be "
+                "read_committed; otherwise retries of aborted transactions are answered as well"
+            )
+        return self
+
     @property
     def model_source(self) -> str:
         """What names the model: `model_dir` when it is set, else `model`."""

@@ -122,7 +122,7 @@ def test_under_nohup_a_hangup_is_ignored(start: Start) -> None:
     ("command", "module"),
     [(command, module) for command in COMMANDS for module in ("selectors", "typer")]
     + [(command, "rich") for command in COMMANDS if command[0] != "-"]
-    + [("predict", module) for module in ("numpy", "cv2", "PIL", "yaml", "aiohttp")]
+    + [("predict", module) for module in ("numpy", "yaml", "aiohttp")]
     + [("submit", module) for module in ("aiokafka", "aiohttp")]
     + [("models list", "pydantic"), ("config", "yaml")],
 )

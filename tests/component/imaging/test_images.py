@@ -240,6 +240,20 @@ async def test_calls_that_hang_make_no_other_wait(start: Start) -> None:
     await asyncio.gather(*hung, return_exceptions=True)
 
 
+async def test_calls_that_hang_hold_no_cell_that_others_wait_for(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.imaging.pool.ASIDE_AFTER", 0.3)
+    bench = await start(cells=2, timeout=BOUND)
+    hung = [asyncio.create_task(bench.answer(BAD["hang"])) for _ in range(3)]
+    await bench.until(lambda: bench.value("queued_images", stage="decode") > 0)
+    assert len(set(await bench.answers([GOOD] * 5))) == 1
+    assert not any(task.done() for task in hung)
+    for task in hung:
+        task.cancel()
+    await asyncio.gather(*hung, return_exceptions=True)
+
+
 async def test_a_call_that_hangs_is_given_up(start: Start) -> None:
     bench = await start(timeout=1.0)
     failure = (await bench.failure(BAD["hang"])).as_failure()
@@ -251,6 +265,7 @@ async def test_a_call_that_hangs_is_given_up(start: Start) -> None:
     assert 2.0 <= bench.value("image_processes_busy_seconds_total") < BOUND
 
 
+@pytest.mark.usefixtures("nothing_aside")
 async def test_cells_bound_how_far_decoding_runs_ahead(start: Start) -> None:
     bench = await start(cells=3, count=2)
     ready: list[PreparedImage] = []
@@ -286,6 +301,18 @@ async def test_the_most_urgent_image_is_decoded_first(start: Start) -> None:
     bench.images.release(first)
     await asyncio.gather(*running)
     assert order == [3.0, 5.0, 9.0]
+
+
+async def test_pictures_that_nobody_wants_any_more_make_room(start: Start) -> None:
+    bench = await start(memory=512 * 2**20)
+    held = [await bench.images.prepare(LARGE, 1.0, 4000) for _ in range(4)]
+    for prepared in held:
+        bench.images.release_crop(prepared)
+    waiting = asyncio.create_task(bench.images.prepare(GOOD, 1.0, None))
+    await bench.until(lambda: bench.value("queued_images", stage="decode") == 1)
+    bench.images.release(held[0])
+    async with asyncio.timeout(BOUND):
+        bench.images.release(await waiting)
 
 
 @pytest.mark.usefixtures("nothing_aside")
@@ -367,6 +394,19 @@ async def test_when_all_processes_are_lost_they_are_had_again(start: Start) -> N
     assert bench.images.pids[0] != forks
     await bench.until(lambda: not psutil.pid_exists(child))
     assert not bench.images.stalled
+
+
+async def test_when_the_process_that_forks_hangs_it_is_had_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.imaging.fleet.NURSERY_TIMEOUT", 2.0)
+    bench = await start()
+    child = await bench.up()
+    forks = bench.images.pids[0]
+    os.kill(forks, signal.SIGSTOP)
+    os.kill(child, signal.SIGKILL)
+    assert isinstance((await bench.answers([GOOD]))[0], bytes)
+    assert bench.images.pids[0] != forks
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,8 +1,9 @@
-"""Transactions on the real broker: refusals, fences, errors at start, and where reading begins."""
+"""Transactions on the real broker: refusals, fences, retries, errors at start, first offsets."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
@@ -19,9 +20,11 @@ from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
 from worker.contract.results import read_result
 from worker.doctor.findings import Status
 from worker.doctor.kafka import look_at_kafka
-from worker.errors import KafkaSetupError
+from worker.errors import Failure, KafkaSetupError, Reason, Stage
 from worker.health import Health
+from worker.kafka.duplicates import make_duplicates
 from worker.kafka.record_processor import RecordProcessor
+from worker.kafka.retry_topics import RetryTopics
 from worker.kafka.service import KafkaService
 from worker.metrics import Metrics
 from worker.settings import (
@@ -35,6 +38,7 @@ Alter = Callable[[str, str, str], Awaitable[None]]
 
 BOUND = 60.0
 MODEL = ModelIdentity("model", "sha256:0", "paddle")
+DOWN = Failure(Reason.FETCH_FAILED, "HTTP 503", Stage.FETCH, transient=True)
 
 
 class Exactly:
@@ -56,7 +60,16 @@ class Exactly:
         self.stop = asyncio.Event()
         self.sizes: dict[int, int] = {}
         self.hold_at: dict[int, asyncio.Event] = {}
-        processor = RecordProcessor(lambda: MODEL, self.run_job, self.kafka, self.metrics)
+        self.fails: Counter[int] = Counter()
+        self.asked: Counter[int] = Counter()
+        processor = RecordProcessor(
+            lambda: MODEL,
+            self.run_job,
+            self.kafka,
+            self.metrics,
+            retries=RetryTopics(self.settings.retry_topics),
+            duplicates=make_duplicates(self.settings.duplicates),
+        )
         self.service = KafkaService(
             self.settings, processor, Health(BOUND, self.metrics), self.metrics
         )
@@ -73,8 +86,11 @@ class Exactly:
 
     async def run_job(self, job: Job, held: Reservation) -> Outcome:
         offset = int(job.job_id or "")
+        self.asked[offset] += 1
         if (hold := self.hold_at.get(offset)) is not None:
             await hold.wait()
+        if self.asked[offset] <= self.fails[offset]:
+            return DOWN
         return Success((Category(0, f"{offset} ".ljust(self.sizes.get(offset, 1), "x"), 0.5),))
 
     def value(self, name: str, **labels: str) -> float:
@@ -218,6 +234,54 @@ async def test_a_fenced_producer_gives_its_partition_up_and_gets_it_back(
         assert exactly.value("classify_transactions_total", outcome="fenced") == 1
         assert exactly.value("classify_abandoned_jobs_total") == 1
         assert await exactly.results() == [0, 1]
+
+
+async def test_a_job_that_is_tried_again_later_is_answered_once_around_an_abort(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill, alter: Alter
+) -> None:
+    await create_topic(topics.results_topic)
+    later = await create_topic(f"{topics.jobs_topic}-retry-100ms")
+    exactly = Exactly(topics, retry={"delays": "100ms"})
+    exactly.fails[1] = 1
+    exactly.sizes[2] = 50_000
+    async with exactly:
+        # Jobs 1 and 2 are in one transaction, which is aborted first.
+        exactly.hold_at[1] = asyncio.Event()
+        await alter(topics.results_topic, "max.message.bytes", "20017")
+        await submit(fill, topics, 4)
+        await exactly.reach(4, "classify_jobs_in_flight")
+        exactly.hold_at[1].set()
+        await exactly.reach(3, "classify_jobs_total", outcome="success", reason="ok")
+        await exactly.committed(4)
+        assert sorted(await exactly.results()) == [-1, 0, 1, 3]
+        assert exactly.asked == {0: 1, 1: 2, 2: 1, 3: 1}
+        assert len(await exactly.read(later)) == 1
+        assert len(await exactly.read(topics.dead_letters_topic)) == 1
+        assert exactly.value("classify_transactions_total", outcome="aborted") >= 1
+
+
+ORDERED = [{}, {"delivery": "at_least_once", "results": {"ordered": True}}]
+
+
+@pytest.mark.parametrize("settings", ORDERED, ids=["exactly once", "in order"])
+async def test_a_job_that_was_sent_twice_is_answered_once_in_its_place(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill, settings: dict[str, object]
+) -> None:
+    await create_topic(topics.results_topic)
+    await fill(
+        topics.jobs_topic,
+        6,
+        value=lambda number: b'{"image": "QUJD", "jobId": "%d"}' % (number % 3),
+    )
+    exactly = Exactly(topics, duplicates={"window": "1h"}, **settings)
+    exactly.hold_at[0] = asyncio.Event()
+    async with exactly:
+        await exactly.reach(6, "classify_jobs_in_flight")
+        exactly.hold_at[0].set()
+        await exactly.committed(6)
+        assert await exactly.results() == [0, 1, 2]
+        assert exactly.asked == {0: 1, 1: 1, 2: 1}
+        assert exactly.value("classify_duplicate_jobs_total") == 3
 
 
 async def test_markers_of_the_jobs_own_transactions_are_committed_too(

@@ -244,6 +244,37 @@ async def test_a_partition_that_someone_else_committed_begins_anew_there(setting
     assert setting.brokers.published == [b"5"]
 
 
+async def test_a_partition_whose_offset_is_gone_with_its_topic_begins_at_its_beginning(
+    setting: Setting,
+) -> None:
+    setting.brokers.faults = [KafkaConnectionError()]
+    setting.brokers.offset = 40
+    async with setting.running():
+        before = setting.state
+        setting.brokers.offset = None
+        setting.put(40)
+        async with asyncio.timeout(BOUND):
+            while setting.state is before or not setting.state.ready:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+        assert setting.brokers.steps[-1] == "seek 0"
+        await delivered(*setting.put(0))
+    assert setting.brokers.published == [b"0"]
+
+
+async def test_a_partition_that_nobody_has_committed_begins_where_reading_began(
+    setting: Setting,
+) -> None:
+    setting.brokers.faults = [KafkaConnectionError(), ProducerFenced()]
+    async with setting.running():
+        setting.state.start = 7  # as `worker.kafka.positions` found
+        setting.put(7)
+        before = setting.state
+        async with asyncio.timeout(BOUND):
+            while setting.state is before or not setting.state.ready:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+        assert setting.brokers.steps[-1] == "seek 7"
+
+
 async def test_a_fenced_partition_is_given_up_until_the_membership_is_certain(
     setting: Setting,
 ) -> None:

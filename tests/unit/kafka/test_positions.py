@@ -1,4 +1,4 @@
-"""Brokers that do not answer hold the polls up for a bounded time."""
+"""Brokers that do not answer hold polls up for a bounded time; what is not ready is not sought."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import asyncio
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaTimeoutError, NoOffsetForPartitionError
+from aiokafka.errors import (
+    KafkaTimeoutError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 
 from worker.kafka.assignment import Assignment
 from worker.kafka.positions import Positions
@@ -30,3 +34,28 @@ async def test_brokers_that_do_not_answer_hold_the_polls_up_for_a_bounded_time(
     positions = Positions(Silent(), "jobs", assignment, "earliest", Metrics())
     with pytest.raises(KafkaTimeoutError):
         await positions.resolve(NoOffsetForPartitionError(partition))
+
+
+class Recreated:
+    """A consumer whose partition begins at 0 again."""
+
+    def __init__(self) -> None:
+        self.sought: list[int] = []
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[object, int]:
+        return dict.fromkeys(partitions, 0)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.sought.append(offset)
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_a_partition_begins_anew_only_once_it_may_be_read(ready: bool) -> None:
+    partition, assignment, consumer = TopicPartition("jobs", 0), Assignment(), Recreated()
+    assignment.assign([partition])
+    before = assignment.current(partition)
+    before.ready = ready
+    positions = Positions(consumer, "jobs", assignment, "earliest", Metrics())
+    await positions.resolve(OffsetOutOfRangeError({partition: 90}))
+    assert (assignment.current(partition) is before) != ready
+    assert consumer.sought == [0] * ready

@@ -74,3 +74,11 @@ def test_a_retry_topic_is_none_of_the_other_topics() -> None:
     wrong = ["retry.delays=10s", "kafka.results_topic=image-jobs-retry-10s"]
     with pytest.raises(SettingsError, match="image-jobs-retry-10s is already one of kafka's"):
         load(None, wrong, {})
+
+
+def test_retries_of_aborted_transactions_are_never_read() -> None:
+    uncommitted = ["delivery=exactly_once", "kafka.isolation_level=read_uncommitted"]
+    assert load(None, uncommitted, {}).settings.delivery == "exactly_once"
+    with pytest.raises(SettingsError, match="must be read_committed"):
+        load(None, [*uncommitted, "retry.delays=10s"], {})
+    assert load(None, [uncommitted[1], "retry.delays=10s"], {}).settings.retry.delays
