@@ -40,7 +40,7 @@ def test_the_page_asks_for_a_token_and_sends_it(
     page.until_text("problem", "The worker asks for a token")
     field.send_keys("wrong")
     field.send_keys(Keys.ENTER)
-    page.until_text("problem", "this token is not accepted")
+    page.until_text("problem", "This token is not accepted")
     field.clear()
     field.send_keys(TOKEN, Keys.ENTER)
     page.until_shown("result")
