@@ -145,7 +145,7 @@ async def test_answers_are_those_of_this_process(
     start: Start, spec: ModelSpec, tmp_path: Path
 ) -> None:
     bench = await start()
-    path = tmp_path / "image"
+    path = tmp_path / os.fsdecode(b"caf\xe9")
     path.write_bytes(GOOD.data)
     crop, jpeg = expected(spec, GOOD, 64)
     for image in (GOOD, path, EncodedImage(base64_of(GOOD.data))):
@@ -368,6 +368,16 @@ def _leave(pid: int, megabytes: int) -> None:
     _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
     mapped = psutil.Process(pid).memory_info().vms
     resource.prlimit(pid, resource.RLIMIT_AS, (mapped + megabytes * 2**20, hard))
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "b/" * 100_000, "\0"])
+async def test_a_file_that_cannot_be_is_not_found(start: Start, name: str) -> None:
+    bench = await start()
+    with pytest.raises(JobError) as caught:
+        await bench.images.prepare(Path(name), 1.0, None)
+    assert caught.value.reason is Reason.NOT_FOUND
+    assert bench.images.cells.in_use == 0
+    assert bench.restarts() == {}
 
 
 async def test_what_decoding_takes_is_accounted_for(start: Start) -> None:
