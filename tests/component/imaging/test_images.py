@@ -380,6 +380,16 @@ async def test_a_file_that_cannot_be_is_not_found(start: Start, name: str) -> No
     assert bench.restarts() == {}
 
 
+async def test_a_label_may_be_longer_than_a_message(start: Start) -> None:
+    bench = await start()
+    prepared = await bench.images.prepare(GOOD, 1.0, 64)
+    assert prepared.picture is not None
+    async with asyncio.timeout(BOUND):
+        assert await bench.images.draw(prepared.picture, "x" * 100_000, 0.5, 85)
+    bench.images.release(prepared)
+    assert bench.restarts() == {}
+
+
 async def test_what_decoding_takes_is_accounted_for(start: Start) -> None:
     bench = await start()
     added: list[int] = []
