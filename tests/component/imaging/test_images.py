@@ -304,8 +304,8 @@ async def test_the_most_urgent_image_is_decoded_first(start: Start) -> None:
 
 
 async def test_pictures_that_nobody_wants_any_more_make_room(start: Start) -> None:
-    bench = await start(memory=512 * 2**20)
-    held = [await bench.images.prepare(LARGE, 1.0, 4000) for _ in range(4)]
+    bench = await start(memory=640 * 2**20)
+    held = [await bench.images.prepare(LARGE, 1.0, 4000) for _ in range(5)]
     for prepared in held:
         bench.images.release_crop(prepared)
     waiting = asyncio.create_task(bench.images.prepare(GOOD, 1.0, None))
