@@ -173,7 +173,8 @@ class _Process:
                 self._reply(call, "accounted", nbytes=nbytes)
 
         if message["path"] is not None:
-            data = read_file(Path(message["path"]), setup.max_bytes)
+            name = os.fsdecode(message["path"].encode("latin-1"))
+            data = read_file(Path(name), setup.max_bytes)
         else:
             data = os.pread(lane, message["length"], 0)
             if len(data) > LARGE:

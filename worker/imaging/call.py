@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from worker.contract.jobs import EncodedImage, RawImage
-from worker.errors import Stage
+from worker.errors import JobError, Reason, Stage
 from worker.imaging.protocol import LocalImage
 
 __all__ = ["Call", "DiedError", "Form", "LostError", "describe"]
+
+MAX_PATH = 8 * 1024
+"""Bytes of a file's name; no system takes so many, and a message has room for them."""
 
 Form: TypeAlias = tuple[dict[str, Any], bytes | memoryview]
 """What a call says of its image, and what goes into the lane's file."""
@@ -96,10 +100,17 @@ def describe(image: LocalImage) -> Form:
 
     Returns:
         What a call says of it, and its bytes. Those of a path are read by the image process.
+
+    Raises:
+        JobError: no file can have this name.
     """
     match image:
         case Path():
-            return {"form": "bytes", "path": str(image)}, b""
+            name = os.fsencode(image)
+            if len(name) > MAX_PATH:
+                raise JobError(Reason.NOT_FOUND, "no file can have this name: it is too long")
+            # Names need not be Unicode, and messages must.
+            return {"form": "bytes", "path": name.decode("latin-1")}, b""
         case EncodedImage(text):
             data = text.encode("utf-8", "surrogatepass")
             return {"form": "text", "path": None, "length": len(data)}, data

@@ -68,6 +68,8 @@ class Fleet:
         self._down_since: float | None = None
         self._pauses = RESTARTS.pauses(clock)
         self._stopped = False
+        # Invariant: True if any process has a call that takes long, or is alone.
+        self._some_slow = False
 
     def __iter__(self) -> Iterator[ImageProcess]:
         """All that are not known to be gone."""
@@ -147,6 +149,7 @@ class Fleet:
             return None
         self._processes[number] = process
         process.asked_at = self._clock.monotonic()
+        self._some_slow = self._some_slow or role is not Role.REGULAR
         return process
 
     def kill(self, process: ImageProcess, cause: str) -> None:
@@ -169,10 +172,12 @@ class Fleet:
 
     def cells_aside(self) -> int:
         """Count the cells of calls that have, or may take, a process of their own for long."""
-        # For every image under load, and mostly there are none.
-        others = [one for one in self._processes.values() if one.role is not Role.REGULAR]
-        slow = (one for one in others if one.role is not Role.SURPLUS)
-        return sum(call.cell is not None for one in slow for call in one.calls) if others else 0
+        # Asked for each image under load, and mostly there are none.
+        if not self._some_slow:
+            return 0
+        slow = [one for one in self._processes.values() if one.role in (Role.ASIDE, Role.ALONE)]
+        self._some_slow = bool(slow)
+        return sum(call.cell is not None for one in slow for call in one.calls)
 
     def settle(self, process: ImageProcess) -> None:
         """Give a process that has come back from a long or dangerous call a place, or end it."""
@@ -189,6 +194,7 @@ class Fleet:
         """Have another process take a process's place, and that one give way to all others."""
         log.info("image_process_aside", pid=process.pid, stage=process.calls[0].stage)
         process.role, process.calm = Role.ASIDE, True
+        self._some_slow = True
         self._nursery.calm(process.number)
         self.fill()
 

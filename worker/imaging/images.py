@@ -37,6 +37,12 @@ __all__ = ["ImageProcesses", "Picture", "PreparedImage"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+MOST_LOST = 10
+"""How often a picture may be lost while it waits to be drawn, before it has the blame itself."""
+
+MAX_LABEL = 1024
+"""Characters of a label that are handed on, more than are drawn; a message has room for them."""
+
 FIRST = 0.0
 """The urgency of what makes up for a picture that was lost."""
 
@@ -200,12 +206,14 @@ class ImageProcesses:
         async def once(*, alone: bool) -> bytes | bytearray:
             if alone:
                 await self._restore(picture, alone=True)
-            while True:
+            for _ in range(MOST_LOST):
                 try:
                     return await self._draw_once(picture, label, score, quality)
                 except LostError:
                     pass
                 await self._restore(picture, alone=False)
+            # A process that ends when it draws could hide it, and be had again without end.
+            raise DiedError("crash", "its process ended each time")
 
         return await self._at_most_twice(Stage.DRAW, once)
 
@@ -285,7 +293,7 @@ class ImageProcesses:
         message = {
             "do": "draw",
             "picture": picture.number,
-            "label": label,
+            "label": None if label is None else label[:MAX_LABEL],
             "score": score,
             "quality": quality,
         }

@@ -25,6 +25,7 @@ from worker.errors import KafkaSetupError
 from worker.kafka.broker_errors import ErrorKind, classify, name_of
 from worker.kafka.client import connection_options, make_admin, make_producer, stop_bounded
 from worker.kafka.diagnosis import find_cause
+from worker.kafka.producer_errors import retrieve_errors
 from worker.kafka.topics import describe_configs
 
 if TYPE_CHECKING:
@@ -194,11 +195,11 @@ class ReplayClient:
             await self._send(records)
             await producer.send_offsets_to_transaction(self._offsets(positions), self._group)
         except BaseException as error:
-            ended = _retrieve_errors(producer)
+            ended = retrieve_errors(producer)
             # Some errors leave nothing to abort: then the next producer of this id aborts it.
             with contextlib.suppress(KafkaError, AssertionError):
                 await producer.abort_transaction()
-            _retrieve_errors(producer)
+            retrieve_errors(producer)
             if ended is not None and isinstance(error, IllegalOperation | AssertionError):
                 # It only says that the transaction was over, not why.
                 raise ended from error
@@ -295,23 +296,3 @@ class ReplayClient:
                     f"({self._settings.security_protocol}): {cause or error!r}"
                 )
         return KafkaSetupError(why)
-
-
-def _retrieve_errors(producer: AIOKafkaProducer) -> BaseException | None:
-    """Take errors out of the futures that a failed producer sets and never awaits.
-
-    asyncio would log each of them when it is collected.
-
-    Returns:
-        What ended the transaction, if aiokafka has ended it.
-    """
-    end = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - nothing else has them
-    futures = [end]
-    for batches in producer._message_accumulator._batches.values():  # noqa: SLF001 - likewise
-        futures += [batch._drain_waiter for batch in batches]  # noqa: SLF001 - likewise
-    for future in futures:
-        if future is not None and future.done() and not future.cancelled():
-            future.exception()
-    over = end is not None and end.done() and not end.cancelled()
-    ended: BaseException | None = end.exception() if over else None
-    return ended

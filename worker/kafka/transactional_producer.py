@@ -18,6 +18,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from worker.kafka.broker_errors import ErrorKind, classify
 from worker.kafka.outgoing import Outgoing
+from worker.kafka.producer_errors import retrieve_errors
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer, TopicPartition
@@ -128,7 +129,7 @@ class TransactionalProducer:
         Args:
             timeout: seconds after which the producer is left to itself.
         """
-        self._fatal_error()
+        retrieve_errors(self._producer)
         producer = self._producer
         producer._closed = True  # noqa: SLF001 - otherwise it warns that nobody has closed it
         sender = producer._sender.sender_task  # noqa: SLF001 - no other way
@@ -147,10 +148,7 @@ class TransactionalProducer:
             )
 
     def _fatal_error(self) -> KafkaError | None:
-        """Get what ended aiokafka's sending task; what its messages say of that lacks the cause.
-
-        Also looks at the transaction's error: asyncio reports those that nobody has looked at.
-        """
+        """Get what ended aiokafka's sending task; what its messages say of that lacks the cause."""
         manager = self._producer._txn_manager  # noqa: SLF001 - nothing else tells
         ended = manager._transaction_waiter  # noqa: SLF001 - likewise
         if ended is None or not ended.done() or ended.cancelled():

@@ -13,6 +13,7 @@ from worker.engine.pipeline import AnyImage, Classified
 from worker.engine.portal import CLOSED, Portal
 from worker.errors import JobError, PredictorError, Reason
 from worker.images.arrays import as_bgr
+from worker.images.local_files import file_errors
 from worker.predict.inputs import Source
 from worker.predict.patience import patiently
 
@@ -61,7 +62,7 @@ class ImageCall:
 
         Raises:
             RuntimeError: the portal has been closed meanwhile.
-            PredictorError: the predictors make no progress.
+            PredictorError: the predictors make no progress, or there are no image processes.
             Exception: a defect, which is not the image's fault.
         """
         if isinstance(self._found, JobError):
@@ -69,6 +70,8 @@ class ImageCall:
         while not wait((self._found,), CHECK_INTERVAL).done:
             if self._portal.value.pool.stalled():
                 raise PredictorError("the predictor processes cannot be started again")
+            if self._portal.value.images.stalled:
+                raise PredictorError("the image processes cannot be started again")
         try:
             return self._found.result()
         except CancelledError:
@@ -84,11 +87,17 @@ class ImageCall:
 
 
 def _own(source: Source) -> AnyImage | JobError:
-    """The content, which the caller can no longer change: an array is copied."""
+    """The content, which the caller can no longer change: an array is copied.
+
+    A path is made absolute: it is opened by a process whose directory stays what it was.
+    """
     content = source.content
-    if not isinstance(content, np.ndarray):
-        return content
     try:
+        if isinstance(content, Path):
+            with file_errors():
+                return content.absolute()
+        if not isinstance(content, np.ndarray):
+            return content
         return patiently(lambda: as_bgr(content))
     except JobError as error:
         return error

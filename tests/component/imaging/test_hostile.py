@@ -233,6 +233,27 @@ async def test_who_ends_its_process_and_hides_it_has_the_blame_in_the_end(start:
     assert play.images.cells.in_use == 0
 
 
+async def test_who_ends_its_process_as_it_is_drawn_has_the_blame_in_the_end(start: Start) -> None:
+    play = await start()
+    task = play.prepare(side=64)
+    puppet, call = await play.next_call()
+    puppet.say(call["call"], "prepared", picture=[8, 8])
+    prepared = await result(task)
+    drawing = play.draw(prepared)
+    while not drawing.done():
+        await until(lambda: play.puppets.called() or drawing.done())
+        while play.puppets.called():
+            puppet, call = await play.next_call()
+            if call["do"] == "prepare":
+                puppet.say(call["call"], "prepared", picture=[8, 8])
+            else:
+                play.puppets.end(puppet, -signal.SIGSEGV)
+    with pytest.raises(JobError, match="it crashes the encoder") as caught:
+        await drawing
+    assert caught.value.attempts == 2
+    play.images.release(prepared)
+
+
 async def test_who_blames_the_image_behind_it_does_not_get_away_with_it(start: Start) -> None:
     play = await start()
     hostile, other = play.prepare(RawImage(b"hostile")), play.prepare()

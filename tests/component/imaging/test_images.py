@@ -145,7 +145,7 @@ async def test_answers_are_those_of_this_process(
     start: Start, spec: ModelSpec, tmp_path: Path
 ) -> None:
     bench = await start()
-    path = tmp_path / "image"
+    path = tmp_path / os.fsdecode(b"caf\xe9")
     path.write_bytes(GOOD.data)
     crop, jpeg = expected(spec, GOOD, 64)
     for image in (GOOD, path, EncodedImage(base64_of(GOOD.data))):
@@ -304,8 +304,8 @@ async def test_the_most_urgent_image_is_decoded_first(start: Start) -> None:
 
 
 async def test_pictures_that_nobody_wants_any_more_make_room(start: Start) -> None:
-    bench = await start(memory=512 * 2**20)
-    held = [await bench.images.prepare(LARGE, 1.0, 4000) for _ in range(4)]
+    bench = await start(memory=640 * 2**20)
+    held = [await bench.images.prepare(LARGE, 1.0, 4000) for _ in range(5)]
     for prepared in held:
         bench.images.release_crop(prepared)
     waiting = asyncio.create_task(bench.images.prepare(GOOD, 1.0, None))
@@ -368,6 +368,26 @@ def _leave(pid: int, megabytes: int) -> None:
     _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
     mapped = psutil.Process(pid).memory_info().vms
     resource.prlimit(pid, resource.RLIMIT_AS, (mapped + megabytes * 2**20, hard))
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "b/" * 100_000, "\0"])
+async def test_a_file_that_cannot_be_is_not_found(start: Start, name: str) -> None:
+    bench = await start()
+    with pytest.raises(JobError) as caught:
+        await bench.images.prepare(Path(name), 1.0, None)
+    assert caught.value.reason is Reason.NOT_FOUND
+    assert bench.images.cells.in_use == 0
+    assert bench.restarts() == {}
+
+
+async def test_a_label_may_be_longer_than_a_message(start: Start) -> None:
+    bench = await start()
+    prepared = await bench.images.prepare(GOOD, 1.0, 64)
+    assert prepared.picture is not None
+    async with asyncio.timeout(BOUND):
+        assert await bench.images.draw(prepared.picture, "x" * 100_000, 0.5, 85)
+    bench.images.release(prepared)
+    assert bench.restarts() == {}
 
 
 async def test_what_decoding_takes_is_accounted_for(start: Start) -> None:
