@@ -15,12 +15,15 @@ from worker.contract.jobs import EncodedImage, RawImage
 from worker.errors import JobError, Reason, Stage
 from worker.imaging.protocol import LocalImage
 
-__all__ = ["Call", "DiedError", "Form", "LostError", "describe"]
+__all__ = ["Call", "Content", "DiedError", "Form", "LostError", "describe", "encode"]
 
 MAX_PATH = 8 * 1024
 """Bytes of a file's name; no system takes so many, and a message has room for them."""
 
-Form: TypeAlias = tuple[dict[str, Any], bytes | memoryview]
+Content: TypeAlias = str | bytes | memoryview
+"""What goes into the lane's file; text is encoded only when it does, to be held once until then."""
+
+Form: TypeAlias = tuple[dict[str, Any], Content]
 """What a call says of its image, and what goes into the lane's file."""
 
 
@@ -68,7 +71,7 @@ class Call:
     number: int
     stage: Stage
     message: dict[str, Any]
-    content: bytes | memoryview
+    content: Content
     urgency: float
     answer: asyncio.Future[Any] = field(repr=False)
     account: Callable[[int], object] = lambda _: None
@@ -95,6 +98,15 @@ class Call:
             self.answer.set_exception(error)
 
 
+def encode(text: str) -> bytes:
+    """Write text as it goes into a lane's file; what is no Base64 may hold any character.
+
+    Returns:
+        UTF-8, with lone surrogates as they are.
+    """
+    return text.encode("utf-8", "surrogatepass")
+
+
 def describe(image: LocalImage) -> Form:
     """Say what an image is.
 
@@ -112,8 +124,8 @@ def describe(image: LocalImage) -> Form:
             # Names need not be Unicode, and messages must.
             return {"form": "bytes", "path": name.decode("latin-1")}, b""
         case EncodedImage(text):
-            data = text.encode("utf-8", "surrogatepass")
-            return {"form": "text", "path": None, "length": len(data)}, data
+            length = len(text) if text.isascii() else len(encode(text))
+            return {"form": "text", "path": None, "length": length}, text
         case RawImage(data):
             return {"form": "bytes", "path": None, "length": len(data)}, data
         case bgr:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason, Stage
 from worker.failpoints import Failpoints
-from worker.imaging.call import Call, DiedError, LostError, describe
+from worker.imaging.call import Call, Content, DiedError, LostError, describe
 from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
 from worker.imaging.pool import MOST_ALONE, MOST_ASIDE, ProcessPool
@@ -319,7 +319,7 @@ class ImageProcesses:
         return call
 
     def _call(
-        self, stage: Stage, message: dict[str, Any], content: bytes | memoryview, urgency: float
+        self, stage: Stage, message: dict[str, Any], content: Content, urgency: float
     ) -> Call:
         answer = asyncio.get_running_loop().create_future()
         return Call(self._pool.number(), stage, message, content, urgency, answer)

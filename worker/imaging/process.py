@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from worker.imaging.call import Call
+from worker.imaging.call import Call, Content, encode
 from worker.imaging.nursery import Nursery
 from worker.imaging.protocol import LANES, Frames, NonsenseError, Reply, Up, frame, parse_reply
 from worker.runtime.processes import anonymous_file
@@ -140,8 +140,9 @@ class ImageProcess:
         while not self.closed and self._read():
             pass
 
-    def write(self, lane: int, data: bytes | memoryview) -> None:
+    def write(self, lane: int, content: Content) -> None:
         """Put what a call is about into a lane's file; in any thread, between `using`."""
+        data = encode(content) if isinstance(content, str) else content
         remaining, offset = memoryview(data).cast("B"), 0
         while remaining:
             written = os.pwrite(self._files[1 + lane], remaining, offset)
