@@ -149,7 +149,8 @@ def test_standard_output_is_empty_and_standard_error_has_log_lines_alone(
     said = {(line["logger"], line["level"]) for line in native if PRINTED in line["message"]}
     assert said == {("native.predictor", "info")}
     assert any(
-        line["logger"] == "native.image" and "libpng warning: " in line["message"] for line in native
+        line["logger"] == "native.image" and "libpng warning: " in line["message"]
+        for line in native
     )
     events = [line["event"] for line in lines]
     assert events[0] == "starting"
