@@ -26,12 +26,12 @@ __all__ = ["Observed", "observe"]
 PARTITIONS = 4
 POISON = "#fe0102"
 DELIVERY: tuple[dict[str, str], ...] = (
-    {},
     {
         "WORKER_DELIVERY": "exactly_once",
         "WORKER_KAFKA__CREATE_TOPICS": "true",
         "WORKER_RETRY__DELAYS": "1h",
     },
+    {},
 )
 """Settings of each worker that have metrics of their own."""
 
