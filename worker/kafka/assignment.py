@@ -111,7 +111,9 @@ class Assignment:
         """Begin an assignment with empty ledgers; aiokafka reads on from the committed offsets."""
         now = self._clock.monotonic()
         self._states = {
-            partition: PartitionState(partition, end_known_at=now) for partition in partitions
+            partition: PartitionState(partition, end_known_at=now)
+            # In an order that does not depend on hashes.
+            for partition in sorted(partitions)
         }
         self.accepting = True
 
