@@ -379,6 +379,8 @@ class ImageProcesses:
                     f"it crashes the {doing}, also when it is alone ({error.how}); save the image "
                     "again, or send another"
                 )
+                if error.cause == "killed":
+                    why += "; a kernel that is short of memory ends processes like this, too"
         return JobError(Reason.CORRUPT_IMAGE, why, attempts=attempts, stage=stage)
 
 
