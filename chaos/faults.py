@@ -31,7 +31,7 @@ _FILL_SECONDS = 2.0
 """Workers are not stopped for so long that their sessions end."""
 
 _PREDICTORS = "worker.predictor."
-_IMAGE_PROCESSES = "worker.imaging."
+_IMAGE_PROCESSES = "worker.images.forks"
 
 
 class Nothing(Exception):  # noqa: N818 - no error: the fault had nothing to act on
