@@ -25,7 +25,7 @@ if ! flock --timeout 900 "$lock"; then
     exit 1
 fi
 
-if [ ! -e "$cache/unpacked" ]; then
+if [ ! -e "$cache/complete" ]; then
     echo "No Docker Engine answers; unpacking Debian's into $cache ..." >&2
     packages=(containerd debootstrap docker.io runc)
     downloads=$(mktemp -d)
@@ -35,15 +35,15 @@ if [ ! -e "$cache/unpacked" ]; then
         apt-get download -qq "${packages[@]}" 2>/dev/null ||
             { apt-get update -q >&2 && apt-get download -qq "${packages[@]}" >&2; }
     )
-    rm -rf "$cache/root"
+    rm -rf "$cache/system"
     for package in "$downloads"/*.deb; do
-        dpkg-deb --extract "$package" "$cache/root"
+        dpkg-deb --extract "$package" "$cache/system"
     done
     rm -r "$downloads"
-    touch "$cache/unpacked"
+    touch "$cache/complete"
 fi
 # At each start, since the cache may outlive the system: CI often restores it in a fresh container.
-if grep -q 'not found' <<<"$(ldd "$cache/root/usr/sbin/dockerd")"; then
+if grep -q 'not found' <<<"$(ldd "$cache/system/usr/sbin/dockerd")"; then
     libraries=(libdevmapper1.02.1 libsystemd0)
     apt-get install -qy --no-install-recommends "${libraries[@]}" >&2 ||
         { apt-get update -q >&2 && apt-get install -qy --no-install-recommends "${libraries[@]}" >&2; }
@@ -51,8 +51,8 @@ fi
 
 run=$(mktemp -d /tmp/engine-XXXXXX) # short: sockets lie below it
 export DOCKER_HOST=unix://$run/docker.sock
-export PATH=$cache/root/usr/sbin:$cache/root/usr/bin:$PATH
-export DEBOOTSTRAP_DIR=$cache/root/usr/share/debootstrap
+export PATH=$cache/system/usr/sbin:$cache/system/usr/bin:$PATH
+export DEBOOTSTRAP_DIR=$cache/system/usr/share/debootstrap
 export ENGINE_STARTED=1
 cat >"$run/daemon.json" <<JSON
 {
