@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.fuzz.addresses import check_image_text
+from tests.support.fuzz.damage import damaged
 from tests.support.fuzz.images import check_decode
 from tests.support.make import encode, encode_cv2, noise, oriented
 from worker.images.base64 import decode_image_text
@@ -44,29 +45,8 @@ FILES = [
 ]
 
 
-@st.composite
-def damaged(draw_value: st.DrawFn) -> bytes:
-    """A good file with some bytes changed, inserted, taken out or cut off."""
-    data = bytearray(draw_value(st.sampled_from(FILES)))
-    for _ in range(draw_value(st.integers(1, 4))):
-        # Headers are short and matter most: half of all damage is done to the first 64 bytes.
-        last = draw_value(st.sampled_from([min(64, len(data)), len(data)]))
-        at = draw_value(st.integers(0, last))
-        piece = draw_value(st.binary(max_size=8))
-        match draw_value(st.sampled_from(["change", "insert", "remove", "cut"])):
-            case "change":
-                data[at : at + len(piece)] = piece
-            case "insert":
-                data[at:at] = piece
-            case "remove":
-                del data[at : at + len(piece)]
-            case _:
-                del data[at:]
-    return bytes(data)
-
-
 @settings(max_examples=1000, deadline=None)
-@given(damaged())
+@given(damaged(FILES))
 def test_damaged_images(data: bytes) -> None:
     check_decode(data)
 
