@@ -56,7 +56,7 @@ class Call:
         content: what goes into the lane's file.
         urgency: the smaller, the sooner.
         answer: resolves to the process that has decoded the image, the call that it did (this one,
-            or one in its place) and the whole image; or to a JPEG.
+            or one in its place) and the whole image; or to a JPEG. None once it has been had.
         account: is told the bytes that decoding is about to take.
         needs_cell: whether it makes a crop.
         picture_bytes: those of a picture that it will leave in the process, as far as is known.
@@ -73,7 +73,7 @@ class Call:
     message: dict[str, Any]
     content: Content
     urgency: float
-    answer: asyncio.Future[Any] = field(repr=False)
+    answer: asyncio.Future[Any] | None = field(repr=False)
     account: Callable[[int], object] = lambda _: None
     needs_cell: bool = False
     alone: bool = False
@@ -86,11 +86,11 @@ class Call:
     @property
     def wanted(self) -> bool:
         """Whether somebody waits for its answer."""
-        return not self.withdrawn and not self.answer.done()
+        return not self.withdrawn and self.answer is not None and not self.answer.done()
 
     def settle(self, result: object = None, error: BaseException | None = None) -> None:
         """Answer the caller, if there still is one."""
-        if self.answer.done():
+        if self.answer is None or self.answer.done():
             return
         if error is None:
             self.answer.set_result(result)

@@ -127,7 +127,8 @@ class ProcessPool:
             if task is not None:
                 task.cancel()
         for call in (*self._waiting, *self._fleet.calls()):
-            call.answer.cancel()
+            if call.answer is not None:
+                call.answer.cancel()
         self._fleet.stop()
 
     def number(self) -> int:
@@ -156,15 +157,16 @@ class ProcessPool:
         else:
             self._waiting.add(call)
         self._dispatch()
-        answer = call.answer
+        assert call.answer is not None, "a call is made once"
         try:
-            return await answer
+            return await call.answer
         except asyncio.CancelledError:
             self._withdraw(call, holder)
             raise
         finally:
-            # The future, its exception, the traceback and this frame would be a reference cycle.
-            del answer
+            # The future, its exception, the traceback and the frames that have the call would be a
+            # reference cycle, and hold the image until garbage is collected.
+            call.answer = None
 
     def drop(self, process: ImageProcess, picture: int) -> None:
         """Have a process forget a picture, if it still has it."""
@@ -264,6 +266,7 @@ class ProcessPool:
                 process.send({"withdraw": call.number})
         self._waiting.withdraw(call)
         answer = call.answer
+        assert answer is not None, "its caller still waits"
         answered = answer.done() and not answer.cancelled() and answer.exception() is None
         if answered and call.stage is Stage.DECODE:
             # In the very moment in which its caller was cancelled.
@@ -337,7 +340,7 @@ class ProcessPool:
         process.since = now
 
     def _succeed(self, process: ImageProcess, call: Call, result: object) -> None:
-        if call.withdrawn or call.answer.done():
+        if not call.wanted:
             self._waiting.free_cell(call)
             self.drop(process, call.number)
             return

@@ -142,11 +142,12 @@ class ImageProcess:
 
     def write(self, lane: int, content: Content) -> None:
         """Put what a call is about into a lane's file; in any thread, between `using`."""
-        data = encode(content) if isinstance(content, str) else content
-        remaining, offset = memoryview(data).cast("B"), 0
-        while remaining:
-            written = os.pwrite(self._files[1 + lane], remaining, offset)
-            remaining, offset = remaining[written:], offset + written
+        offset = 0
+        for piece in _pieces(content):
+            remaining = memoryview(piece).cast("B")
+            while remaining:
+                written = os.pwrite(self._files[1 + lane], remaining, offset)
+                remaining, offset = remaining[written:], offset + written
 
     def read(self, lane: int, length: int) -> bytearray:
         """Take a result out of a lane's file; in any thread, between `using`.
@@ -231,3 +232,12 @@ class ImageProcess:
     def _close(self) -> None:
         if not self.closed:
             self._on_closed(self)
+
+
+def _pieces(content: Content) -> Iterator[bytes | memoryview]:
+    """Take apart what is long and must be encoded, so that it is not held twice."""
+    if not isinstance(content, str):
+        yield content
+        return
+    for start in range(0, len(content), LARGE):
+        yield encode(content[start : start + LARGE])

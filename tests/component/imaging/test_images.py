@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -24,6 +25,7 @@ from worker.failpoints import Failpoints
 from worker.images.draw import draw
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
+from worker.imaging.call import Call
 from worker.imaging.images import ImageProcesses, PreparedImage
 from worker.imaging.process import Role
 from worker.metrics import Metrics
@@ -139,6 +141,20 @@ def expected(spec: ModelSpec, image: RawImage, side: int) -> tuple[np.ndarray[An
     prepared = prepare(image.data, transform, DecodeSettings(), side)
     assert prepared.picture is not None
     return prepared.crop, draw(prepared.picture, "cat", 0.5, 85)
+
+
+async def test_a_refused_image_is_gone_without_collecting_garbage(start: Start) -> None:
+    bench = await start()
+    gc.collect()
+    gc.disable()
+    try:
+        refused = (await bench.failure(RawImage(b"no image"))).reason
+        await asyncio.sleep(0)  # the loop still holds what has woken this task
+        held = [one for one in gc.get_objects() if isinstance(one, Call | JobError)]
+    finally:
+        gc.enable()
+    assert refused is Reason.NOT_AN_IMAGE
+    assert held == []
 
 
 async def test_answers_are_those_of_this_process(

@@ -68,6 +68,7 @@ async def test_a_draw_that_was_not_begun_has_lost_its_picture() -> None:
     bench = Bench()
     call = bench.call(stage=Stage.DRAW)
     bench.waiting.add_again(call)
+    assert call.answer is not None
     with pytest.raises(LostError):
         await call.answer
 
