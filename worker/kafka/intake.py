@@ -86,6 +86,8 @@ class Intake:
         self._heartbeat = heartbeat
         self._metrics = metrics
         self._on_defect = on_defect
+        metrics.in_flight.set_function(lambda: budget.jobs)
+        metrics.buffered.set_function(lambda: budget.bytes)
         self._waits = RetryWaits({}) if waits is None else waits
         self._share = RetryShare(budget)
         self._stopping = False
@@ -231,7 +233,6 @@ class Intake:
             task.add_done_callback(partial(self._job_ended, state, held))
             if retries:
                 self._share.take(record.size, task)
-        self._count()
 
     async def _skip_non_jobs(self) -> None:
         """Skip offsets after the last job that are no jobs: transaction markers, aborted records.
@@ -267,7 +268,6 @@ class Intake:
     ) -> None:
         state.tasks.discard(task)
         held.release()
-        self._count()
         if task.cancelled():
             self._metrics.abandoned.inc()
         elif (error := task.exception()) is not None:
@@ -275,7 +275,3 @@ class Intake:
             # again.
             log.critical("job_not_delivered", record=task.get_name(), exc_info=error)
             self._on_defect(error)
-
-    def _count(self) -> None:
-        self._metrics.in_flight.set(self._budget.jobs)
-        self._metrics.buffered.set(self._budget.bytes)

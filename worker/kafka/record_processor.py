@@ -74,6 +74,9 @@ class RecordProcessor:
         self._run_job = run_job
         self._settings = settings
         self._metrics = metrics
+        self._done = metrics.jobs.labels("success", "ok")
+        # Bound once: otherwise each line looks up the configuration, even if it is not written.
+        self._log = log.bind()
         self._offload = Offload()
 
     async def process(self, record: Record, held: Reservation) -> tuple[Ending, Sequence[Outgoing]]:
@@ -195,9 +198,9 @@ class RecordProcessor:
                 message=outcome.message,
             )
         else:
-            metrics.jobs.labels("success", "ok").inc()
+            self._done.inc()
             best = outcome.best
-            log.debug(
+            self._log.debug(
                 "job_done",
                 record=record.id,
                 label=None if best is None else best.name,
