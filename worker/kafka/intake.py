@@ -134,7 +134,7 @@ class Intake:
             if polled:
                 # A poll that finds what is already fetched lets nobody else run.
                 await asyncio.sleep(0)
-            await self._skip_non_jobs()
+            self._skip_non_jobs()
             self._check_readable()
             if not open_partitions:
                 await self._wait_for_room()
@@ -241,25 +241,21 @@ class Intake:
             if retries:
                 self._share.take(record.size, task)
 
-    async def _skip_non_jobs(self) -> None:
+    def _skip_non_jobs(self) -> None:
         """Skip offsets after the last job that are no jobs: transaction markers, aborted records.
 
         Otherwise a partition that ends with such offsets would always have a lag.
         """
         assigned = self._consumer.assignment()
-        for state in list(self._assignment):
+        for state in self._assignment:
             partition, ledger = state.partition, state.ledger
             if ledger.unreleased or not state.ready or partition not in assigned:
                 continue
             if self._consumer.highwater(partition) is None:
                 continue  # nothing was fetched yet, so the position may not be known
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    position = await self._consumer.position(partition)
-            except (KafkaError, TimeoutError):
-                return  # being revoked or reset; the next round tries again
-            if self._assignment.get(partition) is not state:
-                continue
+            position = self._consumer.current_position(partition)
+            if position is None:
+                continue  # being revoked or reset; the next round tries again
             known = state.start if ledger.position is None else ledger.position
             if known is None:
                 state.start = position
