@@ -18,6 +18,7 @@ DEPLOYED = (
     "aiokafka.admin",
     "cramjam",
     "cv2",
+    "google_crc32c",
     "imagecodecs",
     "lz4.frame",
     "multipart",

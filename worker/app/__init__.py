@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -179,6 +180,11 @@ class App:
         await engine.start(stack)
         model = engine.identity
         self._describe_model(model.name, model.digest, model.backend)
+        # What is here now stays to the end. To look through all of it for garbage, again and again,
+        # would hold up the loop for tens of milliseconds each time.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         health.set_warm()
         if self._classify is not None:
             self._classify.open(engine.process, model)

@@ -12,6 +12,7 @@ every name that is unknown here. Not copied are:
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from worker.contract.headers import (
@@ -85,6 +86,8 @@ def holds_credentials(name: str) -> bool:
     return _PUNCTUATION.sub("", name.lower()).endswith(_SECRET)
 
 
+# Producers send the same few names again and again.
+@lru_cache(maxsize=256)
 def _is_copied(name: str) -> bool:
     if has_prefix(name, CE_PREFIX, DEAD_LETTER_PREFIX):
         return False

@@ -30,11 +30,11 @@ def choose_categories(scores: Scores, count: int, spec: ModelSpec) -> tuple[Cate
     match spec.rule:
         case AllAbove() as rule:
             above = np.flatnonzero(scores >= _thresholds(rule, len(scores)))
-            return tuple(_category(above[at], scores, spec) for at in _best(scores[above], count))
+            return _categories(above[_best(scores[above], count)], scores, spec)
         case BestAbove() as rule:
             return (_one(scores, rule, spec),)
         case _:
-            return tuple(_category(index, scores, spec) for index in _best(scores, count))
+            return _categories(_best(scores, count), scores, spec)
 
 
 def _best(scores: Scores, count: int) -> npt.NDArray[np.intp]:
@@ -66,5 +66,13 @@ def _thresholds(rule: AllAbove, classes: int) -> Scores:
     return thresholds
 
 
-def _category(index: int | np.intp, scores: Scores, spec: ModelSpec) -> Category:
-    return Category(int(index), spec.label(int(index)), round(float(scores[index]), 5))
+def _categories(
+    indices: npt.NDArray[np.intp], scores: Scores, spec: ModelSpec
+) -> tuple[Category, ...]:
+    # As Python's numbers all at once: one by one takes three times as long.
+    found = zip(indices.tolist(), scores[indices].tolist(), strict=True)
+    return tuple(Category(index, spec.label(index), round(score, 5)) for index, score in found)
+
+
+def _category(index: int, scores: Scores, spec: ModelSpec) -> Category:
+    return Category(index, spec.label(index), round(float(scores[index]), 5))

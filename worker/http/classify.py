@@ -53,6 +53,9 @@ class Classify:
         tracer: Tracer | None = None,
     ) -> None:
         self._metrics = metrics
+        self._succeeded = metrics.requests.labels("success", "ok")
+        # Bound once: otherwise each line looks up the configuration, even if it is not written.
+        self._log = log.bind()
         self._tracer = tracer
         self._budget = budget = Budget(settings.max_jobs, settings.max_bytes)
         self._upload = Upload(max_image_bytes, settings.read_timeout, budget)
@@ -126,7 +129,7 @@ class Classify:
         began = time.perf_counter()
         try:
             outcome = self._counted(await self._outcome(request, held))
-            _log_outcome(log_id, outcome)
+            self._log_outcome(log_id, outcome)
             return outcome_response(log_id, outcome, self._model)
         except asyncio.CancelledError:
             self._metrics.requests.labels("failure", DISCONNECTED).inc()
@@ -174,29 +177,28 @@ class Classify:
         if isinstance(outcome, Failure):
             self._metrics.requests.labels("failure", outcome.reason.label).inc()
         else:
-            self._metrics.requests.labels("success", "ok").inc()
+            self._succeeded.inc()
         return outcome
+
+    def _log_outcome(self, log_id: str, outcome: Outcome) -> None:
+        """Write the request's one log line, at debug level."""
+        if isinstance(outcome, Failure):
+            self._log.debug(
+                "request_failed",
+                log_id=log_id,
+                reason=outcome.reason.label,
+                stage=outcome.stage.value,
+                message=outcome.message,
+            )
+        else:
+            best = outcome.best
+            self._log.debug(
+                "request_done",
+                log_id=log_id,
+                label=None if best is None else best.name,
+                score=None if best is None else best.score,
+            )
 
 
 def _unavailable(why: str) -> Failure:
     return Failure(Reason.UNAVAILABLE, f"{why}; try again later", Stage.PARSE)
-
-
-def _log_outcome(log_id: str, outcome: Outcome) -> None:
-    """Write the request's one log line, at debug level."""
-    if isinstance(outcome, Failure):
-        log.debug(
-            "request_failed",
-            log_id=log_id,
-            reason=outcome.reason.label,
-            stage=outcome.stage.value,
-            message=outcome.message,
-        )
-    else:
-        best = outcome.best
-        log.debug(
-            "request_done",
-            log_id=log_id,
-            label=None if best is None else best.name,
-            score=None if best is None else best.score,
-        )

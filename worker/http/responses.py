@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 import orjson
@@ -48,13 +49,18 @@ def outcome_response(
     status = outcome.status if isinstance(outcome, Failure) else 200
     headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
     if model is not None and not isinstance(outcome, Failure):
-        headers |= {
-            # A model may be called anything; a header is ASCII.
-            "Model-Name": quote(model.name, safe=" ()[]+,:;=@", errors="replace"),
-            "Model-Digest": model.digest,
-            "Model-Backend": model.backend,
-        }
+        headers |= _model_headers(model)
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
+
+
+@lru_cache(maxsize=1)
+def _model_headers(model: ModelIdentity) -> Mapping[str, str]:
+    return {
+        # A model may be called anything; a header is ASCII.
+        "Model-Name": quote(model.name, safe=" ()[]+,:;=@", errors="replace"),
+        "Model-Digest": model.digest,
+        "Model-Backend": model.backend,
+    }
 
 
 def refuse(

@@ -192,23 +192,28 @@ class ProcessPool:
                 if not call.withdrawn:
                     self._give(process, call)
         most = MOST_ALONE * self._count
-        while self._fleet.in_role(Role.ALONE) < most and self._waiting.next_alone() is not None:
+        while (
+            self._waiting.has_alone
+            and self._fleet.in_role(Role.ALONE) < most
+            and self._waiting.next_alone() is not None
+        ):
             if (own := self._fleet.fork(Role.ALONE)) is None:
                 break
             self._give(own, self._waiting.take_alone())
-        while (free := self._least_busy()) is not None:
+        # This is asked several times for each image, and mostly no call waits, or for a cell.
+        while self._waiting.has_next and (free := self._least_busy()) is not None:
             if (next_call := self._waiting.next()) is None:
                 break
             self._give(free, next_call)
 
     def _least_busy(self) -> ImageProcess | None:
         most = self._setup.memory // PICTURES_SHARE
-        free = [
-            process
-            for process in self._fleet
-            if process.role is Role.REGULAR and process.lanes and process.picture_bytes <= most
-        ]
-        return max(free, key=lambda process: len(process.lanes), default=None)
+        best, lanes = None, 0
+        for process in self._fleet:
+            free = len(process.lanes)
+            if free > lanes and process.role is Role.REGULAR and process.picture_bytes <= most:
+                best, lanes = process, free
+        return best
 
     def _give(self, process: ImageProcess, call: Call) -> None:
         call.lane = process.lanes.pop()

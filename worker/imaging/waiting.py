@@ -58,6 +58,16 @@ class WaitingCalls:
         else:
             self._makeup.append(call)
 
+    @property
+    def has_alone(self) -> bool:
+        """Whether there may be a call that must be alone in a process."""
+        return bool(self._alone)
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there may be a call that any process may have now."""
+        return bool(self._makeup) or (bool(self._urgent) and self._cells.available)
+
     def next(self) -> Call | None:
         """Take the next call that any process may have; None if there is none now."""
         if self._makeup:

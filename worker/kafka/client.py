@@ -18,6 +18,7 @@ from worker.errors import KafkaSetupError
 from worker.kafka.broker_errors import name_all_codes
 from worker.kafka.consumer import Consumer
 from worker.kafka.oauth import token_provider
+from worker.kafka.record_batches import send_plain_batches
 from worker.settings import KafkaSettings, PublishSettings, Settings, TlsSettings
 
 __all__ = [
@@ -137,7 +138,7 @@ def make_producer(
     Raises:
         KafkaSetupError: a certificate or key cannot be loaded.
     """
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **connection_options(settings)
         | {
             "enable_idempotence": True,
@@ -150,6 +151,9 @@ def make_producer(
         }
         | options
     )
+    if publish.compression == "none":
+        send_plain_batches(producer)
+    return producer
 
 
 def make_transactional_producer(settings: Settings, largest: int, name: str) -> AIOKafkaProducer:

@@ -97,6 +97,17 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         node: int | None = self._client.cluster.leader_for_partition(partition)
         return node if self._is_connected(node, ConnectionGroup.DEFAULT) else None
 
+    def current_position(self, partition: TopicPartition) -> int | None:
+        """Tell which offset is polled next, at once: `position` may wait for brokers.
+
+        Returns:
+            The offset; None while it is not known, and for a partition that is not assigned.
+        """
+        subscription = self._subscription.subscription
+        assignment = subscription and subscription.assignment
+        state = assignment and assignment.state_value(partition)
+        return int(state.position) if state and state.has_valid_position else None
+
     async def ask_ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Ask the leaders of partitions once where these end, for this consumer.
 

@@ -44,6 +44,10 @@ __all__ = ["BoundedFetcher"]
 REFUSED_PAUSE = 0.5
 """Seconds until a partition is fetched again that its broker could not serve: it may have moved."""
 
+FETCH_BYTES = 4 * 1024 * 1024
+"""Most bytes that a fetch asks one broker for. aiokafka copies an answer twice at a stretch, which
+takes milliseconds for as much as this, and the processor's cache does not hold more."""
+
 SMALLEST_SHARE = 64 * 1024
 """Bytes that a fetch asks for of one partition at least, however many partitions there are."""
 
@@ -119,7 +123,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             self.damaged.forget()
         room = self._make_room(assignment)
         nodes = {self._select_read_replica(partition) for partition in assignment.tps}
-        self._fetch_max_bytes = max(1, room // max(1, len(nodes - self._in_flight)))
+        each = room // max(1, len(nodes - self._in_flight))
+        self._fetch_max_bytes = max(1, min(each, FETCH_BYTES))
         share = max(SMALLEST_SHARE, self._ahead_bytes // max(1, len(assignment.tps)))
         self._max_partition_fetch_bytes = min(self._partition_bytes, share)
         requests, *others = super()._get_actions_per_node(assignment)

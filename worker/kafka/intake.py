@@ -34,6 +34,10 @@ POLL_SECONDS = 0.5
 FULL_POLL_SECONDS = 0.02
 """The same while a partition is full: it cannot be polled again until the others' poll ends."""
 
+POLL_RECORDS = 32
+"""Most records of one poll. Each begins a job, and all of them before anything else has a turn: of
+a thousand that wait when a worker starts, that would take a tenth of a second."""
+
 ERROR_BACKOFF = 1.0
 """Seconds before polling again after an error."""
 
@@ -86,6 +90,8 @@ class Intake:
         self._heartbeat = heartbeat
         self._metrics = metrics
         self._on_defect = on_defect
+        metrics.in_flight.set_function(lambda: budget.jobs)
+        metrics.buffered.set_function(lambda: budget.bytes)
         self._waits = RetryWaits({}) if waits is None else waits
         self._share = RetryShare(budget)
         self._stopping = False
@@ -125,7 +131,10 @@ class Intake:
             self._heartbeat.beat()
             for partition, records in polled.items():
                 self._take(partition, records)
-            await self._skip_non_jobs()
+            if polled:
+                # A poll that finds what is already fetched lets nobody else run.
+                await asyncio.sleep(0)
+            self._skip_non_jobs()
             self._check_readable()
             if not open_partitions:
                 await self._wait_for_room()
@@ -137,7 +146,7 @@ class Intake:
         return await self._consumer.getmany(
             *(partitions or [self._nowhere]),
             timeout_ms=round(wait * 1000),
-            max_records=most or 1,
+            max_records=min(most, POLL_RECORDS) or 1,
             max_bytes=self._budget.free_bytes,
         )
 
@@ -231,27 +240,22 @@ class Intake:
             task.add_done_callback(partial(self._job_ended, state, held))
             if retries:
                 self._share.take(record.size, task)
-        self._count()
 
-    async def _skip_non_jobs(self) -> None:
+    def _skip_non_jobs(self) -> None:
         """Skip offsets after the last job that are no jobs: transaction markers, aborted records.
 
         Otherwise a partition that ends with such offsets would always have a lag.
         """
         assigned = self._consumer.assignment()
-        for state in list(self._assignment):
+        for state in self._assignment:
             partition, ledger = state.partition, state.ledger
             if ledger.unreleased or not state.ready or partition not in assigned:
                 continue
             if self._consumer.highwater(partition) is None:
                 continue  # nothing was fetched yet, so the position may not be known
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    position = await self._consumer.position(partition)
-            except (KafkaError, TimeoutError):
-                return  # being revoked or reset; the next round tries again
-            if self._assignment.get(partition) is not state:
-                continue
+            position = self._consumer.current_position(partition)
+            if position is None:
+                continue  # being revoked or reset; the next round tries again
             known = state.start if ledger.position is None else ledger.position
             if known is None:
                 state.start = position
@@ -267,7 +271,6 @@ class Intake:
     ) -> None:
         state.tasks.discard(task)
         held.release()
-        self._count()
         if task.cancelled():
             self._metrics.abandoned.inc()
         elif (error := task.exception()) is not None:
@@ -275,7 +278,3 @@ class Intake:
             # again.
             log.critical("job_not_delivered", record=task.get_name(), exc_info=error)
             self._on_defect(error)
-
-    def _count(self) -> None:
-        self._metrics.in_flight.set(self._budget.jobs)
-        self._metrics.buffered.set(self._budget.bytes)

@@ -74,6 +74,9 @@ class RecordProcessor:
         self._run_job = run_job
         self._settings = settings
         self._metrics = metrics
+        self._done = metrics.jobs.labels("success", "ok")
+        # Bound once: otherwise each line looks up the configuration, even if it is not written.
+        self._log = log.bind()
         self._offload = Offload()
 
     async def process(self, record: Record, held: Reservation) -> tuple[Ending, Sequence[Outgoing]]:
@@ -164,11 +167,11 @@ class RecordProcessor:
             self._duplicates.finish(first, answered=isinstance(ending, Success))
         if isinstance(ending, Duplicate):
             self._metrics.duplicates.inc()
-            log.debug("duplicate_dropped", record=first.id, job_id=ending.job_id)
+            self._log.debug("duplicate_dropped", record=first.id, job_id=ending.job_id)
         elif isinstance(ending, Postponed):
             failure = ending.failure
             self._metrics.retries.labels(duration_label(ending.delay), failure.reason.label).inc()
-            log.debug(
+            self._log.debug(
                 "job_postponed",
                 record=first.id,
                 seconds=ending.delay,
@@ -187,7 +190,7 @@ class RecordProcessor:
             metrics.jobs.labels("failure", outcome.reason.label).inc()
             if all(one.topic != self._settings.dead_letters_topic for one in refused):
                 metrics.dead_letters.labels(outcome.stage.value, outcome.reason.label).inc()
-            log.debug(
+            self._log.debug(
                 "job_failed",
                 record=record.id,
                 reason=outcome.reason.label,
@@ -195,9 +198,9 @@ class RecordProcessor:
                 message=outcome.message,
             )
         else:
-            metrics.jobs.labels("success", "ok").inc()
+            self._done.inc()
             best = outcome.best
-            log.debug(
+            self._log.debug(
                 "job_done",
                 record=record.id,
                 label=None if best is None else best.name,

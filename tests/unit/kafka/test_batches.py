@@ -124,6 +124,18 @@ def test_a_poll_ends_once_it_has_its_bytes() -> None:
     assert [len(reading.take(None, 2500)) for _ in range(4)] == [3, 3, 3, 1]
 
 
+def test_the_checksum_covers_every_byte_of_a_long_batch() -> None:
+    value = bytes(300_000)
+    data = batch([(None, value, [])])
+    assert fetched(data).take(None, None)[0].value == value
+    for at in (ATTRIBUTES, 100_000, 200_000, len(data) - 1):
+        damaged = bytearray(data)
+        damaged[at] ^= 1
+        reading = fetched(damaged)
+        assert reading.take(None, None) == []
+        assert reading.damage is not None
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_header_name_that_is_not_utf8_is_spelled_out(codec: int) -> None:
     good: Content = (b"k", b"v", [("a", b"1")])

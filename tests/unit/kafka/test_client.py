@@ -6,13 +6,21 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
 from tests.support.paths import DATA
 from worker.errors import KafkaSetupError
-from worker.kafka.client import make_admin, make_consumer, make_producer, stop_bounded
-from worker.settings import KafkaSettings, PublishSettings, SaslSettings, TlsSettings
+from worker.kafka.client import (
+    make_admin,
+    make_consumer,
+    make_producer,
+    make_transactional_producer,
+    stop_bounded,
+)
+from worker.kafka.record_batches import RecordBatch
+from worker.settings import KafkaSettings, PublishSettings, SaslSettings, Settings, TlsSettings
 
 TLS = DATA / "tls"
 BOUND = 10.0
@@ -126,3 +134,22 @@ async def test_credentials_reach_the_client() -> None:
     assert (client._sasl_mechanism, client._sasl_plain_username) == ("SCRAM-SHA-512", "me")
     assert client._sasl_plain_password == "secret"
     await admin.close()
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+async def test_batches_are_made_here_unless_they_are_compressed(transactional: bool) -> None:
+    def make(publish: PublishSettings) -> AIOKafkaProducer:
+        if not transactional:
+            return make_producer(KafkaSettings(), publish, max_batch_size=70)
+        settings = Settings.model_validate({"model": "any", "publish": publish})
+        return make_transactional_producer(settings, 70, "name")
+
+    plain, compressed = make(PublishSettings()), make(PublishSettings(compression="gzip"))
+    batch = plain._message_accumulator.create_builder()
+    assert isinstance(batch, RecordBatch)
+    assert not isinstance(compressed._message_accumulator.create_builder(), RecordBatch)
+    contents: dict[str, Any] = {"timestamp": 1, "key": None, "value": b"1234", "headers": []}
+    assert batch.append(**contents)
+    assert batch.append(**contents) is None, "there is no room for a second one"
+    assert bool(batch._build()[22] & 0x10) is transactional
+    await asyncio.gather(plain.stop(), compressed.stop())

@@ -11,11 +11,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from worker.budget import Budget
+from worker.budget import Budget, Reservation
 from worker.clock import Clock
 from worker.contract.records import Record
 from worker.health import Heartbeat
-from worker.kafka.assignment import Assignment
+from worker.kafka.assignment import Assignment, PartitionState
 from worker.kafka.intake import Intake
 from worker.kafka.retry_waits import RetryWaits
 from worker.metrics import Metrics
@@ -100,6 +100,56 @@ async def test_polls_that_fail_for_a_while_do_not() -> None:
     with pytest.raises(asyncio.CancelledError):
         await polling.run()
     assert heartbeat.last == 2
+
+
+async def test_jobs_begin_between_the_polls_of_what_is_already_fetched() -> None:
+    partition = TopicPartition("jobs", 0)
+    begun: list[int] = []
+    polled: list[int] = []
+
+    class Fetched(Consumer):
+        """One that has a thousand records at hand, and never waits."""
+
+        def assignment(self) -> set[TopicPartition]:
+            return {partition}
+
+        def paused(self) -> set[TopicPartition]:
+            return set()
+
+        def highwater(self, _: TopicPartition) -> None:
+            return None
+
+        async def getmany(self, *partitions: TopicPartition, **options: Any) -> dict[Any, Any]:
+            assert len(begun) == len(polled)
+            first, count = len(polled), min(options["max_records"], 1000 - len(polled))
+            if count == 0:
+                raise asyncio.CancelledError
+            assert count <= 100
+            offsets = range(first, first + count)
+            polled.extend(offsets)
+            return {partition: [Record("jobs", 0, at, 0, None, b"", ()) for at in offsets]}
+
+    async def handle(state: PartitionState, record: Record, held: Reservation) -> None:
+        begun.append(record.offset)
+
+    assignment = Assignment()
+    assignment.assign([partition])
+    polling = Intake(
+        cast("Any", Fetched()),
+        "jobs",
+        assignment,
+        Budget(2000, 2000),
+        handle,
+        partition_max_jobs=2000,
+        offset_reset="earliest",
+        error_patience=1.0,
+        heartbeat=Heartbeat(1.0),
+        metrics=Metrics(),
+        on_defect=lambda error: None,
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await polling.run()
+    assert begun == list(range(1000))
 
 
 @pytest.mark.parametrize("left", [0.0001, 0.0, 0.3])
