@@ -1,7 +1,7 @@
 """The producer of one partition's transactions: had again after each error, by the owner alone.
 
 An error ends a producer (`worker.kafka.transactional_producer`). Starting its successor fences
-whoever has the same transactional id. A worker that was cut off for longer than its session lasts
+another worker with its id. A worker that was cut off for longer than its session lasts
 is no owner any more, and does not know: it would fence the one that is, whose jobs would then be
 done again. So the group's coordinator is asked first.
 """
