@@ -190,7 +190,7 @@ class ProcessPool:
     # Which call goes where.
 
     def _dispatch(self) -> None:
-        if self._stopped or self._give_sole():
+        if self._stopped or (self._sole.hold_others and self._give_sole()):
             return
         for process in self._fleet:
             while process.draws and process.lanes and not process.closed:
