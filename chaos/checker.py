@@ -223,16 +223,23 @@ def _uncommitted(history: History) -> Iterator[Breach]:
 
 
 def _disorder(history: History) -> Iterator[Breach]:
+    """Compare first results, the earliest of each job, with the order of the jobs.
+
+    Results that come again, at least once, begin again where the group's offset was: they follow
+    the first ones, and go back. Two workers that both send from there on, since one of them was
+    suspended, keep the order of first results: each of them sends in order.
+    """
     if not history.ordered:
         return
+    first: dict[str, Outcome] = {}
     births = {job.job_id: job.birth for job in history.jobs}
     last: dict[tuple[int, int, int], Outcome] = {}
-    seen: set[str] = set()
     results = (each for each in history.outcomes if not each.letter)
-    for result in sorted(results, key=lambda each: (each.partition, each.offset)):
-        if result.job_id in seen or result.job_id not in births:
+    for result in sorted(results, key=lambda each: (each.at_ms, each.partition, each.offset)):
+        first.setdefault(result.job_id, result)
+    for result in sorted(first.values(), key=lambda each: (each.partition, each.offset)):
+        if result.job_id not in births:
             continue
-        seen.add(result.job_id)
         key = (result.partition, births[result.job_id], result.source_partition)
         earlier = last.get(key)
         if earlier is not None and earlier.source_offset > result.source_offset:

@@ -17,26 +17,14 @@ from dataclasses import replace
 from typing import Any
 
 from worker.clock import SYSTEM_CLOCK, Clock
-from worker.errors import JobError, Stage
+from worker.errors import Stage
 from worker.imaging.call import Call, DiedError, LostError, OrphanedError
 from worker.imaging.crops import CropCells
 from worker.imaging.fleet import Fleet
 from worker.imaging.nursery import Nursery
 from worker.imaging.process import LARGE, ImageProcess, Role
-from worker.imaging.protocol import (
-    LANES,
-    Accounted,
-    Drawn,
-    LimitReached,
-    NonsenseError,
-    Prepared,
-    Raised,
-    Refused,
-    Reply,
-    Setup,
-    Shortage,
-    Skipped,
-)
+from worker.imaging.protocol import LANES, Accounted, Drawn, Prepared, Reply, Setup, Shortage
+from worker.imaging.replies import check_reply, error_of
 from worker.imaging.sole import SoleCalls
 from worker.imaging.usage import Usage
 from worker.imaging.waiting import WaitingCalls
@@ -60,9 +48,6 @@ tried again alone, with all its time."""
 
 MOST_LOST = 3
 """Processes that may end with a call as their first one and in none; then it has the blame."""
-
-MOST_TOLD = 2
-"""How often a call may say what decoding takes."""
 
 TICK = 0.2
 """Seconds between two looks at how long calls last."""
@@ -300,7 +285,7 @@ class ProcessPool:
     # What processes say.
 
     def _hear(self, process: ImageProcess, call: Call, reply: Reply) -> None:
-        self._check(process, call, reply)
+        check_reply(reply, call, process.pictures, self._setup.max_pixels)
         if isinstance(reply, Accounted):
             call.told += 1
             call.account(reply.nbytes)
@@ -329,32 +314,6 @@ class ProcessPool:
         self._fleet.settle(process)
         self._dispatch()
 
-    def _check(self, process: ImageProcess, call: Call, reply: Reply) -> None:
-        """Refuse what cannot be: a process that was taken over must not cost the worker memory."""
-        decodes = call.stage is Stage.DECODE
-        side = call.message.get("side")
-        match reply:
-            case Accounted(nbytes):
-                # Twice what `worker.images.limits` accepts.
-                most = 32 * self._setup.max_pixels + 2**28
-                right = decodes and call.told < MOST_TOLD and nbytes <= most
-            case Prepared((height, width)):
-                right = decodes and side is not None and max(height, width) <= side
-                right = right and height * width <= self._setup.max_pixels
-            case Prepared(None):
-                # Pixels that came from here do not come back.
-                right = decodes and (side is None or call.message["form"] == "pixels")
-            case Drawn() if not call.wanted:
-                # Its picture may have been forgotten here meanwhile, and nothing is fetched.
-                right = not decodes
-            case Drawn(length):
-                pixels = process.pictures.get(call.message["picture"], 0) if not decodes else 0
-                right = not decodes and length <= 2 * pixels + LARGE
-            case _:
-                right = True
-        if not right:
-            raise NonsenseError("a result that is none of this call")
-
     def _note_busy(self, process: ImageProcess) -> None:
         now = self._clock.monotonic()
         self._usage.add_busy(now - process.since)
@@ -369,21 +328,8 @@ class ProcessPool:
 
     def _fail(self, call: Call, reply: Reply) -> None:
         self._waiting.free_cell(call)
-        error: BaseException
-        match reply:
-            case Refused(reason, message, stage):
-                error = JobError(reason, message, stage=stage)
-            case Shortage():
-                error = MemoryError()
-            case LimitReached():
-                error = DiedError("memory")
-            case Skipped():
-                return
-            case Raised(name):
-                error = RuntimeError(f"an image process raised {name}")
-            case other:
-                raise AssertionError(other)
-        call.settle(error=error)
+        if (error := error_of(reply)) is not None:
+            call.settle(error=error)
 
     def _fetch(
         self, process: ImageProcess, call: Call, length: int, shape: tuple[int, int] | None

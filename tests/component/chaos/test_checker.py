@@ -292,3 +292,20 @@ def test_two_hits_explain_one_refusal() -> None:
     assert broken(history) == [Broken.WRONG, Broken.WRONG]
     history.hits = [*history.hits, Hit(7, 300), Hit(7, 450)]
     assert broken(history) == []
+
+
+def test_the_first_result_of_a_job_is_the_earliest_in_whatever_partition() -> None:
+    history = good(once=False)
+    history.ordered = True
+    # Answered again by the next owner, in a partition that is read before the others.
+    again = [
+        replace(result(job(number), 800 + number), partition=-1, offset=offset)
+        for offset, number in enumerate((4, 1, 2))
+    ]
+    history.outcomes = [*again, *history.outcomes]
+    assert broken(history) == []
+    # Were these the first ones, they would be out of order.
+    history.outcomes = [replace(each, at_ms=each.at_ms - 900) for each in again] + [
+        *history.outcomes[len(again) :]
+    ]
+    assert broken(history) == [Broken.DISORDER]
