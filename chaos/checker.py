@@ -14,6 +14,15 @@ from chaos.resources import Held, held
 
 __all__ = ["Breach", "Broken", "Findings", "check"]
 
+REFUSED = 422
+"""The code of an image that cannot be used."""
+
+IMAGE_STAGES = ("decode", "draw")
+"""Where image processes work."""
+
+TRIES = 2
+"""How often an image is tried whose process ends."""
+
 NEVER = 1 << 62
 """Later than every moment of a run, in milliseconds."""
 
@@ -50,6 +59,7 @@ class Findings:
         failed: jobs whose first result is an error.
         doubled: results beyond the first of a job.
         removed: jobs that a fault removed, and that have no outcome.
+        unlucky: jobs whose image was refused since faults ended its process twice.
         commits: offsets that were committed.
         survivors: what the workers held that lived through all faults.
         breaches: nothing if every promise was kept.
@@ -60,6 +70,7 @@ class Findings:
     failed: int
     doubled: int
     removed: int
+    unlucky: int
     commits: int
     survivors: tuple[Held, ...]
     breaches: tuple[Breach, ...]
@@ -76,6 +87,7 @@ def check(history: History) -> Findings:
     settled = {
         job.job_id: _settled_at(results[job.job_id], letters[job.job_id]) for job in history.jobs
     }
+    unlucky = _unlucky(history, results, letters)
     survivors = held(history.samples)
     breaches = [
         *_lost(history, settled, removed),
@@ -83,7 +95,7 @@ def check(history: History) -> Findings:
         *_early_commits(history, settled, removed),
         *_uncommitted(history),
         *_disorder(history),
-        *_wrong(history, results, letters),
+        *_wrong(history, results, letters, unlucky),
         *_unknown(history),
         *(Breach(Broken.CRASH, detail) for detail in history.crashes),
         *(Breach(Broken.GROWTH, str(each)) for each in survivors if each.grown),
@@ -94,6 +106,7 @@ def check(history: History) -> Findings:
         failed=sum(bool(found) and found[0].code != 0 for found in results.values()),
         doubled=sum(max(0, len(found) - 1) for found in results.values()),
         removed=sum(settled[job_id] == NEVER for job_id in removed),
+        unlucky=len(unlucky),
         commits=len(history.commits),
         survivors=tuple(survivors),
         breaches=tuple(breaches),
@@ -210,16 +223,23 @@ def _uncommitted(history: History) -> Iterator[Breach]:
 
 
 def _disorder(history: History) -> Iterator[Breach]:
+    """Compare first results, the earliest of each job, with the order of the jobs.
+
+    Results that come again, at least once, begin again where the group's offset was: they follow
+    the first ones, and go back. Two workers that both send from there on, since one of them was
+    suspended, keep the order of first results: each of them sends in order.
+    """
     if not history.ordered:
         return
+    first: dict[str, Outcome] = {}
     births = {job.job_id: job.birth for job in history.jobs}
     last: dict[tuple[int, int, int], Outcome] = {}
-    seen: set[str] = set()
     results = (each for each in history.outcomes if not each.letter)
-    for result in sorted(results, key=lambda each: (each.partition, each.offset)):
-        if result.job_id in seen or result.job_id not in births:
+    for result in sorted(results, key=lambda each: (each.at_ms, each.partition, each.offset)):
+        first.setdefault(result.job_id, result)
+    for result in sorted(first.values(), key=lambda each: (each.partition, each.offset)):
+        if result.job_id not in births:
             continue
-        seen.add(result.job_id)
         key = (result.partition, births[result.job_id], result.source_partition)
         earlier = last.get(key)
         if earlier is not None and earlier.source_offset > result.source_offset:
@@ -232,21 +252,67 @@ def _disorder(history: History) -> Iterator[Breach]:
         last[key] = result
 
 
-def _wrong(
+def _unlucky(
     history: History, results: dict[str, list[Outcome]], letters: dict[str, list[Outcome]]
+) -> set[str]:
+    """Find good images that faults explain the refusal of.
+
+    An image whose process ends is tried once more, and refused if that one ends, too: a worker
+    cannot tell who ended them. So two image processes of one worker must have been hit between the
+    job's sending and its answer. A process that is hit is in one call at most: each hit counts for
+    one job.
+
+    Returns:
+        The ids of these jobs.
+    """
+    left: defaultdict[int, list[int]] = defaultdict(list)
+    for hit in sorted(history.hits, key=lambda each: each.at_ms):
+        left[hit.worker].append(hit.at_ms)
+    refused = [
+        (result.at_ms, job)
+        for job in history.jobs
+        if job.way is not Way.BROKEN
+        for result in results.get(job.job_id, [])
+        if result.code == REFUSED and _of_images(letters.get(job.job_id, []))
+    ]
+    unlucky, others = set(), set()
+    for at_ms, job in sorted(refused, key=lambda each: each[0]):
+        for hits in left.values():
+            during = [moment for moment in hits if job.sent_ms <= moment <= at_ms][:TRIES]
+            if len(during) == TRIES:
+                for moment in during:
+                    hits.remove(moment)
+                unlucky.add(job.job_id)
+                break
+        else:
+            others.add(job.job_id)
+    return unlucky - others
+
+
+def _of_images(letters: list[Outcome]) -> bool:
+    return all(letter.stage in IMAGE_STAGES for letter in letters)
+
+
+def _wrong(
+    history: History,
+    results: dict[str, list[Outcome]],
+    letters: dict[str, list[Outcome]],
+    unlucky: set[str],
 ) -> Iterator[Breach]:
     """What a job's outcome may be: its image decides, and a bad host for an image at a URL."""
     for job in history.jobs:
+        excused = job.job_id in unlucky
         for result in results.get(job.job_id, []):
             if job.way is Way.BROKEN:
                 fits = 400 <= result.code < 500
             else:
                 fits = result.code == 0 or job.way is Way.URL
+                fits = fits or (excused and result.code == REFUSED)
             if not fits:
                 yield Breach(Broken.WRONG, f"{_place(job)}: {job.way} with code {result.code}")
         for letter in letters.get(job.job_id, []):
             stage = {Way.BROKEN: "decode", Way.URL: "fetch"}.get(job.way)
-            if letter.stage != stage:
+            if letter.stage != stage and not (excused and letter.stage in IMAGE_STAGES):
                 yield Breach(
                     Broken.WRONG,
                     f"{_place(job)}: {job.way} with a dead letter of stage {letter.stage}, code "

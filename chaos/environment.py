@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.fleet import Fleet
+from chaos.history import Hit
 from chaos.image_host import ImageHost
 from chaos.proxy import Proxy
 from chaos.topics import Topics
@@ -22,6 +23,7 @@ class Environment:
 
     Attributes:
         proxies: between workers and brokers, one a broker.
+        hits: the image processes that faults have killed or stopped so far.
         full_cache: a cache directory that cannot be written.
         brokers_lock: held by faults of brokers and of topics: one broker is down at a time, and
             topics are changed while all are up.
@@ -36,6 +38,7 @@ class Environment:
     traffic: Traffic
     host: ImageHost
     full_cache: Path
+    hits: list[Hit] = field(default_factory=list)
     brokers_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     network_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     host_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -14,6 +14,7 @@ import psutil
 
 from chaos.environment import Environment
 from chaos.fleet import Replica
+from chaos.history import Hit
 from chaos.schedule import Fault, Kind
 from worker.cache import CACHE_VARIABLE
 
@@ -97,7 +98,7 @@ async def _cache_full(fault: Fault, on: Environment) -> None:
 
 
 def _child_signal(
-    number: signal.Signals, package: str
+    number: signal.Signals, package: str, *, noted: bool = False
 ) -> Callable[[Fault, Environment], Awaitable[None]]:
     async def act(fault: Fault, on: Environment) -> None:
         replica = _any_replica(fault, on)
@@ -105,6 +106,8 @@ def _child_signal(
             children = replica.children(package)
             if not children:
                 raise Nothing
+            if noted:
+                on.hits.append(Hit(replica.process.pid, round(time.time() * 1000)))
             _send(children[fault.target % len(children)].pid, number)
 
     return act
@@ -227,8 +230,8 @@ _ACTIONS: Mapping[Kind, Callable[[Fault, Environment], Awaitable[None]]] = Mappi
         Kind.ROLLING_RESTART: _rolling_restart,
         Kind.PREDICTOR_KILL: _child_signal(signal.SIGKILL, _PREDICTORS),
         Kind.PREDICTOR_HANG: _child_signal(signal.SIGSTOP, _PREDICTORS),
-        Kind.IMAGING_KILL: _child_signal(signal.SIGKILL, _IMAGE_PROCESSES),
-        Kind.IMAGING_HANG: _child_signal(signal.SIGSTOP, _IMAGE_PROCESSES),
+        Kind.IMAGING_KILL: _child_signal(signal.SIGKILL, _IMAGE_PROCESSES, noted=True),
+        Kind.IMAGING_HANG: _child_signal(signal.SIGSTOP, _IMAGE_PROCESSES, noted=True),
         Kind.BROKER_KILL: _broker_kill,
         Kind.BROKER_PAUSE: _broker_pause,
         Kind.CONNECTIONS_CUT: _connections_cut,

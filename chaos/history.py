@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Commit", "History", "Job", "Outcome", "Removal", "Sample", "Way"]
+__all__ = ["Commit", "History", "Hit", "Job", "Outcome", "Removal", "Sample", "Way"]
 
 
 class Way(StrEnum):
@@ -99,6 +99,19 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """An image process that a fault killed or stopped.
+
+    Attributes:
+        worker: the pid of its worker.
+        at_ms: just before, epoch milliseconds.
+    """
+
+    worker: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What a worker's process held at one moment.
 
@@ -135,6 +148,7 @@ class History:
     commits: Sequence[Commit]
     removals: Sequence[Removal] = ()
     samples: Sequence[Sample] = ()
+    hits: Sequence[Hit] = ()
     births_ms: Sequence[int] = (0,)
     crashes: Sequence[str] = ()
     unsure: Collection[str] = ()

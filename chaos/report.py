@@ -69,6 +69,7 @@ def _figures(options: Options, run: Run, findings: Findings) -> dict[str, object
         "failed": f"{findings.failed} (with an error result)",
         "doubled": f"{findings.doubled} (results beyond a job's first)",
         "removed": f"{findings.removed} (by a fault, without an outcome)",
+        "unlucky": f"{findings.unlucky} (refused since faults ended their image process twice)",
         "commits": findings.commits,
         "faults": run.counts.total(),
         "unavailable": f"{run.unavailable} (workers that ended since they could not use Kafka)",
@@ -95,6 +96,7 @@ def as_json(options: Options, run: Run, findings: Findings) -> dict[str, Any]:
         "failed": findings.failed,
         "doubled": findings.doubled,
         "removed": findings.removed,
+        "unlucky": findings.unlucky,
         "commits": findings.commits,
         "survivors": [
             {

@@ -107,6 +107,7 @@ async def _disturb(options: Options, on: Environment, cache: str, report: Report
     await on.fleet.stop()
     report("reading back", traffic.done, conductor.over)
     history = await read_history(options, on.topics, traffic, samples, on.fleet.exits.crashes)
+    history.hits = on.hits
     return Run(
         history,
         seconds,

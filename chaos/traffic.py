@@ -152,12 +152,15 @@ class Traffic:
             self.unsure[draft.job_id] = (draft.way, sent_ms)
             self._begun += 1
             value, headers = self._message(draft)
+            partition = draft.spot % partitions
             acknowledged.append(
                 await producer.send(
                     JOBS,
                     value,
+                    # Results take it over, so those of one partition's jobs share a partition.
+                    key=b"%d" % partition,
                     headers=headers,
-                    partition=draft.spot % partitions,
+                    partition=partition,
                     timestamp_ms=self._timestamp(),
                 )
             )

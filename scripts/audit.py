@@ -118,12 +118,12 @@ def audited_offline(locks: Sequence[Path], database: Path) -> list[Finding]:
     packages = set[Package]().union(*map(locked, locks))
     findings, records = [], 0
     for record in _records(database):
-        affected = [each for each in record.get("affected", ()) if _is_of_pypi(each)]
+        affected = [each for each in record.get("affected") or () if _is_of_pypi(each)]
         records += bool(affected)
         if record.get("withdrawn"):
             continue
         findings += [
-            Finding(package, record["id"], record.get("summary", ""))
+            Finding(package, record["id"], _summary(record))
             for package in packages
             if any(is_affected(package, each) for each in affected)
         ]
@@ -143,6 +143,11 @@ def _records(database: Path) -> Iterator[dict[str, Any]]:
         raise CannotSayError(f"{database} cannot be read: {error}") from error
 
 
+def _summary(record: Mapping[str, Any]) -> str:
+    # PyPI's own records (PYSEC) have details alone.
+    return " ".join((record.get("summary") or record.get("details") or "").split())[:100]
+
+
 def _is_of_pypi(affected: Mapping[str, Any]) -> bool:
     return bool(affected.get("package", {}).get("ecosystem") == "PyPI")
 
@@ -159,16 +164,30 @@ def is_affected(package: Package, affected: Mapping[str, Any]) -> bool:
     name, version = package
     if canonicalize_name(affected["package"]["name"]) != name:
         return False
-    if version in affected.get("versions", ()):
+    locked = Version(version)
+    if any(_is_same(locked, each) for each in affected.get("versions") or ()):
         return True
     kinds = ("ECOSYSTEM", "SEMVER")
-    ranges = (each["events"] for each in affected.get("ranges", ()) if each.get("type") in kinds)
-    return any(_within(Version(version), events) for events in ranges)
+    ranges = (each for each in affected.get("ranges") or () if each.get("type") in kinds)
+    return any(_within(locked, each["events"]) for each in ranges)
 
 
-def _within(version: Version, events: Iterable[Mapping[str, str]]) -> bool:
+def _is_same(version: Version, text: str) -> bool:
+    try:
+        return version == Version(text)
+    except InvalidVersion:
+        return False  # a version of before PEP 440, which no lock has
+
+
+def _within(version: Version, events: Sequence[Mapping[str, str]]) -> bool:
+    if any(each.get("limit") == "*" for each in events):
+        limits = []
+    else:
+        limits = [at for kind, at in _bounds(events) if kind == "limit"]
+    if limits and version >= max(limits):
+        return False
     within = False
-    for kind, at in sorted(_ordered(events), key=lambda event: event[1]):
+    for kind, at in sorted(_bounds(events), key=lambda event: event[1]):
         if kind == "introduced" and version >= at:
             within = True
         elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
@@ -176,11 +195,12 @@ def _within(version: Version, events: Iterable[Mapping[str, str]]) -> bool:
     return within
 
 
-def _ordered(events: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, Version]]:
+def _bounds(events: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, Version]]:
     for event in events:
         for kind, at in event.items():
             try:
-                yield kind, Version(at)
+                # 0 stands for what is before all versions.
+                yield kind, Version("0.dev0" if kind == "introduced" and at == "0" else at)
             except InvalidVersion:
                 # A bound that PyPI has no version for: the one before it counts.
                 continue

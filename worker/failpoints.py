@@ -57,9 +57,21 @@ def _memory() -> None:
         blocks.append(np.empty(_BLOCK, np.uint8))  # not touched, so no memory of the system
 
 
+def _parent() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    _hang()  # all that it forked ends with it
+
+
 _BLOCK = 64 * 1024 * 1024
 _IMAGE_ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
-    {"segv": _segv, "kill": _kill, "hang": _hang, "loop": _loop, "memory": _memory}
+    {
+        "segv": _segv,
+        "kill": _kill,
+        "hang": _hang,
+        "loop": _loop,
+        "memory": _memory,
+        "parent": _parent,
+    }
 )
 _ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
     {
@@ -83,7 +95,8 @@ class Failpoints:
             `predictor.raise` raises RuntimeError, `predictor.hang` never returns. In the image
             process, after decoding or before drawing, `decode.` and `draw.` with `segv` and
             `kill` end it with that signal; `hang` never returns, `loop` takes processor time
-            without end, and `memory` takes memory without end.
+            without end, `memory` takes memory without end, and `parent` ends the process that forks
+            all others.
         slow: seconds by which each batch is held up.
     """
 

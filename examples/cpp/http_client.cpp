@@ -53,6 +53,7 @@ int main(int count, char **arguments) {
   httplib::Client client(service);
   client.set_read_timeout(60);
   // Named twice, as the client in PaddleX's documentation does: it is sent twice then, too.
+  // Where the worker asks for a token, add: {"Authorization", "Bearer " + token}
   const httplib::Headers headers = {{"Content-Type", "application/json"}};
   const nlohmann::json request = {{"image", image}, {"inferenceParams", {{"topK", 5}}}};
   auto response =

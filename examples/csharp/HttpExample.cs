@@ -28,6 +28,8 @@ static class HttpExample
         var body = new StringContent(request.ToString(), Encoding.UTF8, "application/json");
         using (var client = new HttpClient { Timeout = TimeSpan.FromSeconds(60) })
         {
+            // Where the worker asks for a token, add:
+            // client.DefaultRequestHeaders.Add("Authorization", "Bearer " + token);
             HttpResponseMessage response =
                 client.PostAsync(service + "/image-classification", body).Result;
             JObject answer = JObject.Parse(response.Content.ReadAsStringAsync().Result);

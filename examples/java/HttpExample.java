@@ -25,6 +25,8 @@ public class HttpExample {
         byte[] body = json.writeValueAsBytes(
                 Map.of("image", image, "inferenceParams", Map.of("topK", 5)));
         HttpRequest request = HttpRequest.newBuilder(URI.create(service + "/image-classification"))
+                // Where the worker asks for a token, add:
+                // .header("Authorization", "Bearer " + System.getenv("TOKEN"))
                 .header("Content-Type", "application/json")
                 .timeout(Duration.ofSeconds(60))
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body))

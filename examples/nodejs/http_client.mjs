@@ -8,6 +8,7 @@ const [image, service = "http://localhost:8080"] = process.argv.slice(2);
 
 const response = await fetch(`${service}/image-classification`, {
   method: "POST",
+  // Where the worker asks for a token, add: Authorization: `Bearer ${process.env.TOKEN}`
   headers: { "Content-Type": "application/json" },
   body: JSON.stringify({
     image: /^https?:/.test(image) ? image : await readFile(image, "base64"),

@@ -14,6 +14,7 @@ $call = curl_init("$service/image-classification");
 curl_setopt_array($call, [
     CURLOPT_POST => true,
     CURLOPT_POSTFIELDS => json_encode($request),
+    // Where the worker asks for a token, add: "Authorization: Bearer " . getenv("TOKEN")
     CURLOPT_HTTPHEADER => ["Content-Type: application/json"],
     CURLOPT_RETURNTRANSFER => true,
     CURLOPT_TIMEOUT => 60,

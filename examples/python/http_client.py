@@ -15,6 +15,7 @@ def main(image: str, service: str = "http://localhost:8080") -> None:
     if not image.startswith(("http://", "https://")):
         image = base64.b64encode(Path(image).read_bytes()).decode()
     request = {"image": image, "inferenceParams": {"topK": 5}}
+    # Where the worker asks for a token, post with headers={"Authorization": f"Bearer {token}"}.
     response = requests.post(f"{service}/image-classification", json=request, timeout=60)
     answer = response.json()
     if answer["errorCode"] != 0:

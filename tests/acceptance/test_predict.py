@@ -22,6 +22,7 @@ import yaml
 from PIL import Image
 
 from demo.images import photographs
+from tests.support.images import colour_png
 from worker.image_formats import listed
 
 BALD_EAGLE, TIGER_CAT, ESPRESSO = 22, 282, 967
@@ -41,12 +42,16 @@ def run(tmp_path: Path) -> Run:
     shutil.copy(by_name["bald-eagle"], photos / "more" / "cat.jpg")
     (photos / "broken.jpg").write_text("this is no image")
 
-    def start(*arguments: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    def start(
+        *arguments: str | Path, given: str | None = None, failpoints: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "worker", *map(str, arguments)],
             cwd=tmp_path,
             input=given,
-            env=os.environ | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": os.fspath(Path.cwd())},
+            env=os.environ
+            | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": os.fspath(Path.cwd())}
+            | {"WORKER_FAILPOINTS": failpoints},
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
@@ -130,6 +135,31 @@ def test_a_directory_with_a_bad_file(run: Run, model_dir: Path, tmp_path: Path) 
     }
     with Image.open(out / "cat_res.png") as drawn, Image.open(tmp_path / "photos/cat.png") as given:
         assert drawn.size == given.size
+
+
+def test_an_image_that_crashes_its_decoder_fails_alone(
+    run: Run, model_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "photos" / "deadly.png").write_bytes(colour_png("#ff0000"))
+    done = run(
+        *("predict", "--input", "photos", "--model", model_dir, "--device", "cpu"),
+        failpoints="decode.segv=ff0000",
+    )
+    assert done.returncode == 1, done.stderr
+    by_name = {each["input"]: each for each in lines(done)}
+    deadly, broken = by_name.pop("photos/deadly.png"), by_name.pop("photos/broken.jpg")
+    assert (deadly["errorCode"], deadly["reason"]) == (422, "corrupt_image")
+    assert broken["reason"] == "not_an_image"
+    found = {name: best(each) for name, each in by_name.items()}
+    assert found == {
+        "photos/cat.png": TIGER_CAT,
+        "photos/more/cat.jpg": BALD_EAGLE,
+        "photos/more/coffee.png": ESPRESSO,
+    }
+    told = [each for each in done.stderr.splitlines() if "photos/deadly.png" in each]
+    assert len(told) == 1
+    assert "crashes the decoder" in told[0]
+    assert "SIGSEGV" in told[0]
 
 
 def test_a_pipeline_file_and_what_wins_over_it(run: Run, model_dir: Path, tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ FIXED = ({"introduced": "0"}, {"fixed": "1.10"})
         ("3.0", affected("Some_Package", versions=["3.0"]), True),
         ("3.0", affected("another", versions=["3.0"]), False),
         ("1.0", between({"introduced": "0"}, {"fixed": "no version"}), True),
+        ("0.0.dev1", between(*FIXED), True),
+        ("1.4", between({"introduced": "0"}, {"limit": "1.5"}), True),
+        ("1.5", between({"introduced": "0"}, {"limit": "1.5"}), False),
+        ("1.5", between({"introduced": "0"}, {"limit": "*"}), True),
+        ("2.0", affected(versions=["1.0-final-2", "2.0.0"]), True),
+        ("1.0", affected(versions=None, ranges=None), False),
     ],
 )
 def test_a_version_is_affected_by_the_rules_of_osv(
@@ -93,6 +99,69 @@ def test_what_is_known_is_listed(
     assert capsys.readouterr().out.splitlines() == [
         "some-package 1.9: PYSEC-1 It leaks",
         "2 packages audited, 1 vulnerabilities known",
+    ]
+
+
+EXPORTED = {
+    "id": "PYSEC-0000-1",
+    "details": "some-package before 1.10\nreads beyond   its input.",
+    "aliases": ["CVE-0000-1", "GHSA-aaaa-bbbb-cccc"],
+    "modified": "2026-01-02T03:04:05.123456Z",
+    "published": "2026-01-01T00:00:00Z",
+    "references": [{"type": "ADVISORY", "url": "https://example.org/1"}],
+    "affected": [
+        {
+            "package": {
+                "name": "some-package",
+                "ecosystem": "PyPI",
+                "purl": "pkg:pypi/some-package",
+            },
+            "ranges": [
+                {
+                    "type": "GIT",
+                    "repo": "https://example.org/some-package",
+                    "events": [{"introduced": "0"}, {"fixed": "0123456789abcdef"}],
+                },
+                {"type": "ECOSYSTEM", "events": [{"introduced": "1.2"}, {"fixed": "1.10"}]},
+            ],
+            "versions": ["1.2", "1.8", "1.9"],
+            "database_specific": {"source": "https://example.org/PYSEC-0000-1.yaml"},
+        },
+        # A repository, as records of several ecosystems name it too.
+        {"ranges": [{"type": "GIT", "repo": "https://example.org/x", "events": []}]},
+    ],
+    "schema_version": "1.7.3",
+    "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"}],
+}
+"""A record in the shape of those that osv.dev exports for PyPI, with made-up contents."""
+
+
+def test_a_record_as_it_is_exported_is_understood(
+    audit: ModuleType, lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_npm = {"package": {"ecosystem": "npm", "name": "other", "purl": "pkg:npm/other"}}
+    advisory = EXPORTED | {
+        "id": "GHSA-dddd-eeee-ffff",
+        "summary": "Other is slow",
+        "affected": [
+            of_npm | {"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}]},
+            {
+                "package": {"ecosystem": "PyPI", "name": "Other", "purl": "pkg:pypi/other"},
+                "ranges": [
+                    {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"last_affected": "2.0"}]}
+                ],
+                "database_specific": {"last_known_affected_version_range": "<= 2.0"},
+            },
+        ],
+    }
+    malicious = EXPORTED | {"id": "MAL-0000-1", "withdrawn": "2026-02-01T00:00:00Z"}
+    git_alone = {"id": "OSV-0000-1", "affected": None}
+    database = saved(tmp_path / "all.zip", EXPORTED, advisory, malicious, git_alone)
+    assert audit.main(["--database", str(database), str(lock)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "other 2.0: GHSA-dddd-eeee-ffff Other is slow",
+        "some-package 1.9: PYSEC-0000-1 some-package before 1.10 reads beyond its input.",
+        "2 packages audited, 2 vulnerabilities known",
     ]
 
 

@@ -272,3 +272,40 @@ def test_scaling_by_seconds_to_drain_asks_metrics_that_exist(scaled: dict[str, A
     monitor = read(OVERLAYS / "autoscaled" / "podmonitor.yaml")["spec"]
     assert monitor["jobLabel"] == "app.kubernetes.io/instance"
     assert monitor["selector"]["matchLabels"][monitor["jobLabel"]] == "classify-worker"
+
+
+def test_compose_has_the_lines_for_http_with_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "deploy" / "compose" / "compose.yaml").read_text("utf-8")
+    plain = yaml.safe_load(text)
+    assert not plain["services"]["worker"].keys() & {"ports", "secrets"}
+    names = r"WORKER_HTTP__\w+: |ports: |secrets:|  http_tokens:"
+    chosen = yaml.safe_load(re.sub(rf"(?m)^( *)# (?={names})", r"\1", text))
+    worker = chosen["services"]["worker"]
+    assert worker["secrets"] == list(chosen["secrets"]) == ["http_tokens"]
+    added = worker["environment"].items() - plain["services"]["worker"]["environment"].items()
+    for name, value in added:
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    http = load(None, []).settings.http
+    assert http.infer
+    assert str(http.token_file) == "/run/secrets/http_tokens"
+    assert worker["ports"][0].endswith(f":{http.port}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cpp/http_client.cpp",
+        "csharp/HttpExample.cs",
+        "go/http/main.go",
+        "java/HttpExample.java",
+        "nodejs/http_client.mjs",
+        "php/http_client.php",
+        "python/http_client.py",
+    ],
+)
+def test_each_example_says_where_a_token_goes(name: str) -> None:
+    text = (ROOT / "examples" / name).read_text("utf-8")
+    assert re.search(r"(//|#) Where the worker asks for a token.*(\n.*)?Bearer ", text)

@@ -54,8 +54,8 @@ def test_all_of_them() -> None:
             (
                 "WORKER_FAILPOINTS: 'predictor.crash' is not one of "
                 "predictor.kill, predictor.raise, predictor.hang, decode.segv, decode.kill, "
-                "decode.hang, decode.loop, decode.memory, draw.segv, draw.kill, draw.hang, "
-                "draw.loop, draw.memory, predictor.slow"
+                "decode.hang, decode.loop, decode.memory, decode.parent, draw.segv, draw.kill, "
+                "draw.hang, draw.loop, draw.memory, draw.parent, predictor.slow"
             ),
         ),
         (

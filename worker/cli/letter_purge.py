@@ -1,15 +1,18 @@
-"""How far a purge goes, the question before it, and what it says afterwards."""
+"""`classify-worker dead-letters purge`: how far it goes, its question, and what it says."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.cli import letter_options as options
 from worker.cli.interrupts import end_at_once
 from worker.cli.letter_options import LetterFormat
+from worker.cli.letter_work import finish
+from worker.cli.options import Config, Overrides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +22,106 @@ if TYPE_CHECKING:
     from worker.dead_letters.memory import Replayed
     from worker.kafka.letter_topic import LetterTopic
 
-__all__ = ["confirm", "plan", "tell"]
+__all__ = ["confirm", "plan", "purge", "tell"]
+
+
+def purge(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            help="Delete what was written before that time: 30d (ago; s, m, h, d, w), 2026-11-26 "
+            "or 2026-11-26T10:30 (UTC).",
+            show_default=False,
+        ),
+    ] = None,
+    to_offset: Annotated[
+        int | None,
+        typer.Option(
+            "--to-offset",
+            metavar="N",
+            min=0,
+            help="Delete what is before this offset; with several partitions, name one.",
+            show_default=False,
+        ),
+    ] = None,
+    replayed: Annotated[
+        bool,
+        typer.Option(
+            "--replayed",
+            help="Delete up to the first letter whose record can be replayed and was not.",
+        ),
+    ] = False,
+    partition: options.Partitions = None,
+    dry_run: options.DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: Annotated[list[str] | None, typer.Option("--reason", hidden=True)] = None,
+    stage: Annotated[list[str] | None, typer.Option("--stage", hidden=True)] = None,
+    since: Annotated[str | None, typer.Option("--since", hidden=True)] = None,
+    key: Annotated[list[str] | None, typer.Option("--key", hidden=True)] = None,
+    job_id: Annotated[list[str] | None, typer.Option("--job-id", hidden=True)] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", hidden=True)] = None,
+    source_topic: Annotated[list[str] | None, typer.Option("--source-topic", hidden=True)] = None,
+    offset: Annotated[str | None, typer.Option("--offset", hidden=True)] = None,
+    output: options.Output = None,
+    as_json: options.AsJson = False,
+    topic: options.Topic = None,
+    group: options.Group = None,
+    bootstrap_servers: options.Bootstrap = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Delete dead letters from the beginning of each partition, up to a time or an offset.
+
+    Kafka can delete nothing else: single letters cannot be chosen, so filters such as --reason are
+    refused. Whatever stays ends with the topic's retention.
+
+    Examples:
+        classify-worker dead-letters purge --until 30d --dry-run
+        classify-worker dead-letters purge --replayed --yes
+    """
+    # Here, so that `--help` and other commands do not pay for loading them.
+    from worker.cli.letter_report import LetterReport  # noqa: PLC0415
+
+    given = {
+        "--reason": reason,
+        "--stage": stage,
+        "--since": since,
+        "--key": key,
+        "--job-id": job_id,
+        "--model": model,
+        "--source-topic": source_topic,
+        "--offset": offset,
+    }
+    if filters := [name for name, value in given.items() if value]:
+        raise typer.BadParameter(
+            f"{', '.join(filters)}: Kafka deletes only from the beginning of a partition, not "
+            "single letters. Replay those that should not be lost, then purge --until a time or "
+            "--replayed; or leave the letters to the topic's retention.ms"
+        )
+    if [until is not None, to_offset is not None, replayed].count(True) != 1:
+        raise typer.BadParameter("say how far: one of --until TIME, --to-offset N and --replayed")
+    place = options.letter_filter(partitions=partition, until=until).place
+    settings = options.letter_settings(
+        config, overrides, topic=topic, bootstrap_servers=bootstrap_servers
+    )
+    group = options.replay_group(settings, group)
+
+    async def run(report: LetterReport) -> None:
+        from worker.dead_letters.replay import read_memory  # noqa: PLC0415
+        from worker.kafka.letter_topic import LetterTopic  # noqa: PLC0415
+
+        async with LetterTopic(settings.kafka) as letters:
+            memory = await read_memory(letters, group) if replayed else None
+            before = await plan(letters, place, to_offset, memory)
+            if not dry_run and before:
+                confirm(report, settings.kafka.dead_letters_topic, letters.bounds, before, yes=yes)
+                await letters.delete(before)
+            tell(report, settings.kafka.dead_letters_topic, letters.bounds, before, dry_run=dry_run)
+
+    with LetterReport(output, as_json=as_json) as report:
+        finish(run(report))
 
 
 async def plan(
@@ -39,14 +141,12 @@ async def plan(
         The first offset that stays, of each partition that loses anything.
 
     Raises:
-        typer.BadParameter: a partition does not exist, or an offset is given for several.
+        typer.BadParameter: an offset is given for several partitions.
+        SettingsError: a partition does not exist.
         KafkaSetupError: the brokers do not answer.
     """
     bounds = letters.bounds
-    if unknown := sorted(place.partitions - set(bounds)):
-        raise typer.BadParameter(
-            f"there is no partition {unknown[0]}: there are {len(bounds)}, from 0 on"
-        )
+    letters.check_partitions(place.partitions)
     partitions = sorted(place.partitions or bounds)
     if place.until_ms is not None:
         stays = await letters.offsets_at(place.until_ms)

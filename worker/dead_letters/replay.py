@@ -9,17 +9,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from worker.clock import SYSTEM_CLOCK, Clock
+from worker.clock import SYSTEM_CLOCK
 from worker.contract.letters import DeadLetter, read_letter, restored_message
 from worker.contract.records import Record
 from worker.dead_letters.filters import Conditions, Filter
 from worker.dead_letters.memory import PartitionProgress, Replayed
 from worker.dead_letters.pace import Pace
 from worker.errors import KafkaSetupError
+from worker.kafka.destinations import Destination
 from worker.kafka.letter_topic import LetterTopic
-from worker.kafka.replay_client import Destination, RefusedError, Restored
+from worker.kafka.replay_client import RefusedError, Restored
 
-__all__ = ["Client", "Replay", "ReplayOptions", "read_memory"]
+__all__ = ["Client", "Replay", "ReplayOptions", "Topics", "read_memory"]
 
 MAX_BATCH = 100
 MAX_BATCH_BYTES = 4 * 1024 * 1024
@@ -35,13 +36,17 @@ OVERHEAD = 512
 class Client(Protocol):
     """What puts records back: a `worker.kafka.replay_client.ReplayClient`."""
 
-    async def destination(self, topic: str) -> Destination | None:
-        """Ask for the state of a topic."""
-
     async def put_back(
         self, records: Sequence[Restored], positions: Mapping[int, tuple[int, str]]
     ) -> None:
         """Put records back and commit positions, or neither."""
+
+
+class Topics(Protocol):
+    """What knows the topics that records go back to: `worker.kafka.destinations.Destinations`."""
+
+    async def find(self, topic: str) -> Destination | None:
+        """Ask for the state of a topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +95,22 @@ class Replay:
     """One run over the topic.
 
     Args:
+        topics: those that records go back to.
         client: None for a dry run, which puts nothing back and commits nothing.
         put_back: called with each letter whose record is back, or would be.
         failed: called with each letter that was chosen and whose record cannot be put back, and
             why.
         advanced: called with the number of offsets read so far.
-        clock: what the rate goes by.
 
     Attributes:
-        counts: `replayed`, `already` (replayed earlier), `left` (`max_attempts`), `failed`.
+        counts: `replayed`, `already` (replayed earlier), `left` (`max_attempts`), `failed` (the
+            record cannot be put back).
     """
 
     def __init__(
         self,
         topic: LetterTopic,
+        topics: Topics,
         client: Client | None,
         options: ReplayOptions,
         memory: Mapping[int, Replayed],
@@ -111,16 +118,16 @@ class Replay:
         put_back: Callable[[DeadLetter], None],
         failed: Callable[[DeadLetter, str], None],
         advanced: Callable[[int], None] = lambda _: None,
-        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._topic = topic
+        self._topics = topics
         self._client = client
         self._options = options
         self._memory = memory
         self._put_back = put_back
         self._failed = failed
         self._advanced = advanced
-        self._pace = Pace(options.rate if client is not None else None, clock)
+        self._pace = Pace(options.rate if client is not None else None, SYSTEM_CLOCK)
         most = 1 if options.one_by_one else MAX_BATCH
         self._most = self._pace.batch_size(most)
         chosen = options.chosen.conditions
@@ -186,24 +193,27 @@ class Replay:
     async def _restored(self, letter: DeadLetter, record: Record) -> _Note:
         """Make the record that goes back, for the partition that it came from if that exists."""
         message, partition = restored_message(record), letter.source_partition
-        if self._client is not None:
-            destination = await self._client.destination(letter.source_topic)
-            if destination is None:
-                raise KafkaSetupError(
-                    f"letter {letter.id} came from topic {letter.source_topic}, which does not "
-                    "exist, or which this user may not see: create it, or replay the letters of "
-                    "other topics with --source-topic"
-                )
-            limit = destination.max_bytes
-            if limit is not None and message.size > limit - OVERHEAD:
-                self._fail(
-                    letter,
-                    f"the record has {message.size} bytes, and topic {letter.source_topic} takes "
-                    f"{limit} (max.message.bytes)",
-                )
-                return _Note(letter, done=False, chosen=False)
-            if partition is not None and not 0 <= partition < destination.partitions:
-                partition = None
+        destination = await self._topics.find(letter.source_topic)
+        if destination is None:
+            why = (
+                f"came from topic {letter.source_topic}, which does not exist, or which this user "
+                "may not see: create it, or replay the letters of other topics with --source-topic"
+            )
+            if self._client is not None:
+                raise KafkaSetupError(f"letter {letter.id} {why}")
+            # A dry run is to say all that stands in the way.
+            self._fail(letter, why)
+            return _Note(letter, done=False, chosen=False)
+        limit = destination.max_bytes
+        if limit is not None and message.size > limit - OVERHEAD:
+            self._fail(
+                letter,
+                f"the record has {message.size} bytes, and topic {letter.source_topic} takes "
+                f"{limit} (max.message.bytes)",
+            )
+            return _Note(letter, done=False, chosen=False)
+        if partition is not None and not 0 <= partition < destination.partitions:
+            partition = None
         restored = Restored(letter.source_topic, partition, message)
         return _Note(letter, done=True, chosen=True, record=restored)
 

@@ -31,8 +31,10 @@ async def narrowed(topic: LetterTopic, chosen: Filter) -> dict[int, tuple[int, i
         `since_ms` or later. Times need not ascend, so the end is not narrowed by `until_ms`.
 
     Raises:
+        SettingsError: the topic lacks a partition that is named.
         KafkaSetupError: the brokers do not answer.
     """
+    topic.check_partitions(chosen.place.partitions)
     ranges = chosen.place.ranges(topic.bounds)
     if chosen.place.since_ms is not None:
         first = await topic.offsets_at(chosen.place.since_ms)

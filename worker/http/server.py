@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from worker.errors import Failure, Reason, Stage
 from worker.health import Health
 from worker.http import page
-from worker.http.access import Access
+from worker.http.access import REALM, Access
 from worker.http.certificates import Certificates
 from worker.http.classify import PATH, Classify
 from worker.http.files import file_handler
@@ -70,7 +70,8 @@ class HttpServer:
             metrics=metrics,
         )
         probes = self._probes.routes()
-        service = [] if classify is None else _service_routes(classify, health)
+        secured = settings.token_file is not None
+        service = [] if classify is None else _service_routes(classify, health, secured=secured)
         about = (
             "this worker classifies for Kafka alone, since http.infer is off"
             if classify is None
@@ -179,7 +180,9 @@ class _Probes:
         return _probe(self._health.not_ready())
 
 
-def _service_routes(classify: Classify, health: Health) -> list[web.AbstractRouteDef]:
+def _service_routes(
+    classify: Classify, health: Health, *, secured: bool
+) -> list[web.AbstractRouteDef]:
     async def answer_health(_: web.Request) -> web.Response:
         """Answer the probe of PaddleX's service."""
         reasons = health.not_ready()
@@ -188,10 +191,12 @@ def _service_routes(classify: Classify, health: Health) -> list[web.AbstractRout
             return outcome_response(new_log_id(), failure)
         return healthy(new_log_id())
 
+    # So that its page shows commands that work here; RFC 9110, 11.6.1, allows it in any response.
+    challenge = {hdrs.WWW_AUTHENTICATE: REALM} if secured else {}
     return [
         web.post(PATH, classify.infer, expect_handler=classify.expect),
         web.get("/health", answer_health),
-        web.get("/openapi.json", file_handler(OPENAPI, NO_CACHE)),
+        web.get("/openapi.json", file_handler(OPENAPI, NO_CACHE | challenge)),
         *page.routes(),
     ]
 

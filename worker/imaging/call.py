@@ -15,7 +15,16 @@ from worker.contract.jobs import EncodedImage, RawImage
 from worker.errors import JobError, Reason, Stage
 from worker.imaging.protocol import LocalImage
 
-__all__ = ["Call", "Content", "DiedError", "Form", "LostError", "describe", "encode"]
+__all__ = [
+    "Call",
+    "Content",
+    "DiedError",
+    "Form",
+    "LostError",
+    "OrphanedError",
+    "describe",
+    "encode",
+]
 
 MAX_PATH = 8 * 1024
 """Bytes of a file's name; no system takes so many, and a message has room for them."""
@@ -31,7 +40,8 @@ class DiedError(Exception):
     """The process ended in this call, or would not have ended it.
 
     Attributes:
-        cause: `crash`, `killed`, `cpu`, `timeout` or `memory`.
+        cause: `crash`, `killed`, `cpu`, `timeout`, `memory`, or `parent`: with all others, since
+            the process that forks them was lost.
         how: for messages: `signal 11`.
     """
 
@@ -43,6 +53,18 @@ class DiedError(Exception):
 
 class LostError(Exception):
     """The process that held the picture has ended in another call."""
+
+
+class OrphanedError(LostError):
+    """All processes were lost, with the one that forks them.
+
+    Attributes:
+        begun: whether a process had begun the call, so that it may be the cause.
+    """
+
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__()
+        self.begun = begun
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +83,7 @@ class Call:
         needs_cell: whether it makes a crop.
         picture_bytes: those of a picture that it will leave in the process, as far as is known.
         alone: whether it must have a process of its own.
+        sole: whether it is to be tried while no process has another call.
         lane: of the process that has it.
         cell: where its crop goes.
         withdrawn: whether nobody waits for it any more.
@@ -77,6 +100,7 @@ class Call:
     account: Callable[[int], object] = lambda _: None
     needs_cell: bool = False
     alone: bool = False
+    sole: bool = False
     lane: int = -1
     cell: int | None = None
     withdrawn: bool = False

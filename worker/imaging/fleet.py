@@ -43,8 +43,8 @@ class Fleet:
 
     Attributes:
         on_reply: called with a process, its first call and what became of it.
-        on_end: called with a process that is gone, how it ended (None: with all others, or it was
-            never there) and the seconds of processor time that it took.
+        on_end: called with a process that is gone, how it ended (None: it was never there) and the
+            seconds of processor time that it took.
         on_change: called when there may be another process to give calls to.
     """
 
@@ -142,13 +142,19 @@ class Fleet:
         number = next(self._numbers)
         try:
             process = ImageProcess(
-                number, role, self._nursery, self._cells.descriptor, self._reply, self._closed
+                number,
+                role,
+                now := self._clock.monotonic(),
+                self._nursery,
+                self._cells.descriptor,
+                self._reply,
+                self._closed,
             )
         except OSError as error:
             self._note_down(str(error))
             return None
         self._processes[number] = process
-        process.asked_at = self._clock.monotonic()
+        process.asked_at = now
         self._some_slow = self._some_slow or role is not Role.REGULAR
         return process
 
@@ -240,13 +246,13 @@ class Fleet:
         self.on_change()
 
     def _lost(self) -> None:
-        """The process that forks is gone, with all that it forked; no image is to blame."""
+        """The process that forks is gone, with all that it forked."""
         log.error("image_processes_lost")
         lost = list(self._processes.values())
         self._processes.clear()
         for process in lost:
             process.close()
-            self.on_end(process, None, 0.0)
+            self.on_end(process, DiedError("parent"), 0.0)
         self._note_down("the process that forks image processes died")
 
     def _note_down(self, why: str) -> None:

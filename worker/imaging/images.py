@@ -1,15 +1,16 @@
 """Preparing and drawing images in image processes, whatever becomes of these meanwhile.
 
 An image whose process dies is tried once more, in a process of its own. If that dies too, the image
-is refused. A picture is kept by the process that decoded it until its label is known; if that
-process is gone by then, the image is decoded once more.
+is refused. If all processes are lost, with the one that forks them, images that were in hand each
+time are tried one after the other while no other is, so that the one to blame is found. A picture
+is kept by the process that decoded it until its label is known; if that process is gone by then,
+the image is decoded once more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -20,12 +21,13 @@ import numpy.typing as npt
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason, Stage
 from worker.failpoints import Failpoints
-from worker.imaging.call import Call, Content, DiedError, LostError, describe
+from worker.imaging.call import Call, Content, DiedError, LostError, OrphanedError, describe
 from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
 from worker.imaging.pool import MOST_ALONE, MOST_ASIDE, ProcessPool
 from worker.imaging.process import ImageProcess
 from worker.imaging.protocol import LANES, LocalImage, Pixels, Setup
+from worker.imaging.sole import Losses
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.model.transforms import check_crop
@@ -206,11 +208,15 @@ class ImageProcesses:
         async def once(*, alone: bool) -> bytes | bytearray:
             if alone:
                 await self._restore(picture, alone=True)
-            for _ in range(MOST_LOST):
+            losses, lost = Losses(), 0
+            while lost < MOST_LOST:
                 try:
-                    return await self._draw_once(picture, label, score, quality)
+                    return await self._draw_once(picture, label, score, quality, sole=losses.sole)
+                except OrphanedError as error:
+                    if error.begun:
+                        losses.note()
                 except LostError:
-                    pass
+                    lost += 1
                 await self._restore(picture, alone=False)
             # A process that ends when it draws could hide it, and be had again without end.
             raise DiedError("crash", "its process ended each time")
@@ -288,7 +294,7 @@ class ImageProcesses:
             await self._at_most_twice(Stage.DECODE, once)
 
     async def _draw_once(
-        self, picture: Picture, label: str | None, score: float, quality: int
+        self, picture: Picture, label: str | None, score: float, quality: int, *, sole: bool
     ) -> bytes | bytearray:
         message = {
             "do": "draw",
@@ -297,7 +303,12 @@ class ImageProcesses:
             "score": score,
             "quality": quality,
         }
-        make = partial(self._call, Stage.DRAW, message, b"", FIRST)
+
+        def make() -> Call:
+            call = self._call(Stage.DRAW, message, b"", FIRST)
+            call.sole = sole
+            return call
+
         jpeg: bytearray
         jpeg = await self._patiently(make, picture.process)
         return jpeg
@@ -327,11 +338,22 @@ class ImageProcesses:
     async def _patiently(self, make: Callable[[], Call], holder: ImageProcess | None = None) -> Any:  # noqa: ANN401 - as Call.answer
         """Make a call, and again after a pause while the system has no memory for it."""
         pauses, attempt = self._retry.pauses(self._clock), 0
+        losses = Losses()
         while True:
             attempt += 1
             call = make()
-            with suppress(MemoryError):
+            call.sole = call.sole or losses.sole
+            try:
                 return await self._pool.ask(call, holder)
+            except MemoryError:
+                pass
+            except OrphanedError as error:
+                if holder is not None:
+                    raise
+                if error.begun:
+                    losses.note()
+                attempt -= 1
+                continue
             self._metrics.memory_shortages.labels(call.stage).inc()
             if (pause := next(pauses, None)) is None:
                 raise JobError(
@@ -347,8 +369,9 @@ class ImageProcesses:
         try:
             return await once(alone=False)
         except DiedError as error:
-            # Processor time is its own whatever else goes on, so trying again would change nothing.
-            if error.cause == "cpu":
+            # Processor time is its own whatever else goes on, and what ends the process that forks
+            # was the only call: trying again would change nothing.
+            if error.cause in ("cpu", "parent"):
                 raise self._refusal(stage, error, 1) from None
         try:
             return await once(alone=True)
@@ -372,6 +395,11 @@ class ImageProcesses:
                 why = (
                     f"the {stage} stage did not end within {limits.timeout:g} s; save the image "
                     "again, or send another"
+                )
+            case "parent":
+                why = (
+                    f"{error.how}, also when nothing else is decoded; save the image again, or "
+                    "send another"
                 )
             case _:
                 doing = "decoder" if stage is Stage.DECODE else "encoder"

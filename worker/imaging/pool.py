@@ -17,25 +17,15 @@ from dataclasses import replace
 from typing import Any
 
 from worker.clock import SYSTEM_CLOCK, Clock
-from worker.errors import JobError, Stage
-from worker.imaging.call import Call, DiedError, LostError
+from worker.errors import Stage
+from worker.imaging.call import Call, DiedError, LostError, OrphanedError
 from worker.imaging.crops import CropCells
 from worker.imaging.fleet import Fleet
 from worker.imaging.nursery import Nursery
 from worker.imaging.process import LARGE, ImageProcess, Role
-from worker.imaging.protocol import (
-    Accounted,
-    Drawn,
-    LimitReached,
-    NonsenseError,
-    Prepared,
-    Raised,
-    Refused,
-    Reply,
-    Setup,
-    Shortage,
-    Skipped,
-)
+from worker.imaging.protocol import LANES, Accounted, Drawn, Prepared, Reply, Setup, Shortage
+from worker.imaging.replies import check_reply, error_of
+from worker.imaging.sole import SoleCalls
 from worker.imaging.usage import Usage
 from worker.imaging.waiting import WaitingCalls
 from worker.logs import get_logger
@@ -58,9 +48,6 @@ tried again alone, with all its time."""
 
 MOST_LOST = 3
 """Processes that may end with a call as their first one and in none; then it has the blame."""
-
-MOST_TOLD = 2
-"""How often a call may say what decoding takes."""
 
 TICK = 0.2
 """Seconds between two looks at how long calls last."""
@@ -98,6 +85,7 @@ class ProcessPool:
         self._clock = clock
         self._numbers = itertools.count(1)
         self._waiting = WaitingCalls(cells)
+        self._sole = SoleCalls()
         self._fleet = Fleet(count, setup, cells, nursery or Nursery(), clock)
         # Calls that take long must not keep others from being begun.
         cells.aside = self._fleet.cells_aside
@@ -126,7 +114,7 @@ class ProcessPool:
         for task in (self._watch, *self._copying):
             if task is not None:
                 task.cancel()
-        for call in (*self._waiting, *self._fleet.calls()):
+        for call in (*self._waiting, *self._sole, *self._fleet.calls()):
             if call.answer is not None:
                 call.answer.cancel()
         self._fleet.stop()
@@ -149,10 +137,13 @@ class ProcessPool:
             MemoryError: the system has no memory left.
             DiedError: the process ended in this call.
             LostError: the holder has ended, in another call.
+            OrphanedError: all processes have, with the one that forks them.
         """
-        if holder is not None:
-            if holder.closed or (holder.role is Role.ASIDE and holder.calls):
-                raise LostError
+        if holder is not None and (holder.closed or (holder.role is Role.ASIDE and holder.calls)):
+            raise LostError
+        if call.sole:
+            self._sole.add(call, holder)
+        elif holder is not None:
             holder.draws.append(call)
         else:
             self._waiting.add(call)
@@ -184,7 +175,7 @@ class ProcessPool:
     # Which call goes where.
 
     def _dispatch(self) -> None:
-        if self._stopped:
+        if self._stopped or (self._sole.hold_others and self._give_sole()):
             return
         for process in self._fleet:
             while process.draws and process.lanes and not process.closed:
@@ -205,6 +196,21 @@ class ProcessPool:
             if (next_call := self._waiting.next()) is None:
                 break
             self._give(free, next_call)
+
+    def _give_sole(self) -> bool:
+        """Give a process the call that must be the only one, once no process has any.
+
+        Returns:
+            Whether all others have to wait for such a call.
+        """
+        quiet = all(len(process.lanes) == LANES for process in self._fleet)
+        if (next_call := self._sole.next(quiet=quiet)) is not None:
+            call, holder = next_call
+            process = holder or self._least_busy()
+            if process is not None and self._waiting.have_cell(call):
+                self._sole.begin()
+                self._give(process, call)
+        return self._sole.hold_others
 
     def _least_busy(self) -> ImageProcess | None:
         most = self._setup.memory // PICTURES_SHARE
@@ -243,7 +249,7 @@ class ProcessPool:
         else:
             if process.closed or not call.wanted:
                 self._end(process, call)
-                self._waiting.add_again(call)
+                self._add_again(call)
                 self._fleet.settle(process)
             else:
                 self._send(process, call)
@@ -284,7 +290,7 @@ class ProcessPool:
     # What processes say.
 
     def _hear(self, process: ImageProcess, call: Call, reply: Reply) -> None:
-        self._check(process, call, reply)
+        check_reply(reply, call, process.pictures, self._setup.max_pixels)
         if isinstance(reply, Accounted):
             call.told += 1
             call.account(reply.nbytes)
@@ -313,32 +319,6 @@ class ProcessPool:
         self._fleet.settle(process)
         self._dispatch()
 
-    def _check(self, process: ImageProcess, call: Call, reply: Reply) -> None:
-        """Refuse what cannot be: a process that was taken over must not cost the worker memory."""
-        decodes = call.stage is Stage.DECODE
-        side = call.message.get("side")
-        match reply:
-            case Accounted(nbytes):
-                # Twice what `worker.images.limits` accepts.
-                most = 32 * self._setup.max_pixels + 2**28
-                right = decodes and call.told < MOST_TOLD and nbytes <= most
-            case Prepared((height, width)):
-                right = decodes and side is not None and max(height, width) <= side
-                right = right and height * width <= self._setup.max_pixels
-            case Prepared(None):
-                # Pixels that came from here do not come back.
-                right = decodes and (side is None or call.message["form"] == "pixels")
-            case Drawn() if not call.wanted:
-                # Its picture may have been forgotten here meanwhile, and nothing is fetched.
-                right = not decodes
-            case Drawn(length):
-                pixels = process.pictures.get(call.message["picture"], 0) if not decodes else 0
-                right = not decodes and length <= 2 * pixels + LARGE
-            case _:
-                right = True
-        if not right:
-            raise NonsenseError("a result that is none of this call")
-
     def _note_busy(self, process: ImageProcess) -> None:
         now = self._clock.monotonic()
         self._usage.add_busy(now - process.since)
@@ -353,21 +333,8 @@ class ProcessPool:
 
     def _fail(self, call: Call, reply: Reply) -> None:
         self._waiting.free_cell(call)
-        error: BaseException
-        match reply:
-            case Refused(reason, message, stage):
-                error = JobError(reason, message, stage=stage)
-            case Shortage():
-                error = MemoryError()
-            case LimitReached():
-                error = DiedError("memory")
-            case Skipped():
-                return
-            case Raised(name):
-                error = RuntimeError(f"an image process raised {name}")
-            case other:
-                raise AssertionError(other)
-        call.settle(error=error)
+        if (error := error_of(reply)) is not None:
+            call.settle(error=error)
 
     def _fetch(
         self, process: ImageProcess, call: Call, length: int, shape: tuple[int, int] | None
@@ -457,22 +424,31 @@ class ProcessPool:
 
     def _settle_calls(self, process: ImageProcess, died: DiedError | None, cpu: float) -> None:
         """Blame the call that ran, and have the others done elsewhere."""
-        self._usage.add_cpu(cpu)
+        self._usage.add_ended(process, cpu)
         if process.calls:
             self._note_busy(process)
+        orphaned = died is not None and died.cause == "parent"
         if died is not None and died.cause != "surplus":
-            log.warning(
-                "image_process_died",
-                pid=process.pid,
-                cause=died.cause,
-                how=died.how,
-                in_call=bool(process.ended_in),
-            )
             self._metrics.image_process_restarts.labels(died.cause).inc()
+            if not orphaned:
+                log.warning(
+                    "image_process_died",
+                    pid=process.pid,
+                    cause=died.cause,
+                    how=died.how,
+                    in_call=bool(process.ended_in),
+                )
         first = process.calls[0] if process.calls else None
         for call in (*process.calls, *process.draws):
-            blamed = died is not None and call.number == process.ended_in
-            if died is not None and call is first and not blamed and process.proved:
+            ran = call.number == process.ended_in
+            begun = ran or (call is first and process.proved)
+            if orphaned and call.wanted and (begun or call.stage is Stage.DRAW):
+                # Any call that ran may be the cause: who makes it again finds out.
+                self._waiting.free_cell(call)
+                call.settle(error=OrphanedError(begun=begun))
+                continue
+            blamed = ran and died is not None and not orphaned
+            if begun and not ran and died is not None and not orphaned:
                 # Which call it is in is for the process to say, and it may have been taken over.
                 call.lost += 1
                 blamed = call.lost >= MOST_LOST
@@ -480,13 +456,21 @@ class ProcessPool:
                 self._waiting.free_cell(call)
                 call.settle(error=died)
             else:
-                self._waiting.add_again(call)
+                self._add_again(call)
         process.calls.clear()
         process.draws.clear()
+
+    def _add_again(self, call: Call) -> None:
+        """Have a call that was not begun done by another process."""
+        if call.sole and call.wanted and call.stage is Stage.DECODE:
+            self._waiting.free_cell(call)
+            self._sole.add_again(call)
+        else:
+            self._waiting.add_again(call)
 
     def _queued(self) -> Iterator[Stage]:
         """The stage of each call that waits."""
         held = ((*list(process.calls)[1:], *process.draws) for process in self._fleet)
-        for call in (*self._waiting, *itertools.chain.from_iterable(held)):
+        for call in (*self._waiting, *self._sole, *itertools.chain.from_iterable(held)):
             if not call.withdrawn:
                 yield call.stage

@@ -48,6 +48,7 @@ class ImageProcess:
 
     Args:
         number: what it is called.
+        born: when it was asked for, on the pool's clock.
         crops: descriptor of the file with the crops.
         on_reply: called with this process, the call and what became of it; without a call once,
             when it is ready for its first one.
@@ -75,6 +76,7 @@ class ImageProcess:
         self,
         number: int,
         role: Role,
+        born: float,
         nursery: Nursery,
         crops: int,
         on_reply: Callable[[ImageProcess, Call | None, Reply], None],
@@ -82,6 +84,7 @@ class ImageProcess:
     ) -> None:
         self.number = number
         self.role = role
+        self.born = born
         self.pid: int | None = None
         self.calls: deque[Call] = deque()
         self.draws: deque[Call] = deque()

@@ -33,12 +33,15 @@ class Usage:
         self._processes = processes
         self._queued = queued
         self._busy = 0.0
+        self._up = 0.0
         self._cpu = 0.0
         # Invariant: these never decrease, as counters must not.
         self._busy_shown = 0.0
+        self._up_shown = 0.0
         self._cpu_shown = 0.0
         metrics.image_processes.set_function(self._usable)
         metrics.image_processes_busy.read = lambda: [((), self._busy_seconds())]
+        metrics.image_processes_up.read = lambda: [((), self._up_seconds())]
         metrics.image_processes_cpu.read = lambda: [((), self._cpu_seconds())]
         metrics.image_processes_memory.read = lambda: [((), self._resident_bytes())]
         metrics.queued_images.read = self._queued_images
@@ -47,9 +50,10 @@ class Usage:
         """Count the time of a call that has ended."""
         self._busy += seconds
 
-    def add_cpu(self, seconds: float) -> None:
-        """Count the processor time of a process that has ended."""
-        self._cpu += seconds
+    def add_ended(self, process: ImageProcess, cpu: float) -> None:
+        """Count the time and the processor time of a process that has ended."""
+        self._up += self._clock.monotonic() - process.born
+        self._cpu += cpu
 
     def _usable(self) -> int:
         return sum(process.role is Role.REGULAR for process in self._processes)
@@ -59,6 +63,12 @@ class Usage:
         present = sum(now - process.since for process in self._processes if process.calls)
         self._busy_shown = max(self._busy_shown, self._busy + present)
         return self._busy_shown
+
+    def _up_seconds(self) -> float:
+        now = self._clock.monotonic()
+        present = sum(now - process.born for process in self._processes)
+        self._up_shown = max(self._up_shown, self._up + present)
+        return self._up_shown
 
     def _cpu_seconds(self) -> float:
         present = sum(process_usage(process.pid).cpu_seconds for process in self._processes)

@@ -85,12 +85,7 @@ class WaitingCalls:
             self.free_cell(self._alone.popleft())
         if not self._alone:
             return None
-        call = self._alone[0]
-        if call.needs_cell and call.cell is None:
-            if not self._cells.available:
-                return None
-            call.cell = self._cells.take()
-        return call
+        return self._alone[0] if self.have_cell(self._alone[0]) else None
 
     def take_alone(self) -> Call:
         """Take what `next_alone` has shown.
@@ -105,6 +100,18 @@ class WaitingCalls:
         if call in self._makeup:
             self._makeup.remove(call)
             self.free_cell(call)
+
+    def have_cell(self, call: Call) -> bool:
+        """Take a cell for a call, if it needs one and has none.
+
+        Returns:
+            Whether it has what it needs.
+        """
+        if call.needs_cell and call.cell is None:
+            if not self._cells.available:
+                return False
+            call.cell = self._cells.take()
+        return True
 
     def free_cell(self, call: Call) -> None:
         """Have the cell of a call used again, if it has one."""

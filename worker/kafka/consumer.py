@@ -10,6 +10,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.protocol.group import JoinGroupRequest
 
 from worker.kafka.fetcher import BoundedFetcher
 from worker.kafka.offset_answers import raise_overlooked
@@ -122,16 +123,21 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
             raise ConsumerStoppedError
         return await self._own_fetcher.ask_ends(partitions)
 
-    async def is_member(self) -> bool:
+    async def is_member(self) -> bool | None:
         """Ask the group's coordinator whether this consumer still owns what it was assigned.
 
         Returns:
-            Whether it does; False also if that cannot be found out now.
+            Whether it does; None if that cannot be found out now. After False it joins again.
         """
+        coordinator = self._coordinator
         try:
-            return bool(await self._coordinator._do_heartbeat())  # noqa: SLF001 - nothing else asks
+            if await coordinator._do_heartbeat():  # noqa: SLF001 - nothing else asks
+                return True
         except KafkaError:
-            return False
+            return None
+        # aiokafka forgets its membership when the coordinator does not know it.
+        forgotten = coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID
+        return False if forgotten else None
 
     def _is_connected(self, node: int | None, group: ConnectionGroup) -> bool:
         connection = self._client._conns.get((node, group))  # noqa: SLF001 - nothing else tells

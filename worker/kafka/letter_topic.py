@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from worker.clock import SYSTEM_CLOCK, Clock
-from worker.errors import KafkaSetupError
+from worker.errors import KafkaSetupError, SettingsError
 from worker.kafka.client import make_admin, make_consumer, stop_bounded
 from worker.kafka.diagnosis import find_cause
 from worker.retry import Retry
@@ -106,6 +106,17 @@ class LetterTopic:
             for partition in wanted
             for number in (partition.partition,)
         }
+
+    def check_partitions(self, numbers: Collection[int]) -> None:
+        """Check that there are partitions of these numbers.
+
+        Raises:
+            SettingsError: there are not.
+        """
+        if unknown := sorted(set(numbers) - set(self.bounds)):
+            count = len(self.bounds)
+            have = "one partition, 0" if count == 1 else f"{count} partitions, 0 to {count - 1}"
+            raise SettingsError(f"--partition {unknown[0]}: topic {self._topic} has {have}")
 
     async def read(self, ranges: Mapping[int, tuple[int, int]]) -> AsyncGenerator[Record]:
         """Read what lies in `ranges`, first offset and end by partition.

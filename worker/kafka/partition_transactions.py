@@ -4,8 +4,9 @@ The order of the first steps is what makes it exact. Starting the producer fence
 that does not know yet that it is none, and ends what it left open. Only then is the committed
 offset final, and reading may begin there. Only the producer that started last can commit.
 
-After an error the same steps are taken again: the committed offset then tells whether the last
-transaction was committed. If it was not, its messages are still here and are sent again.
+After an error the same steps are taken again, once the group's coordinator has said that the
+partition is still this worker's. The committed offset then tells whether the last transaction was
+committed. If it was not, its messages are still here and are sent again.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from typing import TYPE_CHECKING
 import structlog
 from aiokafka.errors import KafkaError
 
-from worker.errors import WorkerError
-from worker.kafka.broker_errors import ErrorKind
 from worker.kafka.parcel import Parcel
+from worker.kafka.partition_producer import PartitionProducer
 from worker.kafka.transaction_context import Shared
 from worker.kafka.transaction_errors import Trouble, judge
 from worker.kafka.transaction_plan import Found, choose, compare, pause_until_next
 from worker.kafka.transaction_refusals import TransactionRefusals
-from worker.kafka.transactional_producer import MessageFailedError, TransactionalProducer
+from worker.kafka.transactional_producer import MessageFailedError
 
 if TYPE_CHECKING:
     from worker.kafka.assignment import PartitionState
@@ -39,12 +39,6 @@ IDLE_CHECK = 1.0
 
 LIMIT_SHARE = 0.8
 """Share of the transaction's time-out after which it is given up here, before brokers abort it."""
-
-ANSWER_TIMEOUT = 30.0
-"""Seconds for brokers to say what is committed."""
-
-STOP_TIMEOUT = 5.0
-"""Seconds for a producer to disconnect."""
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +60,7 @@ class PartitionTransactions:
         self._news = asyncio.Event()
         self._quiet = asyncio.Event()
         self._hurried = False
-        self._producer: TransactionalProducer | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._producer = PartitionProducer(state.partition, shared, self._abandon)
         self._began = -math.inf
         # The offset that was committed last, and of which state of the partition it was.
         self._known: int | None = None
@@ -85,7 +78,7 @@ class PartitionTransactions:
     @property
     def connected(self) -> bool:
         """Whether there is a connection to a broker."""
-        return self._producer is not None and self._producer.connected
+        return self._producer.connected
 
     def put(self, parcels: Sequence[Parcel]) -> None:
         """Have parcels delivered after all that were put here before."""
@@ -105,7 +98,7 @@ class PartitionTransactions:
 
     async def quiet(self) -> None:
         """Wait until nothing is left to commit; at once if nothing can be committed now."""
-        if self._known_of is not None and self._producer is not None:
+        if self._known_of is not None and self._producer.current is not None:
             await self._quiet.wait()
 
     async def run(self) -> None:
@@ -128,29 +121,13 @@ class PartitionTransactions:
 
     async def stop(self) -> None:
         """Disconnect. The partition's next owner ends what is left open."""
-        self._discard()
-        if self._retiring:
-            await asyncio.wait(self._retiring)
+        await self._producer.stop()
 
     # Beginning, and beginning again
 
     async def _open(self) -> None:
-        """Start a producer, read the committed offset, and go on there."""
-        pauses = self._retry.pauses(self._shared.clock)
-        while True:
-            try:
-                if self._producer is None:
-                    self._producer = self._shared.make(self._partition)
-                    await self._shared.starts.start(self._producer)
-                async with asyncio.timeout(ANSWER_TIMEOUT):
-                    committed = await self._shared.consumer.committed(self._partition)
-                await self._go_on(committed)
-            except (KafkaError, WorkerError, OSError) as error:
-                self._note_trouble(error)
-                self._discard()
-                await self._shared.clock.sleep(next(pauses))
-            else:
-                return
+        """Have a producer, read the committed offset, and go on there."""
+        await self._producer.open(self._go_on)
 
     async def _go_on(self, committed: int | None) -> None:
         """Begin at the committed offset, or find out what became of the last transaction."""
@@ -206,12 +183,9 @@ class PartitionTransactions:
             reason="another producer with its transactional id has started, or a transaction timed "
             "out; its jobs are left to the partition's owner",
         )
-        self._discard()
+        self._producer.discard()
         await self._abandon()
-        while True:
-            await self._shared.clock.sleep(self._shared.membership_pause)
-            if await self._shared.consumer.is_member():
-                return
+        await self._shared.clock.sleep(self._shared.membership_pause)
 
     @property
     def _state(self) -> PartitionState:
@@ -279,7 +253,7 @@ class PartitionTransactions:
         Returns:
             Whether that was done. If not, the producer is gone.
         """
-        shared, producer = self._shared, self._producer
+        shared, producer = self._shared, self._producer.current
         assert producer is not None
         messages = [outgoing for parcel in parcels for outgoing in parcel.messages]
         self._began = began = shared.clock.monotonic()
@@ -296,13 +270,13 @@ class PartitionTransactions:
             self._decided = self._refusals.note(parcels, failed)
         except (KafkaError, TimeoutError) as failed_transaction:
             error = failed_transaction
-            self._note_trouble(error)
+            self._producer.note_trouble(error)
         else:
             done = True
             self._note_committed()
         finally:
             if not done:
-                self._discard()
+                self._producer.discard()
             shared.metrics.transaction_duration.observe(shared.clock.monotonic() - began)
         if error is None:
             return True
@@ -332,15 +306,9 @@ class PartitionTransactions:
 
     # What fails
 
-    def _note_trouble(self, error: Exception) -> None:
-        self._shared.metrics.commits.labels("failure").inc()
-        log.warning("transaction_failed", **self._place, error=f"{type(error).__name__}: {error}")
-        if isinstance(error, KafkaError) and judge(error) is Trouble.FORBIDDEN:
-            self._shared.history.refused(self._shared.results_topic, ErrorKind.FORBIDDEN, error)
-
     async def _probe(self) -> None:
         """Find out whether a topic accepts other messages than the one it does not accept."""
-        producer, other = self._producer, self._refusals.witness(self._waiting)
+        producer, other = self._producer.current, self._refusals.witness(self._waiting)
         if producer is None or other is None:
             return
         try:
@@ -348,17 +316,7 @@ class PartitionTransactions:
                 await producer.probe([other])
         except (MessageFailedError, KafkaError, TimeoutError) as error:
             log.warning("publish_failed", **self._place, destination=other.topic, error=str(error))
-            self._discard()
+            self._producer.discard()
             await self._open()
         else:
             self._shared.history.accepted(other.topic)
-
-    def _discard(self) -> None:
-        """Give up the producer: another one with its id continues."""
-        if (producer := self._producer) is None:
-            return
-        self._producer = None
-        # Not waited for: what it still sends is refused once its successor has started.
-        retiring = asyncio.create_task(producer.stop(STOP_TIMEOUT))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)

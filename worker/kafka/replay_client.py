@@ -23,19 +23,17 @@ from aiokafka.structs import OffsetAndMetadata
 
 from worker.errors import KafkaSetupError
 from worker.kafka.broker_errors import ErrorKind, classify, name_of
-from worker.kafka.client import connection_options, make_admin, make_producer, stop_bounded
-from worker.kafka.diagnosis import find_cause
+from worker.kafka.client import connection_options, make_producer, stop_bounded
+from worker.kafka.destinations import cannot_use
 from worker.kafka.producer_errors import retrieve_errors
-from worker.kafka.topics import describe_configs
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
-    from aiokafka.admin import AIOKafkaAdminClient
 
     from worker.contract.records import Message
     from worker.settings import KafkaSettings, PublishSettings
 
-__all__ = ["Destination", "RefusedError", "ReplayClient", "Restored"]
+__all__ = ["RefusedError", "ReplayClient", "Restored"]
 
 MAX_REQUEST = 1 << 30
 """Most bytes of a request here: a record that came through once is judged by the topic alone."""
@@ -43,19 +41,6 @@ MAX_REQUEST = 1 << 30
 
 class RefusedError(Exception):
     """A topic accepts one of the records in no form; the message is the error's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A topic that records go back to.
-
-    Attributes:
-        partitions: their number.
-        max_bytes: its largest message; None where its settings may not be read.
-    """
-
-    partitions: int
-    max_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +82,6 @@ class ReplayClient:
         self._transactional = transactional
         self._producer: AIOKafkaProducer | None = None
         self._committer: AIOKafkaConsumer | None = None
-        self._admin: AIOKafkaAdminClient | None = None
-        self._destinations: dict[str, Destination] = {}
 
     async def __aenter__(self) -> Self:
         """Connect, and end what an earlier replay of the group left open.
@@ -107,8 +90,6 @@ class ReplayClient:
             KafkaSetupError: Kafka cannot be used as configured, or the user lacks a right.
         """
         try:
-            self._admin = make_admin(self._settings)
-            await self._admin.start()
             await self._start_producer()
             if not self._transactional:
                 self._committer = AIOKafkaConsumer(
@@ -132,31 +113,6 @@ class ReplayClient:
         trace: TracebackType | None,
     ) -> None:
         await self._close()
-
-    async def destination(self, topic: str) -> Destination | None:
-        """Ask for the state of a topic, once.
-
-        Returns:
-            The topic; None if it does not exist, or the user may not see it.
-
-        Raises:
-            KafkaSetupError: the brokers do not answer.
-        """
-        if topic not in self._destinations:
-            assert self._admin is not None
-            try:
-                # Of all topics, since asking for one that is missing can create it.
-                known = {each["topic"]: each for each in await self._admin.describe_topics()}
-                if topic not in known:
-                    return None
-                configs = (await describe_configs(self._admin, [topic]))[topic]
-            except KafkaError as error:
-                raise await self._unusable(error) from error
-            limit = configs.get("max.message.bytes")
-            self._destinations[topic] = Destination(
-                len(known[topic]["partitions"]), None if limit is None else int(limit)
-            )
-        return self._destinations[topic]
 
     async def put_back(
         self, records: Sequence[Restored], positions: Mapping[int, tuple[int, str]]
@@ -261,10 +217,7 @@ class ReplayClient:
         await asyncio.gather(
             *(stop_bounded(client, name) for name, client in clients.items() if client is not None)
         )
-        if self._admin is not None:
-            with contextlib.suppress(KafkaError):
-                await self._admin.close()
-        self._producer = self._committer = self._admin = None
+        self._producer = self._committer = None
 
     async def _unusable(self, error: KafkaError) -> KafkaSetupError:
         match error:
@@ -290,9 +243,5 @@ class ReplayClient:
             case ClusterAuthorizationFailedError():
                 why = "this user may not write idempotently: grant IDEMPOTENT_WRITE on the cluster"
             case _:
-                cause = await find_cause(self._settings)
-                why = (
-                    f"cannot use the Kafka brokers at {self._settings.bootstrap_servers} "
-                    f"({self._settings.security_protocol}): {cause or error!r}"
-                )
+                return await cannot_use(self._settings, error)
         return KafkaSetupError(why)

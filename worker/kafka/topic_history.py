@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.kafka.broker_errors import ErrorKind, code_of, name_of
+
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
 
 __all__ = ["DOUBT_PATIENCE", "ISOLATION_SECONDS", "TopicHistory"]
 
@@ -29,8 +33,8 @@ class TopicHistory:
     """Bookkeeping by topic; no I/O.
 
     Args:
-        on_forbidden: called with whether any topic refuses everything from this worker, when that
-            may have changed.
+        on_forbidden: called with whether this worker lacks the right to write to any topic, or to
+            make a partition's transactions, when that may have changed.
         clock: what refusals age by.
     """
 
@@ -38,7 +42,8 @@ class TopicHistory:
         self._on_forbidden = on_forbidden
         self.clock = clock
         self._isolated_until: dict[str, float] = {}
-        self._forbidden: set[str] = set()
+        # Invariant: the topics that refuse everything, and the partitions whose transactions do.
+        self._forbidden: set[str | TopicPartition] = set()
         self._accepted: dict[str, float] = {}
 
     def is_isolated(self, topic: str) -> bool:
@@ -63,8 +68,7 @@ class TopicHistory:
         self._accepted[topic] = self.clock.monotonic()
         if topic in self._forbidden:
             log.info("publish_allowed", topic=topic)
-            self._forbidden.discard(topic)
-            self._on_forbidden(bool(self._forbidden))
+            self._allow(topic)
 
     def refused(self, topic: str, kind: ErrorKind, error: KafkaError) -> None:
         """Take note that a message, or its batch, was refused."""
@@ -86,3 +90,29 @@ class TopicHistory:
             )
             self._forbidden.add(topic)
             self._on_forbidden(True)
+
+    def forbid_transactions(self, partition: TopicPartition, error: KafkaError) -> None:
+        """Take note that a right to a partition's transactional id, or to the group, is missing."""
+        if partition in self._forbidden:
+            return
+        log.error(
+            "publish_forbidden",
+            topic=partition.topic,
+            partition=partition.partition,
+            code=code_of(error),
+            reason=name_of(error),
+            remedy="allow this worker to use its group and its transactional ids, which begin with "
+            "GROUP-TOPIC-; until then the partition's jobs wait",
+        )
+        self._forbidden.add(partition)
+        self._on_forbidden(True)
+
+    def allow_transactions(self, partition: TopicPartition) -> None:
+        """Take note that the rights are there, or that another worker has the partition now."""
+        if partition in self._forbidden:
+            log.info("publish_allowed", topic=partition.topic, partition=partition.partition)
+            self._allow(partition)
+
+    def _allow(self, what: str | TopicPartition) -> None:
+        self._forbidden.discard(what)
+        self._on_forbidden(bool(self._forbidden))

@@ -78,7 +78,7 @@ IMAGE_STAGES = (Stage.DECODE, Stage.DRAW)
 EXPIRED = ("before_start", "under_way")
 CLOSE_REASONS = ("full", "shared", "drained", "lingered")
 RESTART_CAUSES = ("crash", "timeout")
-IMAGE_RESTART_CAUSES = ("crash", "killed", "cpu", "timeout")
+IMAGE_RESTART_CAUSES = ("crash", "killed", "cpu", "timeout", "parent")
 CLIENTS = ("consumer", "producer")
 DRAIN_CAUSES = ("rebalance", "shutdown")
 COMMIT_OUTCOMES = ("success", "failure")
@@ -177,13 +177,19 @@ class Metrics:
         )
         self.image_process_restarts = counter(
             "classify_image_process_restarts",
-            "Image processes that ended and were replaced, by cause (crash, killed, cpu, timeout).",
+            "Image processes that ended and were replaced, by cause (crash, killed, cpu, timeout; "
+            "parent: with the process that forks them).",
             ["cause"],
         )
         self.image_processes_busy = scraped(
             CounterMetricFamily,
             "classify_image_processes_busy_seconds",
             "Time that image processes spent decoding and drawing, all together.",
+        )
+        self.image_processes_up = scraped(
+            CounterMetricFamily,
+            "classify_image_processes_up_seconds",
+            "Time that there were image processes, all together, also those for one image alone.",
         )
         self.image_processes_cpu = scraped(
             CounterMetricFamily,

@@ -129,10 +129,11 @@ def figures(changes: Sequence[Change]) -> Figures:
         closed=_shares(change.by_label("classify_batches_total", "reason") for change in changes),
         slots=slots,
         slots_busy=_busy(changes, "classify_predictor_busy_seconds_total", slots),
+        # Not by how many there are now: those that are there for one slow image come and go.
         images_busy=_busy(
             changes,
             "classify_image_processes_busy_seconds_total",
-            _now(changes, "classify_image_processes"),
+            _rate(changes, "classify_image_processes_up_seconds_total"),
         ),
         in_flight=int(
             _now(changes, "classify_jobs_in_flight")

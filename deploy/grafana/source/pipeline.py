@@ -71,7 +71,7 @@ SHARES = Row(
                 ),
                 Query(
                     f"{total(rate('classify_image_processes_busy_seconds_total'))}"
-                    f" / {total(gauge('classify_image_processes'))}",
+                    f" / {total(rate('classify_image_processes_up_seconds_total'))}",
                     "image processes",
                 ),
                 unit="percentunit",

@@ -32,6 +32,8 @@ func main() {
 		log.Fatal(err)
 	}
 	client := http.Client{Timeout: time.Minute}
+	// Where the worker asks for a token, make a request with http.NewRequest, and add to it:
+	// request.Header.Set("Authorization", "Bearer "+os.Getenv("TOKEN"))
 	response, err := client.Post(
 		service+"/image-classification", "application/json", bytes.NewReader(body))
 	if err != nil {

@@ -65,6 +65,14 @@ def test_the_documentation_asks_for_a_token_and_sends_it(
     docs = Page(driver, f"http://127.0.0.1:{protected.port}/docs")
     docs.until_shown("schemas")
     assert not docs["token-row"].is_displayed()
+    commands = [each.text for each in docs["operations"].find_elements(By.CSS_SELECTOR, "pre")]
+    commands = [each for each in commands if each.startswith("curl ")]
+    secured = [each for each in commands if '-H "Authorization: Bearer $TOKEN"' in each]
+    assert {each.split()[1].rpartition("/")[2] for each in secured} == {
+        "image-classification",
+        "metrics",
+    }
+    assert len(secured) < len(commands), "probes need none"
     send = docs["metrics"].find_element(By.CSS_SELECTOR, ".try button")
     status = docs["metrics"].find_element(By.CSS_SELECTOR, ".try [role=status]")
     send.click()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chaos.checker import Broken, check
-from chaos.history import Commit, History, Job, Outcome, Removal, Sample, Way
+from chaos.history import Commit, History, Hit, Job, Outcome, Removal, Sample, Way
 
 JOBS = 6
 MIB = 1 << 20
@@ -232,3 +232,80 @@ def test_few_samples_say_nothing_about_growth() -> None:
         each for each in history.samples if each.late
     ]
     assert broken(history) == []
+
+
+def refused(*hits: Hit, stage: str = "decode") -> History:
+    """A history in which the good image of job 4, sent at -1000 ms, was refused at 400 ms."""
+    history = good()
+    history.outcomes = [
+        *(
+            replace(each, code=422) if each.source_offset == 4 else each
+            for each in history.outcomes
+        ),
+        letter(job(4), 400, stage),
+    ]
+    history.hits = hits
+    return history
+
+
+@pytest.mark.parametrize("stage", ["decode", "draw"])
+def test_an_image_whose_process_faults_ended_twice_may_be_refused(stage: str) -> None:
+    findings = check(refused(Hit(7, 100), Hit(8, 150), Hit(7, 399), stage=stage))
+    assert findings.breaches == ()
+    assert (findings.unlucky, findings.failed) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "hits",
+    [
+        pytest.param([], id="none"),
+        pytest.param([Hit(7, 100)], id="once"),
+        pytest.param([Hit(7, 100), Hit(8, 200)], id="of two workers"),
+        pytest.param([Hit(7, 100), Hit(7, 401)], id="once afterwards"),
+        pytest.param([Hit(7, -1001), Hit(7, 200)], id="once before it was sent"),
+    ],
+)
+def test_an_image_whose_process_faults_did_not_end_twice_may_not(hits: list[Hit]) -> None:
+    assert broken(refused(*hits)) == [Broken.WRONG, Broken.WRONG]
+
+
+def test_another_stage_or_code_has_another_cause() -> None:
+    hits = (Hit(7, 100), Hit(7, 200))
+    assert broken(refused(*hits, stage="infer")) == [Broken.WRONG, Broken.WRONG]
+    history = refused(*hits)
+    history.outcomes = [
+        replace(each, code=500) if each.code and not each.letter else each
+        for each in history.outcomes
+    ]
+    assert broken(history) == [Broken.WRONG] * 3
+
+
+def test_two_hits_explain_one_refusal() -> None:
+    history = refused(Hit(7, 100), Hit(7, 200))
+    history.outcomes = [
+        *(
+            replace(each, code=422) if each.source_offset == 5 else each
+            for each in history.outcomes
+        ),
+        letter(job(5), 500),
+    ]
+    assert broken(history) == [Broken.WRONG, Broken.WRONG]
+    history.hits = [*history.hits, Hit(7, 300), Hit(7, 450)]
+    assert broken(history) == []
+
+
+def test_the_first_result_of_a_job_is_the_earliest_in_whatever_partition() -> None:
+    history = good(once=False)
+    history.ordered = True
+    # Answered again by the next owner, in a partition that is read before the others.
+    again = [
+        replace(result(job(number), 800 + number), partition=-1, offset=offset)
+        for offset, number in enumerate((4, 1, 2))
+    ]
+    history.outcomes = [*again, *history.outcomes]
+    assert broken(history) == []
+    # Were these the first ones, they would be out of order.
+    history.outcomes = [replace(each, at_ms=each.at_ms - 900) for each in again] + [
+        *history.outcomes[len(again) :]
+    ]
+    assert broken(history) == [Broken.DISORDER]

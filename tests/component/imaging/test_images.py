@@ -43,6 +43,7 @@ FAULTS = {
     "loop": "#0000ff",
     "memory": "#ffff00",
     "hang": "#00ffff",
+    "parent": "#ff00ff",
 }
 BAD = {name: RawImage(colour_png(colour)) for name, colour in FAULTS.items()}
 
@@ -93,7 +94,7 @@ class Bench:
         return value
 
     def restarts(self) -> dict[str, float]:
-        causes = ("crash", "killed", "cpu", "timeout")
+        causes = ("crash", "killed", "cpu", "timeout", "parent")
         counts = {
             cause: self.value("image_process_restarts_total", cause=cause) for cause in causes
         }
@@ -251,6 +252,8 @@ async def test_calls_that_hang_make_no_other_wait(start: Start) -> None:
     assert not any(task.done() for task in hung)
     assert not bench.images.stalled
     assert bench.value("image_processes") == 1
+    busy = bench.value("image_processes_busy_seconds_total")
+    assert busy <= bench.value("image_processes_up_seconds_total"), "all three count"
     for task in hung:
         task.cancel()
     await asyncio.gather(*hung, return_exceptions=True)
@@ -430,6 +433,21 @@ async def test_when_all_processes_are_lost_they_are_had_again(start: Start) -> N
     assert bench.images.pids[0] != forks
     await bench.until(lambda: not psutil.pid_exists(child))
     assert not bench.images.stalled
+
+
+@pytest.mark.parametrize("stage", ["decode", "draw"])
+async def test_an_image_that_ends_the_process_that_forks_is_found_among_others(
+    start: Start, stage: str
+) -> None:
+    bench = await start(stage, count=2, cells=16)
+    answers = await bench.answers([GOOD] * 3 + [BAD["parent"]] + [GOOD] * 4)
+    error = answers.pop(3)
+    assert isinstance(error, JobError)
+    assert (error.reason, error.stage, error.attempts) == (Reason.CORRUPT_IMAGE, stage, 1)
+    assert "it ends the process that forks" in error.message
+    assert answers == [await bench.answer(GOOD)] * 7
+    assert set(bench.restarts()) == {"parent"}
+    assert bench.images.cells.in_use == 0
 
 
 async def test_when_the_process_that_forks_hangs_it_is_had_again(

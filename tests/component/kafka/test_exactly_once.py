@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from demo.broker import KafkaBroker
 from tests.support.topics import CreateTopic, Fill
@@ -23,6 +24,7 @@ from worker.doctor.kafka import look_at_kafka
 from worker.errors import Failure, KafkaSetupError, Reason, Stage
 from worker.health import Health
 from worker.kafka.duplicates import make_duplicates
+from worker.kafka.exactly_once import ExactlyOnce
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.retry_topics import RetryTopics
 from worker.kafka.service import KafkaService
@@ -44,9 +46,9 @@ DOWN = Failure(Reason.FETCH_FAILED, "HTTP 503", Stage.FETCH, transient=True)
 class Exactly:
     """The service with delivery: exactly_once; a job's answer has as many bytes as it asks for."""
 
-    def __init__(self, kafka: KafkaSettings, **settings: object) -> None:
-        # Fences and aborts are over sooner.
-        self.kafka = kafka.model_copy(update={"heartbeat_interval": 0.1})
+    def __init__(self, kafka: KafkaSettings, heartbeat: object = 0.1, **settings: object) -> None:
+        # With the default fences and aborts are over sooner.
+        self.kafka = kafka.model_copy(update={"heartbeat_interval": heartbeat})
         self.settings = Settings.model_validate(
             {
                 "delivery": "exactly_once",
@@ -234,6 +236,37 @@ async def test_a_fenced_producer_gives_its_partition_up_and_gets_it_back(
         assert exactly.value("classify_transactions_total", outcome="fenced") == 1
         assert exactly.value("classify_abandoned_jobs_total") == 1
         assert await exactly.results() == [0, 1]
+
+
+async def test_a_worker_that_was_cut_off_does_not_fence_the_new_owner(
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    await create_topic(topics.results_topic)
+    await submit(fill, topics, 2)
+    # It does not hear of the group by itself so soon.
+    cut_off, owner = Exactly(topics, heartbeat=3.0), Exactly(topics)
+    cut_off.hold_at[0] = asyncio.Event()
+    async with cut_off:
+        await cut_off.reach(2, "classify_jobs_in_flight")
+        # As if its session had ended: the group goes on without it.
+        delivery = cut_off.service._delivery
+        assert isinstance(delivery, ExactlyOnce)
+        assert delivery._shared is not None
+        coordinator = delivery._shared.consumer._coordinator
+        left = LeaveGroupRequest(topics.group_id, coordinator.member_id)
+        assert (await coordinator._send_req(left)).error_code == 0
+        async with owner:
+            await owner.committed(2)
+            (transactions,) = delivery._loops.values()
+            assert transactions._producer.current is not None
+            await transactions._producer.current._producer.client.close()
+            cut_off.hold_at[0].set()
+            await cut_off.reach(2, "classify_abandoned_jobs_total")
+            await submit(fill, topics, 2)
+            await owner.committed(4)
+        await cut_off.committed(4)
+    assert await owner.results() == [0, 1, 0, 1]
+    assert owner.value("classify_transactions_total", outcome="fenced") == 0
 
 
 async def test_a_job_that_is_tried_again_later_is_answered_once_around_an_abort(

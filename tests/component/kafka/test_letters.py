@@ -16,7 +16,8 @@ from worker.contract.records import Message, Record
 from worker.dead_letters.filters import Conditions, Filter, Place
 from worker.dead_letters.replay import Replay, ReplayOptions, read_memory
 from worker.dead_letters.search import find_letter, find_letters, find_newest, narrowed
-from worker.errors import Failure, KafkaSetupError, Reason, Stage
+from worker.errors import Failure, KafkaSetupError, Reason, SettingsError, Stage
+from worker.kafka.destinations import Destinations
 from worker.kafka.letter_topic import LetterTopic
 from worker.kafka.replay_client import ReplayClient, Restored
 from worker.settings import KafkaSettings, PublishSettings
@@ -74,12 +75,14 @@ class Letters:
 
         async with (
             LetterTopic(self.kafka) as topic,
+            Destinations(self.kafka) as topics,
             ReplayClient(
                 self.kafka, PublishSettings(), self.group, transactional=transactional
             ) as client,
         ):
             run = Replay(
                 topic,
+                topics,
                 None if dry_run else client,
                 ReplayOptions(chosen, one_by_one=not transactional, **options),  # type: ignore[arg-type]
                 await read_memory(topic, self.group),
@@ -206,6 +209,27 @@ async def test_a_missing_source_topic_is_named_and_what_was_before_it_is_done(
     assert len(await letters.jobs()) == 1
     there = chosen(topic=[letters.kafka.jobs_topic])
     assert (await letters.replay(there))[2] == {"already": 1}
+
+
+async def test_a_dry_run_tells_all_letters_whose_topic_is_missing(letters: Letters) -> None:
+    gone = f"{letters.kafka.jobs_topic}-gone"
+    here = letters.kafka.jobs_topic
+    await letters.write(letter(gone, 0), letter(here, 1), letter(gone, 2), letter(here, 3))
+    put_back, failed, counts = await letters.replay(dry_run=True)
+    assert put_back == ["0-1", "0-3"]
+    assert [why.partition(":")[0] for why in failed] == ["0", "2"]
+    assert all(f"came from topic {gone}, which does not exist" in why for why in failed)
+    assert counts == {"replayed": 2, "failed": 2}
+    assert await letters.jobs() == []
+
+
+async def test_a_partition_that_is_not_there_is_named(letters: Letters) -> None:
+    await letters.write(letter(letters.kafka.jobs_topic, 0))
+    async with LetterTopic(letters.kafka) as topic:
+        last = max(topic.bounds)
+        for place in (Place(partitions=frozenset({0, last + 7})), Place(frozenset({last + 7}))):
+            with pytest.raises(SettingsError, match=rf"--partition {last + 7}: topic .* has "):
+                await narrowed(topic, Filter(place=place))
 
 
 async def test_a_record_that_its_topic_refuses_fails_alone(

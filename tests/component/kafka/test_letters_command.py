@@ -167,6 +167,13 @@ def test_a_filtered_purge_is_refused_and_says_what_to_do_instead(kafka: KafkaSet
     assert "--reason: Kafka deletes only from the beginning" in " ".join(err.split())
 
 
+def test_a_partition_that_is_missing_is_named(command: Command, kafka: KafkaSettings) -> None:
+    for action in (("list",), ("list", "--limit", "3"), ("replay", "--dry-run")):
+        status, letters, err = command(*action, "--partition", "7")
+        assert (status, letters) == (2, [])
+        assert f"--partition 7: topic {kafka.dead_letters_topic} has one partition, 0" in err
+
+
 def test_a_topic_that_is_missing_is_named(kafka: KafkaSettings) -> None:
     status, _, err = Command(kafka)("list")
     assert status == 3

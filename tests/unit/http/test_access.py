@@ -110,6 +110,13 @@ async def test_classifying_needs_a_token_and_the_rest_does_not(start: Start, tok
     assert service.metrics.turned_away.labels("token")._value.get() == 6
 
 
+async def test_the_document_says_whether_a_token_is_needed(start: Start, tokens: Path) -> None:
+    for settings in ({}, {"token_file": tokens}):
+        answer = await (await start(**settings)).ask("GET", "/openapi.json")
+        assert answer.status == 200
+        assert ("WWW-Authenticate" in answer.headers) == bool(settings)
+
+
 async def test_metrics_are_protected_where_the_setting_says_so(start: Start, tokens: Path) -> None:
     service = await start(token_file=tokens, protect_metrics=True, metrics_port=0)
     port = service.server.metrics_port

@@ -9,7 +9,13 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from worker.clock import Clock
 from worker.contract.jobs import Outcome, Postponed, Success
@@ -52,7 +58,7 @@ class Brokers:
         self.faults: list[KafkaError | None] = []
         self.late = False
         self.refuses: dict[bytes, int] = {}
-        self.member = [True]
+        self.member: list[bool | None] = []
 
     async def committed(self, partition: TopicPartition) -> int | None:
         self.steps.append("committed")
@@ -61,9 +67,9 @@ class Brokers:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.steps.append(f"seek {offset}")
 
-    async def is_member(self) -> bool:
+    async def is_member(self) -> bool | None:
         self.steps.append("member?")
-        return self.member.pop(0)
+        return self.member.pop(0) if self.member else True
 
 
 class Producer:
@@ -122,7 +128,8 @@ class Setting:
         self.now = 1000.0
         self.slept: list[float] = []
         clock = Clock(monotonic=self.tick, sleep=self.sleep)
-        history = TopicHistory(lambda _: None, clock)
+        self.forbidden: list[bool] = []
+        history = TopicHistory(self.forbidden.append, clock)
         shared = Shared(
             make=lambda _: cast("Any", Producer(self.brokers, history)),
             consumer=cast("Any", self.brokers),
@@ -211,7 +218,7 @@ async def test_a_transaction_that_was_aborted_is_made_again(setting: Setting) ->
     async with setting.running():
         await delivered(*setting.put(0, 1))
     steps = [step for step in setting.brokers.steps if step != "stop"]
-    assert steps == ["start", "committed", "commit 2", "start", "committed", "commit 2"]
+    assert steps == ["start", "committed", "commit 2", "member?", "start", "committed", "commit 2"]
     assert setting.brokers.published == [b"0", b"1"]
     assert (setting.ended("committed"), setting.ended("aborted")) == (1, 1)
 
@@ -296,6 +303,95 @@ async def test_a_fenced_partition_is_given_up_until_the_membership_is_certain(
         await delivered(*setting.put(0))
     assert setting.brokers.published == [b"0"]
     assert (setting.ended("fenced"), setting.ended("aborted")) == (1, 0)
+
+
+async def test_a_producer_is_had_again_once_the_coordinator_has_confirmed_the_membership(
+    setting: Setting,
+) -> None:
+    setting.brokers.faults = [KafkaConnectionError()]
+    setting.brokers.member = [None, None, True]
+    async with setting.running():
+        await delivered(*setting.put(0))
+    steps = [step for step in setting.brokers.steps[2:] if step != "stop"]
+    assert steps == ["commit 1", *["member?"] * 3, "start", "committed", "commit 1"]
+    assert setting.brokers.published == [b"0"]
+
+
+async def test_the_owner_is_not_fenced_by_a_worker_that_was_cut_off(setting: Setting) -> None:
+    setting.brokers.faults = [KafkaConnectionError()]
+    setting.brokers.member = [False, None, False]
+    setting.brokers.offset = 0
+    job = asyncio.create_task(asyncio.sleep(3600))
+    setting.state.tasks.add(job)
+    async with setting.running():
+        before = setting.state
+        (lost,) = setting.put(0)
+        async with asyncio.timeout(BOUND):
+            while setting.brokers.member:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+        assert setting.brokers.steps.count("start") == 1
+        assert job.cancelled()
+        assert setting.state is not before, "the jobs are given up once"
+        # The owner has gone on meanwhile; then this worker has the partition again.
+        setting.brokers.offset = 5
+        async with asyncio.timeout(BOUND):
+            while not setting.state.ready:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+        await delivered(*setting.put(5))
+        assert not lost.delivered.done()
+    assert setting.brokers.published == [b"5"]
+
+
+@pytest.mark.parametrize("code", [30, 31, 53])
+async def test_a_right_that_is_missing_is_reported_until_it_is_there(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    failures: list[KafkaError] = [for_code(code)(), for_code(code)()]
+    start = Producer.start
+
+    async def failing(self: Producer) -> None:
+        if failures:
+            raise failures.pop()
+        await start(self)
+
+    monkeypatch.setattr(Producer, "start", failing)
+    async with setting.running():
+        assert setting.forbidden == [True, False], "no job and no result is needed for that"
+
+
+async def test_a_right_that_is_lost_in_a_transaction_is_reported_until_it_is_there(
+    setting: Setting,
+) -> None:
+    setting.brokers.faults = [for_code(53)()]
+    async with setting.running():
+        await delivered(*setting.put(0))
+    assert setting.forbidden == [True, False]
+
+
+async def test_a_topic_that_may_not_be_written_is_reported_until_it_accepts(
+    setting: Setting,
+) -> None:
+    setting.brokers.faults = [TopicAuthorizationFailedError({"results"})] * 2
+    async with setting.running():
+        await delivered(*setting.put(0))
+    assert setting.forbidden == [True, False]
+
+
+async def test_a_partition_that_is_given_up_has_no_missing_right(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(self: Producer) -> None:
+        raise for_code(53)
+
+    monkeypatch.setattr(Producer, "start", failing)
+    running = asyncio.create_task(setting.transactions.run())
+    async with asyncio.timeout(BOUND):
+        while not setting.forbidden:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await setting.transactions.stop()
+    assert setting.forbidden == [True, False]
 
 
 async def test_only_the_message_that_is_refused_for_good_is_replaced(setting: Setting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, for_code
 
 from worker.clock import Clock
@@ -74,3 +75,18 @@ def test_it_is_reported_whether_any_topic_refuses_everything(
     history.accepted("results")
     history.accepted("dead letters")
     assert forbidden == [True, True, True, False]
+
+
+def test_it_is_reported_whether_any_transactions_are_forbidden(
+    history: TopicHistory, forbidden: list[bool]
+) -> None:
+    first, second = TopicPartition("jobs", 0), TopicPartition("jobs", 1)
+    history.forbid_transactions(first, REFUSED)
+    history.forbid_transactions(first, REFUSED)
+    history.forbid_transactions(second, REFUSED)
+    history.accepted("jobs")
+    history.allow_transactions(first)
+    history.allow_transactions(first)
+    history.allow_transactions(second)
+    assert forbidden == [True, True, True, False]
+    assert not history.is_isolated("jobs"), "no topic refuses anything"

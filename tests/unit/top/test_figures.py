@@ -93,6 +93,17 @@ def test_busy_is_a_share_of_all_slots() -> None:
     assert seen(work).slots_busy == pytest.approx(0.75)
 
 
+def test_image_processes_are_busy_for_a_share_of_the_time_that_they_were_there() -> None:
+    def work(metrics: Metrics) -> None:
+        # One for each core, and others for slow images, which are gone by now.
+        metrics.image_processes.set(1)
+        metrics.image_processes_busy.read = lambda: [((), 6.0)]
+        metrics.image_processes_up.read = lambda: [((), 8.0)]
+
+    assert seen(work).images_busy == pytest.approx(0.75)
+    assert seen(lambda _: None).images_busy is None
+
+
 def test_a_counter_that_began_anew_counts_from_zero() -> None:
     before, after = Metrics(), Metrics()
     before.jobs.labels("success", "ok").inc(1000)

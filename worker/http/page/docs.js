@@ -18,8 +18,11 @@ const SENDING = {
 $("token-row").addEventListener("submit", (event) => event.preventDefault());
 
 let described = null;
+/** The line of a command that sends a token, if this worker asks for one. */
+let token = "";
 try {
   const response = await fetch("openapi.json");
+  if (response.headers.has("WWW-Authenticate")) token = ' \\\n  -H "Authorization: Bearer $TOKEN"';
   described = await response.json();
 } catch {
   $("problem").textContent = "The worker does not answer. Is it still running?";
@@ -74,7 +77,7 @@ function article(api, operation) {
       parts.push(...body(api, operation, type, content));
     }
   } else {
-    parts.push(code(`curl ${addressOf(path)}`, `${method} ${path} with curl`));
+    parts.push(code(curl(operation), `${method} ${path} with curl`));
   }
   parts.push(element("h4", { textContent: "Responses" }));
   for (const [status, response] of Object.entries(responses)) {
@@ -84,13 +87,18 @@ function article(api, operation) {
   return element("article", { className: "panel", id: operationId }, ...parts);
 }
 
-function body(api, { path }, type, { schema, examples = {} }) {
+/** The beginning of a command. Operations that never need a token have no `security`. */
+function curl({ path, security }) {
+  return `curl ${addressOf(path)}${security === undefined ? "" : token}`;
+}
+
+function body(api, operation, type, { schema, examples = {} }) {
   const title = element("h5", {}, element("code", { textContent: type }), " ", ...linkTo(schema));
   const { description } = resolved(api, schema);
   const said = description === undefined ? [] : [prose("p", description)];
   const shown = Object.values(examples).length > 0 ? Object.values(examples) : [{ summary: `As ${type}` }];
   const commands = shown.map(({ summary, value }) =>
-    code(`curl ${addressOf(path)} \\\n  ${SENDING[type](value)}`, `${summary}, with curl`),
+    code(`${curl(operation)} \\\n  ${SENDING[type](value)}`, `${summary}, with curl`),
   );
   return [title, ...said, ...commands];
 }
