@@ -21,6 +21,8 @@ from worker.bench.plot import plot
 from worker.bench.run import Subject
 from worker.bench.table import tables
 from worker.cache import cache_directory
+from worker.logs import configure
+from worker.settings import LogSettings
 
 ALL = "all"
 WIDE = 150
@@ -53,6 +55,7 @@ def main(
     chosen = _choose(sections, SECTIONS, SECTIONS, "--sections")
     names = _choose(models, ARCHITECTURES, MODELS, "--models")
     both = (False, True) if pictures is None else (pictures,)
+    configure(LogSettings(level="warning", format="console"))
     progress = Console(stderr=True, highlight=False)
     measured: list[Measurement] = []
     for path in (output, drawing):

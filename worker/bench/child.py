@@ -14,10 +14,14 @@ from worker.errors import ModelError, WorkerError
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import die_with, module_command
 
-__all__ = ["Child", "answer_questions"]
+__all__ = ["Child", "UnusableImageError", "answer_questions"]
 
 Question = Mapping[str, Any]
 Answer = dict[str, Any]
+
+
+class UnusableImageError(WorkerError):
+    """An image cannot be used; the message names it."""
 
 
 class Child:
@@ -69,13 +73,16 @@ class Child:
         """Wait for the next answer; the first one comes unasked when the process is ready.
 
         Raises:
-            ModelError: the process ended, or says why it cannot do its work.
+            ModelError: the process ended, or says why it cannot compute the model.
+            WorkerError: it says what is wrong with an image.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise self._ended()
         answer: Answer = json.loads(line)
+        if "image" in answer:
+            raise WorkerError(answer["image"])
         if "error" in answer:
             raise ModelError(answer["error"])
         return answer
@@ -104,6 +111,8 @@ def answer_questions(prepare: Callable[[list[str]], Callable[[Question], Answer]
         say({})
         for line in sys.stdin:
             say(answering(json.loads(line)))
+    except UnusableImageError as error:
+        say({"image": str(error)})
     except WorkerError as error:
         say({"error": str(error)})
     except Exception as error:  # noqa: BLE001 - native libraries raise what they like

@@ -32,7 +32,7 @@ def measure(
         CPU time per image, and how it is made up.
 
     Raises:
-        ModelError: an image cannot be decoded.
+        WorkerError: an image cannot be used; it is named.
     """
     settings = PictureSettings()
     limits = str(settings.quality), str(settings.max_side)

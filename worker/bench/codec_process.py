@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from worker.bench.child import Answer, Question, answer_questions
+from worker.bench.child import Answer, Question, UnusableImageError, answer_questions
+from worker.errors import JobError
 from worker.images.draw import draw
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
@@ -32,6 +33,11 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
     spec = load_model_spec(Path(model))
     transform = Transform(spec.resize, spec.crop, spec.channels)
     decode = DecodeSettings()
+    for path, image in zip(paths, images, strict=True):
+        try:
+            prepare(image, transform, decode, None)
+        except JobError as error:
+            raise UnusableImageError(f"{path}: {error}") from error
 
     def once(each: Sequence[bytes], picture_side: int | None) -> tuple[float, float]:
         """CPU time of preparing these, and of drawing on them."""

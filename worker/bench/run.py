@@ -104,6 +104,9 @@ def measure_bare(subject: Subject, say: Say) -> Iterator[Measurement]:
                 "images_per_second_by_layout": {
                     f"{each.layout} batch {each.batch}": each.images_per_second for each in tried
                 },
+                "ms_cpu_by_layout": {
+                    f"{each.layout} batch {each.batch}": each.ms_cpu_per_image for each in tried
+                },
             },
         )
 

@@ -14,6 +14,8 @@ __all__ = ["latency_table", "tables", "throughput_rows", "throughput_table"]
 
 _NONE = ""
 
+_NOT_COMPARED = ("bare ", "codec floor", "ceiling ", "growth ")
+
 HEADINGS = ("", "pictures", "images/s", "CPU ms/image", "limit/this", "made up of", "peak MB")
 
 
@@ -52,7 +54,7 @@ def throughput_rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]
             "yes" if each.pictures else "no",
             _number(each.images_per_second, 1),
             _number(each.ms_cpu_per_image, 2),
-            _number(None if _part(each) else ratio_to_limit(each, measurements), 2),
+            _number(ratio_to_limit(each, measurements) if _comparable(each) else None, 2),
             _made_up(each.details),
             _number(each.details.get("peak_mb"), 0),
         )
@@ -79,9 +81,9 @@ def latency_table(model: str, measurements: Iterable[Measurement]) -> Table:
     return table
 
 
-def _part(measurement: Measurement) -> bool:
-    """Whether it is a part of the limit, to which it is not compared."""
-    return measurement.name.startswith("bare ") or measurement.name == "codec floor"
+def _comparable(measurement: Measurement) -> bool:
+    """Whether it does what the limit is made of: a part of it, or other images, does not."""
+    return not measurement.name.startswith(_NOT_COMPARED)
 
 
 def _made_up(details: Mapping[str, object]) -> str:
