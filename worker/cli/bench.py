@@ -76,7 +76,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
 
     Examples:
         classify-worker bench --model PP-LCNet_x1_0
-        classify-worker bench photos/ --output bench.json --plot bench.svg
+        classify-worker bench photos/ --output bench.json
     """
     chosen = sections.split(",")
     if unknown := set(chosen) - set(SECTIONS):
