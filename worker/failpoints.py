@@ -4,8 +4,8 @@
 holds a crop of nothing but that colour (`RRGGBB`) triggers the fault in the predictor process,
 every batch takes that many seconds longer, and a crop of the last colour hangs the image process
 that decoded it. With `predictor.instant=1` predictors answer at once, the same for every image, so
-that a benchmark can see what all the rest takes. Unset, as in production, this costs two comparisons
-a batch and two an image.
+that a benchmark can see what all the rest takes. Unset, as in production, this costs two
+comparisons a batch and two an image.
 """
 
 from __future__ import annotations

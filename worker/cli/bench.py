@@ -84,6 +84,10 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             f"{', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}",
             param_hint="--sections",
         )
+    for path in (output, plot):
+        # Now, rather than after minutes.
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"{path.parent} is no directory: make it first")
     # Here, so that `--help` and other commands do not pay for loading them.
     from rich.console import Console  # noqa: PLC0415
 
@@ -112,8 +116,10 @@ def _files(given: Sequence[Path]) -> list[Path]:
 
     sources = [source for path in given for source in find_sources(str(path))]
     found = [Path(each.input_path) for each in sources if each.input_path is not None]
-    if not found:
-        raise typer.BadParameter("there is no image", param_hint="IMAGE")
+    missing = next((path for path in (*given, *found) if not path.exists()), None)
+    if missing is not None or not found:
+        problem = "there is no image" if missing is None else f"{missing} does not exist"
+        raise typer.BadParameter(problem, param_hint="IMAGE")
     return found
 
 
