@@ -30,6 +30,8 @@ DELIVERY: tuple[dict[str, str], ...] = (
         "WORKER_DELIVERY": "exactly_once",
         "WORKER_KAFKA__CREATE_TOPICS": "true",
         "WORKER_RETRY__DELAYS": "1h",
+        # So few that what comes again is computed again.
+        "WORKER_RESULT_CACHE__MAX_ENTRIES": "1",
     },
     {},
 )

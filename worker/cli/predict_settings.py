@@ -23,6 +23,7 @@ FOLLOWED = (
     "zoo.",
     "decode.",
     "fetch.",
+    "result_cache.",
     "batching.max_batch",
     "predictor.backend",
     "predictor.top_k",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -18,11 +19,13 @@ from worker.budget import Reservation
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.jobs import Category, ImageSource, Job, Outcome, RawImage, Success, UrlImage
 from worker.engine.categories import choose_categories
+from worker.engine.content import ContentHash, Encoded, digest_of_crop
+from worker.engine.result_cache import Computed, Key, ResultCache
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
 from worker.images.sniffing import refuse_unknown
 from worker.imaging.images import ImageProcesses, Picture, PreparedImage
-from worker.imaging.protocol import LocalImage, Pixels
+from worker.imaging.protocol import Pixels
 from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.metrics.answers import Answers
@@ -101,6 +104,11 @@ class Pipeline:
         self._clock = clock
         self._top_k = settings.predictor.top_k or spec.top_k
         self._answers = Answers(metrics, spec)
+        self._cache: ResultCache | None = None
+        if settings.result_cache.max_entries:
+            patience = settings.batching.patience
+            self._cache = ResultCache(settings.result_cache, patience, metrics, clock=clock)
+            self._content = ContentHash(settings.decode.max_bytes)
 
     async def process(self, job: Job, held: Reservation) -> Outcome:
         """Take one job through all stages; cancelling withdraws it.
@@ -158,16 +166,23 @@ class Pipeline:
         Raises:
             JobError: the image cannot be used; the message says why.
         """
-        local = await self._fetch(image, held, deadline)
+        if isinstance(image, UrlImage):
+            image = await self._fetch(image, held, deadline)
         urgency = self._urgency(deadline)
         with self._timed(Stage.DECODE):
-            prepared = await self._images.prepare(local, urgency, None, held.add, whole=True)
+            prepared = await self._images.prepare(image, urgency, None, held.add, whole=True)
         assert prepared.pixels is not None
+        infer = partial(self._infer, prepared, urgency, top_k, most)
         try:
-            categories = await self._categories(prepared, urgency, top_k, most)
+            if self._cache is None:
+                computed = await infer()
+            else:
+                # The pixels are wanted in any case: what is computed once is the network.
+                key = Key(digest_of_crop(prepared.crop), self._spec.digest, top_k)
+                computed = await self._cache.get(key, np.ndarray, urgency, deadline, infer)
         finally:
             self._images.release(prepared)
-        return Classified(categories, prepared.pixels)
+        return Classified(computed.success.categories, prepared.pixels)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
@@ -187,30 +202,47 @@ class Pipeline:
                 raise expired from None
             raise
 
-    async def _run(self, job: Job, held: Reservation) -> Outcome:
+    async def _run(self, job: Job, held: Reservation) -> Success:
         visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
-        local = await self._fetch(job.image, held, job.deadline)
+        image = job.image
+        if isinstance(image, UrlImage):
+            image = await self._fetch(image, held, job.deadline)
         urgency = self._urgency(job.deadline)
+        top_k = job.top_k or self._top_k
         side = self._settings.picture.max_side if visualize else None
+        compute = partial(self._compute, image, urgency, side, top_k, held)
+        content = None
+        if self._cache is not None:
+            content = await self._content.digest(image, held)
+        if self._cache is None or content is None:
+            success = (await compute()).success
+        else:
+            quality = self._settings.picture.quality if visualize else 0
+            key = Key(content, self._spec.digest, top_k, side, quality)
+            found = await self._cache.get(key, type(image), urgency, job.deadline, compute)
+            success = found.success
+        if success.picture is not None:
+            held.add(len(success.picture))
+        return success
+
+    async def _compute(
+        self, image: Encoded, urgency: float, side: int | None, top_k: int, held: Reservation
+    ) -> Computed:
         with self._timed(Stage.DECODE):
-            prepared = await self._images.prepare(local, urgency, side, held.add)
+            prepared = await self._images.prepare(image, urgency, side, held.add)
         try:
-            categories = await self._categories(prepared, urgency, job.top_k or self._top_k)
+            computed = await self._infer(prepared, urgency, top_k)
             # Others may have its memory while it is drawn.
             self._images.release_crop(prepared)
             if prepared.picture is None:
-                return Success(categories)
+                return computed
+            categories = computed.success.categories
             picture = await self._draw(prepared.picture, categories)
         finally:
             self._images.release(prepared)
-        held.add(len(picture))
-        return Success(categories, picture)
+        return Computed(Success(categories, picture), computed.answered)
 
-    async def _fetch(
-        self, image: AnyImage, held: Reservation, deadline: float | None
-    ) -> LocalImage:
-        if not isinstance(image, UrlImage):
-            return image
+    async def _fetch(self, image: UrlImage, held: Reservation, deadline: float | None) -> RawImage:
         with self._timed(Stage.FETCH):
             data = await self._fetcher.fetch(image.url, deadline)
         # Held to the end: it is decoded again if its picture is lost.
@@ -218,13 +250,13 @@ class Pipeline:
         refuse_unknown(data)
         return RawImage(data)
 
-    async def _categories(
+    async def _infer(
         self, prepared: PreparedImage, urgency: float, top_k: int, most: int | None = None
-    ) -> tuple[Category, ...]:
+    ) -> Computed:
         scores = await self._classifier.classify(prepared.crop, urgency, most)
         categories = choose_categories(scores, top_k, self._spec)
-        self._answers.count(scores, categories[0].name if categories else None)
-        return categories
+        answered = self._answers.count(scores, categories[0].name if categories else None)
+        return Computed(Success(categories), answered)
 
     async def _draw(self, picture: Picture, categories: Sequence[Category]) -> bytes:
         best = categories[0] if categories else None

@@ -25,6 +25,9 @@ from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
 __all__ = [
     "BATCH_WAIT",
+    "CACHE_HIT",
+    "CACHE_MISS",
+    "CACHE_SHARED",
     "DISCONNECTED",
     "IMAGE_STAGES",
     "MADE_ROOM",
@@ -86,6 +89,8 @@ TRANSACTION_OUTCOMES = ("committed", "aborted", "fenced")
 UNREADABLE_KINDS = ("content", "damage")
 NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM = "token", "certificate", "no_room", "made_room"
 TURNED_AWAY = (NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM)
+CACHE_HIT, CACHE_SHARED, CACHE_MISS = "hit", "shared", "miss"
+CACHE_OUTCOMES = (CACHE_HIT, CACHE_SHARED, CACHE_MISS)
 DISCONNECTED = "disconnected"
 """The `reason` of a request whose client left."""
 
@@ -211,6 +216,19 @@ class Metrics:
             "classify_memory_shortages",
             "Attempts to decode or draw an image that got no memory.",
             ["stage"],
+        )
+
+        # Results that are kept.
+        self.result_cache_lookups = counter(
+            "classify_result_cache_lookups",
+            "Images looked up in the result cache: hit, shared (with a job under way), or miss.",
+            ["outcome"],
+        )
+        self.result_cache_entries = gauge(
+            "classify_result_cache_entries", "Results in the result cache."
+        )
+        self.result_cache_bytes = gauge(
+            "classify_result_cache_bytes", "Bytes of results in the result cache, about."
         )
 
         # Batches and predictors.
@@ -415,6 +433,7 @@ class Metrics:
             (self.stages, STAGES),
             (self.memory_shortages, IMAGE_STAGES),
             (self.expired, EXPIRED),
+            (self.result_cache_lookups, CACHE_OUTCOMES),
             (self.batches, CLOSE_REASONS),
             (self.predictor_restarts, RESTART_CAUSES),
             (self.turned_away, TURNED_AWAY),

@@ -7,6 +7,7 @@ or lower scores.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,12 @@ from worker.model.rules import AllAbove
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from prometheus_client import Counter
+    from prometheus_client import Counter, Histogram
 
     from worker.metrics import Metrics
     from worker.model import ModelSpec
 
-__all__ = ["Answers", "entropy"]
+__all__ = ["Answered", "Answers", "entropy"]
 
 MOST_CLASSES = 100
 """Classes of a model that have series of their own. Of a longer list, these are the first that
@@ -30,6 +31,20 @@ OTHER, NONE = "other", "none"
 
 LONGEST_LABEL = 80
 """Characters of a class's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is counted of one image's answer; once for each job that it answers."""
+
+    counter: Counter
+    observed: tuple[tuple[Histogram, float], ...]
+
+    def count(self) -> None:
+        """Count it."""
+        self.counter.inc()
+        for histogram, value in self.observed:
+            histogram.observe(value)
 
 
 class Answers:
@@ -52,18 +67,24 @@ class Answers:
         if isinstance(spec.rule, AllAbove):
             self._counter(NONE)
 
-    def count(self, scores: npt.NDArray[np.float32], best: str | None) -> None:
+    def count(self, scores: npt.NDArray[np.float32], best: str | None) -> Answered:
         """Count one image.
 
         Args:
             scores: `[C] float32`, 0 to 1.
             best: the class that it is answered with first; None if no score reached a threshold.
+
+        Returns:
+            What was counted, to be counted again if another image is answered with the same.
         """
-        self._counter(NONE if best is None else best).inc()
-        found = entropy(scores)
+        counter, found = self._counter(NONE if best is None else best), entropy(scores)
+        observed: tuple[tuple[Histogram, float], ...] = ()
         if found is not None:
-            self._best_score.observe(float(scores.max()))
-            self._score_entropy.observe(found)
+            best_score = float(scores.max())
+            observed = ((self._best_score, best_score), (self._score_entropy, found))
+        answered = Answered(counter, observed)
+        answered.count()
+        return answered
 
     def _counter(self, name: str) -> Counter:
         counter = self._counters.get(name)

@@ -73,7 +73,7 @@ def start_engine(
     Args:
         backend: what computes, as `predictor.backend`.
         batch_size: images of a batch for which `auto` chooses the backend.
-        settings: only those on fetching URLs and decoding images are used.
+        settings: only those on fetching URLs, decoding images and keeping results are used.
         on_selecting: called in the engine's thread with each step of the selection of the backend.
 
     Returns:
@@ -89,6 +89,7 @@ def start_engine(
         decode=settings.decode,
         batching=BatchingSettings(max_batch=min(batch_size, CAPACITY)),
         predictor=PredictorSettings(backend=backend, timeout=BATCH_TIMEOUT),
+        result_cache=settings.result_cache,
     )
 
     async def start(stack: AsyncExitStack) -> Engine:

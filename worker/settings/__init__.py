@@ -15,7 +15,12 @@ from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
 from worker.settings.delivery import ResultsSettings, TransactionSettings
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
-from worker.settings.inference import BackendChoice, BatchingSettings, PredictorSettings
+from worker.settings.inference import (
+    BackendChoice,
+    BatchingSettings,
+    PredictorSettings,
+    ResultCacheSettings,
+)
 from worker.settings.kafka import KafkaSettings, SaslSettings, TlsSettings, TopicSettings
 from worker.settings.retry import DuplicateSettings, RetrySettings
 from worker.settings.service import (
@@ -44,6 +49,7 @@ __all__ = [
     "PictureSettings",
     "PredictorSettings",
     "PublishSettings",
+    "ResultCacheSettings",
     "ResultsSettings",
     "RetrySettings",
     "SaslSettings",
@@ -93,6 +99,7 @@ class Settings(Group):
     batching: BatchingSettings = BatchingSettings()
     predictor: PredictorSettings = PredictorSettings()
     picture: PictureSettings = PictureSettings()
+    result_cache: ResultCacheSettings = ResultCacheSettings()
     publish: PublishSettings = PublishSettings()
     results: ResultsSettings = ResultsSettings()
     transactions: TransactionSettings = TransactionSettings()

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from worker.hpip import OnnxBackend
-from worker.settings.base import Group, Seconds, Wait
+from worker.settings.base import Bytes, Group, MiB, Seconds, Wait
 
-__all__ = ["BackendChoice", "BatchingSettings", "PredictorSettings"]
+__all__ = ["BackendChoice", "BatchingSettings", "PredictorSettings", "ResultCacheSettings"]
 
 BackendChoice = Literal["auto", "paddle", OnnxBackend]
 
@@ -64,4 +64,18 @@ class PredictorSettings(Group):
         0,
         description="Categories per result when the job names no number; "
         "0 is the model's own default.",
+    )
+
+
+class ResultCacheSettings(Group):
+    """Results of earlier jobs, for jobs with the same image and options; off by default."""
+
+    max_entries: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        0,
+        description="Most results kept; 0 keeps none. With any, jobs under way that have the same "
+        "image are computed once, too.",
+    )
+    max_bytes: Bytes = Field(
+        256 * MiB,
+        description="Most memory for results kept, pictures included; beside intake.max_bytes.",
     )

@@ -14,6 +14,13 @@ from deploy.grafana.source.panels import (
 )
 from deploy.grafana.source.promql import gauge, increase, quantile, rate, total
 
+
+def _lookups(outcome: str | None = None) -> str:
+    """Images looked up in the result cache per second, those with one outcome or all."""
+    matchers = () if outcome is None else (f'outcome="{outcome}"',)
+    return total(rate("classify_result_cache_lookups_total", *matchers))
+
+
 STAGE_TITLES = {
     "fetch": ("Fetch", "Downloading the image, or reading it from the record."),
     "decode": ("Decode", "Decoding, resizing and cropping in an image process."),
@@ -173,6 +180,46 @@ FLIGHT = Row(
     ),
 )
 
+CACHE = Row(
+    "Result cache",
+    (
+        Place(
+            graph(
+                "Result cache: hit rate",
+                "Share of the images that were answered from the cache, or together with a job"
+                " under way that had the same image. Nothing while result_cache.max_entries is 0.",
+                Query(
+                    f"{_lookups('hit')} / {_lookups()}",
+                    "from the cache",
+                ),
+                Query(f"{_lookups('shared')} / {_lookups()}", "with a job under way"),
+                unit="percentunit",
+                maximum=1,
+                stacked=True,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Results in the cache",
+                "At most result_cache.max_entries in each replica.",
+                Query(gauge("classify_result_cache_entries"), "{{instance}}"),
+                unit="short",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Memory of the result cache",
+                "At most result_cache.max_bytes in each replica.",
+                Query(gauge("classify_result_cache_bytes"), "{{instance}}"),
+                unit="bytes",
+            ),
+            8,
+        ),
+    ),
+)
+
 PROCESS = Row(
     "Process",
     (
@@ -311,5 +358,5 @@ DASHBOARD = Frame(
     uid="classify-pipeline",
     title="Pipeline",
     description="The stages of a job: where its time goes, which buffer is full, what limits.",
-    rows=(SHARES, STAGES, BATCHES, FLIGHT, PROCESS, HTTP),
+    rows=(SHARES, STAGES, BATCHES, FLIGHT, CACHE, PROCESS, HTTP),
 )

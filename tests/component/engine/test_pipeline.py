@@ -6,6 +6,7 @@ import asyncio
 import base64
 import resource
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ from worker.settings import (
     FetchSettings,
     PictureSettings,
     PredictorSettings,
+    ResultCacheSettings,
     Settings,
 )
 
@@ -59,6 +61,7 @@ CAT = (IMAGES / "chelsea.png").read_bytes()
 NOW = 1_000_000.0
 BOUND = 20.0
 HANGS = (0xFE, 1, 2)
+CACHE = ResultCacheSettings(max_entries=10)
 
 
 class Network:
@@ -125,6 +128,19 @@ class Core:
         finally:
             if held is None:
                 mine.release()
+
+    async def all_of(self, pipeline: Pipeline, *jobs: Job) -> list[Outcome]:
+        """The outcomes of jobs that run side by side through one pipeline."""
+
+        async def one(job: Job) -> Outcome:
+            held = self.budget.reserve(0)
+            try:
+                return await pipeline.process(job, held)
+            finally:
+                held.release()
+
+        async with asyncio.timeout(BOUND):
+            return await asyncio.gather(*map(one, jobs))
 
     async def succeed(self, job: Job, **settings: Any) -> Success:
         outcome = await self.process(job, **settings)
@@ -427,3 +443,56 @@ async def test_cancelling_withdraws_the_image(core: Core) -> None:
     assert running.cancelled()
     assert core.network.cancelled
     assert core.budget.jobs == 0
+
+
+async def test_the_result_cache_answers_equal_images_with_equal_bytes_and_computes_once(
+    core: Core, url: str
+) -> None:
+    text = base64.b64encode(CAT).decode()
+    jobs = [Job(source) for source in (RawImage(CAT), EncodedImage(text), UrlImage(url))]
+    uncached = await core.succeed(jobs[0])
+    computed = len(core.network.urgencies)
+    pipeline = core.pipeline(result_cache=CACHE)
+    assert await core.all_of(pipeline, *jobs, *jobs) == [uncached] * 6
+    assert await core.all_of(pipeline, *jobs) == [uncached] * 3
+    assert len(core.network.urgencies) == computed + 1
+    # Whatever changes the answer is another entry.
+    green = Job(RawImage(colour_png("#00ff00")))
+    for other in (replace(jobs[0], top_k=2), replace(jobs[0], visualize=False), green):
+        assert await core.all_of(pipeline, other) == [await core.succeed(other)]
+    assert core.budget.bytes == 0
+
+
+async def test_an_image_that_ends_its_processes_does_so_once_for_all_that_wait(core: Core) -> None:
+    failpoints = Failpoints(((HANGS, "decode.segv"),))
+    core.images = ImageProcesses(core.spec, 2, 8, DecodeSettings(), core.metrics, failpoints)
+    await core.images.start()
+    pipeline = core.pipeline(result_cache=CACHE)
+    poison = Job(RawImage(colour_png("#fe0102")), visualize=False)
+    good = Job(RawImage(CAT), visualize=False)
+    *failures, answer = await core.all_of(pipeline, *[poison] * 5, good)
+    assert isinstance(answer, Success)
+    (failure,) = set(failures)
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.stage) == (Reason.CORRUPT_IMAGE, Stage.DECODE)
+    restarts = "classify_image_process_restarts_total"
+    assert core.metrics.registry.get_sample_value(restarts, {"cause": "crash"}) == 2
+    core.images.stop()
+
+
+async def test_for_a_caller_in_python_the_result_cache_spares_the_network_alone(core: Core) -> None:
+    path = IMAGES / "chelsea.png"
+    pixels = decode_pixels(CAT, read_header(CAT))
+    pipeline = core.pipeline(result_cache=CACHE)
+    held = core.budget.reserve(0)
+    async with asyncio.timeout(BOUND):
+        found = await asyncio.gather(
+            *(pipeline.classify(image, held, top_k=3) for image in (path, pixels, RawImage(CAT)))
+        )
+        other = await pipeline.classify(path, held, top_k=2)
+    assert len({each.categories for each in found}) == 1
+    assert other.categories == found[0].categories[:2]
+    for each in (*found, other):
+        np.testing.assert_array_equal(each.picture, pixels)
+    assert len(core.network.urgencies) == 2
+    held.release()

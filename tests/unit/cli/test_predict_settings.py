@@ -16,7 +16,14 @@ NAME = "image_classification"
 
 @pytest.mark.parametrize(
     "override",
-    ["model=X", "model_cache=/m", "zoo.offline=true", "fetch.read_timeout=3", "decode.max_side=9"],
+    [
+        "model=X",
+        "model_cache=/m",
+        "zoo.offline=true",
+        "fetch.read_timeout=3",
+        "decode.max_side=9",
+        "result_cache.max_entries=9",
+    ],
 )
 def test_settings_that_are_followed(override: str) -> None:
     refuse_others(load(None, [override], {}))
