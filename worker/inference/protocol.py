@@ -70,6 +70,9 @@ class Start:
 
     Attributes:
         spec: without labels and thresholds, thousands of which the process does not need.
+        threads: CPU threads for a batch.
+        solo_threads: CPU threads for an image that nothing else is computed beside, on a second
+            copy of the network, loaded at the first such `Run`; 0 for none.
     """
 
     spec: ModelSpec
@@ -78,6 +81,7 @@ class Start:
     capacity: int
     failpoints: Failpoints
     backend: BackendName
+    solo_threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,14 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`."""
+    """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`.
+
+    Attributes:
+        solo: whether to compute it on `Start.solo_threads` threads.
+    """
 
     count: int
+    solo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +115,11 @@ class Ran:
 
     Attributes:
         seconds: what the predictor took.
+        cpu_seconds: CPU time of all its threads.
     """
 
     seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +199,7 @@ def read_answer(message: Mapping[str, Any]) -> Loaded | Ran | Failed:
         case {"Loaded": dict(fields)}:
             return Loaded(integer_in(fields, "classes", 1, MAX_CLASSES), text_in(fields, "backend"))
         case {"Ran": dict(fields)}:
-            return Ran(number_in(fields, "seconds"))
+            return Ran(number_in(fields, "seconds"), number_in(fields, "cpu_seconds"))
         case {"Failed": dict(fields)}:
             return Failed(text_in(fields, "why"), fields.get("unfit") is True)
     raise BadMessageError("it is no answer")

@@ -86,7 +86,7 @@ def test_a_batch_arrives_as_it_was_sent() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Loaded(1000, "paddle+onednn"), Ran(0.25), Failed("no"), Failed("no library", unfit=True)],
+    [Loaded(1000, "paddle+onednn"), Ran(0.25, 0.5), Failed("no"), Failed("no library", unfit=True)],
 )
 def test_answers_arrive_as_they_were_sent(answer: Loaded | Ran | Failed) -> None:
     assert read_answer(travelled(to_message(answer))) == answer
@@ -105,9 +105,11 @@ def test_answers_arrive_as_they_were_sent(answer: Loaded | Ran | Failed) -> None
         {"Loaded": {"classes": 2**70, "backend": "paddle"}},
         {"Loaded": {"classes": True, "backend": "paddle"}},
         {"Ran": {}},
-        {"Ran": {"seconds": -1}},
-        {"Ran": {"seconds": math.inf}},
-        {"Ran": {"seconds": "0.1"}},
+        {"Ran": {"seconds": -1, "cpu_seconds": 0}},
+        {"Ran": {"seconds": math.inf, "cpu_seconds": 0}},
+        {"Ran": {"seconds": "0.1", "cpu_seconds": 0}},
+        {"Ran": {"seconds": 0.1}},
+        {"Ran": {"seconds": 0.1, "cpu_seconds": -1}},
         {"Failed": {"unfit": True}},
         {"Failed": {"why": None}},
         {"Start": {}},
