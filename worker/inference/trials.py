@@ -1,9 +1,10 @@
 """Trials of backends: which one is the fastest, judged with all slots running at once.
 
-One slot alone says little. OpenVINO pins its threads, so that two processes of one thread share a
-core: alone it is the fastest for PP-LCNet_x1_0, and with two slots on two cores the slowest. So
-each backend is loaded in every slot, and all of them compute at the same time, on the threads that
-they will have. Whether a backend answers rightly is judged in its process, when it loads.
+One slot alone says little: what is quick alone can lose where all cores compute, and threads that
+a library pins may share a core. So each backend is loaded in every slot, and all of them compute at
+the same time, on the threads that they will have. Other programs on the same cores would decide
+otherwise from one start to the next, so the predictors' CPU time is what counts (`Window.rate`). Whether a
+backend answers rightly is judged in its process, when it loads.
 """
 
 from __future__ import annotations
