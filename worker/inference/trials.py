@@ -2,9 +2,9 @@
 
 One slot alone says little: what is quick alone can lose where all cores compute, and threads that
 a library pins may share a core. So each backend is loaded in every slot, and all of them compute at
-the same time, on the threads that they will have. Other programs on the same cores would decide
-otherwise from one start to the next, so the predictors' CPU time is what counts (`Window.rate`). Whether a
-backend answers rightly is judged in its process, when it loads.
+the same time, on the threads that they will have. What other programs take of the cores meanwhile
+must not decide, so the predictors' CPU time is what counts (`Window.rate`). Whether a backend
+answers rightly is judged in its process, when it loads.
 """
 
 from __future__ import annotations
