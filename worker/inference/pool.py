@@ -179,7 +179,7 @@ class PredictorPool:
         """Warm the slots, and choose the largest batch: as it was measured before, or measure."""
         kept = await self._kept_calibration(backend)
         if kept is None or not kept.settled:
-            record = await self._calibrate(backend)
+            record = await self._calibrate()
             record = kept.measured_again(record) if kept else record
             if self._placements[0].device.kind == "cpu":
                 await asyncio.to_thread(self._calibrations.write, backend, record)
@@ -190,7 +190,7 @@ class PredictorPool:
         )
         log.info("calibrated", batch=size, chosen=True, solo=kept.solo, from_cache=True)
 
-    async def _calibrate(self, backend: BackendName) -> CalibrationRecord:
+    async def _calibrate(self) -> CalibrationRecord:
         load = OtherLoad(self._needed_cores(), lambda: self.pids)
         load.begin()
         calibrations = await asyncio.gather(
@@ -215,10 +215,9 @@ class PredictorPool:
         solo = first.solo and await first.solo_pays(self._spec.input_size)
         taken = load.taken()
         if first.solo:
-            log.info("calibrated_solo", threads=self._solo_threads(), chosen=solo)
+            log.info("calibrated", solo_threads=self._solo_threads(), chosen=solo, from_cache=False)
         if first.solo and not solo:
-            # Without the second copy of the network.
-            await first.load(backend)
+            await first.drop_solo()
         return CalibrationRecord(chosen.max_batch, solo, taken)
 
     def _needed_cores(self) -> int:

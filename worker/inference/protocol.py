@@ -39,6 +39,7 @@ from worker.runtime.processes import keep_size
 __all__ = [
     "UNUSABLE_DEVICE",
     "BackendName",
+    "DropSolo",
     "Failed",
     "Loaded",
     "Ran",
@@ -46,7 +47,7 @@ __all__ = [
     "SharedBatch",
     "Start",
     "read_answer",
-    "read_run",
+    "read_request",
     "read_start",
     "to_message",
 ]
@@ -110,6 +111,11 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class DropSolo:
+    """Owner to process: free what `Run.solo` needs, as there will be none. Answered by `Ran`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """Process to owner: the scores are in the shared memory.
 
@@ -135,7 +141,7 @@ class Failed:
     unfit: bool = False
 
 
-def to_message(said: Start | Loaded | Run | Ran | Failed) -> dict[str, Any]:
+def to_message(said: Start | Loaded | Run | DropSolo | Ran | Failed) -> dict[str, Any]:
     """Write what one side says.
 
     Returns:
@@ -177,13 +183,13 @@ def read_start(message: Mapping[str, Any]) -> Start:
     )
 
 
-def read_run(message: Mapping[str, Any]) -> Run:
+def read_request(message: Mapping[str, Any]) -> Run | DropSolo:
     """Read what an owner asks for.
 
     Returns:
         What `to_message` wrote.
     """
-    return Run(**message["Run"])
+    return DropSolo() if "DropSolo" in message else Run(**message["Run"])
 
 
 def read_answer(message: Mapping[str, Any]) -> Loaded | Ran | Failed:

@@ -28,6 +28,7 @@ from worker.failpoints import Failpoints
 from worker.inference.calibration import RunTime, noise
 from worker.inference.protocol import (
     BackendName,
+    DropSolo,
     Failed,
     Loaded,
     Ran,
@@ -229,6 +230,16 @@ class Slot:
         """
         self._run(noise(1, self._start.spec.input_size), solo=True)
 
+    def drop_solo(self) -> None:
+        """Run nothing as `solo` any more, here and in the next processes; memory is freed.
+
+        Raises:
+            PredictorError: the process died or hung.
+        """
+        self._start = replace(self._start, solo_threads=0)
+        if self.running:
+            self._ask(DropSolo(), self._timeout)
+
     def _run(
         self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool
     ) -> tuple[npt.NDArray[np.float32], Ran]:
@@ -266,7 +277,7 @@ class Slot:
             self._output.join(REAP_TIMEOUT)
         self._process = self._channel = self._shared = self._finalizer = self._output = None
 
-    def _ask(self, message: Start | Run, timeout: float) -> Loaded | Ran | Failed:
+    def _ask(self, message: Start | Run | DropSolo, timeout: float) -> Loaded | Ran | Failed:
         """Send one message and wait for its answer; a process that gives none is killed."""
         assert self._channel is not None
         deadline = time.monotonic() + timeout

@@ -190,6 +190,15 @@ class SlotSupervisor:
         run_solo = partial(self._slot.time, solo=True)
         return await self._in_thread(partial(solo_pays, self._slot.time, run_solo, input_size))
 
+    async def drop_solo(self) -> None:
+        """Compute images alone as batches are computed, and free what was held for them.
+
+        Raises:
+            PredictorError: the process died or hung.
+        """
+        self.solo = False
+        await self._in_thread(self._slot.drop_solo)
+
     async def warm(self, input_size: tuple[int, int], max_batch: int) -> None:
         """Run what will be run: an image, and a full batch.
 

@@ -14,13 +14,14 @@ from contextlib import suppress
 
 from worker.errors import ModelError, UnfitSystemError
 from worker.inference.protocol import (
+    DropSolo,
     Failed,
     Loaded,
     Ran,
     Run,
     SharedBatch,
     Start,
-    read_run,
+    read_request,
     read_start,
     to_message,
 )
@@ -62,8 +63,12 @@ def serve(channel: Channel, memory: int) -> None:
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, first.classes)
     channel.send(to_message(Loaded(first.classes, first.backend)))
     while True:
-        request = read_run(channel.receive())
-        channel.send(to_message(_answer(predictors, shared, request, start)))
+        request = read_request(channel.receive())
+        if isinstance(request, DropSolo):
+            predictors.drop_solo()
+            channel.send(to_message(Ran(0.0, 0.0)))
+        else:
+            channel.send(to_message(_answer(predictors, shared, request, start)))
 
 
 class _Predictors:
@@ -93,6 +98,10 @@ class _Predictors:
                 start.spec, start.device, start.solo_threads, start.backend, solo=True
             )
         return self._solo
+
+    def drop_solo(self) -> None:
+        """Free the one for single images."""
+        self._solo = None
 
 
 def _answer(

@@ -16,6 +16,7 @@ from worker.device import CPU, Device
 from worker.failpoints import Failpoints
 from worker.inference.protocol import (
     MAX_CLASSES,
+    DropSolo,
     Failed,
     Loaded,
     Ran,
@@ -23,7 +24,7 @@ from worker.inference.protocol import (
     SharedBatch,
     Start,
     read_answer,
-    read_run,
+    read_request,
     read_start,
     to_message,
 )
@@ -80,8 +81,9 @@ def test_a_rule_arrives_as_its_kind() -> None:
         assert read.spec.rule.activation == rule.activation
 
 
-def test_a_batch_arrives_as_it_was_sent() -> None:
-    assert read_run(travelled(to_message(Run(7)))) == Run(7)
+@pytest.mark.parametrize("request_", [Run(7), Run(1, solo=True), DropSolo()])
+def test_a_request_arrives_as_it_was_sent(request_: Run | DropSolo) -> None:
+    assert read_request(travelled(to_message(request_))) == request_
 
 
 @pytest.mark.parametrize(
