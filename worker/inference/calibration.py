@@ -27,6 +27,10 @@ TIME_LIMIT = 3.0
 NEARLY = 0.95
 """A batch is as good as the fastest when it reaches this share of its images per second."""
 
+SLOWER = 0.97
+"""A batch that falls below this share of the best images per second so far is the last one tried:
+larger ones do not gain again, and predictors keep the memory of the largest batch they ever had."""
+
 RUNS = 2
 """Measured runs per size, after one that warms it; the faster counts."""
 
@@ -124,13 +128,16 @@ def calibrate(
         sizes = sorted({1, limit})
     busy: dict[int, float] = {}
     way = LONGEST_WAY
-    spent = 0.0
+    spent = best = 0.0
     for size in sizes:
         times = [run(images[:size]) for _ in range(1 + RUNS)]
         spent += sum(time.elapsed for time in times)
         busy[size] = min(time.busy for time in times[1:])
         way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times[1:]))
-        if spent > TIME_LIMIT and not batching.max_batch:
+        if batching.max_batch:
+            continue
+        best = max(best, size / busy[size])
+        if spent > TIME_LIMIT or size / busy[size] < SLOWER * best:
             break
     rows = [Measurement(size, seconds + way) for size, seconds in busy.items()]
     if batching.max_batch:

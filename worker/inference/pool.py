@@ -85,7 +85,7 @@ class PredictorPool:
         self._tracer = tracer
         self._batching = batching
         self._calibrates = capacity is None
-        # Whoever names the threads of a slot means them for all of its work.
+        # Threads that the settings name are for all work of a slot.
         self._lends_cores = self._calibrates and predictor.threads == 0
         capacity = capacity or batching.max_batch or batching.calibration_limit
         self._calibrations = CalibrationCache(

@@ -59,6 +59,15 @@ def test_the_smallest_batch_that_is_nearly_the_fastest_wins() -> None:
     assert predictor.calibrate(calibration_limit=8).max_batch == 2
 
 
+def test_batches_larger_than_one_that_loses_are_not_tried() -> None:
+    # Images per second: 100, 200, 199, 190.
+    seconds = {1: 1 / 100, 2: 2 / 200, 4: 4 / 199, 8: 8 / 190}
+    predictor = Predictor(lambda size, run: seconds[size])
+    calibration = predictor.calibrate(calibration_limit=32)
+    assert [row.size for row in calibration.rows] == [1, 2, 4, 8]
+    assert calibration.max_batch == 2
+
+
 def test_a_limit_between_powers_of_two_is_tried_too() -> None:
     predictor = Predictor(lambda size, run: 0.001)
     calibration = predictor.calibrate(calibration_limit=12)

@@ -1,4 +1,4 @@
-"""What is remembered of calibrations, and for whom it holds."""
+"""What is remembered of calibrations, and which model and machine a record is for."""
 
 from __future__ import annotations
 
