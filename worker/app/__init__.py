@@ -162,22 +162,15 @@ class App:
         engine.pool.on_selecting = self._selecting
         self._predictors = lambda: engine.pool.pids
         self._describe_model(spec.name, spec.digest)
-        kafka = None
-        if self._with_kafka:
-            processor = RecordProcessor(
-                lambda: engine.identity,
-                engine.process,
-                settings.kafka,
-                metrics,
-                retries=RetryTopics(settings.retry_topics),
-                duplicates=make_duplicates(settings.duplicates),
-            )
-            kafka = KafkaService(settings, processor, health, metrics, tracer=self._tracer)
-            stack.push_async_callback(kafka.disconnect)
-            self._notices.connecting()
-            await kafka.connect()
-        self._notices.loading(spec.name)
-        await engine.start(stack)
+        # Beside the connection to Kafka: each takes a second.
+        engine_start = asyncio.create_task(engine.start(stack), name="engine-start")
+        try:
+            kafka = await self._connect(engine, stack) if self._with_kafka else None
+            self._notices.loading(spec.name)
+            await engine_start
+        finally:
+            engine_start.cancel()
+            await asyncio.gather(engine_start, return_exceptions=True)
         model = engine.identity
         self._describe_model(model.name, model.digest, model.backend)
         # What is here now stays to the end. To look through all of it for garbage, again and again,
@@ -189,6 +182,23 @@ class App:
         if self._classify is not None:
             self._classify.open(engine.process, model)
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
+        return kafka
+
+    async def _connect(self, engine: Engine, stack: AsyncExitStack) -> KafkaService:
+        """Connect to Kafka; `stack` disconnects."""
+        settings = self._settings
+        processor = RecordProcessor(
+            lambda: engine.identity,
+            engine.process,
+            settings.kafka,
+            self.metrics,
+            retries=RetryTopics(settings.retry_topics),
+            duplicates=make_duplicates(settings.duplicates),
+        )
+        kafka = KafkaService(settings, processor, self._health, self.metrics, tracer=self._tracer)
+        stack.push_async_callback(kafka.disconnect)
+        self._notices.connecting()
+        await kafka.connect()
         return kafka
 
     def _selecting(self, step: str, backends: Sequence[str]) -> None:

@@ -73,10 +73,15 @@ class Ticket(Generic[T, R]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T, R]):
-    """Tickets that go through the predictor together, most urgent first; never empty."""
+    """Tickets that go through the predictor together, most urgent first; never empty.
+
+    Attributes:
+        idle_slots: other slots that were free, and stay so since nothing else is ready.
+    """
 
     tickets: list[Ticket[T, R]]
     reason: CloseReason
+    idle_slots: int = 0
 
 
 class Batcher(Generic[T, R]):
@@ -141,8 +146,11 @@ class Batcher(Generic[T, R]):
             self._push(ticket)
         self._wake_one()
 
-    async def take(self) -> Batch[T, R]:
+    async def take(self, *, preferred: bool = False) -> Batch[T, R]:
         """Wait for the next batch that is due, for a free slot.
+
+        Args:
+            preferred: whether this slot is woken before others that are free too.
 
         Returns:
             The batch, most urgent first.
@@ -153,7 +161,7 @@ class Batcher(Generic[T, R]):
                 # What is left may be due for another free slot.
                 self._wake_one()
                 return batch
-            await self._wait()
+            await self._wait(preferred=preferred)
 
     def _push(self, ticket: Ticket[T, R]) -> None:
         heapq.heappush(self._ready, (ticket.urgency, next(self._order), ticket))
@@ -185,7 +193,7 @@ class Batcher(Generic[T, R]):
                 reason = CloseReason.FULL
                 break
             tickets.append(heapq.heappop(self._ready)[2])
-        return Batch(tickets, reason)
+        return Batch(tickets, reason, 0 if self._ready else len(self._free_slots))
 
     def _lingered(self) -> bool:
         # The timer belongs to the oldest image and is never restarted by a younger one.
@@ -197,9 +205,9 @@ class Batcher(Generic[T, R]):
         self._timer = self._timers.call_at(due, self._wake_one)
         return False
 
-    async def _wait(self) -> None:
+    async def _wait(self, *, preferred: bool) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._free_slots.append(waiter)
+        self._free_slots.insert(0 if preferred else len(self._free_slots), waiter)
         try:
             await waiter
         except asyncio.CancelledError:

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from worker.clock import SYSTEM_CLOCK, Clock
 from worker.settings import BatchingSettings
 
-__all__ = ["Calibration", "Measurement", "calibrate", "count_runs", "noise"]
+__all__ = [
+    "Calibration",
+    "Measurement",
+    "RunTime",
+    "Window",
+    "calibrate",
+    "noise",
+    "run_for",
+    "solo_pays",
+]
 
 TIME_LIMIT = 3.0
 """Seconds of predictor time after which no larger batch is tried."""
@@ -19,13 +27,68 @@ TIME_LIMIT = 3.0
 NEARLY = 0.95
 """A batch is as good as the fastest when it reaches this share of its images per second."""
 
+SLOWER = 0.97
+"""A batch that falls below this share of the best images per second so far is the last one tried:
+larger ones do not gain again, and predictors keep the memory of the largest batch they ever had."""
+
 RUNS = 2
 """Measured runs per size, after one that warms it; the faster counts."""
+
+LONGEST_WAY = 0.001
+"""Seconds that the way to the predictor and back takes at most; more is other programs' doing."""
+
+SOLO_RUNS = 5
+"""Measured runs of an image alone, on a slot's own threads and on all cores in turn."""
+
+SOLO_GAIN = 0.85
+"""All cores are worth a second copy of the network if an image then takes this share of the time,
+or less."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTime:
+    """What one run of a predictor took.
+
+    Attributes:
+        elapsed: seconds, with the way to the predictor and back.
+        busy: seconds of CPU time per thread, which other programs on the same cores do not
+            lengthen; on other devices the same as `elapsed`.
+    """
+
+    elapsed: float
+    busy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a number of runs one after another took.
+
+    Attributes:
+        images: in all runs.
+        elapsed: seconds; see `RunTime`.
+        busy: seconds of CPU time per thread; see `RunTime`.
+    """
+
+    images: int
+    elapsed: float
+    busy: float
+
+    def rate(self, taken: float = 0.0) -> float:
+        """Compute the speed, had nobody else been there.
+
+        Args:
+            taken: share of the cores that other programs had, 0 to 1.
+
+        Returns:
+            Images per second: by CPU time, or by the time in which the cores were there for it if
+            that is more, since threads may wait for each other.
+        """
+        return self.images / max(self.busy, self.elapsed * (1 - taken))
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One batch size and the seconds of one run, with the way to the predictor and back."""
+    """One batch size and the seconds of one run: `RunTime.busy`, and the way there and back."""
 
     size: int
     seconds: float
@@ -40,11 +103,9 @@ class Calibration:
 
 
 def calibrate(
-    run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
+    run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
     input_size: tuple[int, int],
     batching: BatchingSettings,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
 ) -> Calibration:
     """Run batches of 1, 2, 4, ... noise images; take the smallest that is nearly the fastest.
 
@@ -65,14 +126,20 @@ def calibrate(
     sizes = [size for size in (1 << power for power in range(11)) if size < limit] + [limit]
     if batching.max_batch:
         sizes = sorted({1, limit})
-    rows: list[Measurement] = []
-    spent = 0.0
+    busy: dict[int, float] = {}
+    way = LONGEST_WAY
+    spent = best = 0.0
     for size in sizes:
-        seconds = [_time(run, images[:size], clock) for _ in range(1 + RUNS)]
-        spent += sum(seconds)
-        rows.append(Measurement(size, min(seconds[1:])))
-        if spent > TIME_LIMIT and not batching.max_batch:
+        times = [run(images[:size]) for _ in range(1 + RUNS)]
+        spent += sum(time.elapsed for time in times)
+        busy[size] = min(time.busy for time in times[1:])
+        way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times[1:]))
+        if batching.max_batch:
+            continue
+        best = max(best, size / busy[size])
+        if spent > TIME_LIMIT or size / busy[size] < SLOWER * best:
             break
+    rows = [Measurement(size, seconds + way) for size, seconds in busy.items()]
     if batching.max_batch:
         return Calibration(tuple(rows), limit)
     fastest = max(row.size / row.seconds for row in rows)
@@ -93,32 +160,46 @@ def noise(count: int, input_size: tuple[int, int]) -> list[npt.NDArray[np.uint8]
     return list(np.random.default_rng(0).integers(0, 256, (count, *input_size, 3), np.uint8))
 
 
-def count_runs(
-    run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
+def run_for(
+    run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
     images: Sequence[npt.NDArray[np.uint8]],
     seconds: float,
-    clock: Clock = SYSTEM_CLOCK,
-) -> float:
+) -> Window:
     """Run one batch again and again, at least once, until `seconds` are over.
 
     Returns:
-        Images per second.
+        What all runs took.
     """
-    began = clock.monotonic()
-    count = 0
+    count, elapsed, busy = 0, 0.0, 0.0
     while True:
-        run(images)
+        time = run(images)
         count += len(images)
-        elapsed = clock.monotonic() - began
+        elapsed += time.elapsed
+        busy += time.busy
         if elapsed >= seconds:
-            return count / elapsed
+            return Window(count, elapsed, busy)
 
 
-def _time(
-    run: Callable[[Sequence[npt.NDArray[np.uint8]]], object],
-    crops: Sequence[npt.NDArray[np.uint8]],
-    clock: Clock,
-) -> float:
-    began = clock.monotonic()
-    run(crops)
-    return clock.monotonic() - began
+def solo_pays(
+    run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
+    run_solo: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
+    input_size: tuple[int, int],
+) -> bool:
+    """Measure whether one image on idle cores is answered sooner if it gets all of them.
+
+    Args:
+        run: runs the predictor on the threads of its slot.
+        run_solo: runs it on all cores.
+        input_size: `(H, W)` in pixels.
+
+    Returns:
+        Whether it is, by enough to hold the network in memory a second time.
+
+    Raises:
+        PredictorError: from a run.
+    """
+    image = noise(1, input_size)
+    run(image), run_solo(image)
+    pairs = [(run(image).elapsed, run_solo(image).elapsed) for _ in range(SOLO_RUNS)]
+    own, all_cores = min(own for own, _ in pairs), min(shared for _, shared in pairs)
+    return all_cores <= SOLO_GAIN * own

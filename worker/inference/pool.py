@@ -13,6 +13,7 @@ from worker.errors import JobError, PredictorError, Reason
 from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
 from worker.inference.batcher import Batcher
+from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
 from worker.inference.isolation import Poisoned
 from worker.inference.placement import Placement, available_cores
 from worker.inference.protocol import BackendName
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from worker.tracing.tracer import Tracer
 
 __all__ = ["PredictorPool"]
+
+MOST_SOLO_THREADS = 16
+"""CPU threads for one image; more wait for each other longer than they compute."""
+
+MOST_SOLO_WEIGHTS = 1 << 29
+"""Bytes of weights up to which one slot holds them twice, for images that come alone."""
 
 log = get_logger(__name__)
 
@@ -78,7 +85,16 @@ class PredictorPool:
         self._tracer = tracer
         self._batching = batching
         self._calibrates = capacity is None
+        # Threads that the settings name are for all work of a slot.
+        self._lends_cores = self._calibrates and predictor.threads == 0
         capacity = capacity or batching.max_batch or batching.calibration_limit
+        self._calibrations = CalibrationCache(
+            cache_directory() / "calibration",
+            spec.digest,
+            placements,
+            available_cores(),
+            batching,
+        )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
         metrics.ready_images.set_function(lambda: len(self._batcher))
         self._supervisors = [
@@ -96,6 +112,7 @@ class PredictorPool:
                 self._batcher,
                 predictor.timeout + predictor.start_timeout,
                 metrics,
+                others=len(placements) - 1,
                 tracer=tracer,
             )
             for index, placement in enumerate(placements)
@@ -127,14 +144,55 @@ class PredictorPool:
             ) from error
         await asyncio.gather(*(supervisor.start() for supervisor in self._supervisors))
         if self._calibrates:
-            await self._calibrate()
+            await self._warm(backend)
         for supervisor in self._supervisors:
             supervisor.serve()
 
     async def _load(self, backend: BackendName) -> None:
-        await asyncio.gather(*(supervisor.load(backend) for supervisor in self._supervisors))
+        kept = await self._kept_calibration(backend)
+        # It is loaded to be measured too.
+        wanted = kept is None or kept.solo or not kept.settled
+        solo_threads = self._solo_threads() if wanted else 0
+        first, *others = self._supervisors
+        await asyncio.gather(
+            first.load(backend, solo_threads=solo_threads),
+            *(supervisor.load(backend) for supervisor in others),
+        )
 
-    async def _calibrate(self) -> None:
+    def _solo_threads(self) -> int:
+        """CPU threads of the first slot for an image that comes while all slots are idle.
+
+        0 where a slot's own threads are all there are, or weights are too large to be held in
+        memory once more.
+        """
+        device, threads = self._placements[0].device, self._placements[0].threads
+        cores = min(available_cores(), MOST_SOLO_THREADS)
+        if not self._lends_cores or device.kind != "cpu" or cores <= threads:
+            return 0
+        return cores if self._spec.params.stat().st_size <= MOST_SOLO_WEIGHTS else 0
+
+    async def _kept_calibration(self, backend: BackendName) -> CalibrationRecord | None:
+        # In a thread: finding the versions of packages reads many files.
+        return await asyncio.to_thread(self._calibrations.read, backend)
+
+    async def _warm(self, backend: BackendName) -> None:
+        """Warm the slots, and choose the largest batch: as it was measured before, or measure."""
+        kept = await self._kept_calibration(backend)
+        if kept is None or not kept.settled:
+            record = await self._calibrate()
+            record = kept.measured_again(record) if kept else record
+            if self._placements[0].device.kind == "cpu":
+                await asyncio.to_thread(self._calibrations.write, backend, record)
+            return
+        size = self._batcher.max_batch = kept.max_batch
+        await asyncio.gather(
+            *(supervisor.warm(self._spec.input_size, size) for supervisor in self._supervisors)
+        )
+        log.info("calibrated", batch=size, chosen=True, solo=kept.solo, from_cache=True)
+
+    async def _calibrate(self) -> CalibrationRecord:
+        load = OtherLoad(self._needed_cores(), lambda: self.pids)
+        load.begin()
         calibrations = await asyncio.gather(
             *(
                 supervisor.calibrate(self._spec.input_size, self._batching)
@@ -151,7 +209,19 @@ class PredictorPool:
                 milliseconds=round(row.seconds * 1000, 1),
                 images_per_second=round(row.size / row.seconds * len(self._supervisors), 1),
                 chosen=row.size == chosen.max_batch,
+                from_cache=False,
             )
+        first = self._supervisors[0]
+        solo = first.solo and await first.solo_pays(self._spec.input_size)
+        taken = load.taken()
+        if first.solo:
+            log.info("calibrated", solo_threads=self._solo_threads(), chosen=solo, from_cache=False)
+        if first.solo and not solo:
+            await first.drop_solo()
+        return CalibrationRecord(chosen.max_batch, solo, taken)
+
+    def _needed_cores(self) -> int:
+        return min(available_cores(), sum(placement.threads for placement in self._placements))
 
     @property
     def max_batch(self) -> int:
@@ -231,7 +301,6 @@ class PredictorPool:
             max_batch,
             backends,
         )
-        needed = min(cores, sum(placement.threads for placement in self._placements))
         measure = partial(
             try_backends,
             self._supervisors,
@@ -239,7 +308,7 @@ class PredictorPool:
             self._spec.input_size,
             max_batch,
             self._start_timeout,
-            OtherLoad(needed, lambda: self.pids),
+            OtherLoad(self._needed_cores(), lambda: self.pids),
         )
         # Paddle has as long to load as the others have in all.
         patience = 2 * self._start_timeout

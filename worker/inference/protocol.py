@@ -39,6 +39,7 @@ from worker.runtime.processes import keep_size
 __all__ = [
     "UNUSABLE_DEVICE",
     "BackendName",
+    "DropSolo",
     "Failed",
     "Loaded",
     "Ran",
@@ -46,7 +47,7 @@ __all__ = [
     "SharedBatch",
     "Start",
     "read_answer",
-    "read_run",
+    "read_request",
     "read_start",
     "to_message",
 ]
@@ -70,6 +71,9 @@ class Start:
 
     Attributes:
         spec: without labels and thresholds, thousands of which the process does not need.
+        threads: CPU threads for a batch.
+        solo_threads: CPU threads for an image that nothing else is computed beside, on a second
+            copy of the network, loaded at the first such `Run`; 0 for none.
     """
 
     spec: ModelSpec
@@ -78,6 +82,7 @@ class Start:
     capacity: int
     failpoints: Failpoints
     backend: BackendName
+    solo_threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,19 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`."""
+    """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`.
+
+    Attributes:
+        solo: whether to compute it on `Start.solo_threads` threads.
+    """
 
     count: int
+    solo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropSolo:
+    """Owner to process: free what `Run.solo` needs, as there will be none. Answered by `Ran`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +121,11 @@ class Ran:
 
     Attributes:
         seconds: what the predictor took.
+        cpu_seconds: CPU time of all its threads.
     """
 
     seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +141,7 @@ class Failed:
     unfit: bool = False
 
 
-def to_message(said: Start | Loaded | Run | Ran | Failed) -> dict[str, Any]:
+def to_message(said: Start | Loaded | Run | DropSolo | Ran | Failed) -> dict[str, Any]:
     """Write what one side says.
 
     Returns:
@@ -166,13 +183,13 @@ def read_start(message: Mapping[str, Any]) -> Start:
     )
 
 
-def read_run(message: Mapping[str, Any]) -> Run:
+def read_request(message: Mapping[str, Any]) -> Run | DropSolo:
     """Read what an owner asks for.
 
     Returns:
         What `to_message` wrote.
     """
-    return Run(**message["Run"])
+    return DropSolo() if "DropSolo" in message else Run(**message["Run"])
 
 
 def read_answer(message: Mapping[str, Any]) -> Loaded | Ran | Failed:
@@ -188,7 +205,7 @@ def read_answer(message: Mapping[str, Any]) -> Loaded | Ran | Failed:
         case {"Loaded": dict(fields)}:
             return Loaded(integer_in(fields, "classes", 1, MAX_CLASSES), text_in(fields, "backend"))
         case {"Ran": dict(fields)}:
-            return Ran(number_in(fields, "seconds"))
+            return Ran(number_in(fields, "seconds"), number_in(fields, "cpu_seconds"))
         case {"Failed": dict(fields)}:
             return Failed(text_in(fields, "why"), fields.get("unfit") is True)
     raise BadMessageError("it is no answer")

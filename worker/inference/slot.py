@@ -25,8 +25,10 @@ from worker.errors import (
     UnfitSystemError,
 )
 from worker.failpoints import Failpoints
+from worker.inference.calibration import RunTime, noise
 from worker.inference.protocol import (
     BackendName,
+    DropSolo,
     Failed,
     Loaded,
     Ran,
@@ -105,14 +107,19 @@ class Slot:
         """Whether a process is up, as far as is known."""
         return self._shared is not None
 
-    def choose(self, backend: BackendName) -> None:
-        """Have the next processes compute with `backend`; one that computes with another is ended.
+    def choose(self, backend: BackendName, solo_threads: int = 0) -> None:
+        """Have the next processes compute with `backend`; one that was started otherwise is ended.
 
         The default is Paddle.
+
+        Args:
+            solo_threads: CPU threads for what is run as `solo`, which costs a second copy of the
+                network; 0 for no such runs.
         """
-        if backend != self._start.backend:
+        chosen = replace(self._start, backend=backend, solo_threads=solo_threads)
+        if chosen != self._start:
             self.kill()
-            self._start = replace(self._start, backend=backend)
+            self._start = chosen
 
     def start(self, within: float | None = None) -> None:
         """Start the process and load the model; nothing if it is up.
@@ -148,7 +155,11 @@ class Slot:
                 # Paddle prints when it likes, and its stack when it crashes; a command's output
                 # must stay readable.
                 name="native.predictor",
-                environ=child_environment(OMP_NUM_THREADS=str(self._start.threads)),
+                # Milliseconds: Paddle's threads would spin for 200 after a run, on others' cores.
+                environ=child_environment(
+                    OMP_NUM_THREADS=str(self._start.threads),
+                    KMP_BLOCKTIME=os.environ.get("KMP_BLOCKTIME", "1"),
+                ),
             )
             # Reached at interpreter exit too, so that no way of ending leaves a process behind.
             self._finalizer = weakref.finalize(self, end_process, self._process)
@@ -174,11 +185,14 @@ class Slot:
             theirs.close()
             os.close(memory)
 
-    def run(self, crops: Sequence[npt.NDArray[np.uint8]]) -> tuple[npt.NDArray[np.float32], float]:
+    def run(
+        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False
+    ) -> tuple[npt.NDArray[np.float32], float]:
         """Run one batch.
 
         Args:
             crops: `[H, W, 3] uint8` each, at most `capacity`.
+            solo: whether to compute it on the `solo_threads` that were chosen.
 
         Returns:
             Scores `[N, C] float32`, and the seconds that the predictor took.
@@ -188,18 +202,59 @@ class Slot:
             PredictorCrashedError: the process died.
             PredictorTimeoutError: it did not answer in time and was killed.
         """
+        scores, ran = self._run(crops, solo=solo)
+        return scores, ran.seconds
+
+    def time(self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False) -> RunTime:
+        """Run one batch as `run` does, for the time that it takes.
+
+        Returns:
+            What it took.
+
+        Raises:
+            PredictorError: as `run` does.
+        """
+        began = time.perf_counter()
+        _, ran = self._run(crops, solo=solo)
+        elapsed = time.perf_counter() - began
+        if self._start.device.kind != "cpu":
+            return RunTime(elapsed, elapsed)
+        threads = self._start.solo_threads if solo else self._start.threads
+        return RunTime(elapsed, ran.cpu_seconds / threads)
+
+    def prepare_solo(self) -> None:
+        """Have the process load what `run` needs for `solo`, and run it once.
+
+        Raises:
+            PredictorError: as `run` does.
+        """
+        self._run(noise(1, self._start.spec.input_size), solo=True)
+
+    def drop_solo(self) -> None:
+        """Run nothing as `solo` any more, here and in the next processes; memory is freed.
+
+        Raises:
+            PredictorError: the process died or hung.
+        """
+        self._start = replace(self._start, solo_threads=0)
+        if self.running:
+            self._ask(DropSolo(), self._timeout)
+
+    def _run(
+        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool
+    ) -> tuple[npt.NDArray[np.float32], Ran]:
         if self._shared is None:
             raise PredictorCrashedError("the predictor process is not running")
         for row, crop in enumerate(crops):
             self._shared.crops[row] = crop
-        answer = self._ask(Run(len(crops)), self._timeout)
+        answer = self._ask(Run(len(crops), solo), self._timeout)
         if isinstance(answer, Failed):
             raise PredictorError(answer.why)
         # A copy first: nothing that the process does to its memory changes what was checked.
         scores = self._shared.scores[: len(crops)].copy()
         if not isinstance(answer, Ran) or not _are_scores(scores):
             raise self._broken("these are no scores")
-        return scores, answer.seconds
+        return scores, answer
 
     def interrupt(self) -> None:
         """End the process for good, from another thread.
@@ -222,7 +277,7 @@ class Slot:
             self._output.join(REAP_TIMEOUT)
         self._process = self._channel = self._shared = self._finalizer = self._output = None
 
-    def _ask(self, message: Start | Run, timeout: float) -> Loaded | Ran | Failed:
+    def _ask(self, message: Start | Run | DropSolo, timeout: float) -> Loaded | Ran | Failed:
         """Send one message and wait for its answer; a process that gives none is killed."""
         assert self._channel is not None
         deadline = time.monotonic() + timeout

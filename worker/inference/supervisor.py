@@ -22,7 +22,15 @@ from worker.errors import (
     UnfitSystemError,
 )
 from worker.inference.batcher import Batch, Batcher
-from worker.inference.calibration import Calibration, calibrate, count_runs
+from worker.inference.calibration import (
+    Calibration,
+    RunTime,
+    Window,
+    calibrate,
+    noise,
+    run_for,
+    solo_pays,
+)
 from worker.inference.isolation import Poisoned, run_isolated
 from worker.inference.protocol import BackendName
 from worker.inference.slot import Slot
@@ -61,8 +69,12 @@ class SlotSupervisor:
         slot: blocks; only ever called in the thread.
         index: names it in logs.
         patience: seconds that one run may take, the start of a process before it included.
+        others: how many other slots the batcher has.
         tracer: makes spans of batches; None without tracing.
         clock: what pauses and the watch over progress go by.
+
+    Attributes:
+        solo: whether an image that comes while all slots are idle is computed on all cores.
     """
 
     def __init__(
@@ -73,10 +85,15 @@ class SlotSupervisor:
         patience: float,
         metrics: Metrics,
         *,
+        others: int = 0,
         tracer: Tracer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._slot = slot
+        self._others = others
+        self.solo = False
+        # Invariant: the process that has what images alone need; 0 is none's.
+        self._solo_pid: int | None = 0
         self._index = index
         self._batcher = batcher
         self._patience = patience + RESTARTS.longest
@@ -91,11 +108,15 @@ class SlotSupervisor:
         self._busy = 0.0
         self._busy_since: float | None = None
 
-    async def load(self, backend: BackendName, within: float | None = None) -> None:
+    async def load(
+        self, backend: BackendName, within: float | None = None, *, solo_threads: int = 0
+    ) -> None:
         """Start the process with a backend, which may be a trial; see `start`.
 
         Args:
             within: seconds that it may take, where that is less than the slot's time-out.
+            solo_threads: CPU threads for an image that comes while all slots are idle; 0 for those
+                of any batch. Only one slot should have them: it is given such images.
 
         Raises:
             ModelError: it cannot load the model.
@@ -104,21 +125,22 @@ class SlotSupervisor:
         """
 
         def load() -> None:
-            self._slot.choose(backend)
+            self._slot.choose(backend, solo_threads)
             self._slot.start(within)
 
+        self.solo = solo_threads > 0
         await self._in_thread(load)
 
-    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> float:
+    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> Window:
         """Run a batch again and again, at least once, until `seconds` are over.
 
         Returns:
-            Images per second.
+            What the runs took.
 
         Raises:
             PredictorError: a run failed.
         """
-        return await self._in_thread(partial(count_runs, self._slot.run, pixels, seconds))
+        return await self._in_thread(partial(run_for, self._slot.time, pixels, seconds))
 
     async def start(self) -> None:
         """Have the process up, with the backend that was loaded last, and count it as up.
@@ -151,7 +173,47 @@ class SlotSupervisor:
         Raises:
             PredictorError: a run failed.
         """
-        return await self._in_thread(partial(calibrate, self._slot.run, input_size, batching))
+        return await self._in_thread(partial(calibrate, self._slot.time, input_size, batching))
+
+    async def solo_pays(self, input_size: tuple[int, int]) -> bool:
+        """Measure whether an image alone is answered sooner on the `solo_threads` of `load`.
+
+        Args:
+            input_size: `(H, W)` in pixels.
+
+        Returns:
+            Whether it is, by enough to hold the network in memory twice.
+
+        Raises:
+            PredictorError: a run failed.
+        """
+        run_solo = partial(self._slot.time, solo=True)
+        return await self._in_thread(partial(solo_pays, self._slot.time, run_solo, input_size))
+
+    async def drop_solo(self) -> None:
+        """Compute images alone as batches are computed, and free what was held for them.
+
+        Raises:
+            PredictorError: the process died or hung.
+        """
+        self.solo = False
+        await self._in_thread(self._slot.drop_solo)
+
+    async def warm(self, input_size: tuple[int, int], max_batch: int) -> None:
+        """Run what will be run: an image, and a full batch.
+
+        Args:
+            input_size: `(H, W)` in pixels.
+
+        Raises:
+            PredictorError: a run failed.
+        """
+        images = noise(max_batch, input_size)
+
+        def run() -> list[RunTime]:
+            return [self._slot.time(images[:size]) for size in sorted({1, max_batch})]
+
+        await self._in_thread(run)
 
     def serve(self) -> None:
         """Take batch after batch from now on, until `stop`."""
@@ -194,7 +256,8 @@ class SlotSupervisor:
         while True:
             # A slot that is down takes no batch: others can answer it.
             await self._bring_up()
-            batch = await self._batcher.take()
+            await self._prepare_solo()
+            batch = await self._batcher.take(preferred=self.solo)
             self._metrics.batches.labels(batch.reason).inc()
             try:
                 with self._span(batch):
@@ -232,10 +295,29 @@ class SlotSupervisor:
                 await self._clock.sleep(pause)
         self._due = None
 
+    async def _prepare_solo(self) -> None:
+        """Load the copy of the network for single images, once in each process.
+
+        Not before the worker is ready, which other slots are without it.
+        """
+        if not self.solo or self._solo_pid == self.pid:
+            return
+        self._solo_pid = self.pid
+        self._due = self._clock.monotonic() + self._patience
+        try:
+            await self._in_thread(self._slot.prepare_solo)
+        except PredictorError as error:
+            self._note_failure(error, 1)
+            self.solo = False
+        self._due = None
+
     async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
         for _, seconds in _waits(batch):
             self._metrics.stages.labels(BATCH_WAIT).observe(seconds)
-        answers = await run_isolated(self._run, [ticket.item for ticket in batch.tickets])
+        # While all other slots are idle, their cores are too.
+        solo = self.solo and len(batch.tickets) == 1 and batch.idle_slots == self._others
+        run = partial(self._run, solo=solo)
+        answers = await run_isolated(run, [ticket.item for ticket in batch.tickets])
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             # The future of a withdrawn image is cancelled.
             if not ticket.result.done():
@@ -247,7 +329,7 @@ class SlotSupervisor:
         waits = [(origin, seconds) for origin, seconds in _waits(batch) if origin is not None]
         return self._tracer.infer(waits, slot=self._index, closed=batch.reason)
 
-    async def _run(self, crops: Sequence[Pixels]) -> list[Scores]:
+    async def _run(self, crops: Sequence[Pixels], *, solo: bool) -> list[Scores]:
         """One run, the process brought up first.
 
         Raises:
@@ -259,7 +341,7 @@ class SlotSupervisor:
             await self._start_again()
         self._busy_since = self._clock.monotonic()
         try:
-            scores, seconds = await self._in_thread(partial(self._slot.run, crops))
+            scores, seconds = await self._in_thread(partial(self._slot.run, crops, solo=solo))
         except PredictorError as error:
             self._note_failure(error, len(crops))
             raise

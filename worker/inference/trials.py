@@ -1,9 +1,10 @@
 """Trials of backends: which one is the fastest, judged with all slots running at once.
 
-One slot alone says little. OpenVINO pins its threads, so that two processes of one thread share a
-core: alone it is the fastest for PP-LCNet_x1_0, and with two slots on two cores the slowest. So
-each backend is loaded in every slot, and all of them compute at the same time, on the threads that
-they will have. Whether a backend answers rightly is judged in its process, when it loads.
+One slot alone says little: what is quick alone can lose where all cores compute, and threads that
+a library pins may share a core. So each backend is loaded in every slot, and all of them compute at
+the same time, on the threads that they will have. What other programs take of the cores meanwhile
+must not decide, so the predictors' CPU time is what counts (`Window.rate`). Whether a backend
+answers rightly is judged in its process, when it loads.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import ModelError, PredictorError
-from worker.inference.calibration import noise
+from worker.inference.calibration import Window, noise
 from worker.inference.protocol import BackendName
 
 __all__ = ["Load", "Trial", "TrialSlot", "fastest", "try_backends"]
@@ -53,11 +54,11 @@ class TrialSlot(Protocol):
         """
         ...
 
-    async def measure(self, pixels: Sequence[npt.NDArray[np.uint8]], seconds: float) -> float:
+    async def measure(self, pixels: Sequence[npt.NDArray[np.uint8]], seconds: float) -> Window:
         """Run a batch again and again.
 
         Returns:
-            Images per second.
+            What the runs took.
 
         Raises:
             PredictorError: a run failed.
@@ -172,20 +173,24 @@ async def _measure(
     """Measure the backend that all slots have loaded, once or, where time is left, several times.
 
     Returns:
-        Images per second of all slots together, and the share of their cores that others had.
+        Images per second of all slots together, as if others had none of their cores, and the
+        share that others had.
     """
     # The first run also prepares, so this is more than an image will take.
-    slowest = min(await _all(slot.measure(pixels[:1], 0) for slot in slots))
+    first = await _all(slot.measure(pixels[:1], 0) for slot in slots)
+    slowest = min(window.rate() for window in first)
     batch = pixels if len(pixels) / slowest <= LONGEST_RUN else pixels[:1]
     await _all(slot.measure(batch, 0) for slot in slots)
-    best = 0.0
-    load.begin()
+    best: tuple[float, float] = 0.0, 0.0
     for _ in range(WINDOWS):
-        best = max(best, sum(await _all(slot.measure(batch, WINDOW) for slot in slots)))
+        load.begin()
+        windows = await _all(slot.measure(batch, WINDOW) for slot in slots)
+        taken = load.taken()
+        best = max(best, (sum(window.rate(taken) for window in windows), taken))
         within = left()
         if within is not None and within <= 0:
             break
-    return best, load.taken()
+    return best
 
 
 async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:

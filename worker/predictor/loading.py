@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from worker.cache import CACHE_VARIABLE, cache_directory
 from worker.device import Device
@@ -22,7 +23,16 @@ from worker.predictor.predictor import Predictor
 
 __all__ = ["ONNX_BACKENDS", "load_predictor"]
 
-ONNX_BACKENDS: Mapping[OnnxBackend, Callable[[Path, int], Backend]] = {
+
+class OnnxLoader(Protocol):
+    """Loads a converted model."""
+
+    def __call__(self, model: Path, threads: int, *, solo: bool) -> Backend:
+        """Load `model`, to be computed on `threads` CPU threads; `solo` as in `load_predictor`."""
+        ...
+
+
+ONNX_BACKENDS: Mapping[OnnxBackend, OnnxLoader] = {
     "onnxruntime": OnnxRuntimeBackend,
     "openvino": OpenVinoBackend,
 }
@@ -30,7 +40,12 @@ ONNX_BACKENDS: Mapping[OnnxBackend, Callable[[Path, int], Backend]] = {
 
 
 def load_predictor(
-    spec: ModelSpec, device: Device, threads: int, backend: BackendName = "paddle"
+    spec: ModelSpec,
+    device: Device,
+    threads: int,
+    backend: BackendName = "paddle",
+    *,
+    solo: bool = False,
 ) -> Predictor:
     """Load a model onto a device.
 
@@ -40,6 +55,7 @@ def load_predictor(
     Args:
         device: a single one; only Paddle computes on devices other than the CPU.
         threads: CPU threads.
+        solo: whether it computes while nothing else does, so that its threads may spin.
 
     Returns:
         The predictor, its backend having passed the parity check.
@@ -72,7 +88,7 @@ def load_predictor(
     # The result holds for this very file, which might be replaced together with its digest.
     checked = ", ".join((*versions, network.digest))
     try:
-        return check(lambda: _load_converted(spec, network, threads, backend), checked)
+        return check(lambda: _load_converted(spec, network, threads, backend, solo=solo), checked)
     except ParityError as error:
         raise ParityError(
             f"{backend} does not answer {spec.name} as plain Paddle does ({error}): "
@@ -93,11 +109,11 @@ def _convert(spec: ModelSpec, backend: OnnxBackend) -> Converted:
 
 
 def _load_converted(
-    spec: ModelSpec, network: Converted, threads: int, backend: OnnxBackend
+    spec: ModelSpec, network: Converted, threads: int, backend: OnnxBackend, *, solo: bool
 ) -> Predictor:
     # Each library has errors of its own for a network that it does not support.
     try:
-        loaded = ONNX_BACKENDS[backend](network.path, threads)
+        loaded = ONNX_BACKENDS[backend](network.path, threads, solo=solo)
     except Exception as error:
         raise ModelError(f"{backend} cannot load {spec.name}: {own_sentence(error)}") from error
     return Predictor(spec, loaded)

@@ -14,12 +14,14 @@ from contextlib import suppress
 
 from worker.errors import ModelError, UnfitSystemError
 from worker.inference.protocol import (
+    DropSolo,
     Failed,
     Loaded,
     Ran,
+    Run,
     SharedBatch,
     Start,
-    read_run,
+    read_request,
     read_start,
     to_message,
 )
@@ -52,27 +54,69 @@ def serve(channel: Channel, memory: int) -> None:
     """
     start = read_start(channel.receive())
     try:
-        predictor = load_predictor(start.spec, start.device, start.threads, start.backend)
+        predictors = _Predictors(start)
     except (ModelError, UnfitSystemError) as error:
         unfit = isinstance(error, UnfitSystemError)
         channel.send(to_message(Failed(str(error)[:LONGEST], unfit)))
         return
-    shared = SharedBatch(memory, start.capacity, start.spec.input_size, predictor.classes)
-    channel.send(to_message(Loaded(predictor.classes, predictor.backend)))
+    first = predictors.choose(solo=False)
+    shared = SharedBatch(memory, start.capacity, start.spec.input_size, first.classes)
+    channel.send(to_message(Loaded(first.classes, first.backend)))
     while True:
-        request = read_run(channel.receive())
-        channel.send(to_message(_answer(predictor, shared, request.count, start)))
+        request = read_request(channel.receive())
+        if isinstance(request, DropSolo):
+            predictors.drop_solo()
+            channel.send(to_message(Ran(0.0, 0.0)))
+        else:
+            channel.send(to_message(_answer(predictors, shared, request, start)))
 
 
-def _answer(predictor: Predictor, shared: SharedBatch, count: int, start: Start) -> Ran | Failed:
-    began = time.perf_counter()
+class _Predictors:
+    """The network for batches, and a second copy for single images, loaded when it is needed.
+
+    Raises:
+        ModelError: the first one cannot be loaded; see `load_predictor`.
+        UnfitSystemError: likewise.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._predictor = load_predictor(start.spec, start.device, start.threads, start.backend)
+        self._solo: Predictor | None = None
+
+    def choose(self, *, solo: bool) -> Predictor:
+        """Give the one for batches, or the one for single images.
+
+        Raises:
+            ModelError: the second one cannot be loaded.
+        """
+        if not solo:
+            return self._predictor
+        if self._solo is None:
+            start = self._start
+            self._solo = load_predictor(
+                start.spec, start.device, start.solo_threads, start.backend, solo=True
+            )
+        return self._solo
+
+    def drop_solo(self) -> None:
+        """Free the one for single images."""
+        self._solo = None
+
+
+def _answer(
+    predictors: _Predictors, shared: SharedBatch, request: Run, start: Start
+) -> Ran | Failed:
+    began, cpu = time.perf_counter(), time.process_time()
+    count = request.count
     crops = shared.crops[:count]
     try:
         start.failpoints.before_batch(crops)
+        predictor = predictors.choose(solo=request.solo)
         if start.failpoints.instant:
             shared.scores[:count] = 1 / predictor.classes
         else:
             shared.scores[:count] = predictor.scores(crops)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
         return Failed(f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST])
-    return Ran(time.perf_counter() - began)
+    return Ran(time.perf_counter() - began, time.process_time() - cpu)

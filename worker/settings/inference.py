@@ -49,7 +49,10 @@ class PredictorSettings(Group):
         description="Predictor processes; 0 is one per listed GPU, or what suits the cores on CPU.",
     )
     threads: Annotated[int, Field(ge=0, le=256)] = Field(
-        0, description="CPU threads per predictor; 0 shares out the cores."
+        0,
+        description="CPU threads per predictor; 0 shares out the cores, and gives all of them to "
+        "an image that comes while all predictors are idle, where that is faster; the first "
+        "predictor then holds weights of up to 512 MiB twice.",
     )
     timeout: Seconds = Field(
         60.0,

@@ -17,10 +17,12 @@ import psutil
 import pytest
 import structlog
 
+from worker.cache import cache_directory
 from worker.device import CPU
 from worker.errors import JobError, ModelError, Reason
 from worker.failpoints import Failpoints
-from worker.inference.placement import Placement
+from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
+from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
@@ -114,6 +116,28 @@ async def test_without_the_extra_auto_is_paddle_and_says_nothing_of_it(
         made = await make_pool(backend="auto")
     assert made.pool.backend == "paddle+onednn"
     assert {entry["event"] for entry in logged} == {"predictor_loaded", "calibrated"}
+
+
+async def test_what_was_calibrated_before_is_taken_as_it_was(spec: ModelSpec, crops: Crops) -> None:
+    batching, layout = BatchingSettings(calibration_limit=5), [Placement(CPU, 1)]
+    kept = CalibrationCache(
+        cache_directory() / "calibration", spec.digest, layout, available_cores(), batching
+    )
+    kept.write("paddle", CalibrationRecord(3, solo=True))
+    pool = PredictorPool(
+        spec, layout, PredictorSettings(backend="paddle"), batching, Metrics(), Failpoints()
+    )
+    with structlog.testing.capture_logs() as logged:
+        try:
+            await pool.start()
+            scores = await asyncio.gather(*(pool.classify(crop, 0.0) for crop in crops))
+        finally:
+            await pool.stop()
+    assert pool.max_batch == 3
+    (calibrated,) = (entry for entry in logged if entry["event"] == "calibrated")
+    assert calibrated["from_cache"]
+    assert calibrated["solo"]
+    assert len(scores) == len(crops)
 
 
 async def test_a_killed_predictor_costs_nobody_an_answer(make_pool: MakePool, crops: Crops) -> None:

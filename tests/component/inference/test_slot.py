@@ -336,6 +336,25 @@ def test_any_number_of_labels_reaches_no_process(make_slot: MakeSlot, spec: Mode
         make_slot(many, start_timeout=0.01).start()
 
 
+def test_an_image_alone_on_more_threads_is_answered_alike(
+    make_slot: MakeSlot, crops: Crops
+) -> None:
+    slot = make_slot()
+    slot.choose("paddle", solo_threads=2)
+    slot.start()
+    first = slot.pid
+    expected, _ = slot.run(crops[:1])
+    slot.prepare_solo()
+    alone, _ = slot.run(crops[:1], solo=True)
+    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-5)
+    slot.drop_solo()
+    again, _ = slot.run(crops[:1])
+    np.testing.assert_array_equal(again, expected)
+    # Chosen as it is now, so that nothing is to be started anew.
+    slot.choose("paddle")
+    assert slot.pid == first
+
+
 def test_a_slot_says_what_computes(slot: Slot) -> None:
     slot.start()
     assert slot.backend == "paddle+onednn"

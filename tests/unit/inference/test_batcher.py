@@ -261,6 +261,24 @@ async def test_a_cancelled_slot_does_not_count_as_free(clock: Timers) -> None:
     assert (items(batch), batch.reason) == (["a", "b"], CloseReason.DRAINED)
 
 
+async def test_a_batch_tells_how_many_slots_have_nothing_to_do_beside_it(clock: Timers) -> None:
+    batcher = make(clock)
+    others = [asyncio.create_task(batcher.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    first = asyncio.create_task(batcher.take(preferred=True))
+    await asyncio.sleep(0)
+    batcher.submit("a", 0)
+    batch = await first
+    assert items(batch) == ["a"], (
+        "the slot that is preferred is woken before those that wait longer"
+    )
+    assert batch.idle_slots == 2
+    for item in "bcd":
+        batcher.submit(item, 0)
+    shared = await asyncio.gather(*others)
+    assert sorted(each.idle_slots for each in shared) == [0, 0]
+
+
 async def test_put_back_keeps_urgency_and_waiting_time(clock: Timers) -> None:
     batcher = make(clock, max_batch=2, linger=1.0)
     for item, urgency in [("urgent", 1), ("patient", 7)]:

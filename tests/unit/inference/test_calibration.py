@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from worker.clock import Clock
 from worker.errors import PredictorCrashedError
-from worker.inference.calibration import Calibration, calibrate
+from worker.inference.calibration import (
+    Calibration,
+    RunTime,
+    Window,
+    calibrate,
+    run_for,
+    solo_pays,
+)
 from worker.settings import BatchingSettings
 
 Crops = Sequence[npt.NDArray[np.uint8]]
@@ -20,19 +26,18 @@ class Predictor:
     """Takes as long as `seconds` says for a batch's size and the number of its run."""
 
     def __init__(self, seconds: Callable[[int, int], float]) -> None:
-        self.now = 50.0
         self.sizes: list[int] = []
         self._seconds = seconds
+        self.waited: Callable[[], float] = lambda: 0.0
 
-    def run(self, crops: Crops) -> None:
+    def run(self, crops: Crops) -> RunTime:
         assert all(crop.shape == (4, 6, 3) and crop.dtype == np.uint8 for crop in crops)
-        self.now += self._seconds(len(crops), self.sizes.count(len(crops)))
+        seconds = self._seconds(len(crops), self.sizes.count(len(crops)))
         self.sizes.append(len(crops))
+        return RunTime(seconds + self.waited(), seconds)
 
     def calibrate(self, **batching: int) -> Calibration:
-        return calibrate(
-            self.run, (4, 6), BatchingSettings(**batching), clock=Clock(lambda: self.now)
-        )
+        return calibrate(self.run, (4, 6), BatchingSettings(**batching))
 
 
 def test_batches_that_gain_nothing_stay_small() -> None:
@@ -52,6 +57,15 @@ def test_the_smallest_batch_that_is_nearly_the_fastest_wins() -> None:
     seconds = {1: 1 / 100, 2: 2 / 192, 4: 4 / 196, 8: 8 / 200}
     predictor = Predictor(lambda size, run: seconds[size])
     assert predictor.calibrate(calibration_limit=8).max_batch == 2
+
+
+def test_batches_larger_than_one_that_loses_are_not_tried() -> None:
+    # Images per second: 100, 200, 199, 190.
+    seconds = {1: 1 / 100, 2: 2 / 200, 4: 4 / 199, 8: 8 / 190}
+    predictor = Predictor(lambda size, run: seconds[size])
+    calibration = predictor.calibrate(calibration_limit=32)
+    assert [row.size for row in calibration.rows] == [1, 2, 4, 8]
+    assert calibration.max_batch == 2
 
 
 def test_a_limit_between_powers_of_two_is_tried_too() -> None:
@@ -84,8 +98,49 @@ def test_a_fixed_size_is_warmed_and_measured_however_slow(fixed: int, sizes: lis
 
 
 def test_errors_of_the_predictor_come_through() -> None:
-    def run(crops: Crops) -> None:
+    def run(crops: Crops) -> RunTime:
         raise PredictorCrashedError("it died")
 
     with pytest.raises(PredictorCrashedError):
         calibrate(run, (4, 6), BatchingSettings())
+
+
+def test_what_other_programs_take_of_the_cores_does_not_choose() -> None:
+    predictor = Predictor(lambda size, run: 0.001 * size)
+    waits = iter([0.0, 0.0, 0.1, 0.0, 0.3, 0.3])
+    predictor.waited = lambda: next(waits)
+    calibration = predictor.calibrate(calibration_limit=2)
+    assert [round(row.seconds, 9) for row in calibration.rows] == [0.001, 0.002]
+    assert calibration.max_batch == 1
+
+
+def test_the_way_to_the_predictor_counts_for_each_batch() -> None:
+    predictor = Predictor(lambda size, run: 0.001 * size)
+    predictor.waited = lambda: 0.0004
+    # Images per second: 714, 833, 909, 952.
+    assert predictor.calibrate(calibration_limit=8).max_batch == 4
+
+
+def test_runs_go_on_until_the_time_is_over_and_one_is_made_in_any_case() -> None:
+    predictor = Predictor(lambda size, run: 0.25 * size)
+    crops = [np.zeros((4, 6, 3), np.uint8)] * 2
+    assert run_for(predictor.run, crops, 0) == Window(2, 0.5, 0.5)
+    assert run_for(predictor.run, crops, 1.2) == Window(6, 1.5, 1.5)
+
+
+@pytest.mark.parametrize(("solo", "pays"), [(0.005, True), (0.0084, True), (0.0095, False)])
+def test_all_cores_for_one_image_must_be_worth_a_copy_of_the_network(
+    solo: float, pays: bool
+) -> None:
+    def run(crops: Crops) -> RunTime:
+        assert len(crops) == 1
+        return RunTime(0.01, 0.01)
+
+    # The first run of each kind loads and warms.
+    times = iter([9.0] + [solo + late for late in (0.003, 0.0, 0.01, 0.002, 0.005)])
+
+    def run_solo(crops: Crops) -> RunTime:
+        assert len(crops) == 1
+        return RunTime(next(times), 0.001)
+
+    assert solo_pays(run, run_solo, (4, 6)) is pays

@@ -16,6 +16,7 @@ from worker.device import CPU, Device
 from worker.failpoints import Failpoints
 from worker.inference.protocol import (
     MAX_CLASSES,
+    DropSolo,
     Failed,
     Loaded,
     Ran,
@@ -23,7 +24,7 @@ from worker.inference.protocol import (
     SharedBatch,
     Start,
     read_answer,
-    read_run,
+    read_request,
     read_start,
     to_message,
 )
@@ -80,13 +81,14 @@ def test_a_rule_arrives_as_its_kind() -> None:
         assert read.spec.rule.activation == rule.activation
 
 
-def test_a_batch_arrives_as_it_was_sent() -> None:
-    assert read_run(travelled(to_message(Run(7)))) == Run(7)
+@pytest.mark.parametrize("request_", [Run(7), Run(1, solo=True), DropSolo()])
+def test_a_request_arrives_as_it_was_sent(request_: Run | DropSolo) -> None:
+    assert read_request(travelled(to_message(request_))) == request_
 
 
 @pytest.mark.parametrize(
     "answer",
-    [Loaded(1000, "paddle+onednn"), Ran(0.25), Failed("no"), Failed("no library", unfit=True)],
+    [Loaded(1000, "paddle+onednn"), Ran(0.25, 0.5), Failed("no"), Failed("no library", unfit=True)],
 )
 def test_answers_arrive_as_they_were_sent(answer: Loaded | Ran | Failed) -> None:
     assert read_answer(travelled(to_message(answer))) == answer
@@ -105,9 +107,11 @@ def test_answers_arrive_as_they_were_sent(answer: Loaded | Ran | Failed) -> None
         {"Loaded": {"classes": 2**70, "backend": "paddle"}},
         {"Loaded": {"classes": True, "backend": "paddle"}},
         {"Ran": {}},
-        {"Ran": {"seconds": -1}},
-        {"Ran": {"seconds": math.inf}},
-        {"Ran": {"seconds": "0.1"}},
+        {"Ran": {"seconds": -1, "cpu_seconds": 0}},
+        {"Ran": {"seconds": math.inf, "cpu_seconds": 0}},
+        {"Ran": {"seconds": "0.1", "cpu_seconds": 0}},
+        {"Ran": {"seconds": 0.1}},
+        {"Ran": {"seconds": 0.1, "cpu_seconds": -1}},
         {"Failed": {"unfit": True}},
         {"Failed": {"why": None}},
         {"Start": {}},

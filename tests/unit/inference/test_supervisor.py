@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.traces import Traces
 from worker.clock import Clock
-from worker.errors import ModelError, PredictorCrashedError
+from worker.errors import ModelError, PredictorCrashedError, PredictorError
 from worker.inference.batcher import Batcher
 from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
@@ -33,19 +33,28 @@ class StandIn:
         self.pid = None
         self.backend = "stand-in"
         self.starts = 0
+        self.solo: list[bool] = []
+        self.on_prepare: Callable[[], None] = lambda: None
         self.interrupted = threading.Event()
         self.on_start: Callable[[], None] = lambda: None
         self.on_run: Callable[[Sequence[Pixels]], None] = lambda crops: None
 
-    def start(self) -> None:
+    def start(self, within: float | None = None) -> None:
         if not self.running:
             self.starts += 1
             self.on_start()
             self.running = True
 
-    def run(self, crops: Sequence[Pixels]) -> tuple[Scores, float]:
+    def run(self, crops: Sequence[Pixels], *, solo: bool = False) -> tuple[Scores, float]:
+        self.solo.append(solo)
         self.on_run(crops)
         return np.full((len(crops), 2), 0.5, np.float32), 0.001
+
+    def choose(self, backend: str, solo_threads: int = 0) -> None:
+        self.backend = backend
+
+    def prepare_solo(self) -> None:
+        self.on_prepare()
 
     def interrupt(self) -> None:
         self.interrupted.set()
@@ -57,7 +66,7 @@ class StandIn:
 class Stage:
     """A supervisor that serves a stand-in, and the batcher that feeds it."""
 
-    def __init__(self, tracer: Tracer | None = None) -> None:
+    def __init__(self, tracer: Tracer | None = None, others: int = 0) -> None:
         self.slot = StandIn()
         self.now = 0.0
         self.metrics = Metrics()
@@ -68,6 +77,7 @@ class Stage:
             self.batcher,
             70.0,
             self.metrics,
+            others=others,
             tracer=tracer,
             clock=Clock(lambda: self.now, sleep=self.pause),
         )
@@ -94,6 +104,48 @@ async def serving(tracer: Tracer | None = None) -> AsyncIterator[Stage]:
     await stage.supervisor.start()
     stage.supervisor.serve()
     yield stage
+    await stage.supervisor.stop()
+
+
+async def test_an_image_alone_on_idle_slots_gets_all_cores_and_others_do_not() -> None:
+    stage = Stage()
+    await stage.supervisor.load("paddle", solo_threads=2)
+    stage.supervisor.serve()
+    await stage.answer()
+    tickets = [stage.batcher.submit(CROP, 0) for _ in range(2)]
+    async with asyncio.timeout(BOUND):
+        await asyncio.gather(*(ticket.result for ticket in tickets))
+    assert stage.slot.solo == [True, False]
+    await stage.supervisor.stop()
+
+
+async def test_while_another_slot_is_busy_an_image_alone_gets_its_own_slots_threads() -> None:
+    stage = Stage(others=1)
+    await stage.supervisor.load("paddle", solo_threads=2)
+    stage.supervisor.serve()
+    await stage.answer()
+    assert stage.slot.solo == [False], "no other slot waits for images"
+    idle = asyncio.create_task(stage.batcher.take())
+    await asyncio.sleep(0)
+    await stage.answer()
+    assert stage.slot.solo == [False, True]
+    assert not idle.done(), "the slot with all cores comes first"
+    idle.cancel()
+    await asyncio.gather(idle, return_exceptions=True)
+    await stage.supervisor.stop()
+
+
+async def test_without_memory_for_a_second_copy_images_are_answered_all_the_same() -> None:
+    stage = Stage()
+
+    def refuse() -> None:
+        raise PredictorError("no memory")
+
+    stage.slot.on_prepare = refuse
+    await stage.supervisor.load("paddle", solo_threads=2)
+    stage.supervisor.serve()
+    await stage.answer()
+    assert stage.slot.solo == [False]
     await stage.supervisor.stop()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError, PredictorTimeoutError
+from worker.inference.calibration import Window
 from worker.inference.protocol import BackendName
 from worker.inference.trials import Trial, fastest, try_backends
 
@@ -26,6 +27,7 @@ class Machine:
         fails_running: what running one raises.
         loading: seconds that loading one takes.
         taken: share of the cores that other programs have, by backend.
+        waits: share of its time in which a backend's threads wait for each other, by backend.
     """
 
     def __init__(self, slots: int, **rates: float) -> None:
@@ -34,6 +36,7 @@ class Machine:
         self.fails_running: dict[str, Exception] = {}
         self.loading: dict[str, float] = {}
         self.taken: dict[str, float] = {}
+        self.waits: dict[str, float] = {}
         self.now = 0.0
         self.slots = [StandIn(self) for _ in range(slots)]
 
@@ -71,7 +74,7 @@ class StandIn:
             raise error
         self.backend = backend
 
-    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> float:
+    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> Window:
         # All slots have the same backend, or what is measured is nothing that will ever run.
         assert {slot.backend for slot in self.machine.slots} == {self.backend}
         self.batches.append(len(pixels))
@@ -79,7 +82,10 @@ class StandIn:
         self.machine.now += seconds
         if error := self.machine.fails_running.get(self.backend):
             raise error
-        return self.machine.rates[self.backend]
+        busy = (1 - self.machine.taken.get(self.backend, 0.0)) * (
+            1 - self.machine.waits.get(self.backend, 0.0)
+        )
+        return Window(round(self.machine.rates[self.backend]), 1.0, busy)
 
 
 async def tried(machine: Machine, max_batch: int = 0, limit: float = 100.0) -> list[Trial]:
@@ -152,6 +158,20 @@ async def test_what_others_took_is_told_of_each_backend() -> None:
     machine = Machine(2, paddle=118, openvino=68, onnxruntime=153)
     machine.taken = {"openvino": 0.4}
     assert [trial.taken for trial in await tried(machine)] == [0.0, 0.4, 0.0]
+
+
+async def test_a_backend_is_not_judged_by_what_others_took_of_its_cores() -> None:
+    machine = Machine(2, paddle=100, openvino=60, onnxruntime=60)
+    machine.taken = {"openvino": 0.5}
+    trials = await tried(machine)
+    assert [trial.images_per_second for trial in trials] == [200, 240, 120]
+
+
+async def test_threads_that_wait_for_each_other_are_no_faster_for_it() -> None:
+    machine = Machine(2, paddle=100, openvino=60, onnxruntime=60)
+    machine.waits = {"openvino": 0.5}
+    trials = await tried(machine)
+    assert [trial.images_per_second for trial in trials] == [200, 120, 120]
 
 
 async def test_backends_besides_paddle_share_one_time_limit() -> None:

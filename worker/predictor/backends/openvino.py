@@ -16,6 +16,7 @@ class OpenVinoBackend:
 
     Args:
         threads: CPU threads.
+        solo: whether nothing else is computed meanwhile, which makes no difference here.
 
     Attributes:
         name: `openvino`.
@@ -26,13 +27,16 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, model: Path, threads: int) -> None:
+    def __init__(self, model: Path, threads: int, *, solo: bool = False) -> None:
+        del solo
         core = importlib.import_module(self.name).Core()
         options = {
             "INFERENCE_NUM_THREADS": threads,
             # One batch at a time, on all of its threads.
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
+            # Otherwise each process pins its threads to the first cores, and all slots share those.
+            "ENABLE_CPU_PINNING": False,
             # Otherwise bfloat16 on processors that have it, which costs two digits.
             "INFERENCE_PRECISION_HINT": "f32",
         }

@@ -1,0 +1,82 @@
+"""What is remembered of calibrations, and which model and machine a record is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from worker.device import CPU
+from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
+from worker.inference.placement import Placement
+from worker.inference.selection_cache import MEASUREMENTS
+from worker.settings import BatchingSettings
+
+RECORD = CalibrationRecord(8, solo=True, taken=0.05)
+
+
+def cache(
+    directory: Path, digest: str = "sha256:1", threads: int = 1, cores: int = 2, limit: int = 32
+) -> CalibrationCache:
+    placements = [Placement(CPU, threads)] * 2
+    batching = BatchingSettings(calibration_limit=limit)
+    return CalibrationCache(directory, digest, placements, cores, batching)
+
+
+def test_a_record_holds_for_its_model_layout_settings_and_backend_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    cache(directory).write("paddle", RECORD)
+    assert cache(directory).read("paddle") == RECORD
+    assert cache(directory).read("onnxruntime") is None
+    for other in (
+        cache(directory, digest="sha256:2"),
+        cache(directory, threads=2),
+        cache(directory, cores=4),
+        cache(directory, limit=16),
+    ):
+        assert other.read("paddle") is None
+
+
+def test_another_version_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "worker.inference.calibration_cache"
+    monkeypatch.setattr(f"{module}.package_version", lambda _: "1")
+    cache(tmp_path).write("paddle", RECORD)
+    assert cache(tmp_path).read("paddle") == RECORD
+    monkeypatch.setattr(f"{module}.package_version", lambda _: "2")
+    assert cache(tmp_path).read("paddle") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"max_batch": 0, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 64, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": "many", "solo": true, "taken": 0, "measurements": 1}',
+    ],
+)
+def test_a_damaged_record_is_none(tmp_path: Path, content: str) -> None:
+    cache(tmp_path).write("paddle", RECORD)
+    (path,) = tmp_path.iterdir()
+    path.write_text(content, "utf-8")
+    assert cache(tmp_path).read("paddle") is None
+
+
+def test_a_directory_that_cannot_be_written_costs_the_record_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    unwritable = cache(tmp_path / "file" / "calibration")
+    unwritable.write("paddle", RECORD)
+    assert unwritable.read("paddle") is None
+
+
+def test_what_was_disturbed_is_measured_again_a_few_times() -> None:
+    record = CalibrationRecord(2, solo=False, taken=0.6)
+    assert RECORD.settled
+    for number in range(2, MEASUREMENTS + 1):
+        assert not record.settled
+        record = record.measured_again(CalibrationRecord(4, solo=True, taken=0.4))
+        assert record == CalibrationRecord(4, True, 0.4, number), "the least disturbed one counts"
+    assert record.settled
+    assert record.measured_again(CalibrationRecord(1, False, 0.9)).max_batch == 4
