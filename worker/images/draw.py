@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from worker.images.codecs import cv2, simplejpeg
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["annotate", "draw", "shrink"]
+__all__ = ["annotate", "draw", "encode_picture", "label_own", "shrink"]
 
 MIN_SIDE = 256
 """Pixels. Images with both sides below this are enlarged; narrow ones get a margin on the right."""
@@ -73,6 +74,11 @@ class _Text:
     width: int
     height: int
 
+    @property
+    def bottom(self) -> int:
+        """The last row of its box."""
+        return self.height + 3 * _MARGIN
+
 
 def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
     """Scale an image down so that no side exceeds `max_side` pixels.
@@ -104,7 +110,20 @@ def draw(picture: npt.NDArray[np.uint8], label: str | None, score: float, qualit
     Returns:
         The bytes of a JPEG file.
     """
-    encoded: bytes = simplejpeg.encode_jpeg(annotate(picture, label, score), quality, "BGR", "420")
+    return encode_picture(annotate(picture, label, score), quality)
+
+
+def encode_picture(picture: npt.NDArray[np.uint8], quality: int) -> bytes:
+    """Encode a picture as it is.
+
+    Args:
+        picture: `[H, W, 3] uint8` BGR, contiguous.
+        quality: JPEG quality, 1 to 100.
+
+    Returns:
+        The bytes of a JPEG file.
+    """
+    encoded: bytes = simplejpeg.encode_jpeg(picture, quality, "BGR", "420")
     return encoded
 
 
@@ -126,23 +145,66 @@ def annotate(
     """
     if label is None:
         return picture.copy()
-    canvas = picture.copy() if keep_size else _legible(picture)
+    if not keep_size:
+        return label_own(picture.copy(), label, score)
+    canvas = picture.copy()
     height, width = canvas.shape[:2]
+    text = _laid_out(label, score, height, width)
+    if not _has_room(text, width, height):
+        text = _fit(_clean(label), f"{score:.2f}", width - 4 * _MARGIN, TINY_TEXT, TINY_TEXT)
+    if _has_room(text, width, height):
+        _write(canvas, text)
+    return canvas
+
+
+def label_own(
+    picture: npt.NDArray[np.uint8], label: str | None, score: float
+) -> npt.NDArray[np.uint8]:
+    """Draw the visualisation of `annotate` on a picture that nobody else needs.
+
+    Args:
+        picture: as for `annotate`; where it can be, it is drawn on.
+
+    Returns:
+        What `annotate` returns; it may be `picture` itself.
+
+    Raises:
+        Exception: what the codec raises when it gets no memory; `picture` is as it was before.
+    """
+    if not picture.flags.writeable or not picture.flags.c_contiguous:
+        picture = picture.copy()
+    return picture if label is None else _labelled(_legible(picture), label, score)
+
+
+def _labelled(canvas: npt.NDArray[np.uint8], label: str, score: float) -> npt.NDArray[np.uint8]:
+    """Draw on a legible canvas, or on a copy with a margin where the text has no room."""
+    height, width = canvas.shape[:2]
+    text = _laid_out(label, score, height, width)
+    if text.bottom > height * _OVERLAY:
+        canvas = _bordered(canvas, top=text.bottom + _MARGIN)
+    _write(canvas, text)
+    return canvas
+
+
+def _laid_out(label: str, score: float, height: int, width: int) -> _Text:
+    """The text for an image of this size."""
     smallest = max(MIN_TEXT, round(width * _SMALLEST))
     largest = max(smallest, round(min(width * _LARGEST, height * _TALLEST)))
-    line = _clean(label), f"{score:.2f}", width - 4 * _MARGIN
-    text = _fit(*line, largest, smallest)
-    if keep_size and not _has_room(text, width, height):
-        text = _fit(*line, TINY_TEXT, TINY_TEXT)
-        if not _has_room(text, width, height):
-            return canvas
-    right, bottom = text.width + 3 * _MARGIN, text.height + 3 * _MARGIN
-    if bottom > height * _OVERLAY and not keep_size:
-        canvas = _bordered(canvas, top=bottom + _MARGIN)
-    cv2.rectangle(canvas, (_MARGIN, _MARGIN), (right, bottom), _RED, cv2.FILLED)
-    origin = (2 * _MARGIN - text.left, 2 * _MARGIN + text.ascent)
-    cv2.putText(canvas, text.line, origin, _WHITE, _fonts.face, text.size)
-    return canvas
+    return _fit(_clean(label), f"{score:.2f}", width - 4 * _MARGIN, largest, smallest)
+
+
+def _write(canvas: npt.NDArray[np.uint8], text: _Text) -> None:
+    """Write a line on its box, whole or not at all."""
+    right, bottom = text.width + 3 * _MARGIN, text.bottom
+    touched = canvas[: bottom + text.size, : right + text.size]
+    before = touched.copy()
+    try:
+        cv2.rectangle(canvas, (_MARGIN, _MARGIN), (right, bottom), _RED, cv2.FILLED)
+        origin = (2 * _MARGIN - text.left, 2 * _MARGIN + text.ascent)
+        cv2.putText(canvas, text.line, origin, _WHITE, _fonts.face, text.size)
+    except BaseException:
+        touched[:] = before
+        raise
 
 
 def _has_room(text: _Text, width: int, height: int) -> bool:
@@ -151,15 +213,14 @@ def _has_room(text: _Text, width: int, height: int) -> bool:
 
 
 def _legible(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A contiguous copy to draw on, large enough for a short line of text."""
+    """Large enough for a short line of text: the picture itself, or a copy."""
     height, width = picture.shape[:2]
     # Whole steps and no smoothing: the pixels of a tiny image stay what they are.
     factor = -(-MIN_SIDE // max(height, width))
     size = (width * factor, height * factor)
-    canvas = picture.copy()
     if factor > 1:
-        canvas = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    return _bordered(canvas, right=max(0, MIN_SIDE - size[0]))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return _bordered(picture, right=max(0, MIN_SIDE - size[0]))
 
 
 def _bordered(
@@ -177,6 +238,7 @@ def _clean(label: str) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in cut).split())
 
 
+@lru_cache(maxsize=1024)
 def _fit(label: str, score: str, room: int, largest: int, smallest: int) -> _Text:
     """Label and score in `room` pixels: as large as fits, then with the label's end left out."""
     text = _measure(f"{label} {score}".strip(), largest)

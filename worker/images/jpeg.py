@@ -157,8 +157,10 @@ def segments(data: bytes) -> Iterator[Segment]:
         match = _MARKER.search(data, position)
         if match is None:
             return
-        before = data[position : match.start()].rstrip(b"\xff")
-        at, position = position + len(before), match.end()
+        at = position
+        if match.start() != position:
+            at += len(data[position : match.start()].rstrip(b"\xff"))
+        position = match.end()
         marker = match.group(1)[0]
         if marker == EOI:
             yield Segment(marker, at, position, position)

@@ -9,6 +9,7 @@ import numpy as np
 
 from worker.errors import JobError, Reason
 from worker.images.codecs import Image, cv2
+from worker.images.pillow_bicubic import Span, bicubic, is_suitable
 from worker.model.transforms import check_crop
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class Transform:
             JobError: `CORRUPT_IMAGE` when the image is smaller than the crop, `TOO_MANY_PIXELS`
                 when it is so elongated that scaling its short side makes a monster.
         """
-        scaled = bgr if self.resize is None else _scale(bgr, self.resize)
-        if self.crop is not None:
-            scaled = _centre(scaled, self.crop)
+        scaled = _scaled_and_cropped(bgr, self.resize, self.crop)
         if self.channels == "BGR":
             return scaled.copy()
         # Channels are independent of each other all the way: swapping them last moves a crop's
@@ -81,21 +80,27 @@ class Transform:
         return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _scale(bgr: npt.NDArray[np.uint8], resize: Resize) -> npt.NDArray[np.uint8]:
+def _scaled_and_cropped(
+    bgr: npt.NDArray[np.uint8], resize: Resize | None, crop: CenterCrop | None
+) -> npt.NDArray[np.uint8]:
     height, width = bgr.shape[:2]
-    size = _target(width, height, resize)
-    if size == (width, height):
-        return bgr
-    if size[0] * size[1] > MAX_RESIZED_PIXELS:
+    size = (width, height) if resize is None else _target(width, height, resize)
+    if size[0] * size[1] > MAX_RESIZED_PIXELS and size != (width, height):
         raise JobError(
             Reason.TOO_MANY_PIXELS,
             f"the image is {width}x{height} pixels, too elongated: scaled for the model it would "
             f"be {size[0]}x{size[1]}; crop it",
         )
-    if resize.backend == "pil":
-        scaled = Image.fromarray(bgr).resize(size, _PIL[resize.interpolation])
-        return np.asarray(scaled, np.uint8)
-    return np.asarray(cv2.resize(bgr, size, interpolation=_CV2[resize.interpolation]), np.uint8)
+    columns, rows = _centre(size, crop)
+    if resize is None or size == (width, height):
+        scaled = bgr
+    elif resize.backend == "cv2":
+        scaled = np.asarray(cv2.resize(bgr, size, interpolation=_CV2[resize.interpolation]))
+    elif resize.interpolation == "bicubic" and is_suitable((width, height), size):
+        return bicubic(bgr, size, columns, rows)
+    else:
+        scaled = np.asarray(Image.fromarray(bgr).resize(size, _PIL[resize.interpolation]))
+    return scaled[slice(*rows), slice(*columns)]
 
 
 def _target(width: int, height: int, resize: Resize) -> tuple[int, int]:
@@ -106,8 +111,11 @@ def _target(width: int, height: int, resize: Resize) -> tuple[int, int]:
     return round(width * scale), round(height * scale)
 
 
-def _centre(scaled: npt.NDArray[np.uint8], crop: CenterCrop) -> npt.NDArray[np.uint8]:
-    height, width = scaled.shape[:2]
+def _centre(size: tuple[int, int], crop: CenterCrop | None) -> tuple[Span, Span]:
+    """The columns and rows to cut out of an image of this size; all of them without a crop."""
+    width, height = size
+    if crop is None:
+        return (0, width), (0, height)
     left, top = (width - crop.width) // 2, (height - crop.height) // 2
     if left < 0 or top < 0:
         raise JobError(
@@ -115,4 +123,4 @@ def _centre(scaled: npt.NDArray[np.uint8], crop: CenterCrop) -> npt.NDArray[np.u
             f"the image is {width}x{height} pixels, smaller than the {crop.width}x{crop.height} "
             "that the model needs; send a larger one",
         )
-    return scaled[top : top + crop.height, left : left + crop.width]
+    return (left, left + crop.width), (top, top + crop.height)

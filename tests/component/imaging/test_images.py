@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -482,6 +483,10 @@ async def test_an_image_process_has_nothing_that_it_does_not_need(
     }
     assert limits[resource.RLIMIT_AS] == (bench.limits.memory,) * 2
     assert limits[resource.RLIMIT_CORE] == (0, 0)
+    # In the processor time that the kernel compares it with, in whole seconds.
+    used = time.clock_gettime(~pid << 3)
+    until, _ = resource.prlimit(pid, resource.RLIMIT_CPU)
+    assert abs(until - used - bench.limits.cpu_seconds) <= 1
 
 
 def _look_into(pid: int) -> tuple[str, list[str]]:

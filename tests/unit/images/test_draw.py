@@ -8,7 +8,7 @@ import pytest
 import simplejpeg
 
 from tests.support.make import Pixels, noise
-from worker.images.draw import MIN_SIDE, annotate, draw, shrink
+from worker.images.draw import MIN_SIDE, annotate, draw, encode_picture, label_own, shrink
 
 LONG = "leatherback turtle, leatherback, leathery turtle, Dermochelys coriacea"
 RED = np.array([0, 0, 255])
@@ -122,6 +122,46 @@ def test_the_given_picture_is_left_as_it_is() -> None:
         before = picture.copy()
         draw(picture, "cat", 0.5, 85)
         assert np.array_equal(picture, before)
+
+
+@pytest.mark.parametrize("label", ["cat", LONG, "W" * 600, "猫", "", None])
+@pytest.mark.parametrize(
+    "size", [(640, 480), (256, 256), (1, 1), (60, 40), (2000, 20), (20, 2000), (301, 97)]
+)
+def test_a_picture_that_nobody_else_needs_gets_the_same_label(
+    size: tuple[int, int], label: str | None
+) -> None:
+    picture = noise(*size).copy()
+    expected = annotate(picture, label, 0.5)
+    read_only = picture.copy()
+    read_only.flags.writeable = False
+    wide = np.repeat(picture, 2, axis=1)[:, ::2]
+    for given in (read_only, wide, picture):
+        assert np.array_equal(label_own(given, label, 0.5), expected)
+    assert np.array_equal(read_only, wide)
+    assert encode_picture(expected, 85) == draw(read_only, label, 0.5, 85)
+
+
+def test_an_ordinary_picture_that_nobody_else_needs_is_not_copied() -> None:
+    picture = noise(640, 480).copy()
+    assert label_own(picture, "cat", 0.5) is picture
+
+
+def test_a_label_is_drawn_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = noise(640, 480).copy()
+    before, expected = picture.copy(), annotate(picture, "cat", 0.5)
+    half = np.zeros((40, 10, 3), np.uint8)
+
+    def fail(canvas: Pixels, *_: object) -> None:
+        canvas[: half.shape[0], : half.shape[1]] = half
+        raise MemoryError
+
+    with monkeypatch.context() as short:
+        short.setattr(cv2, "putText", fail)
+        with pytest.raises(MemoryError):
+            label_own(picture, "cat", 0.5)
+    assert np.array_equal(picture, before)
+    assert np.array_equal(label_own(picture, "cat", 0.5), expected)
 
 
 def test_without_a_category_nothing_is_drawn() -> None:

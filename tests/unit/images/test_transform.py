@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.make import Pixels, noise
 from worker.errors import JobError, ModelError, Reason
+from worker.images import pillow_bicubic
+from worker.images.decode import decode
+from worker.images.pillow_bicubic import is_suitable
 from worker.images.transform import MAX_RESIZED_PIXELS, Transform
 from worker.model import CenterCrop, Resize
+from worker.settings import DecodeSettings
 
 SIZES = [
     (640, 480),
@@ -146,3 +155,46 @@ def test_a_thread_thin_image_is_refused_before_it_is_scaled(backend: str) -> Non
         transform(np.zeros((1, longest + 1, 3), np.uint8))
     assert caught.value.reason is Reason.TOO_MANY_PIXELS
     assert transform(np.zeros((1, longest, 3), np.uint8)).shape == (224, 224, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    scaled=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    crop=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    kind=st.sampled_from(["noise", "black and white", "steps"]),
+)
+def test_bicubic_of_a_part_is_pillows_in_every_pixel(
+    size: tuple[int, int], scaled: tuple[int, int], crop: tuple[int, int], kind: str
+) -> None:
+    rgb = noise(*size)
+    if kind == "black and white":  # overshoots
+        rgb = np.where(rgb > 127, 255, 0).astype(np.uint8)
+    elif kind == "steps":  # many sums just between two values
+        rgb = rgb // 128 * 3
+    resize = Resize(None, scaled, "bicubic", "pil")
+    cut = CenterCrop(min(crop[0], scaled[0]), min(crop[1], scaled[1]))
+    result = Transform(resize, cut)(np.ascontiguousarray(rgb[:, :, ::-1]))
+    assert np.array_equal(result, by_the_book(rgb, resize, cut))
+
+
+def test_bicubic_of_photographs_is_pillows(photograph: Callable[[str], bytes]) -> None:
+    resize, crop = Resize(256, None, "bicubic", "pil"), CenterCrop(224, 224)
+    assert is_suitable((640, 427), (384, 256))
+    for name in ("china.jpg", "astronaut.jpg", "coffee.jpg", "exif6.jpg"):
+        bgr = decode(photograph(name), DecodeSettings())
+        rgb = np.ascontiguousarray(bgr[:, :, ::-1])
+        assert np.array_equal(Transform(resize, crop)(bgr), by_the_book(rgb, resize, crop))
+
+
+def test_sums_that_single_precision_cannot_tell_are_computed_precisely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tolerance of half a step makes all of them doubtful: nothing comes from the products."""
+    across = pillow_bicubic._filter
+    rgb, resize = noise(300, 200), Resize(64, None, "bicubic", "pil")
+    expected = by_the_book(rgb, resize, None)
+    monkeypatch.setattr(
+        pillow_bicubic, "_filter", lambda *sides: replace(across(*sides), tolerance=0.6)
+    )
+    assert np.array_equal(Transform(resize, None, "BGR")(rgb), expected)
