@@ -1,0 +1,108 @@
+"""In Python: `create_pipeline().predict` of PaddleX and of the worker, over the same files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.peers.agreement import check_agreement
+from benchmarks.peers.bench import BACKENDS, Bench, Contest
+from benchmarks.peers.comparison import WORKER, in_turn, line
+from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
+from worker.bench.measurement import Measurement
+from worker.bench.process_tree import look, spent
+
+__all__ = ["LIBRARIES", "measure_python"]
+
+PADDLEX = "PaddleX"
+LIBRARIES = (*(f"{WORKER} {backend}" for backend in BACKENDS), PADDLEX)
+
+BATCHES = (1, 8)
+MODULE = "benchmarks.peers.programs.library"
+PASS = 64
+"""Images of one call."""
+
+
+def measure_python(
+    bench: Bench, contest: Contest, names: Sequence[str], console: Console
+) -> Iterator[Measurement]:
+    """Check that all answer the same, then measure all in turn; pictures are saved in files.
+
+    Yields:
+        Each measurement, as soon as it is made.
+
+    Raises:
+        DisagreementError: their answers differ.
+    """
+    answers = {}
+    for name in names:
+        with ExitStack() as stack:
+            process = _start(bench, name, stack, labelled=True)
+            answers[name] = _order(process, batch=1, pictures=False, seconds=0.0)["best"]
+    console.print(check_agreement(answers))
+    with ExitStack() as stack:
+        processes = {name: _start(bench, name, stack) for name in names}
+        for batch in BATCHES:
+            for pictures in (False, True):
+                for name in names:  # makes what is made for a batch size that is new
+                    _order(processes[name], batch=batch, pictures=pictures, seconds=0.0)
+                for number in range(contest.rounds):
+                    for name in in_turn(names, number):
+                        process = processes[name]
+                        before = look(process.pid)
+                        done = _order(
+                            process, batch=batch, pictures=pictures, seconds=contest.seconds
+                        )
+                        cpu = sum(spent(before, look(process.pid)).values())
+                        rate = done["images"] / done["seconds"]
+                        details = {
+                            "load": f"Python, batch {batch}",
+                            "batch": batch,
+                            "round": number,
+                        }
+                        found = Measurement(
+                            name, bench.name, pictures, rate, cpu * 1000 / done["images"], details
+                        )
+                        console.print(line(found))
+                        yield found
+
+
+def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> PeerProcess:
+    """Start a program that predicts on demand, until `stack` is left."""
+    kind = f"{name.replace(' ', '-')}-{'labelled' if labelled else 'speed'}"
+    target = bench.directory / f"{kind}-pictures"
+    target.mkdir()
+    files = bench.photographs.values() if labelled else bench.images
+    repeated = len(files) if labelled else PASS
+    pipeline = bench.labelled_pipeline if labelled else bench.pipeline
+    if name == PADDLEX:
+        python = bench.pythons["paddlex"]
+        package, fastest = "paddlex", False
+        environ = paddlex_environment(python, bench.directory / "paddlex")
+    else:
+        python, environ = Path(sys.executable), {}
+        package, fastest = "worker", name == f"{WORKER} auto"
+    arguments = [package, str(pipeline), str(target), str(repeated), "hpi" if fastest else "plain"]
+    process = stack.enter_context(
+        PeerProcess(
+            python,
+            MODULE,
+            [*arguments, *map(str, files)],
+            bench.directory / f"{kind}-python.log",
+            environ=environ,
+            talk=True,
+        )
+    )
+    process.hear()  # it is ready
+    return process
+
+
+def _order(process: PeerProcess, **order: object) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(process.ask(json.dumps(order)))
+    return answer
