@@ -28,7 +28,7 @@ TARGET ?=
 INPUT ?=
 DATABASE ?=
 
-.PHONY: help try demo check test chaos test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench version build lock clean
+.PHONY: help try demo check test chaos test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench bench-check version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -97,8 +97,11 @@ format: $(STAMP) ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-bench: $(STAMP) ## The worker end to end against the bare predictor
+bench: $(STAMP) ## The worker against the limit: backends, codecs, Kafka, latency (ARGS='--models all --sections all')
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: $(STAMP) ## Ratios of the last `make bench` against the committed ones: exit code 1 if one is worse
+	$(BIN)/python -m benchmarks.check $(ARGS)
 
 version: ## Set the version, as in make version VERSION=0.2.0
 	scripts/set_version.sh "$(VERSION)"

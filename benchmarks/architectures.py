@@ -9,13 +9,27 @@ from pathlib import Path
 import yaml
 
 from benchmarks.lcnet import pp_lcnet
+from demo.model import prepare_model
+from tests.support.zoo.exporting import export_to
 
-__all__ = ["ARCHITECTURES", "prepare_architecture"]
+__all__ = ["ARCHITECTURES", "MODELS", "prepare_architecture"]
 
 PP_LCNET = "pp_lcnet_x1_0"
-ARCHITECTURES = ("resnet50", "resnet18", "mobilenet_v2", "mobilenet_v3_small", PP_LCNET)
-"""PP-LCNet, and names of `paddle.vision.models`; what a network costs does not depend on its
-weights."""
+EFFICIENTNET = "efficientnet_lite0"
+_VISION = ("resnet50", "resnet18", "mobilenet_v2", "mobilenet_v3_small")
+"""Names of `paddle.vision.models`."""
+
+_ZOO = {
+    "pp_hgnetv2_b4": "PP-HGNetV2-B4",
+    "swin_transformer_tiny": "SwinTransformer_tiny_patch4_window7_224",
+}
+"""Exported as for the tests of the zoo, from the package `paddleclas`."""
+
+ARCHITECTURES = (*_VISION, PP_LCNET, EFFICIENTNET, *_ZOO)
+"""What a network costs does not depend on its weights."""
+
+MODELS = (PP_LCNET, "mobilenet_v3_small", "resnet50", *_ZOO, EFFICIENTNET)
+"""Those that are measured by `--models all`."""
 
 SIDE = 224
 
@@ -30,10 +44,15 @@ def prepare_architecture(name: str, cache: Path) -> Path:
         raise ValueError(
             f"architecture {name!r} is unknown; choose from {', '.join(ARCHITECTURES)}"
         )
+    if name == EFFICIENTNET:
+        return prepare_model(cache)
     target = cache / "models" / f"bench-{name}"
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    if name in _ZOO:
+        export_to(target, _ZOO[name])
+        return target
     staging = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
         _export(name, staging)

@@ -22,12 +22,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import end_to_end
-from benchmarks.__main__ import BROKER_JAVA
 from benchmarks.architectures import ARCHITECTURES, prepare_architecture
+from benchmarks.broker import bench_broker
+from benchmarks.images import make_images
+from benchmarks.saturation import Setting, saturate
 from demo.broker import KafkaBroker
-from demo.images import photographs
-from demo.jars import fetch_jars
+from worker.bench.measurement import Measurement
 from worker.budget import Reservation
 from worker.cache import cache_directory
 from worker.contract.jobs import Category, Job, ModelIdentity, Outcome, Success
@@ -62,26 +62,22 @@ def main(
     """Measure each way of delivery in turn, then assignments of more and more partitions."""
     console = Console()
     figures: dict[str, list[dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        broker = KafkaBroker(
-            Path(directory) / "kafka",
-            fetch_jars(cache_directory() / "kafka"),
-            properties={"message.max.bytes": "8388608"},
-            java_options=BROKER_JAVA,
-        )
-        with broker:
-            if rounds:
-                figures["ways"] = _ways(broker, architecture, jobs, rounds, Path(directory))
-                _print(
-                    console,
-                    "Medians; the ratio is to at least once of the same round",
-                    figures["ways"],
-                )
-            sizes = [int(size) for size in partitions.split(",") if size]
-            figures["partitions"] = [
-                asyncio.run(_assign(broker.bootstrap_servers, size)) for size in sizes
-            ]
-            _print(console, "Assignments, exactly once", figures["partitions"])
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        bench_broker(Path(directory) / "kafka") as broker,
+    ):
+        if rounds:
+            figures["ways"] = _ways(broker, architecture, jobs, rounds, Path(directory))
+            _print(
+                console,
+                "Medians; the ratio is to at least once of the same round",
+                figures["ways"],
+            )
+        sizes = [int(size) for size in partitions.split(",") if size]
+        figures["partitions"] = [
+            asyncio.run(_assign(broker.bootstrap_servers, size)) for size in sizes
+        ]
+        _print(console, "Assignments, exactly once", figures["partitions"])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(figures, indent=2))
 
@@ -90,34 +86,34 @@ def _ways(
     broker: KafkaBroker, architecture: str, jobs: int, rounds: int, directory: Path
 ) -> list[dict[str, float]]:
     model = prepare_architecture(architecture, cache_directory())
-    images = [photograph.path.read_bytes() for photograph in photographs()]
-    rates: dict[str, list[end_to_end.EndToEnd]] = {way: [] for way in WAYS}
+    images = [path.read_bytes() for path in make_images(directory)]
+    setting = Setting(model, architecture, broker.bootstrap_servers, images, "", directory)
+    rates: dict[str, list[Measurement]] = {way: [] for way in WAYS}
     for number in range(rounds):
         # The other way round each time: a machine that gets slower favours none.
         for way in list(WAYS)[:: 1 if number % 2 == 0 else -1]:
             rates[way].append(
-                end_to_end.measure(
-                    model,
-                    broker.bootstrap_servers,
-                    images,
-                    jobs,
-                    pictures=False,
-                    log=directory / f"{number}-{way}.log",
-                    environ=WAYS[way],
-                )
+                saturate(setting, way, "base64", jobs, pictures=False, environ=WAYS[way])
             )
     base = rates["at least once"]
     return [
         {
             way: 0.0,
-            "images/s": statistics.median(one.rate for one in runs),
-            "CPU ms/image": 1000 * statistics.median(one.cpu for one in runs),
-            "ratio": statistics.median(a.rate / b.rate for a, b in zip(runs, base, strict=True)),
-            "lowest": min(a.rate / b.rate for a, b in zip(runs, base, strict=True)),
-            "highest": max(a.rate / b.rate for a, b in zip(runs, base, strict=True)),
+            "images/s": statistics.median(_rate(one) for one in runs),
+            "CPU ms/image": statistics.median(one.ms_cpu_per_image or 0.0 for one in runs),
+            "ratio": statistics.median(
+                _rate(a) / _rate(b) for a, b in zip(runs, base, strict=True)
+            ),
+            "lowest": min(_rate(a) / _rate(b) for a, b in zip(runs, base, strict=True)),
+            "highest": max(_rate(a) / _rate(b) for a, b in zip(runs, base, strict=True)),
         }
         for way, runs in rates.items()
     ]
+
+
+def _rate(measured: Measurement) -> float:
+    assert measured.images_per_second is not None
+    return measured.images_per_second
 
 
 async def _assign(bootstrap: str, partitions: int) -> dict[str, float]:

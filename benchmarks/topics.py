@@ -68,8 +68,14 @@ async def make_topics(bootstrap: str, partitions: int = 1) -> Topics:
         The topics, empty.
     """
     end = uuid.uuid4().hex[:8]
-    names = (f"bench-{what}-{end}" for what in ("jobs", "results", "dead", "group"))
-    topics = Topics(bootstrap, *names, partitions)
+    topics = Topics(
+        bootstrap,
+        jobs=f"bench-jobs-{end}",
+        results=f"bench-results-{end}",
+        dead_letters=f"bench-dead-{end}",
+        group=f"bench-{end}",
+        partitions=partitions,
+    )
     await ensure_topics(topics.settings(), (topics.jobs, topics.results, topics.dead_letters))
     return topics
 

@@ -3,7 +3,9 @@
 `WORKER_FAILPOINTS="predictor.kill=ff00ff,predictor.slow=1.5,decode.hang=0000ff"`: a batch that
 holds a crop of nothing but that colour (`RRGGBB`) triggers the fault in the predictor process,
 every batch takes that many seconds longer, and a crop of the last colour hangs the image process
-that decoded it. Unset, as in production, this costs one comparison a batch and two an image.
+that decoded it. With `predictor.instant=1` predictors answer at once, the same for every image, so
+that a benchmark can see what all the rest takes. Unset, as in production, this costs two
+comparisons a batch and two an image.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ _ACTIONS: Mapping[str, Callable[[], None]] = MappingProxyType(
     }
 )
 _PREDICTOR, _DECODE, _DRAW = "predictor.", "decode.", "draw."
-_SLOW = "predictor.slow"
+_SLOW, _INSTANT = "predictor.slow", "predictor.instant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,12 @@ class Failpoints:
             `kill` end it with that signal; `hang` never returns, `loop` takes processor time
             without end, and `memory` takes memory without end.
         slow: seconds by which each batch is held up.
+        instant: whether batches are answered without computing anything.
     """
 
     actions: tuple[tuple[Colour, str], ...] = ()
     slow: float = 0.0
+    instant: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -101,21 +105,23 @@ class Failpoints:
             SettingsError: a failpoint is unknown or its value is wrong.
         """
         actions: list[tuple[Colour, str]] = []
-        slow = 0.0
+        slow, instant = 0.0, False
         for entry in filter(str.strip, environ.get(VARIABLE, "").split(",")):
             name, _, value = (part.strip() for part in entry.partition("="))
             if name == _SLOW:
                 slow = _seconds(value)
+            elif name == _INSTANT:
+                instant = _switched_on(value)
             elif name in _ACTIONS:
                 actions.append((_colour(name, value), name))
             else:
-                known = ", ".join((*_ACTIONS, _SLOW))
+                known = ", ".join((*_ACTIONS, _SLOW, _INSTANT))
                 raise SettingsError(f"{VARIABLE}: {name!r} is not one of {known}")
-        return cls(tuple(actions), slow)
+        return cls(tuple(actions), slow, instant)
 
     def __bool__(self) -> bool:
         """Whether anything is set: worth a warning when the worker starts."""
-        return bool(self.actions or self.slow)
+        return bool(self.actions or self.slow or self.instant)
 
     def before_batch(self, crops: npt.NDArray[np.uint8]) -> None:
         """Inject the faults that are due for a batch.
@@ -175,6 +181,12 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 3600:
         raise SettingsError(f"{VARIABLE}: {_SLOW}={text!r} is not a number of seconds up to 3600")
     return seconds
+
+
+def _switched_on(text: str) -> bool:
+    if text != "1":
+        raise SettingsError(f"{VARIABLE}: {_INSTANT}={text!r} is not 1, which switches it on")
+    return True
 
 
 def _colour(name: str, text: str) -> Colour:

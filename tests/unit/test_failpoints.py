@@ -55,7 +55,7 @@ def test_all_of_them() -> None:
                 "WORKER_FAILPOINTS: 'predictor.crash' is not one of "
                 "predictor.kill, predictor.raise, predictor.hang, decode.segv, decode.kill, "
                 "decode.hang, decode.loop, decode.memory, draw.segv, draw.kill, draw.hang, "
-                "draw.loop, draw.memory, predictor.slow"
+                "draw.loop, draw.memory, predictor.slow, predictor.instant"
             ),
         ),
         (
@@ -128,3 +128,11 @@ def test_hang_goes_on_after_each_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WokenError):
         parse("predictor.hang=ff00ff").before_batch(batch(MAGENTA))
     assert naps == [3600, 3600, 3600]
+
+
+def test_instant_answers_are_asked_for_by_their_one_value() -> None:
+    assert parse("predictor.instant=1") == Failpoints(instant=True)
+    assert Failpoints(instant=True)
+    assert not parse("").instant
+    with pytest.raises(SettingsError, match="'yes' is not 1"):
+        parse("predictor.instant=yes")

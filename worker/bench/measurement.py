@@ -81,7 +81,7 @@ def _machine() -> dict[str, Any]:
         "processor": processor().partition("\n")[0].partition(": ")[2] or platform.machine(),
         "cores": available_cores(),
         "load_average": [round(load, 1) for load in os.getloadavg()],
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": sys.version.split()[0],
         "classify-worker": __version__,
         **packages,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from worker import __version__
+from worker.cli.bench import bench
 from worker.cli.config import config
 from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
@@ -59,7 +60,7 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, top, config, doctor, health):
+for command in (run, serve, submit, predict, top, bench, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
 app.add_typer(dead_letters)

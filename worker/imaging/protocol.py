@@ -118,7 +118,7 @@ class Setup:
                 **plain,
                 "resize": resize,
                 "crop": None if crop is None else CenterCrop(**crop),
-                "failpoints": Failpoints(actions, faults["slow"]),
+                "failpoints": Failpoints(actions, faults["slow"], faults["instant"]),
             }
         )
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "serve --help": HEAVY | SETTINGS,
     "predict --help": HEAVY | SETTINGS,
     "submit --help": HEAVY | SETTINGS,
+    "bench --help": HEAVY | SETTINGS | {"rich", "worker.bench"},
     "dead-letters --help": HEAVY | SETTINGS,
     "dead-letters list --help": HEAVY | SETTINGS | {"worker.dead_letters"},
     "dead-letters replay --help": HEAVY | SETTINGS | {"rich", "worker.dead_letters"},

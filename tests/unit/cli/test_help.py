@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": ("serve",),
     "submit": ("submit",),
     "predict": ("predict",),
+    "bench": ("bench",),
     "config": ("config",),
     "doctor": ("doctor",),
     "health": ("health",),

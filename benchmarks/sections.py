@@ -1,0 +1,177 @@
+"""What a run measures with one model, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from benchmarks.growth import grow
+from benchmarks.messages import WAYS
+from benchmarks.open_loop import measure_latency
+from benchmarks.saturation import Setting, saturate
+from worker.bench.limit import limit_of
+from worker.bench.measurement import Measurement
+from worker.bench.process_tree import EVENT_LOOP
+from worker.bench.run import LOADS, Subject, measure_alone, measure_bare, measure_codec
+from worker.inference.placement import available_cores
+
+__all__ = ["DEFAULT", "SECTIONS", "measure"]
+
+DEFAULT = ("bare", "codec", "worker", "latency", "ceiling")
+SECTIONS = (*DEFAULT, "scaling", "growth")
+
+INSTANT = {
+    "WORKER_FAILPOINTS": "predictor.instant=1",
+    # Nothing is measured at the start: what answers at once is not to be chosen for anything.
+    "WORKER_PREDICTOR__BACKEND": "paddle",
+    "WORKER_BATCHING__MAX_BATCH": "8",
+}
+"""Predictors that answer at once, so that all that the worker does itself is left."""
+
+REPLICAS = (1, 2, 4)
+PARTITIONS = 8
+
+MEASURED_SHARE = 0.7
+"""Of the jobs; see `stretch`."""
+
+GUESS = 0.6
+"""Of the limit, for the length of the first measurement."""
+
+LEAST, MOST = 200, 20_000
+"""Jobs of a measurement."""
+
+Say = Callable[[str], object]
+
+
+def measure(
+    subject: Subject, setting: Setting, sections: Collection[str], say: Say
+) -> Iterator[Measurement]:
+    """Measure sections, of `SECTIONS`, in that order.
+
+    Args:
+        subject: for what is measured without a worker.
+        setting: for what is measured with one; the same model and images.
+        say: called with what is being measured.
+
+    Yields:
+        Measurements as they come.
+    """
+    found: list[Measurement] = []
+
+    def keep(measured: Iterator[Measurement]) -> Iterator[Measurement]:
+        for each in measured:
+            found.append(each)
+            yield each
+
+    if "bare" in sections:
+        yield from keep(measure_bare(subject, say))
+    if "codec" in sections:
+        yield from keep(measure_codec(subject, say))
+    if {"worker", "latency"} & set(sections):
+        yield from keep(_worker(subject, setting, sections, found, say))
+    if "latency" in sections:
+        yield from _latency(subject, setting, found, say)
+    if "ceiling" in sections:
+        yield from _ceiling(subject, setting, found, say)
+    if "scaling" in sections:
+        yield from _scaling(subject, setting, found, say)
+    if "growth" in sections:
+        say("how cost grows")
+        yield from grow(setting, _jobs(subject, found, pictures=False))
+
+
+def _worker(
+    subject: Subject,
+    setting: Setting,
+    sections: Collection[str],
+    found: list[Measurement],
+    say: Say,
+) -> Iterator[Measurement]:
+    # Latency needs to know where saturation is.
+    ways = WAYS if "worker" in sections else WAYS[:1]
+    for pictures in subject.pictures:
+        for way in ways:
+            say(f"worker, {way}{', pictures' if pictures else ''}")
+            jobs = _jobs(subject, found, pictures=pictures)
+            yield saturate(setting, f"worker {way}", way, jobs, pictures=pictures)
+
+
+def _latency(
+    subject: Subject, setting: Setting, found: list[Measurement], say: Say
+) -> Iterator[Measurement]:
+    backend = _fastest_backend(found)
+    yield from measure_alone(subject, backend, say)
+    for pictures in subject.pictures:
+        (full,) = (
+            each.images_per_second or 1.0
+            for each in found
+            if each.name == "worker base64" and each.pictures == pictures
+        )
+        say(f"latency{', pictures' if pictures else ''}, at {LOADS} % of {full:.0f} images/s")
+        yield from measure_latency(setting, full, LOADS, subject.seconds, pictures=pictures)
+
+
+def _ceiling(
+    subject: Subject, setting: Setting, found: list[Measurement], say: Say
+) -> Iterator[Measurement]:
+    for way in WAYS:
+        say(f"ceiling, {way}")
+        jobs = _jobs(subject, found, pictures=False)
+        made = saturate(setting, f"ceiling {way}", way, jobs, pictures=False, environ=INSTANT)
+        loop = made.details["ms_cpu_by_kind"][EVENT_LOOP]
+        details = {**made.details, "event_loop_images_per_second": 1000 / loop}
+        yield Measurement(
+            made.name,
+            made.model,
+            made.pictures,
+            made.images_per_second,
+            made.ms_cpu_per_image,
+            details,
+        )
+
+
+def _scaling(
+    subject: Subject, setting: Setting, found: list[Measurement], say: Say
+) -> Iterator[Measurement]:
+    jobs = _jobs(subject, found, pictures=False)
+    for replicas in REPLICAS:
+        say(f"{replicas} replicas")
+        yield saturate(
+            setting,
+            f"replicas {replicas}",
+            "raw",
+            jobs,
+            pictures=False,
+            replicas=replicas,
+            partitions=PARTITIONS,
+        )
+    cores = available_cores()
+    for slots, threads in dict.fromkeys(((1, 1), (1, cores), (cores, 1), (cores, 2))):
+        say(f"{slots} slots of {threads} threads")
+        environ = {
+            "WORKER_PREDICTOR__SLOTS": str(slots),
+            "WORKER_PREDICTOR__THREADS": str(threads),
+        }
+        name = f"slots {slots}x{threads}"
+        yield saturate(setting, name, "raw", jobs, pictures=False, environ=environ)
+
+
+def _jobs(subject: Subject, found: list[Measurement], *, pictures: bool) -> int:
+    """How many jobs take about the subject's seconds."""
+    full = [
+        each.images_per_second
+        for each in found
+        if each.name.startswith("worker ") and each.images_per_second
+    ]
+    rate = max(full, default=0.0)
+    if not rate:
+        limit = limit_of(found, subject.name, pictures=pictures)
+        rate = GUESS * available_cores() * 1000 / (limit or 20.0)
+    return min(MOST, max(LEAST, round(rate * subject.seconds / MEASURED_SHARE)))
+
+
+def _fastest_backend(found: list[Measurement]) -> str:
+    bare = [each for each in found if each.name.startswith("bare ")]
+    if not bare:
+        return "paddle"
+    fastest = max(bare, key=lambda each: each.images_per_second or 0.0)
+    return fastest.name.removeprefix("bare ")

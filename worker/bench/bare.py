@@ -1,0 +1,130 @@
+"""The limit: each backend alone on tensors that are ready, in every layout and several batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.bench.child import Child
+from worker.device import CPU
+from worker.errors import ModelError
+from worker.hpip import installed_backends
+from worker.inference.placement import place
+
+__all__ = ["BATCHES", "Bare", "Layout", "best", "layouts", "measure"]
+
+BATCHES = (1, 8, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Predictor processes side by side.
+
+    Attributes:
+        threads: CPU threads of each.
+    """
+
+    processes: int
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.processes}x{self.threads}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What all processes of one backend did together.
+
+    Attributes:
+        images_per_second: of all together; 0 if the backend cannot compute the model.
+        ms_cpu_per_image: CPU time.
+        problem: why it cannot, or empty.
+    """
+
+    backend: str
+    layout: Layout
+    batch: int
+    images_per_second: float
+    ms_cpu_per_image: float
+    problem: str = ""
+
+
+def layouts(cores: int) -> list[Layout]:
+    """Choose what to try: one process on all cores, and one of few threads per share of them.
+
+    Returns:
+        The layouts, without the same one twice.
+    """
+    placements = place(CPU, 0, 0, cores)
+    return list(dict.fromkeys((Layout(1, cores), Layout(len(placements), placements[0].threads))))
+
+
+def measure(
+    model: Path,
+    cores: int,
+    seconds: float,
+    batches: Sequence[int] = BATCHES,
+    say: Callable[[str], object] = lambda _: None,
+) -> Iterator[Bare]:
+    """Measure all installed backends.
+
+    Every process is loaded before any is measured, and all compute at once: a library that pins its
+    threads can be the fastest alone, and the slowest beside itself.
+
+    Args:
+        seconds: of each measurement.
+        say: called with what is being measured.
+
+    Yields:
+        What came of each; a backend that cannot compute the model has one entry, with its problem.
+    """
+    for backend in ("paddle", *installed_backends()):
+        for layout in layouts(cores):
+            say(f"bare {backend}, {layout.processes} x {layout.threads} threads")
+            try:
+                yield from _measure(model, backend, layout, seconds, batches)
+            except ModelError as error:
+                yield Bare(backend, layout, 0, 0.0, 0.0, str(error))
+                break
+
+
+def best(measured: Sequence[Bare]) -> Bare:
+    """Choose the most images per second.
+
+    Raises:
+        ModelError: no backend can compute the model.
+    """
+    fastest = max(measured, key=lambda each: each.images_per_second)
+    if fastest.problem:
+        raise ModelError(f"no backend computes the model: {fastest.problem}")
+    return fastest
+
+
+def _measure(
+    model: Path, backend: str, layout: Layout, seconds: float, batches: Sequence[int]
+) -> Iterator[Bare]:
+    with ExitStack() as stack:
+        arguments = str(model), backend, str(layout.threads)
+        # The first one alone: it converts the model for all.
+        children = [stack.enter_context(_start(arguments, layout))]
+        children[0].answer()
+        children += [
+            stack.enter_context(_start(arguments, layout)) for _ in range(layout.processes - 1)
+        ]
+        for child in children[1:]:
+            child.answer()
+        for batch in batches:
+            for child in children:
+                child.ask(batch=batch, seconds=seconds)
+            answers = [child.answer() for child in children]
+            images = sum(answer["images"] for answer in answers)
+            rate = sum(answer["images"] / answer["seconds"] for answer in answers)
+            cpu = sum(answer["cpu"] for answer in answers)
+            yield Bare(backend, layout, batch, rate, cpu / images * 1000)
+
+
+def _start(arguments: tuple[str, str, str], layout: Layout) -> Child:
+    module = "worker.bench.bare_process"
+    return Child(module, *arguments, OMP_NUM_THREADS=str(layout.threads))
