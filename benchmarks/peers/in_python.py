@@ -48,29 +48,19 @@ def measure_python(
     console.print(check_agreement(answers))
     with ExitStack() as stack:
         processes = {name: _start(bench, name, stack) for name in names}
-        for batch in BATCHES:
-            for pictures in (False, True):
-                for name in names:  # makes what is made for a batch size that is new
-                    _order(processes[name], batch=batch, pictures=pictures, seconds=0.0)
-                for number in range(contest.rounds):
-                    for name in in_turn(names, number):
-                        process = processes[name]
-                        before = look(process.pid)
-                        done = _order(
-                            process, batch=batch, pictures=pictures, seconds=contest.seconds
-                        )
-                        cpu = sum(spent(before, look(process.pid)).values())
-                        rate = done["images"] / done["seconds"]
-                        details = {
-                            "load": f"Python, batch {batch}",
-                            "batch": batch,
-                            "round": number,
-                        }
-                        found = Measurement(
-                            name, bench.name, pictures, rate, cpu * 1000 / done["images"], details
-                        )
-                        console.print(line(found))
-                        yield found
+        loads = [(batch, pictures) for batch in BATCHES for pictures in (False, True)]
+        for number in range(contest.rounds):
+            for batch, pictures in loads:
+                for name in in_turn(names, number):
+                    rate, cpu = _measure(processes[name], batch, pictures, contest.seconds)
+                    details = {
+                        "load": f"Python, batch {batch}",
+                        "batch": batch,
+                        "round": number,
+                    }
+                    found = Measurement(name, bench.name, pictures, rate, cpu, details)
+                    console.print(line(found))
+                    yield found
 
 
 def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> PeerProcess:
@@ -101,6 +91,22 @@ def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False)
     )
     process.hear()  # it is ready
     return process
+
+
+def _measure(
+    process: PeerProcess, batch: int, pictures: bool, seconds: float
+) -> tuple[float, float]:
+    """Let a program predict for a while.
+
+    Returns:
+        Images per second, and milliseconds of CPU time of it and its children for each.
+    """
+    # Some things are made when a batch size is new.
+    _order(process, batch=batch, pictures=pictures, seconds=0.0)
+    before = look(process.pid)
+    done = _order(process, batch=batch, pictures=pictures, seconds=seconds)
+    cpu = sum(spent(before, look(process.pid)).values())
+    return done["images"] / done["seconds"], cpu * 1000 / done["images"]
 
 
 def _order(process: PeerProcess, **order: object) -> dict[str, Any]:

@@ -61,22 +61,22 @@ def measure_http(
     console.print(check_agreement(answers))
     with ExitStack() as stack:
         services = {name: _start(bench, name, stack) for name in names}
-        for clients in CLIENTS:
-            for pictures in (False, True):
+        loads = [(clients, pictures) for clients in CLIENTS for pictures in (False, True)]
+        for number in range(contest.rounds):
+            for clients, pictures in loads:
                 bodies = [_body(path.read_bytes(), pictures) for path in bench.images]
-                for number in range(contest.rounds):
-                    for name in in_turn(names, number):
-                        rate, cpu = asyncio.run(
-                            _measure(services[name], bodies, clients, contest.seconds)
-                        )
-                        details = {
-                            "load": f"HTTP, {clients} client{'s' if clients > 1 else ''}",
-                            "clients": clients,
-                            "round": number,
-                        }
-                        found = Measurement(name, bench.name, pictures, rate, cpu, details)
-                        console.print(line(found))
-                        yield found
+                for name in in_turn(names, number):
+                    rate, cpu = asyncio.run(
+                        _measure(services[name], bodies, clients, contest.seconds)
+                    )
+                    details = {
+                        "load": f"HTTP, {clients} client{'s' if clients > 1 else ''}",
+                        "clients": clients,
+                        "round": number,
+                    }
+                    found = Measurement(name, bench.name, pictures, rate, cpu, details)
+                    console.print(line(found))
+                    yield found
 
 
 def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> _Service:

@@ -44,7 +44,7 @@ ANSWERS = 120.0
 def measure_kafka(
     bench: Bench, contest: Contest, bootstrap: str, contenders: Sequence[str], console: Console
 ) -> Iterator[Measurement]:
-    """Check that all answer the same, then measure all in turn, without and with pictures.
+    """Check that all answer the same, then measure all in turn.
 
     Yields:
         Each measurement, as soon as it is made.
@@ -55,10 +55,14 @@ def measure_kafka(
     answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in contenders}
     console.print(check_agreement(answers))
     images = [path.read_bytes() for path in bench.images]
-    for pictures in (False, True):
-        messages = job_messages("base64", images, pictures=pictures)
-        topics = asyncio.run(_fill(bootstrap, messages, contest.jobs))
-        for number in range(contest.rounds):
+    filled = {
+        pictures: asyncio.run(
+            _fill(bootstrap, job_messages("base64", images, pictures=pictures), contest.jobs)
+        )
+        for pictures in (False, True)
+    }
+    for number in range(contest.rounds):
+        for pictures, topics in filled.items():
             for name in in_turn(contenders, number):
                 rate, cpu, details = asyncio.run(_measure(bench, topics, name, contest.jobs))
                 found = Measurement(
