@@ -10,10 +10,28 @@ from rich.table import Table
 
 from worker.bench.measurement import Measurement
 
-__all__ = ["WORKER", "Ratio", "compare", "in_turn", "line", "tables"]
+__all__ = [
+    "FIGURES",
+    "RATIOS",
+    "WORKER",
+    "Ratio",
+    "compare",
+    "figure_rows",
+    "in_turn",
+    "line",
+    "ratio_rows",
+    "tables",
+]
 
 WORKER = "worker"
 """How the names of the worker's own measurements begin; all others are peers'."""
+
+
+FIGURES = ("program", "load", "images/s", "CPU ms/image", "rounds")
+
+RATIOS = ("worker", "peer", "load", "images/s", "CPU per image", "pairs")
+
+TEXTS = {"program", "worker", "peer", "load"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +100,64 @@ def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
     return found
 
 
-def tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Lay out what was measured, medians of the rounds, and the ratios.
+def figure_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of the table of figures, `FIGURES`.
 
     Returns:
-        Two tables.
+        A row for each program and load.
     """
-    figures = Table(title="Medians of all rounds; CPU time of all processes of each")
-    for heading in ("", "load", "images/s", "CPU ms/image", "rounds"):
-        figures.add_column(heading, justify="left" if heading in {"", "load"} else "right")
     groups: dict[tuple[str, str], list[Measurement]] = {}
     for each in measurements:
         groups.setdefault((_load(each), each.name), []).append(each)
-    for (load, name), some in groups.items():
-        rates = [each.images_per_second or 0.0 for each in some]
-        cpu = [each.ms_cpu_per_image or 0.0 for each in some]
-        figures.add_row(
+    return [
+        (
             name,
             load,
-            f"{statistics.median(rates):.1f}",
-            f"{statistics.median(cpu):.1f}",
+            f"{statistics.median(each.images_per_second or 0.0 for each in some):.1f}",
+            f"{statistics.median(each.ms_cpu_per_image or 0.0 for each in some):.1f}",
             str(len(some)),
         )
-    ratios = Table(title="The worker, its peer as 1: medians of pairs (lowest to highest)")
-    for heading in ("worker", "peer", "load", "images/s", "CPU per image", "pairs"):
-        right = heading in {"images/s", "CPU per image", "pairs"}
-        ratios.add_column(heading, justify="right" if right else "left")
-    for ratio in compare(measurements):
-        ratios.add_row(
-            ratio.worker.removeprefix(WORKER).strip(),
+        for (load, name), some in groups.items()
+    ]
+
+
+def ratio_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of the table of ratios, `RATIOS`.
+
+    Returns:
+        A row for each of `compare`.
+    """
+    return [
+        (
+            ratio.worker,
             ratio.peer,
             ratio.load,
             _written(ratio.rate),
             _written(ratio.cpu),
             str(ratio.pairs),
         )
-    return [figures, ratios]
+        for ratio in compare(measurements)
+    ]
+
+
+def tables(measurements: Sequence[Measurement]) -> list[Table]:
+    """Lay out what was measured, medians of the rounds, and the ratios.
+
+    Returns:
+        Two tables.
+    """
+    laid_out = []
+    for title, headings, rows in (
+        ("Medians of all rounds", FIGURES, figure_rows(measurements)),
+        ("Medians of pairs (lowest to highest), the peer as 1", RATIOS, ratio_rows(measurements)),
+    ):
+        table = Table(title=title)
+        for heading in headings:
+            table.add_column(heading, justify="left" if heading in TEXTS else "right")
+        for row in rows:
+            table.add_row(*row)
+        laid_out.append(table)
+    return laid_out
 
 
 def line(measurement: Measurement) -> str:

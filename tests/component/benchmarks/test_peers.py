@@ -11,6 +11,7 @@ from benchmarks.peers import environments, peer_process
 from benchmarks.peers.agreement import DisagreementError, check_agreement
 from benchmarks.peers.comparison import compare, in_turn, tables
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
+from benchmarks.peers.publish import as_markdown, replace_figures
 from worker.bench.measurement import Measurement
 
 pytestmark = pytest.mark.component
@@ -72,6 +73,30 @@ def test_the_tables_have_a_row_for_each_program_and_each_ratio() -> None:
     names = ["worker paddle", "worker auto", "plain"]
     figures, ratios = tables([measured(name, n, 100, 10) for name in names for n in range(2)])
     assert (figures.row_count, ratios.row_count) == (3, 2)
+
+
+def test_figures_are_published_between_their_markers() -> None:
+    run = {
+        "machine": {
+            "processor": "A CPU",
+            "cores": 2,
+            "python": "3.11.1",
+            "load_average": [1.0, 2.0, 3.0],
+        },
+        "measurements": [
+            measured(name, 0, rate, 10).as_json()
+            for name, rate in (("worker auto", 300), ("p", 200))
+        ],
+    }
+    text = "before\n<!-- peers -->\nold\n<!-- end of peers -->\nafter\n"
+    written = replace_figures(text, as_markdown([run]))
+    assert "old" not in written
+    assert written.startswith("before\n<!-- peers -->\n\nA CPU, 2 cores")
+    assert written.endswith("|\n\n<!-- end of peers -->\nafter\n")
+    assert "| worker auto | p | Kafka, without pictures | 1.50 (1.50 to 1.50) |" in written
+    assert replace_figures(written, as_markdown([run])) == written
+    with pytest.raises(ValueError, match="peers"):
+        replace_figures("no markers", "figures")
 
 
 def test_equal_answers_agree() -> None:
