@@ -18,15 +18,18 @@ from benchmarks.broker import bench_broker
 from benchmarks.images import make_images
 from benchmarks.peers.bench import Bench, Contest
 from benchmarks.peers.comparison import tables
-from benchmarks.peers.environments import PEERS, prepare_environment
-from benchmarks.peers.in_python import LIBRARIES, measure_python
+from benchmarks.peers.environments import UnsupportedPythonError, prepare_environment
+from benchmarks.peers.in_python import LIBRARIES, LIBRARY, measure_python
 from benchmarks.peers.model import share_model, write_pipeline
-from benchmarks.peers.over_http import SERVICES, measure_http
-from benchmarks.peers.over_kafka import CONTENDERS, measure_kafka
+from benchmarks.peers.over_http import SERVICE, SERVICES, measure_http
+from benchmarks.peers.over_kafka import CONTENDERS, PROGRAMS, measure_kafka
 from demo.images import photographs
 from demo.model import prepare_model
 from worker.bench.measurement import Measurement, document
 from worker.cache import cache_directory
+
+PEER_OF = {**PROGRAMS, SERVICE: "paddlex", LIBRARY: "paddlex"}
+"""The environment of each program that is not the worker."""
 
 WAYS = {"kafka": CONTENDERS, "http": SERVICES, "python": LIBRARIES}
 
@@ -55,14 +58,17 @@ def main(
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console = Console()
+    asked = [one.strip() for one in ways.split(",")]
+    if unknown := set(asked) - WAYS.keys():
+        raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(WAYS)}")
     left_out = {name.strip() for name in without.split(",")}
-    chosen = {
-        way: [name for name in WAYS[way] if name not in left_out]
-        for way in (one.strip() for one in ways.split(","))
-    }
+    chosen = {way: [name for name in WAYS[way] if name not in left_out] for way in asked}
     done: list[Measurement] = []
     with tempfile.TemporaryDirectory() as temporary:
-        bench = _prepare(architecture, Path(temporary), console)
+        try:
+            bench = _prepare(architecture, chosen, Path(temporary), console)
+        except UnsupportedPythonError as error:
+            raise typer.BadParameter(str(error)) from None
         contest = Contest(rounds, seconds, jobs)
         try:
             for measurement in _measure(bench, contest, chosen, console):
@@ -91,10 +97,13 @@ def _measure(
         yield from measure_python(bench, contest, chosen["python"], console)
 
 
-def _prepare(architecture: str, directory: Path, console: Console) -> Bench:
+def _prepare(
+    architecture: str, chosen: Mapping[str, Sequence[str]], directory: Path, console: Console
+) -> Bench:
     cache = cache_directory()
-    with console.status("Preparing environments and models"):
-        pythons = {name: prepare_environment(name, cache) for name in PEERS}
+    peers = {peer for names in chosen.values() for name in names if (peer := PEER_OF.get(name))}
+    with console.status("Preparing environments and models; the first time takes minutes"):
+        pythons = {name: prepare_environment(name, cache) for name in sorted(peers)}
         model = share_model(prepare_architecture(architecture, cache), directory / "model")
         labelled = share_model(prepare_model(cache), directory / "labelled")
         images = directory / "images"

@@ -10,14 +10,22 @@ from pathlib import Path
 
 from worker.runtime.child_environment import child_environment
 
-__all__ = ["PEERS", "REQUIREMENTS", "prepare_environment"]
+__all__ = ["PEERS", "REQUIREMENTS", "UnsupportedPythonError", "prepare_environment"]
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 """A hashed lock file for each peer, `NAME.txt`, made by `make lock` from `NAME.in`."""
 
 PEERS = ("consumer", "faststream", "paddlex")
 
+NEWEST = {"paddlex": (3, 12)}
+"""The newest Python for which all packages of a peer have wheels, where it is not the worker's:
+PaddleX wants pycocotools up to 2.0.8."""
+
 TIMEOUT = 1800.0
+
+
+class UnsupportedPythonError(Exception):
+    """A peer's packages do not exist for this Python."""
 
 
 def prepare_environment(name: str, cache: Path) -> Path:
@@ -33,8 +41,15 @@ def prepare_environment(name: str, cache: Path) -> Path:
         Its Python.
 
     Raises:
+        UnsupportedPythonError: it has no packages for this Python.
         subprocess.CalledProcessError: a package cannot be installed.
     """
+    newest = NEWEST.get(name)
+    if newest is not None and sys.version_info[:2] > newest:
+        raise UnsupportedPythonError(
+            f"the packages of {name} are made for Python up to {newest[0]}.{newest[1]}: make .venv "
+            "with PYTHON=python3.12, or choose --ways kafka"
+        )
     lock = REQUIREMENTS / f"{name}.txt"
     digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
     directory = cache / "peers" / name

@@ -18,10 +18,10 @@ from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import look, spent
 
-__all__ = ["LIBRARIES", "measure_python"]
+__all__ = ["LIBRARIES", "LIBRARY", "measure_python"]
 
-PADDLEX = "PaddleX"
-LIBRARIES = (*(f"{WORKER} {backend}" for backend in BACKENDS), PADDLEX)
+LIBRARY = "PaddleX"
+LIBRARIES = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIBRARY)
 
 BATCHES = (1, 8)
 MODULE = "benchmarks.peers.programs.library"
@@ -71,7 +71,7 @@ def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False)
     files = bench.photographs.values() if labelled else bench.images
     repeated = len(files) if labelled else PASS
     pipeline = bench.labelled_pipeline if labelled else bench.pipeline
-    if name == PADDLEX:
+    if name == LIBRARY:
         python = bench.pythons["paddlex"]
         package, fastest = "paddlex", False
         environ = paddlex_environment(python, bench.directory / "paddlex")

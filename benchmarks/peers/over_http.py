@@ -22,10 +22,10 @@ from demo.worker_process import WorkerProcess
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import look, spent
 
-__all__ = ["SERVICES", "measure_http"]
+__all__ = ["SERVICE", "SERVICES", "measure_http"]
 
-PADDLEX = "PaddleX's service"
-SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), PADDLEX)
+SERVICE = "PaddleX's service"
+SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), SERVICE)
 
 CLIENTS = (8, 1)
 PATH = "/image-classification"
@@ -82,7 +82,7 @@ def measure_http(
 def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> _Service:
     """Start a service, which answers from then on, until `stack` is left."""
     log = bench.directory / f"{name.replace(' ', '-')}-{'labelled' if labelled else 'speed'}.log"
-    if name == PADDLEX:
+    if name == SERVICE:
         python = bench.pythons["paddlex"]
         pipeline = bench.labelled_pipeline if labelled else bench.pipeline
         (port,) = free_ports(1)

@@ -24,7 +24,7 @@ from worker.bench.measurement import Measurement
 from worker.contract.job_messages import JobEnvelope
 from worker.contract.records import Message
 
-__all__ = ["CONTENDERS", "measure_kafka"]
+__all__ = ["CONTENDERS", "PROGRAMS", "measure_kafka"]
 
 PROGRAMS = {"plain consumer": "consumer", "FastStream": "faststream"}
 """The environment of each peer."""

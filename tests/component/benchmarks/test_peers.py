@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from benchmarks.peers import environments, peer_process
+from benchmarks.peers.__main__ import PEER_OF, WAYS
 from benchmarks.peers.agreement import DisagreementError, check_agreement
-from benchmarks.peers.comparison import compare, in_turn, tables
+from benchmarks.peers.comparison import WORKER, compare, in_turn, tables
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
 from benchmarks.peers.publish import as_markdown, replace_figures
 from worker.bench.measurement import Measurement
@@ -162,6 +163,21 @@ def test_an_environment_is_made_once_and_again_when_its_lock_changes(
     lock.write_text("one==2\n")
     environments.prepare_environment("plain", tmp_path / "cache")
     assert len(commands) == 4
+
+
+def test_a_python_that_is_too_new_for_a_peer_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.environments.NEWEST", {"paddlex": (3, 10)})
+    with pytest.raises(environments.UnsupportedPythonError, match="--ways kafka"):
+        environments.prepare_environment("paddlex", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_program_has_an_environment() -> None:
+    named = {name for names in WAYS.values() for name in names if not name.startswith(WORKER)}
+    assert named == PEER_OF.keys()
+    assert set(PEER_OF.values()) == set(environments.PEERS)
 
 
 def test_every_peer_has_a_lock() -> None:
