@@ -91,7 +91,7 @@ def _stages(some: Iterable[Measurement]) -> list[str]:
     rows = {
         (each.name, _yes(each)): each.details["stages_ms"]
         for each in some
-        if each.details.get("stages_ms") and each.name.startswith("worker ")
+        if each.details.get("stages_ms") and each.name.startswith(("worker ", "engine"))
     }
     stages = list(dict.fromkeys(stage for times in rows.values() for stage in times))
     if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from worker.bench.stages import Stages, stage_milliseconds
 __all__ = ["Setting", "run_workers", "saturate"]
 
 READY_TIMEOUT = 180.0
+LAG = "classify_event_loop_lag_seconds"
+"""The longest delay of a worker's event loop in the last seconds."""
+
 LOOPBACK = {"WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.0/8"}
 
 
@@ -110,17 +114,23 @@ def saturate(
         if alone:
             await fill(topics, messages, jobs)
         # Several get their partitions first: else the first one would do most of the work.
+        began = time.perf_counter()
         with run_workers(setting, topics, replicas, environ) as workers:
             async with ResultCounter(topics) as counter:
                 filling = asyncio.create_task(fill(topics, messages, 0 if alone else jobs))
+                ready = time.perf_counter() - began
                 before: list[Stages] = []
                 waited: dict[str, float] = {}
+                lags: list[float] = []
 
                 def at_edge() -> None:
                     families = list(text_string_to_metric_families(workers[0].metrics()))
                     if before:
                         waited.update(before[0].until(families))
                     before.append(stage_milliseconds(families))
+                    lags.extend(
+                        family.samples[0].value for family in families if family.name == LAG
+                    )
 
                 pids = [worker.pid for worker in workers]
                 stretch = await measure_stretch(counter, pids, jobs, at_edge)
@@ -132,6 +142,8 @@ def saturate(
             "ms_cpu_by_kind": stretch.ms_cpu_by_kind,
             "peak_mb": stretch.peak_mb,
             "stages_ms": waited,
+            "seconds_to_ready": ready,
+            "event_loop_lag_ms": max(lags, default=0.0) * 1000,
         }
         rate, cpu = stretch.images_per_second, stretch.ms_cpu_per_image
         return Measurement(name, setting.name, pictures, rate, cpu, details)

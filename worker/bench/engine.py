@@ -107,7 +107,7 @@ class EngineBench:
             "slots": f"{len(self._placements)}x{self._placements[0].threads}",
             "batch": self._engine.pool.max_batch,
             "ms_cpu_by_kind": cpu,
-            "peak_mb": after.memory / 1e6,
+            "peak_mb": max(before.memory, after.memory) / 1e6,
             "stages_ms": waited,
         }
         rate = images / took

@@ -9,7 +9,7 @@ from worker.bench.measurement import Measurement
 
 __all__ = ["plot"]
 
-WIDTH, ROW, LEFT, RIGHT, TOP = 860, 24, 230, 70, 46
+WIDTH, ROW, LEFT, RIGHT, TOP = 900, 24, 290, 60, 46
 
 _COLOURS = {
     "predictors": "#3b6ea5",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from worker.bench import alone, bare, codec
 from worker.bench.engine import EngineBench
 from worker.bench.measurement import Measurement
+from worker.errors import UnfitSystemError
 from worker.inference.placement import available_cores
 from worker.model import ModelSpec
 from worker.settings import Settings
@@ -60,6 +62,7 @@ def run(
 
     Raises:
         ModelError: no backend can compute the model.
+        UnfitSystemError: a section needs Linux.
         WorkerError: an image cannot be classified, or the engine cannot be started.
     """
     backend = "paddle"
@@ -146,6 +149,10 @@ def measure_alone(subject: Subject, backend: str, say: Say) -> Iterator[Measurem
 async def _engine(
     subject: Subject, spec: ModelSpec, settings: Settings, sections: Collection[str], say: Say
 ) -> list[Measurement]:
+    if platform.system() != "Linux":
+        raise UnfitSystemError(
+            "the sections engine and latency need Linux's /proc: leave them out of --sections"
+        )
     images = [path.read_bytes() for path in subject.images]
     say("starting the engine")
     found: list[Measurement] = []
