@@ -51,6 +51,7 @@ def measure_kafka(
 
     Raises:
         DisagreementError: they do not.
+        DemoError: a program does not do its jobs; the message has the end of its log.
     """
     answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in contenders}
     console.print(check_agreement(answers))
@@ -92,9 +93,12 @@ async def _measure(
     bench: Bench, jobs_topic: Topics, name: str, jobs: int
 ) -> tuple[float, float, dict[str, object]]:
     topics = await _fresh(jobs_topic)
-    with _running(bench, topics, name) as pid:
+    with _running(bench, topics, name) as process:
         async with ResultCounter(topics) as counter:
-            stretch = await measure_stretch(counter, [pid], jobs)
+            try:
+                stretch = await measure_stretch(counter, [process.pid], jobs)
+            except TimeoutError:
+                raise process.failed("did not do its jobs in time") from None
             await counter.check_last()
     details = {
         "jobs": stretch.images,
@@ -105,15 +109,17 @@ async def _measure(
 
 
 @contextmanager
-def _running(bench: Bench, topics: Topics, name: str, *, labelled: bool = False) -> Iterator[int]:
-    """Run the program `name` in the block; gives its process id."""
+def _running(
+    bench: Bench, topics: Topics, name: str, *, labelled: bool = False
+) -> Iterator[PeerProcess | WorkerProcess]:
+    """Run the program `name` in the block."""
     model = bench.labelled if labelled else bench.model
     log = bench.directory / f"{topics.group}.log"
     if name in PROGRAMS:
         environment = PROGRAMS[name]
         arguments = [str(model), topics.bootstrap, topics.jobs, topics.results, topics.group]
         with PeerProcess(bench.pythons[environment], MODULES[environment], arguments, log) as peer:
-            yield peer.pid
+            yield peer
     else:
         settings = {
             "WORKER_MODEL": str(model),
@@ -122,7 +128,7 @@ def _running(bench: Bench, topics: Topics, name: str, *, labelled: bool = False)
         }
         with WorkerProcess(settings, log) as worker:
             worker.wait_until_ready(ANSWERS)
-            yield worker.pid
+            yield worker
 
 
 async def _best(bench: Bench, bootstrap: str, name: str) -> dict[str, int]:
@@ -137,9 +143,12 @@ async def _best(bench: Bench, bootstrap: str, name: str) -> dict[str, int]:
     consumer = AIOKafkaConsumer(
         topics.results, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
     )
-    with _running(bench, topics, name, labelled=True):
-        async with consumer, asyncio.timeout(ANSWERS):
-            while len(found) < len(messages):
-                answer = orjson.loads((await consumer.getone()).value)
-                found[answer["jobId"]] = answer["result"]["categories"][0]["id"]
+    with _running(bench, topics, name, labelled=True) as process:
+        try:
+            async with consumer, asyncio.timeout(ANSWERS):
+                while len(found) < len(messages):
+                    answer = orjson.loads((await consumer.getone()).value)
+                    found[answer["jobId"]] = answer["result"]["categories"][0]["id"]
+        except TimeoutError:
+            raise process.failed("did not answer all photographs in time") from None
     return found
