@@ -28,7 +28,7 @@ TARGET ?=
 INPUT ?=
 DATABASE ?=
 
-.PHONY: help try demo check test chaos test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench bench-check version build lock clean
+.PHONY: help try demo check test chaos test-zoo test-deploy fuzz image dashboards dashboards-picture sbom audit lint format bench bench-check bench-peers version build lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -102,6 +102,9 @@ bench: $(STAMP) ## The worker against the limit: backends, codecs, Kafka, latenc
 
 bench-check: $(STAMP) ## Ratios of the last `make bench` against the committed ones: exit code 1 if one is worse
 	$(BIN)/python -m benchmarks.check $(ARGS)
+
+bench-peers: $(STAMP) ## The worker beside PaddleX, its service, a plain consumer and FastStream (ARGS='--help')
+	$(BIN)/python -W ignore -m benchmarks.peers $(ARGS)
 
 version: ## Set the version, as in make version VERSION=0.2.0
 	scripts/set_version.sh "$(VERSION)"

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from demo.errors import DemoError
 from demo.orphans import OrphanGuard
@@ -25,21 +25,25 @@ REQUEST_TIMEOUT = 5.0
 
 
 class WorkerProcess:
-    """`classify-worker run` on loopback; a context manager that is left when it is gone.
+    """`classify-worker run` or `serve` on loopback; a context manager, left when it is gone.
 
     Args:
         settings: environment variables, `WORKER_...`; those of this process do not count.
         log_path: file that gets the worker's log.
+        command: `run`, or `serve` for HTTP alone.
 
     Attributes:
         url: base address of its HTTP server, without a slash at the end.
         log_path: as given.
     """
 
-    def __init__(self, settings: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], log_path: Path, command: Literal["run", "serve"] = "run"
+    ) -> None:
         (port,) = free_ports(1)
         self.url = f"http://{HOST}:{port}"
         self.log_path = log_path
+        self._command = command
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS_PREFIX)}
         http = {"WORKER_HTTP__HOST": HOST, "WORKER_HTTP__PORT": str(port)}
         self._environment = {**inherited, **http, **settings}
@@ -51,7 +55,7 @@ class WorkerProcess:
         try:
             with self.log_path.open("wb") as log:
                 self._process = subprocess.Popen(
-                    module_command("worker.cli", "run"),
+                    module_command("worker.cli", self._command),
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

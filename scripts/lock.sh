@@ -2,9 +2,9 @@
 # Re-makes the hashed lock files, or only those that are named. They name packages, versions and
 # hashes, but no addresses, so that they install from whatever index the user's pip is configured for.
 set -euo pipefail
-uv=${1:?usage: scripts/lock.sh UV [runtime.txt] [headless.txt] [dev.txt] [build.txt] [deploy.txt] [audit.txt]}
+uv=${1:?usage: scripts/lock.sh UV [runtime.txt] [headless.txt] [dev.txt] [build.txt] [deploy.txt] [audit.txt] [peers]}
 shift
-wanted=" ${*:-runtime.txt headless.txt dev.txt build.txt deploy.txt audit.txt} "
+wanted=" ${*:-runtime.txt headless.txt dev.txt build.txt deploy.txt audit.txt peers} "
 cd "$(dirname "$0")/.."
 
 lock() {
@@ -33,3 +33,17 @@ lock dev.txt pyproject.toml --extra demo --extra hpip --extra otel --extra test 
 lock build.txt --group build --constraints requirements/dev.txt
 lock deploy.txt --group deploy
 lock audit.txt --group audit
+
+# What `make bench-peers` measures the worker against, each with the worker's Paddle; the consumers have
+# all their packages in the worker's versions.
+if [[ $wanted == *" peers "* ]]; then
+    peers=benchmarks/peers/requirements
+    for peer in consumer faststream paddlex; do
+        constraints=(--constraints requirements/runtime.txt)
+        [ "$peer" != paddlex ] || constraints=()
+        "$uv" pip compile --quiet --upgrade \
+            --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+            --custom-compile-command "make lock" --output-file "$peers/$peer.txt" \
+            "${constraints[@]}" "$peers/$peer.in"
+    done
+fi

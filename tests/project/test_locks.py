@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
 
 REQUIREMENTS = ROOT / "requirements"
+PEERS = ROOT / "benchmarks" / "peers" / "requirements"
+LOCKS = sorted((*REQUIREMENTS.glob("*.txt"), *PEERS.glob("*.txt")))
 
 
-def pinned(name: str) -> dict[str, str]:
+def pinned(name: str, directory: Path = REQUIREMENTS) -> dict[str, str]:
     """Versions by package, each with its marker."""
-    text = (REQUIREMENTS / name).read_text("utf-8")
+    text = (directory / name).read_text("utf-8")
     return dict(re.findall(r"^([\w.-]+)==(.+?) \\$", text, re.MULTILINE))
 
 
@@ -39,9 +42,14 @@ def test_the_build_backend_is_that_of_development() -> None:
     assert pinned("build.txt").items() <= pinned("dev.txt").items()
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in REQUIREMENTS.glob("*.txt")))
-def test_a_lock_has_hashes_and_no_addresses(name: str) -> None:
-    text = (REQUIREMENTS / name).read_text("utf-8")
+@pytest.mark.parametrize("name", [path.name for path in PEERS.glob("*.txt")])
+def test_peers_compute_with_the_same_paddle(name: str) -> None:
+    assert pinned(name, PEERS)["paddlepaddle"] == pinned("runtime.txt")["paddlepaddle"]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_a_lock_has_hashes_and_no_addresses(lock: Path) -> None:
+    text = lock.read_text("utf-8")
     assert "://" not in text
     assert re.search(r"^(--|-i|-f)", text, re.MULTILINE) is None
     for package in re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]:

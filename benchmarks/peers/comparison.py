@@ -1,0 +1,191 @@
+"""The worker beside its peers: ratios of neighbours in one run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from worker.bench.measurement import Measurement
+
+__all__ = [
+    "FIGURES",
+    "RATIOS",
+    "WORKER",
+    "Ratio",
+    "compare",
+    "figure_rows",
+    "in_turn",
+    "line",
+    "ratio_rows",
+    "tables",
+]
+
+WORKER = "worker"
+"""How the names of the worker's own measurements begin; all others are peers'."""
+
+
+FIGURES = ("program", "load", "images/s", "CPU ms/image", "rounds")
+
+RATIOS = ("worker", "peer", "load", "images/s", "CPU per image", "pairs")
+
+TEXTS = {"program", "worker", "peer", "load"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The worker against a peer: medians over the rounds of one run.
+
+    Attributes:
+        worker: which of the worker's backends.
+        load: what both did.
+        pairs: rounds in which both were measured.
+        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it.
+        cpu: CPU time per image, the peer's as 1.
+    """
+
+    worker: str
+    peer: str
+    load: str
+    pairs: int
+    rate: tuple[float, float, float]
+    cpu: tuple[float, float, float]
+
+
+def in_turn(names: Sequence[str], number: int) -> list[str]:
+    """Order a round's measurements: back and forth, so that a machine's drift favours none.
+
+    Args:
+        number: of the round, from 0.
+
+    Returns:
+        The names.
+    """
+    return list(names[:: 1 if number % 2 == 0 else -1])
+
+
+def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
+    """Compare each of the worker's measurements with the peers' of the same load and round.
+
+    Args:
+        measurements: with `load` and `round` among their details.
+
+    Returns:
+        A ratio for each load, peer and kind of worker that have a round in common.
+    """
+    rounds: dict[tuple[str, str], dict[int, Measurement]] = {}
+    for each in measurements:
+        of_name = rounds.setdefault((_load(each), each.name), {})
+        of_name[each.details["round"]] = each
+    found = []
+    for (load, peer), theirs in rounds.items():
+        if peer.startswith(WORKER):
+            continue
+        for (same, worker), ours in rounds.items():
+            both = sorted(ours.keys() & theirs.keys())
+            if same == load and worker.startswith(WORKER) and both:
+                pairs = [(ours[number], theirs[number]) for number in both]
+                found.append(
+                    Ratio(
+                        worker,
+                        peer,
+                        load,
+                        len(pairs),
+                        _middle([_of(a.images_per_second, b.images_per_second) for a, b in pairs]),
+                        _middle([_of(a.ms_cpu_per_image, b.ms_cpu_per_image) for a, b in pairs]),
+                    )
+                )
+    return found
+
+
+def figure_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of the table of figures, `FIGURES`.
+
+    Returns:
+        A row for each program and load.
+    """
+    groups: dict[tuple[str, str], list[Measurement]] = {}
+    for each in measurements:
+        groups.setdefault((_load(each), each.name), []).append(each)
+    return [
+        (
+            name,
+            load,
+            f"{statistics.median(each.images_per_second or 0.0 for each in some):.1f}",
+            f"{statistics.median(each.ms_cpu_per_image or 0.0 for each in some):.1f}",
+            str(len(some)),
+        )
+        for (load, name), some in groups.items()
+    ]
+
+
+def ratio_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of the table of ratios, `RATIOS`.
+
+    Returns:
+        A row for each of `compare`.
+    """
+    return [
+        (
+            ratio.worker,
+            ratio.peer,
+            ratio.load,
+            _written(ratio.rate),
+            _written(ratio.cpu),
+            str(ratio.pairs),
+        )
+        for ratio in compare(measurements)
+    ]
+
+
+def tables(measurements: Sequence[Measurement]) -> list[Table]:
+    """Lay out what was measured, medians of the rounds, and the ratios.
+
+    Returns:
+        Two tables.
+    """
+    laid_out = []
+    for title, headings, rows in (
+        ("Medians of all rounds", FIGURES, figure_rows(measurements)),
+        ("Medians of pairs (lowest to highest), the peer as 1", RATIOS, ratio_rows(measurements)),
+    ):
+        table = Table(title=title)
+        for heading in headings:
+            table.add_column(heading, justify="left" if heading in TEXTS else "right")
+        for row in rows:
+            table.add_row(*row)
+        laid_out.append(table)
+    return laid_out
+
+
+def line(measurement: Measurement) -> str:
+    """Write a measurement for a person who waits for the next.
+
+    Returns:
+        A line.
+    """
+    return (
+        f"round {measurement.details['round'] + 1}, {measurement.name}, {_load(measurement)}: "
+        f"{measurement.images_per_second:.1f} images/s, "
+        f"{measurement.ms_cpu_per_image:.1f} ms of CPU per image"
+    )
+
+
+def _load(measurement: Measurement) -> str:
+    pictures = "with pictures" if measurement.pictures else "without pictures"
+    return f"{measurement.details['load']}, {pictures}"
+
+
+def _of(ours: float | None, theirs: float | None) -> float:
+    return ours / theirs if ours and theirs else 0.0
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float, float]:
+    return statistics.median(values), min(values), max(values)
+
+
+def _written(values: tuple[float, float, float]) -> str:
+    median, lowest, highest = values
+    return f"{median:.2f} ({lowest:.2f} to {highest:.2f})"

@@ -1,0 +1,154 @@
+"""Through Kafka: the worker, the plain consumer and FastStream, with the jobs of one topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+from rich.console import Console
+
+from benchmarks.messages import job_messages
+from benchmarks.peers.agreement import check_agreement
+from benchmarks.peers.bench import BACKENDS, Bench, Contest
+from benchmarks.peers.comparison import WORKER, in_turn, line
+from benchmarks.peers.peer_process import PeerProcess
+from benchmarks.results import ResultCounter
+from benchmarks.stretch import measure_stretch
+from benchmarks.topics import Topics, fill, make_topics
+from demo.worker_process import WorkerProcess
+from worker.bench.measurement import Measurement
+from worker.contract.job_messages import JobEnvelope
+from worker.contract.records import Message
+
+__all__ = ["CONTENDERS", "PROGRAMS", "measure_kafka"]
+
+PROGRAMS = {"plain consumer": "consumer", "FastStream": "faststream"}
+"""The environment of each peer."""
+
+MODULES = {
+    "consumer": "benchmarks.peers.programs.plain_consumer",
+    "faststream": "benchmarks.peers.programs.faststream_app",
+}
+
+CONTENDERS = (*(f"{WORKER} {backend}" for backend in BACKENDS), *PROGRAMS)
+
+PARTITIONS = 4
+ANSWERS = 120.0
+"""Seconds for all photographs to be answered, the program's start among them."""
+
+
+def measure_kafka(
+    bench: Bench, contest: Contest, bootstrap: str, contenders: Sequence[str], console: Console
+) -> Iterator[Measurement]:
+    """Check that all answer the same, then measure all in turn.
+
+    Yields:
+        Each measurement, as soon as it is made.
+
+    Raises:
+        DisagreementError: they do not.
+        DemoError: a program does not do its jobs; the message has the end of its log.
+    """
+    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in contenders}
+    console.print(check_agreement(answers))
+    images = [path.read_bytes() for path in bench.images]
+    filled = {
+        pictures: asyncio.run(
+            _fill(bootstrap, job_messages("base64", images, pictures=pictures), contest.jobs)
+        )
+        for pictures in (False, True)
+    }
+    for number in range(contest.rounds):
+        for pictures, topics in filled.items():
+            for name in in_turn(contenders, number):
+                rate, cpu, details = asyncio.run(_measure(bench, topics, name, contest.jobs))
+                found = Measurement(
+                    name,
+                    bench.name,
+                    pictures,
+                    rate,
+                    cpu,
+                    {"load": "Kafka", "round": number, **details},
+                )
+                console.print(line(found))
+                yield found
+
+
+async def _fill(bootstrap: str, messages: Sequence[Message], jobs: int) -> Topics:
+    topics = await make_topics(bootstrap, PARTITIONS)
+    await fill(topics, messages, jobs)
+    return topics
+
+
+async def _fresh(topics: Topics) -> Topics:
+    """The same jobs, for a group that has done none, whose results go elsewhere."""
+    return replace(await make_topics(topics.bootstrap, topics.partitions), jobs=topics.jobs)
+
+
+async def _measure(
+    bench: Bench, jobs_topic: Topics, name: str, jobs: int
+) -> tuple[float, float, dict[str, object]]:
+    topics = await _fresh(jobs_topic)
+    with _running(bench, topics, name) as process:
+        async with ResultCounter(topics) as counter:
+            try:
+                stretch = await measure_stretch(counter, [process.pid], jobs)
+            except TimeoutError:
+                raise process.failed("did not do its jobs in time") from None
+            await counter.check_last()
+    details = {
+        "jobs": stretch.images,
+        "ms_cpu_by_kind": stretch.ms_cpu_by_kind,
+        "peak_mb": stretch.peak_mb,
+    }
+    return stretch.images_per_second, stretch.ms_cpu_per_image, details
+
+
+@contextmanager
+def _running(
+    bench: Bench, topics: Topics, name: str, *, labelled: bool = False
+) -> Iterator[PeerProcess | WorkerProcess]:
+    """Run the program `name` in the block."""
+    model = bench.labelled if labelled else bench.model
+    log = bench.directory / f"{topics.group}.log"
+    if name in PROGRAMS:
+        environment = PROGRAMS[name]
+        arguments = [str(model), topics.bootstrap, topics.jobs, topics.results, topics.group]
+        with PeerProcess(bench.pythons[environment], MODULES[environment], arguments, log) as peer:
+            yield peer
+    else:
+        settings = {
+            "WORKER_MODEL": str(model),
+            "WORKER_PREDICTOR__BACKEND": name.removeprefix(WORKER).strip(),
+            **topics.environment(),
+        }
+        with WorkerProcess(settings, log) as worker:
+            worker.wait_until_ready(ANSWERS)
+            yield worker
+
+
+async def _best(bench: Bench, bootstrap: str, name: str) -> dict[str, int]:
+    """The best class that a program answers for each photograph."""
+    topics = await make_topics(bootstrap, PARTITIONS)
+    messages = [
+        JobEnvelope(key, "agreement", visualize=False).with_base64(path.read_bytes())
+        for key, path in bench.photographs.items()
+    ]
+    await fill(topics, messages, len(messages))
+    found: dict[str, int] = {}
+    consumer = AIOKafkaConsumer(
+        topics.results, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+    )
+    with _running(bench, topics, name, labelled=True) as process:
+        try:
+            async with consumer, asyncio.timeout(ANSWERS):
+                while len(found) < len(messages):
+                    answer = orjson.loads((await consumer.getone()).value)
+                    found[answer["jobId"]] = answer["result"]["categories"][0]["id"]
+        except TimeoutError:
+            raise process.failed("did not answer all photographs in time") from None
+    return found

@@ -1,0 +1,174 @@
+"""A peer as a process of its own, in its own environment."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from demo.errors import DemoError
+from demo.orphans import OrphanGuard
+from demo.worker_process import log_end
+from worker.runtime.child_environment import child_environment
+
+__all__ = ["PeerProcess", "paddlex_environment"]
+
+ROOT = Path(__file__).parents[2]
+
+
+class PeerProcess:
+    """A Python module in some environment; a context manager that is left when it is gone.
+
+    Args:
+        python: the environment's interpreter.
+        module: what is run, as by `python -m`.
+        log_path: file that gets its standard error, and its standard output unless `talk` is set.
+        environ: more variables.
+        talk: whether lines are exchanged with it by `ask`.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        module: str,
+        arguments: Sequence[str],
+        log_path: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        talk: bool = False,
+    ) -> None:
+        # Not the current directory first, but this repository, which has the programs.
+        self._command = [str(python), "-P", "-m", module, *arguments]
+        self._environment = child_environment() | {"PYTHONPATH": str(ROOT), **(environ or {})}
+        self._talk = talk
+        self.log_path = log_path
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: OrphanGuard | None = None
+
+    def __enter__(self) -> Self:
+        self._guard = OrphanGuard()
+        pipe = subprocess.PIPE if self._talk else None
+        try:
+            with self.log_path.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    env=self._environment,
+                    cwd=self.log_path.parent,
+                    stdin=pipe or subprocess.DEVNULL,
+                    stdout=pipe or log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            self._guard.watch(self._process.pid)
+        except BaseException:
+            self._guard.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+        if self._guard is not None:
+            self._guard.close()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def ask(self, line: str) -> str:
+        """Write a line, and wait for the line that answers it.
+
+        Raises:
+            DemoError: the process ended instead.
+        """
+        assert self._process is not None
+        self._stream(self._process.stdin).write(line.encode() + b"\n")
+        self._stream(self._process.stdin).flush()
+        return self.hear()
+
+    def hear(self) -> str:
+        """Wait for a line.
+
+        Raises:
+            DemoError: the process ended instead.
+        """
+        assert self._process is not None
+        line = self._stream(self._process.stdout).readline()
+        if not line:
+            raise self.failed("ended")
+        return line.decode().strip()
+
+    def wait_for_url(self, url: str, timeout: float) -> None:
+        """Return once a GET of an address on loopback succeeds.
+
+        Raises:
+            DemoError: the process ended, or nothing answers after `timeout` seconds.
+        """
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                opener.open(url, timeout=5).close()
+            except OSError:
+                if self._process is None or self._process.poll() is not None:
+                    raise self.failed("ended instead of answering") from None
+                if time.monotonic() > deadline:
+                    raise self.failed(f"did not answer within {timeout:.0f} s") from None
+                time.sleep(0.1)
+            else:
+                return
+
+    def failed(self, what: str) -> DemoError:
+        """Make the error for a peer that failed.
+
+        Returns:
+            The error, not raised, with the end of the peer's log.
+        """
+        return DemoError(f"the peer {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
+
+    @staticmethod
+    def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+        assert stream is not None
+        return stream
+
+
+def paddlex_environment(python: Path, cache: Path) -> dict[str, str]:
+    """Make the variables by which PaddleX uses what is on this machine, and asks no network.
+
+    Args:
+        python: the interpreter of its environment.
+        cache: takes its own files.
+
+    Returns:
+        The variables.
+
+    Raises:
+        FileNotFoundError: the environment has no font, which PaddleX would download.
+    """
+    fonts = python.parents[1].glob(
+        "lib/*/site-packages/matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf"
+    )
+    font = next(fonts, None)
+    if font is None:
+        raise FileNotFoundError(f"matplotlib's font is missing in {python.parents[1]}")
+    return {
+        "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True",
+        "PADDLE_PDX_CACHE_HOME": str(cache),
+        "PADDLE_PDX_LOCAL_FONT_FILE_PATH": str(font),
+        "HF_HUB_OFFLINE": "1",
+    }

@@ -1,0 +1,1 @@
+"""What runs in the environments of peers: these files import nothing of the worker."""

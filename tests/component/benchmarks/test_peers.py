@@ -1,0 +1,197 @@
+"""Comparing the worker with its peers, and making their environments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.peers import environments, peer_process
+from benchmarks.peers.__main__ import PEER_OF, WAYS
+from benchmarks.peers.agreement import DisagreementError, check_agreement
+from benchmarks.peers.comparison import WORKER, compare, in_turn, tables
+from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
+from benchmarks.peers.publish import as_markdown, replace_figures
+from worker.bench.measurement import Measurement
+
+pytestmark = pytest.mark.component
+
+NORMALIZE = {"NormalizeImage": {"mean": [0.5], "std": [0.5]}}
+
+
+def measured(
+    name: str, number: int, rate: float, cpu: float, *, load: str = "Kafka", pictures: bool = False
+) -> Measurement:
+    return Measurement(name, "network", pictures, rate, cpu, {"load": load, "round": number})
+
+
+def test_a_round_goes_back_where_the_last_one_came_from() -> None:
+    names = ["worker", "plain", "FastStream"]
+    assert [in_turn(names, number) for number in range(3)] == [
+        ["worker", "plain", "FastStream"],
+        ["FastStream", "plain", "worker"],
+        ["worker", "plain", "FastStream"],
+    ]
+
+
+def test_ratios_are_those_of_the_same_round() -> None:
+    # The machine is half as fast in the second round: ratios of medians would not be 2 and 0.5.
+    figures = [
+        measured("worker auto", 0, 200, 5),
+        measured("plain", 0, 100, 10),
+        measured("plain", 1, 50, 20),
+        measured("worker auto", 1, 100, 10),
+        measured("worker auto", 2, 300, 10),
+        measured("plain", 2, 100, 10),
+    ]
+    (ratio,) = compare(figures)
+    assert (ratio.worker, ratio.peer, ratio.pairs) == ("worker auto", "plain", 3)
+    assert ratio.load == "Kafka, without pictures"
+    assert ratio.rate == (2.0, 2.0, 3.0)
+    assert ratio.cpu == (0.5, 0.5, 1.0)
+
+
+def test_only_equal_loads_are_compared() -> None:
+    figures = [
+        measured("worker paddle", 0, 200, 5),
+        measured("plain", 0, 100, 10, pictures=True),
+        measured("plain", 0, 100, 10, load="HTTP"),
+        measured("plain", 1, 100, 10),
+    ]
+    assert compare(figures) == []
+
+
+def test_each_kind_of_worker_is_compared_with_each_peer() -> None:
+    names = ["worker paddle", "worker auto", "plain", "FastStream"]
+    ratios = compare([measured(name, 0, 100, 10) for name in names])
+    assert {(ratio.worker, ratio.peer) for ratio in ratios} == {
+        (worker, peer) for worker in names[:2] for peer in names[2:]
+    }
+
+
+def test_the_tables_have_a_row_for_each_program_and_each_ratio() -> None:
+    names = ["worker paddle", "worker auto", "plain"]
+    figures, ratios = tables([measured(name, n, 100, 10) for name in names for n in range(2)])
+    assert (figures.row_count, ratios.row_count) == (3, 2)
+
+
+def test_figures_are_published_between_their_markers() -> None:
+    run = {
+        "machine": {
+            "processor": "A CPU",
+            "cores": 2,
+            "python": "3.11.1",
+            "load_average": [1.0, 2.0, 3.0],
+        },
+        "measurements": [
+            measured(name, 0, rate, 10).as_json()
+            for name, rate in (("worker auto", 300), ("p", 200))
+        ],
+    }
+    text = "before\n<!-- peers -->\nold\n<!-- end of peers -->\nafter\n"
+    written = replace_figures(text, as_markdown([run]))
+    assert "old" not in written
+    assert written.startswith("before\n<!-- peers -->\n\nA CPU, 2 cores")
+    assert written.endswith("|\n\n<!-- end of peers -->\nafter\n")
+    assert "| worker auto | p | Kafka, without pictures | 1.50 (1.50 to 1.50) |" in written
+    assert replace_figures(written, as_markdown([run])) == written
+    with pytest.raises(ValueError, match="peers"):
+        replace_figures("no markers", "figures")
+
+
+def test_equal_answers_agree() -> None:
+    answers = {"worker": {"cat": 1, "dog": 2}, "plain": {"dog": 2, "cat": 1}}
+    assert "2 photographs" in check_agreement(answers)
+
+
+@pytest.mark.parametrize("theirs", [{"cat": 1, "dog": 3}, {"cat": 1}])
+def test_another_answer_is_named(theirs: dict[str, int]) -> None:
+    with pytest.raises(DisagreementError, match=r"worker and plain answer differently: dog$"):
+        check_agreement({"worker": {"cat": 1, "dog": 2}, "plain": theirs})
+
+
+def test_a_model_is_shared_under_a_name_that_paddlex_knows(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "inference.json").write_text("{}")
+    described = {
+        "Global": {"model_name": "mine"},
+        "PreProcess": {"transform_ops": [NORMALIZE]},
+        "PostProcess": {"Topk": {"topk": 3}},
+    }
+    (model / "inference.yml").write_text(yaml.safe_dump(described))
+    shared = share_model(model, tmp_path / "shared")
+    written = yaml.safe_load((shared / "inference.yml").read_text())
+    assert written["Global"]["model_name"] == PADDLEX_NAME
+    assert written["PreProcess"] == described["PreProcess"]
+    assert len(written["PostProcess"]["Topk"].pop("label_list")) == 1000
+    assert written["PostProcess"] == described["PostProcess"]
+    assert (shared / "inference.json").read_text() == "{}"
+    pipeline = yaml.safe_load(write_pipeline(shared, tmp_path / "pipeline.yaml").read_text())
+    assert pipeline["SubModules"]["ImageClassification"]["model_dir"] == str(shared)
+
+
+def test_labels_that_a_model_has_stay(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    described = {"Global": {}, "PostProcess": {"Topk": {"topk": 1, "label_list": ["a", "b"]}}}
+    (model / "inference.yml").write_text(yaml.safe_dump(described))
+    written = yaml.safe_load((share_model(model, tmp_path / "s") / "inference.yml").read_text())
+    assert written["PostProcess"]["Topk"]["label_list"] == ["a", "b"]
+
+
+def test_an_environment_is_made_once_and_again_when_its_lock_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "REQUIREMENTS", tmp_path)
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_options: object) -> None:
+        commands.append(command)
+        (tmp_path / "cache/peers/plain").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr("benchmarks.peers.environments.subprocess.run", run)
+    lock = tmp_path / "plain.txt"
+    lock.write_text("one==1\n")
+    python = environments.prepare_environment("plain", tmp_path / "cache")
+    assert python == tmp_path / "cache/peers/plain/bin/python"
+    assert len(commands) == 2
+    assert {"--require-hashes", str(lock)} <= set(commands[1])
+    assert environments.prepare_environment("plain", tmp_path / "cache") == python
+    assert len(commands) == 2
+    lock.write_text("one==2\n")
+    environments.prepare_environment("plain", tmp_path / "cache")
+    assert len(commands) == 4
+
+
+def test_a_python_that_is_too_new_for_a_peer_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.environments.NEWEST", {"paddlex": (3, 10)})
+    with pytest.raises(environments.UnsupportedPythonError, match="--ways kafka"):
+        environments.prepare_environment("paddlex", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_program_has_an_environment() -> None:
+    named = {name for names in WAYS.values() for name in names if not name.startswith(WORKER)}
+    assert named == PEER_OF.keys()
+    assert set(PEER_OF.values()) == set(environments.PEERS)
+
+
+def test_every_peer_has_a_lock() -> None:
+    locks = {path.stem for path in environments.REQUIREMENTS.glob("*.txt")}
+    assert locks == set(environments.PEERS)
+
+
+def test_paddlex_is_given_what_it_would_download(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    with pytest.raises(FileNotFoundError, match="font"):
+        peer_process.paddlex_environment(python, tmp_path / "cache")
+    fonts = tmp_path / "lib/python3.11/site-packages/matplotlib/mpl-data/fonts/ttf"
+    fonts.mkdir(parents=True)
+    (fonts / "DejaVuSans.ttf").touch()
+    environ = peer_process.paddlex_environment(python, tmp_path / "cache")
+    assert environ["PADDLE_PDX_LOCAL_FONT_FILE_PATH"] == str(fonts / "DejaVuSans.ttf")
+    assert environ["PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"] == "True"
