@@ -51,5 +51,5 @@ def _load(spec: ModelSpec, backend: str, threads: int) -> Backend:
     path = to_onnx(spec, cache_directory() / "onnx").path
     for name, load in ONNX_BACKENDS.items():
         if name == backend:
-            return load(path, threads)
+            return load(path, threads, solo=False)
     raise ValueError(f"there is no backend {backend!r}")
