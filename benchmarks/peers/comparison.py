@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from benchmarks.peers.aims import AIMS, AIMS_MODEL
 from worker.bench.measurement import Measurement
 
 __all__ = [
@@ -29,9 +30,9 @@ WORKER = "worker"
 
 FIGURES = ("program", "load", "images/s", "CPU ms/image", "rounds")
 
-RATIOS = ("worker", "peer", "load", "images/s", "CPU per image", "pairs")
+RATIOS = ("worker", "peer", "load", "images/s", "CPU per image", "pairs", "aim")
 
-TEXTS = {"program", "worker", "peer", "load"}
+TEXTS = {"program", "worker", "peer", "load", "aim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Ratio:
     """The worker against a peer: medians over the rounds of one run.
 
     Attributes:
+        model: the network.
         worker: which of the worker's backends.
         load: what both did.
         pairs: rounds in which both were measured.
@@ -46,12 +48,21 @@ class Ratio:
         cpu: CPU time per image, the peer's as 1.
     """
 
+    model: str
     worker: str
     peer: str
     load: str
     pairs: int
     rate: tuple[float, float, float]
     cpu: tuple[float, float, float]
+
+    @property
+    def aim(self) -> str:
+        """What it is meant to be, and whether it is; empty where there is no aim."""
+        aim = AIMS.get((self.peer, self.load))
+        if aim is None or self.model != AIMS_MODEL:
+            return ""
+        return f"{aim}: {'reached' if aim.reached(self.rate[0], self.cpu[0]) else 'missed'}"
 
 
 def in_turn(names: Sequence[str], number: int) -> list[str]:
@@ -89,6 +100,7 @@ def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
                 pairs = [(ours[number], theirs[number]) for number in both]
                 found.append(
                     Ratio(
+                        pairs[0][0].model,
                         worker,
                         peer,
                         load,
@@ -135,6 +147,7 @@ def ratio_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
             _written(ratio.rate),
             _written(ratio.cpu),
             str(ratio.pairs),
+            ratio.aim,
         )
         for ratio in compare(measurements)
     ]

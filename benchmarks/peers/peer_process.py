@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from worker.runtime.child_environment import child_environment
 __all__ = ["PeerProcess", "paddlex_environment"]
 
 ROOT = Path(__file__).parents[2]
+
+ANSWER = 300.0
+"""Seconds until a process that does not answer is ended."""
 
 
 class PeerProcess:
@@ -94,7 +98,7 @@ class PeerProcess:
         """Write a line, and wait for the line that answers it.
 
         Raises:
-            DemoError: the process ended instead.
+            DemoError: as `hear`.
         """
         assert self._process is not None
         self._stream(self._process.stdin).write(line.encode() + b"\n")
@@ -105,12 +109,15 @@ class PeerProcess:
         """Wait for a line.
 
         Raises:
-            DemoError: the process ended instead.
+            DemoError: the process ended instead, or was ended after `ANSWER` seconds.
         """
         assert self._process is not None
+        too_late = threading.Timer(ANSWER, self._process.kill)
+        too_late.start()
         line = self._stream(self._process.stdout).readline()
+        too_late.cancel()
         if not line:
-            raise self.failed("ended")
+            raise self.failed("did not answer")
         return line.decode().strip()
 
     def wait_for_url(self, url: str, timeout: float) -> None:

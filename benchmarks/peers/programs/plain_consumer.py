@@ -45,7 +45,10 @@ class Classifier:
     def __init__(self, model: Path, threads: int, quality: int = 85) -> None:
         described = yaml.safe_load((model / "inference.yml").read_text("utf-8"))
         steps = {k: v for step in described["PreProcess"]["transform_ops"] for k, v in step.items()}
-        self._short: int = steps["ResizeImage"]["resize_short"]
+        resize = steps["ResizeImage"]
+        if resize.keys() != {"resize_short"}:
+            raise SystemExit(f"this consumer scales bilinearly by the short side, not by {resize}")
+        self._short: int = resize["resize_short"]
         self._side: int = steps["CropImage"]["size"]
         mean, std, scale = (
             np.asarray(steps["NormalizeImage"][k], np.float32) for k in ("mean", "std", "scale")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from benchmarks.peers import environments, peer_process
+from benchmarks.peers import environments, over_http, peer_process
 from benchmarks.peers.__main__ import PEER_OF, WAYS
 from benchmarks.peers.agreement import DisagreementError, check_agreement
+from benchmarks.peers.aims import AIMS, AIMS_MODEL
 from benchmarks.peers.comparison import WORKER, compare, in_turn, tables
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
 from benchmarks.peers.publish import as_markdown, replace_figures
@@ -68,6 +70,37 @@ def test_each_kind_of_worker_is_compared_with_each_peer() -> None:
     assert {(ratio.worker, ratio.peer) for ratio in ratios} == {
         (worker, peer) for worker in names[:2] for peer in names[2:]
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "rate", "cpu", "aim"),
+    [
+        (AIMS_MODEL, 190, 4.2, "images/s 1.9, CPU 0.42: reached"),
+        (AIMS_MODEL, 189, 4.2, "images/s 1.9, CPU 0.42: missed"),
+        (AIMS_MODEL, 190, 4.3, "images/s 1.9, CPU 0.42: missed"),
+        ("another", 190, 4.2, ""),
+    ],
+)
+def test_a_ratio_says_whether_it_is_what_it_is_meant_to_be(
+    model: str, rate: float, cpu: float, aim: str
+) -> None:
+    figures = [
+        replace(measured("worker auto", 0, rate, cpu, pictures=True), model=model),
+        replace(measured("plain consumer", 0, 100, 10, pictures=True), model=model),
+    ]
+    (ratio,) = compare(figures)
+    assert ratio.aim == aim
+
+
+def test_aims_are_about_what_is_measured() -> None:
+    clients = [f"HTTP, {n} client{'s' if n > 1 else ''}" for n in over_http.CLIENTS]
+    loads = {
+        f"{load}, {pictures} pictures"
+        for load in ("Kafka", *clients)
+        for pictures in ("with", "without")
+    }
+    assert {load for _, load in AIMS} <= loads
+    assert {peer for peer, _ in AIMS} <= PEER_OF.keys()
 
 
 def test_the_tables_have_a_row_for_each_program_and_each_ratio() -> None:
