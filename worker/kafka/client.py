@@ -40,8 +40,10 @@ ASSIGNORS = {
 STOP_TIMEOUT = 5.0
 """Seconds for a client to stop: its own `stop` can hang while its broker is down."""
 
-BATCH_BYTES = 512 * 1024
-"""Most bytes of a batch: several results with pictures share one."""
+BATCH_BYTES = 1024 * 1024
+"""Most bytes of a batch, as many as topics take by default: several results with pictures share
+one. The fewer do, the more of them wait for a batch to be sent, and aiokafka lets all of those try
+again for each that is."""
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import google_crc32c
@@ -121,8 +121,7 @@ class _Records:
         before.append(_NONE if value is None else _number(len(value)))
         after = [_number(len(headers))]
         for name, content in headers:
-            encoded = name.encode()
-            after += (_number(len(encoded)), encoded)
+            after.append(_name(name))
             after += (_NONE,) if content is None else (_number(len(content)), content)
         begin, value, end = b"".join(before), value or b"", b"".join(after)
         length = len(begin) + len(value) + len(end)
@@ -157,6 +156,14 @@ class _Records:
         # The brokers set the base offset, and know the leader's epoch.
         begin = _BEFORE_CHECKSUM.pack(0, self._size - _BEFORE_LENGTH_END, -1, 2, checksum)
         return b"".join((begin, checked, *self._pieces))
+
+
+# Results have the same few again and again.
+@lru_cache(maxsize=256)
+def _name(name: str) -> bytes:
+    """Encode a header's name, behind its length."""
+    encoded = name.encode()
+    return _number(len(encoded)) + encoded
 
 
 def _number(value: int) -> bytes:

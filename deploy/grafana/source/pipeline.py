@@ -257,6 +257,15 @@ PROCESS = Row(
         ),
         Place(
             graph(
+                "Image processes",
+                "Those that are up: more than decode.processes while an image takes long.",
+                Query(gauge("classify_image_processes"), "{{instance}}"),
+                unit="short",
+            ),
+            8,
+        ),
+        Place(
+            graph(
                 "Open files",
                 "File descriptors, sockets included, as a share of what is allowed.",
                 Query(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import socket
 import uuid
@@ -97,6 +98,7 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Set
     app = App(settings, Failpoints())
     running = asyncio.create_task(app.run())
     await reaches(app, "classify_ready", 1)
+    assert gc.get_freeze_count() > 0, "what the start has made is not looked through again"
     kafka = settings.kafka
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         headers = [("content-type", b"image/png"), ("job-id", b"cat")]
@@ -122,6 +124,7 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Set
     app._stop.set()
     async with asyncio.timeout(BOUND):
         await running
+    assert gc.get_freeze_count() == 0
     assert value(app, "classify_last_commit_timestamp_seconds") > 0
     async with AIOKafkaConsumer(
         kafka.results_topic,

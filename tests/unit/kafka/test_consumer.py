@@ -1,4 +1,4 @@
-"""Whether a consumer is still a member of its group, by what the group's coordinator answers."""
+"""What the consumer knows by itself, and what the coordinator says of its membership."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.group import JoinGroupRequest
 
+from worker.kafka.client import make_consumer
 from worker.kafka.consumer import Consumer
+from worker.settings import KafkaSettings
 
 OK, NOT_COORDINATOR, ILLEGAL_GENERATION, UNKNOWN_MEMBER, REBALANCING = 0, 16, 22, 25, 27
 NOT_ALLOWED = 30
@@ -69,3 +72,15 @@ async def test_the_coordinator_says_whether_a_consumer_owns_its_partitions(
     if member is False:
         assert coordinator.joins_again
         assert coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID
+
+
+async def test_a_position_is_told_once_it_is_known_of_what_is_assigned() -> None:
+    consumer = make_consumer(KafkaSettings())
+    mine, other = TopicPartition("jobs", 0), TopicPartition("jobs", 1)
+    assert consumer.current_position(mine) is None, "nothing is subscribed"
+    consumer.assign([mine])
+    assert consumer.current_position(mine) is None, "it is not known yet"
+    consumer._subscription.seek(mine, 0)
+    assert consumer.current_position(mine) == 0
+    assert consumer.current_position(other) is None, "it is not assigned"
+    await consumer.stop()
