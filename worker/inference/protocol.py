@@ -71,9 +71,7 @@ class Start:
 
     Attributes:
         spec: without labels and thresholds, thousands of which the process does not need.
-        threads: CPU threads for a batch.
-        solo_threads: CPU threads for an image that nothing else is computed beside, on a second
-            copy of the network, loaded at the first such `Run`; 0 for none.
+        threads: CPU threads, but for runs that name others.
     """
 
     spec: ModelSpec
@@ -82,7 +80,6 @@ class Start:
     capacity: int
     failpoints: Failpoints
     backend: BackendName
-    solo_threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +100,17 @@ class Run:
     """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`.
 
     Attributes:
-        solo: whether to compute it on `Start.solo_threads` threads.
+        solo_threads: CPU threads for an image that nothing else is computed beside, on a second
+            copy of the network, which is loaded at the first such run; 0 for those of `Start`.
     """
 
     count: int
-    solo: bool = False
+    solo_threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DropSolo:
-    """Owner to process: free what `Run.solo` needs, as there will be none. Answered by `Ran`."""
+    """Owner to process: free the second copy of the network. Answered by `Ran`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ class Slot:
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
         self._start = Start(bare, device, threads, capacity, failpoints, "paddle")
+        self._solo_threads = 0
         self.backend = ""
         self._timeout = timeout
         self._start_timeout = start_timeout
@@ -108,7 +109,7 @@ class Slot:
         return self._shared is not None
 
     def choose(self, backend: BackendName, solo_threads: int = 0) -> None:
-        """Have the next processes compute with `backend`; one that was started otherwise is ended.
+        """Have the next processes compute with `backend`; one that computes with another is ended.
 
         The default is Paddle.
 
@@ -116,10 +117,10 @@ class Slot:
             solo_threads: CPU threads for what is run as `solo`, which costs a second copy of the
                 network; 0 for no such runs.
         """
-        chosen = replace(self._start, backend=backend, solo_threads=solo_threads)
-        if chosen != self._start:
+        self._solo_threads = solo_threads
+        if backend != self._start.backend:
             self.kill()
-            self._start = chosen
+            self._start = replace(self._start, backend=backend)
 
     def start(self, within: float | None = None) -> None:
         """Start the process and load the model; nothing if it is up.
@@ -219,7 +220,7 @@ class Slot:
         elapsed = time.perf_counter() - began
         if self._start.device.kind != "cpu":
             return RunTime(elapsed, elapsed)
-        threads = self._start.solo_threads if solo else self._start.threads
+        threads = self._solo_threads if solo else self._start.threads
         return RunTime(elapsed, ran.cpu_seconds / threads)
 
     def prepare_solo(self) -> None:
@@ -236,7 +237,7 @@ class Slot:
         Raises:
             PredictorError: the process died or hung.
         """
-        self._start = replace(self._start, solo_threads=0)
+        self._solo_threads = 0
         if self.running:
             self._ask(DropSolo(), self._timeout)
 
@@ -247,7 +248,7 @@ class Slot:
             raise PredictorCrashedError("the predictor process is not running")
         for row, crop in enumerate(crops):
             self._shared.crops[row] = crop
-        answer = self._ask(Run(len(crops), solo), self._timeout)
+        answer = self._ask(Run(len(crops), self._solo_threads if solo else 0), self._timeout)
         if isinstance(answer, Failed):
             raise PredictorError(answer.why)
         # A copy first: nothing that the process does to its memory changes what was checked.

@@ -182,13 +182,15 @@ class SlotSupervisor:
             input_size: `(H, W)` in pixels.
 
         Returns:
-            Whether it is, by enough to hold the network in memory twice.
-
-        Raises:
-            PredictorError: a run failed.
+            Whether it is, by enough to hold the network in memory twice; not if a run failed.
         """
         run_solo = partial(self._slot.time, solo=True)
-        return await self._in_thread(partial(solo_pays, self._slot.time, run_solo, input_size))
+        try:
+            return await self._in_thread(partial(solo_pays, self._slot.time, run_solo, input_size))
+        except PredictorError as error:
+            # As for want of memory, in which batches can still be computed.
+            self._note_failure(error, 1)
+            return False
 
     async def drop_solo(self) -> None:
         """Compute images alone as batches are computed, and free what was held for them.

@@ -59,7 +59,7 @@ def serve(channel: Channel, memory: int) -> None:
         unfit = isinstance(error, UnfitSystemError)
         channel.send(to_message(Failed(str(error)[:LONGEST], unfit)))
         return
-    first = predictors.choose(solo=False)
+    first = predictors.choose()
     shared = SharedBatch(memory, start.capacity, start.spec.input_size, first.classes)
     channel.send(to_message(Loaded(first.classes, first.backend)))
     while True:
@@ -84,18 +84,18 @@ class _Predictors:
         self._predictor = load_predictor(start.spec, start.device, start.threads, start.backend)
         self._solo: Predictor | None = None
 
-    def choose(self, *, solo: bool) -> Predictor:
-        """Give the one for batches, or the one for single images.
+    def choose(self, solo_threads: int = 0) -> Predictor:
+        """Give the one for batches, or the one for single images on so many threads.
 
         Raises:
             ModelError: the second one cannot be loaded.
         """
-        if not solo:
+        if not solo_threads:
             return self._predictor
         if self._solo is None:
             start = self._start
             self._solo = load_predictor(
-                start.spec, start.device, start.solo_threads, start.backend, solo=True
+                start.spec, start.device, solo_threads, start.backend, solo=True
             )
         return self._solo
 
@@ -112,7 +112,7 @@ def _answer(
     crops = shared.crops[:count]
     try:
         start.failpoints.before_batch(crops)
-        predictor = predictors.choose(solo=request.solo)
+        predictor = predictors.choose(request.solo_threads)
         if start.failpoints.instant:
             shared.scores[:count] = 1 / predictor.classes
         else:

@@ -262,7 +262,7 @@ PROCESS = Row(
                 Query(gauge("classify_image_processes"), "{{instance}}"),
                 unit="short",
             ),
-            8,
+            6,
         ),
         Place(
             graph(
@@ -274,7 +274,7 @@ PROCESS = Row(
                 ),
                 unit="percentunit",
             ),
-            8,
+            6,
         ),
         Place(
             graph(
@@ -284,7 +284,7 @@ PROCESS = Row(
                 unit="suffix: lines/s",
                 count=True,
             ),
-            8,
+            6,
         ),
         Place(
             graph(
@@ -298,7 +298,7 @@ PROCESS = Row(
                 maximum=1,
                 steps=((None, RED), (0.05, GREEN)),
             ),
-            8,
+            6,
         ),
     ),
 )

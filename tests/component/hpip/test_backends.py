@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +49,23 @@ def test_answers_are_plain_paddles(
     candidate.scores(crops[1:2])
     np.testing.assert_allclose(first, expected[:1], atol=1e-5)  # not overwritten by the next
     assert TOLERANCE > 1e-5
+
+
+def test_openvino_leaves_it_to_the_system_on_which_core_a_slot_runs(
+    converted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino = importlib.import_module("openvino")
+    compiled: list[Any] = []
+    compile_model = openvino.Core.compile_model
+
+    def compile_and_keep(*arguments: Any) -> Any:
+        compiled.append(compile_model(*arguments))
+        return compiled[0]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_and_keep)
+    OpenVinoBackend(converted, 1)
+    (model,) = compiled
+    assert model.get_property("ENABLE_CPU_PINNING") is False
 
 
 def test_a_model_is_converted_once(spec: ModelSpec, converted: Path) -> None:

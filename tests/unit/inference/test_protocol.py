@@ -81,7 +81,7 @@ def test_a_rule_arrives_as_its_kind() -> None:
         assert read.spec.rule.activation == rule.activation
 
 
-@pytest.mark.parametrize("request_", [Run(7), Run(1, solo=True), DropSolo()])
+@pytest.mark.parametrize("request_", [Run(7), Run(1, solo_threads=2), DropSolo()])
 def test_a_request_arrives_as_it_was_sent(request_: Run | DropSolo) -> None:
     assert read_request(travelled(to_message(request_))) == request_
 

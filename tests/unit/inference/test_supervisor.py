@@ -15,6 +15,7 @@ from tests.support.traces import Traces
 from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError, PredictorError
 from worker.inference.batcher import Batcher
+from worker.inference.calibration import RunTime
 from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
@@ -34,6 +35,7 @@ class StandIn:
         self.backend = "stand-in"
         self.starts = 0
         self.solo: list[bool] = []
+        self.dropped = False
         self.on_prepare: Callable[[], None] = lambda: None
         self.interrupted = threading.Event()
         self.on_start: Callable[[], None] = lambda: None
@@ -52,6 +54,13 @@ class StandIn:
 
     def choose(self, backend: str, solo_threads: int = 0) -> None:
         self.backend = backend
+
+    def time(self, crops: Sequence[Pixels], *, solo: bool = False) -> RunTime:
+        self.on_run(crops)
+        return RunTime(0.001, 0.001)
+
+    def drop_solo(self) -> None:
+        self.dropped = True
 
     def prepare_solo(self) -> None:
         self.on_prepare()
@@ -146,6 +155,23 @@ async def test_without_memory_for_a_second_copy_images_are_answered_all_the_same
     stage.supervisor.serve()
     await stage.answer()
     assert stage.slot.solo == [False]
+    await stage.supervisor.stop()
+
+
+async def test_a_second_copy_that_ends_the_process_is_done_without() -> None:
+    stage = Stage()
+    await stage.supervisor.load("paddle", solo_threads=2)
+    await stage.supervisor.start()
+    stage.slot.on_run = crash(stage.slot)
+    assert not await stage.supervisor.solo_pays((2, 2))
+    await stage.supervisor.drop_solo()
+    assert stage.slot.dropped
+    assert stage.value("classify_predictor_slots") == 0
+    stage.slot.on_run = lambda crops: None
+    stage.supervisor.serve()
+    assert isinstance(await stage.answer(), np.ndarray), "by a process that is started anew"
+    assert stage.slot.solo[-1] is False
+    assert stage.value("classify_predictor_slots") == 1
     await stage.supervisor.stop()
 
 
