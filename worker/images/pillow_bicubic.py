@@ -40,7 +40,9 @@ _TALL, _SQUEEZED = 1.5, 1.1
 along rows first and then along columns, with rounding in between; beyond, Pillow 13 turns this
 round."""
 
-_MOST_TAPS = 512
+_MOST = 64
+"""How many times smaller a side may become: filters grow with it."""
+
 _BLOCK = 16
 """Columns or rows computed in one product: more would multiply too many zeros."""
 
@@ -60,8 +62,8 @@ def is_suitable(source: tuple[int, int], target: tuple[int, int]) -> bool:
     """
     (width, height), (new_width, new_height) = source, target
     return (
-        new_width < width <= _MOST_TAPS // 8 * new_width
-        and new_height < height <= _MOST_TAPS // 8 * new_height
+        new_width < width <= _MOST * new_width
+        and new_height < height <= _MOST * new_height
         and height <= _TALL * width
         and height * new_width <= _SQUEEZED * width * new_height
     )
@@ -168,9 +170,8 @@ class _Filter:
         return rounded
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)  # images often have the same size; each takes 50 KB to 1 MB
 def _filter(source: int, target: int, wanted: Span) -> _Filter:
-    """The filter for one side; kept, since images often have the same size."""
     scale = source / target
     support = _REACH * scale
     centres = (np.arange(*wanted) + 0.5) * scale

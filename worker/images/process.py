@@ -122,8 +122,11 @@ class _Process:
         """Forget a picture, or a call that waits."""
         if any(message["call"] == call for message in self._waiting):
             self._withdrawn.add(call)
-        self._pictures.pop(call, None)
-        self._labelled.discard(call)
+        self._forget(call)
+
+    def _forget(self, picture: int) -> None:
+        self._pictures.pop(picture, None)
+        self._labelled.discard(picture)
 
     def _do(self, message: dict[str, Any]) -> None:
         call: int = message["call"]
@@ -209,7 +212,7 @@ class _Process:
         jpeg = encode_picture(self._pictures[number], message["quality"])
         _write(self._lanes[message["lane"]], jpeg)
         # Kept until here: a call that got no memory comes again.
-        self._withdraw(number)
+        self._forget(number)
         return {"length": len(jpeg)}
 
     def _reply(self, call: int, what: str, **facts: object) -> None:
