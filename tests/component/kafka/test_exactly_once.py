@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 
@@ -239,8 +240,11 @@ async def test_a_fenced_producer_gives_its_partition_up_and_gets_it_back(
 
 
 async def test_a_worker_that_was_cut_off_does_not_fence_the_new_owner(
-    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill
+    topics: KafkaSettings, create_topic: CreateTopic, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def cut(*_: object) -> None:
+        raise KafkaConnectionError("the connection was reset")
+
     await create_topic(topics.results_topic)
     await submit(fill, topics, 2)
     # It does not hear of the group by itself so soon.
@@ -248,18 +252,18 @@ async def test_a_worker_that_was_cut_off_does_not_fence_the_new_owner(
     cut_off.hold_at[0] = asyncio.Event()
     async with cut_off:
         await cut_off.reach(2, "classify_jobs_in_flight")
+        await cut_off.committed(0)
         # As if its session had ended: the group goes on without it.
         delivery = cut_off.service._delivery
         assert isinstance(delivery, ExactlyOnce)
         assert delivery._shared is not None
+        (transactions,) = delivery._loops.values()
+        monkeypatch.setattr(transactions._producer.current, "commit", cut)
         coordinator = delivery._shared.consumer._coordinator
         left = LeaveGroupRequest(topics.group_id, coordinator.member_id)
         assert (await coordinator._send_req(left)).error_code == 0
         async with owner:
             await owner.committed(2)
-            (transactions,) = delivery._loops.values()
-            assert transactions._producer.current is not None
-            await transactions._producer.current._producer.client.close()
             cut_off.hold_at[0].set()
             await cut_off.reach(2, "classify_abandoned_jobs_total")
             await submit(fill, topics, 2)
