@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from benchmarks.images import make_images
 from benchmarks.messages import job_messages
@@ -24,99 +25,95 @@ TOP_K = (1, 5, 1000)
 BATCHES = (1, 8, 32)
 PARTITIONS = (1, 8, 128)
 WAITING = (10, 100, 1000, 10_000)
-TIMEOUT = 300.0
+TIMEOUT = 600.0
+WARM_JOBS = 50
 
 LARGE = 4_000_000
 """Pixels above which a tenth of the jobs will do."""
 
 
-async def _rounds(
-    topics: Topics,
-    counter: ResultCounter,
-    pid: int,
-    messages: Sequence[Message],
-    jobs: int,
-    at: int,
-) -> tuple[float, float, dict[str, float]]:
-    """Have `jobs` jobs done, `at` waiting at a time: images/s, MB, and CPU ms by kind."""
-    done, before, began, peak = await counter.count(), look(pid), _now(), 0
-    first = done
-    while done - first < jobs:
-        await fill(topics, messages, min(at, jobs))
-        done, _ = await counter.wait_for(done + min(at, jobs), TIMEOUT)
-        peak = max(peak, look(pid).memory)
-    after, images = look(pid), done - first
-    cpu = {kind: used * 1000 / images for kind, used in spent(before, after).items()}
-    return images / (_now() - began), peak / 1e6, cpu
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def grow(setting: Setting, jobs: int) -> Iterator[Measurement]:
+def grow(setting: Setting, jobs: int, say: Callable[[str], object]) -> Iterator[Measurement]:
     """Measure CPU time per image, one thing grown at a time; raw bytes, no pictures.
 
     Args:
         jobs: of each measurement.
+        say: called with what is being measured.
 
     Yields:
         Measurements named `growth WHAT VALUE`.
     """
-    yield from asyncio.run(_jobs(setting, jobs))
-    for batch in BATCHES:
-        yield from asyncio.run(
-            _worker(setting, jobs, f"batch {batch}", 1, {"WORKER_BATCHING__MAX_BATCH": f"{batch}"})
-        )
-    for partitions in PARTITIONS:
-        yield from asyncio.run(_worker(setting, jobs, f"partitions {partitions}", partitions, {}))
-
-
-async def _jobs(setting: Setting, jobs: int) -> list[Measurement]:
-    """One worker, which gets one kind of job after another."""
-    topics = await make_topics(setting.bootstrap)
-    plans: list[tuple[str, list[Message], int, int]] = []
-    for width, height in SIDES:
-        files = make_images(Path(setting.logs), width, height)
-        images = [path.read_bytes() for path in files]
-        some = jobs // 10 if width * height > LARGE else jobs
-        plans.append((f"side {width}x{height}", _messages(images), max(10, some), some))
     ordinary = _messages(setting.images)
+    yield from _one_worker(setting, _plans(setting, jobs), say)
+    for batch in BATCHES:
+        environ = {"WORKER_BATCHING__MAX_BATCH": str(batch)}
+        plan = _Plan(f"batch {batch}", ordinary, jobs, jobs)
+        yield from _one_worker(setting, [plan], say, environ=environ)
+    for partitions in PARTITIONS:
+        plan = _Plan(f"partitions {partitions}", ordinary, jobs, jobs)
+        yield from _one_worker(setting, [plan], say, partitions=partitions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one measurement does: `jobs` jobs, `at` of them waiting at a time."""
+
+    name: str
+    messages: Sequence[Message]
+    jobs: int
+    at: int
+
+
+def _plans(setting: Setting, jobs: int) -> Iterator[_Plan]:
+    """What one worker can do with one topic, one thing after another."""
+    ordinary = _messages(setting.images)
+    for width, height in SIDES:
+        files = make_images(setting.logs, width, height)
+        images = [path.read_bytes() for path in files]
+        some = max(10, jobs // 10) if width * height > LARGE else jobs
+        yield _Plan(f"side {width}x{height}", _messages(images), some, some)
     for count in TOP_K:
         messages = job_messages("raw", setting.images, pictures=False, top_k=count)
-        plans.append((f"topK {count}", messages, jobs, jobs))
-    plans += [(f"waiting {some}", ordinary, max(jobs, some), some) for some in WAITING]
-    found = []
-    with run_workers(setting, topics) as (worker,):
-        async with ResultCounter(topics) as counter:
-            await _rounds(topics, counter, worker.pid, _messages(setting.images), jobs, jobs)
-            for name, messages, count, at in plans:
-                made = await _rounds(topics, counter, worker.pid, messages, count, at)
-                found.append(_measurement(setting, name, made))
-            await counter.check_last()
-    return found
+        yield _Plan(f"topK {count}", messages, jobs, jobs)
+    for waiting in WAITING:
+        yield _Plan(f"waiting {waiting}", ordinary, max(jobs, waiting), waiting)
 
 
-async def _worker(
-    setting: Setting, jobs: int, name: str, partitions: int, environ: Mapping[str, str]
-) -> list[Measurement]:
-    topics = await make_topics(setting.bootstrap, partitions)
-    with run_workers(setting, topics, environ=environ) as (worker,):
-        async with ResultCounter(topics) as counter:
-            messages = _messages(setting.images)
-            await _rounds(topics, counter, worker.pid, messages, jobs, jobs)
-            made = await _rounds(topics, counter, worker.pid, messages, jobs, jobs)
-            await counter.check_last()
-    return [_measurement(setting, name, made)]
+def _one_worker(
+    setting: Setting,
+    plans: Iterable[_Plan],
+    say: Callable[[str], object],
+    *,
+    partitions: int = 1,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Measurement]:
+    """Start a worker, and measure one plan after another, each as soon as it is done."""
+    with asyncio.Runner() as runner:
+        topics = runner.run(make_topics(setting.bootstrap, partitions))
+        with run_workers(setting, topics, environ=environ) as (worker,):
+            warming = _Plan("warming up", _messages(setting.images), WARM_JOBS, WARM_JOBS)
+            runner.run(_rounds(topics, worker.pid, warming))
+            for plan in plans:
+                say(f"growth, {plan.name}")
+                rate, megabytes, cpu = runner.run(_rounds(topics, worker.pid, plan))
+                details = {"ms_cpu_by_kind": cpu, "peak_mb": megabytes}
+                name = f"growth {plan.name}"
+                yield Measurement(name, setting.name, False, rate, sum(cpu.values()), details)
+
+
+async def _rounds(topics: Topics, pid: int, plan: _Plan) -> tuple[float, float, dict[str, float]]:
+    """Have the jobs of a plan done: images/s, MB, and CPU ms per image by kind."""
+    async with ResultCounter(topics) as counter:
+        first = done = await counter.count()
+        before, began, peak = look(pid), time.perf_counter(), 0
+        while done - first < plan.jobs:
+            await fill(topics, plan.messages, plan.at)
+            done, _ = await counter.wait_for(done + plan.at, TIMEOUT)
+            peak = max(peak, look(pid).memory)
+        took, after, images = time.perf_counter() - began, look(pid), done - first
+        await counter.check_last()
+    cpu = {kind: used * 1000 / images for kind, used in spent(before, after).items()}
+    return images / took, peak / 1e6, cpu
 
 
 def _messages(images: Sequence[bytes]) -> list[Message]:
     return job_messages("raw", images, pictures=False)
-
-
-def _measurement(
-    setting: Setting, name: str, made: tuple[float, float, dict[str, float]]
-) -> Measurement:
-    rate, megabytes, cpu = made
-    details = {"ms_cpu_by_kind": cpu, "peak_mb": megabytes}
-    return Measurement(f"growth {name}", setting.name, False, rate, sum(cpu.values()), details)

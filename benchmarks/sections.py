@@ -75,8 +75,7 @@ def measure(
     if "scaling" in sections:
         yield from _scaling(subject, setting, found, say)
     if "growth" in sections:
-        say("how cost grows")
-        yield from grow(setting, _jobs(subject, found, pictures=False))
+        yield from grow(setting, _jobs(subject, found, pictures=False), say)
 
 
 def _worker(
