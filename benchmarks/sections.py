@@ -8,7 +8,7 @@ from benchmarks.growth import grow
 from benchmarks.messages import WAYS
 from benchmarks.open_loop import measure_latency
 from benchmarks.saturation import Setting, saturate
-from worker.bench.limit import limit_of
+from worker.bench.limit import fastest_backend, limit_of
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import EVENT_LOOP
 from worker.bench.run import LOADS, Subject, measure_alone, measure_bare, measure_codec
@@ -98,7 +98,7 @@ def _worker(
 def _latency(
     subject: Subject, setting: Setting, found: list[Measurement], say: Say
 ) -> Iterator[Measurement]:
-    backend = _fastest_backend(found)
+    backend = fastest_backend(found)
     yield from measure_alone(subject, backend, say)
     for pictures in subject.pictures:
         (full,) = (
@@ -167,11 +167,3 @@ def _jobs(subject: Subject, found: list[Measurement], *, pictures: bool) -> int:
         limit = limit_of(found, subject.name, pictures=pictures)
         rate = GUESS * available_cores() * 1000 / (limit or 20.0)
     return min(MOST, max(LEAST, round(rate * subject.seconds / MEASURED_SHARE)))
-
-
-def _fastest_backend(found: list[Measurement]) -> str:
-    bare = [each for each in found if each.name.startswith("bare ")]
-    if not bare:
-        return "paddle"
-    fastest = max(bare, key=lambda each: each.images_per_second or 0.0)
-    return fastest.name.removeprefix("bare ")

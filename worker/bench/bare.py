@@ -12,10 +12,14 @@ from worker.device import CPU
 from worker.errors import ModelError
 from worker.hpip import installed_backends
 from worker.inference.placement import place
+from worker.runtime.other_load import OtherLoad
 
 __all__ = ["BATCHES", "Bare", "Layout", "best", "layouts", "measure"]
 
 BATCHES = (1, 8, 32)
+
+LEAST_SHARE = 0.1
+"""Of the cores: where others had more, the estimate would be a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Bare:
         images_per_second: of all together; 0 if the backend cannot compute the model.
         ms_cpu_per_image: CPU time.
         problem: why it cannot, or empty.
+        taken: share of its cores that other programs had meanwhile, 0 to 1.
     """
 
     backend: str
@@ -49,6 +54,16 @@ class Bare:
     images_per_second: float
     ms_cpu_per_image: float
     problem: str = ""
+    taken: float = 0.0
+
+    @property
+    def on_free_cores(self) -> float:
+        """Images per second, had no other program taken cores; an estimate.
+
+        What others took is measured, since CPU time alone would not show that a library has pinned
+        its threads to one core of two.
+        """
+        return self.images_per_second / max(LEAST_SHARE, 1 - self.taken)
 
 
 def layouts(cores: int) -> list[Layout]:
@@ -91,12 +106,12 @@ def measure(
 
 
 def best(measured: Sequence[Bare]) -> Bare:
-    """Choose the most images per second.
+    """Choose the most images per second on free cores.
 
     Raises:
         ModelError: no backend can compute the model.
     """
-    fastest = max(measured, key=lambda each: each.images_per_second)
+    fastest = max(measured, key=lambda each: each.on_free_cores)
     if fastest.problem:
         raise ModelError(f"no backend computes the model: {fastest.problem}")
     return fastest
@@ -115,14 +130,17 @@ def _measure(
         ]
         for child in children[1:]:
             child.answer()
+        load = OtherLoad(layout.processes * layout.threads, lambda: [each.pid for each in children])
         for batch in batches:
+            load.begin()
             for child in children:
                 child.ask(batch=batch, seconds=seconds)
             answers = [child.answer() for child in children]
+            taken = load.taken()
             images = sum(answer["images"] for answer in answers)
             rate = sum(answer["images"] / answer["seconds"] for answer in answers)
             cpu = sum(answer["cpu"] for answer in answers)
-            yield Bare(backend, layout, batch, rate, cpu / images * 1000)
+            yield Bare(backend, layout, batch, rate, cpu / images * 1000, taken=taken)
 
 
 def _start(arguments: tuple[str, str, str], layout: Layout) -> Child:

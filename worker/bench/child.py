@@ -44,6 +44,11 @@ class Child:
             text=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self
 

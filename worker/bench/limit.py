@@ -6,9 +6,32 @@ from collections.abc import Iterable
 
 from worker.bench.measurement import Measurement
 
-__all__ = ["LIMIT", "limit_of", "ratio_to_limit"]
+__all__ = ["ON_FREE_CORES", "fastest_backend", "limit_of", "ratio_to_limit"]
 
-LIMIT = "limit"
+BARE = "bare "
+"""What the names of backends alone begin with."""
+
+ON_FREE_CORES = "images_per_second_on_free_cores"
+"""The detail with a backend's rate, had no other program taken cores."""
+
+
+def fastest_backend(measurements: Iterable[Measurement]) -> str:
+    """Choose among backends that were measured alone.
+
+    Returns:
+        The one with the most images per second on free cores; `paddle` if there is none.
+    """
+    fastest = _fastest(measurements)
+    return "paddle" if fastest is None else fastest.name.removeprefix(BARE)
+
+
+def _fastest(measurements: Iterable[Measurement]) -> Measurement | None:
+    bare = (each for each in measurements if each.name.startswith(BARE) and each.images_per_second)
+
+    def rate(each: Measurement) -> float:
+        return float(each.details.get(ON_FREE_CORES, each.images_per_second))
+
+    return max(bare, key=rate, default=None)
 
 
 def limit_of(measurements: Iterable[Measurement], model: str, *, pictures: bool) -> float | None:
@@ -18,11 +41,10 @@ def limit_of(measurements: Iterable[Measurement], model: str, *, pictures: bool)
         Milliseconds of CPU time per image; None where one of the two was not measured.
     """
     of_model = [each for each in measurements if each.model == model]
-    bare = [each for each in of_model if each.name.startswith("bare ") and each.images_per_second]
+    fastest = _fastest(of_model)
     floor = [each for each in of_model if each.name == "codec floor" and each.pictures == pictures]
-    if not bare or not floor:
+    if fastest is None or not floor:
         return None
-    fastest = max(bare, key=lambda each: each.images_per_second or 0.0)
     parts = fastest.ms_cpu_per_image, floor[0].ms_cpu_per_image
     return None if None in parts else sum(part or 0.0 for part in parts)
 

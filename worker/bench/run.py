@@ -12,6 +12,7 @@ from typing import Any
 
 from worker.bench import alone, bare, codec
 from worker.bench.engine import EngineBench
+from worker.bench.limit import ON_FREE_CORES, fastest_backend
 from worker.bench.measurement import Measurement
 from worker.errors import UnfitSystemError
 from worker.inference.placement import available_cores
@@ -69,7 +70,7 @@ def run(
     if "bare" in sections:
         measured = list(measure_bare(subject, say))
         yield from measured
-        backend = _fastest(measured)
+        backend = fastest_backend(measured)
     if "codec" in sections:
         yield from measure_codec(subject, say)
     if "latency" in sections:
@@ -91,7 +92,7 @@ def measure_bare(subject: Subject, say: Say) -> Iterator[Measurement]:
     bare.best(found)
     for backend in dict.fromkeys(each.backend for each in found):
         tried = [each for each in found if each.backend == backend]
-        fastest = max(tried, key=lambda each: each.images_per_second)
+        fastest = max(tried, key=lambda each: each.on_free_cores)
         if fastest.problem:
             details = {"problem": fastest.problem}
             yield Measurement(f"bare {backend}", subject.name, details=details)
@@ -104,6 +105,8 @@ def measure_bare(subject: Subject, say: Say) -> Iterator[Measurement]:
             details={
                 "batch": fastest.batch,
                 "layout": str(fastest.layout),
+                ON_FREE_CORES: fastest.on_free_cores,
+                "cores_taken_by_others": fastest.taken,
                 "images_per_second_by_layout": {
                     f"{each.layout} batch {each.batch}": each.images_per_second for each in tried
                 },
@@ -182,11 +185,6 @@ def _run_loop(measuring: Coroutine[Any, Any, list[Measurement]]) -> list[Measure
     except ExceptionGroup as group:
         # Of images that are measured side by side; all fail alike.
         raise group.exceptions[0] from None
-
-
-def _fastest(measured: Sequence[Measurement]) -> str:
-    fastest = max(measured, key=lambda each: each.images_per_second or 0.0)
-    return fastest.name.removeprefix("bare ")
 
 
 def _with(pictures: bool) -> str:

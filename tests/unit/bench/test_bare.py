@@ -23,6 +23,14 @@ def test_the_best_is_the_fastest() -> None:
     assert best([slow, fast]) == fast
 
 
+def test_a_backend_beside_which_others_computed_is_judged_by_what_was_left_to_it() -> None:
+    quiet = Bare("paddle", Layout(2, 1), 8, 200.0, 8.0)
+    crowded = Bare("onnxruntime", Layout(2, 1), 8, 80.0, 4.0, taken=0.75)
+    assert crowded.on_free_cores == 320.0
+    assert best([quiet, crowded]) == crowded
+    assert Bare("paddle", Layout(2, 1), 8, 1.0, 8.0, taken=1.0).on_free_cores == pytest.approx(10.0)
+
+
 def test_without_any_there_is_no_best() -> None:
     with pytest.raises(ModelError, match="cannot load it"):
         best([Bare("paddle", Layout(1, 2), 0, 0.0, 0.0, "Paddle cannot load it")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.bench.limit import limit_of, ratio_to_limit
+from worker.bench.limit import ON_FREE_CORES, fastest_backend, limit_of, ratio_to_limit
 from worker.bench.measurement import Measurement
 
 MEASURED = [
@@ -17,6 +17,14 @@ MEASURED = [
 def test_the_limit_is_the_fastest_backend_with_the_codecs() -> None:
     assert limit_of(MEASURED, "net", pictures=False) == 8.0
     assert limit_of(MEASURED, "net", pictures=True) == 10.0
+
+
+def test_the_fastest_is_judged_as_on_free_cores() -> None:
+    crowded = Measurement("bare onnxruntime", "net", False, 90.0, 4.0, {ON_FREE_CORES: 400.0})
+    assert fastest_backend(MEASURED[:2]) == "openvino"
+    assert fastest_backend([*MEASURED[:2], crowded]) == "onnxruntime"
+    assert limit_of([*MEASURED, crowded], "net", pictures=False) == 6.0
+    assert fastest_backend([]) == "paddle"
 
 
 def test_there_is_no_limit_without_one_of_both() -> None:
