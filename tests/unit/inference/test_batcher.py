@@ -268,7 +268,8 @@ async def test_a_batch_tells_how_many_slots_have_nothing_to_do_beside_it(clock: 
     first = asyncio.create_task(batcher.take(preferred=True))
     await asyncio.sleep(0)
     batcher.submit("a", 0)
-    batch = await first
+    async with asyncio.timeout(5):
+        batch = await first
     assert items(batch) == ["a"], (
         "the slot that is preferred is woken before those that wait longer"
     )
