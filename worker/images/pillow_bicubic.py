@@ -49,6 +49,10 @@ _BLOCK = 16
 _CHUNK = 2**16
 """Pixels scaled at a time, about, so that they stay in the processor's cache."""
 
+_PRODUCTS = 2**17
+"""Pixels times coefficients that are computed precisely at a time: all are doubtful where rows
+alternate between neighbouring values, as in a dithered image."""
+
 _OVERSHOOT = 1.5
 """More than the sum of any pixel's coefficients without their signs."""
 
@@ -144,14 +148,15 @@ class _Filter:
         """Round to what can be a pixel.
 
         Yields:
-            Where that may be wrong, if anywhere.
+            Where that may be wrong, so many at a time that few bytes are taken.
         """
         rounded = np.rint(made)
         made -= rounded
         np.clip(rounded, 0, 255, out=out)
         doubtful = np.flatnonzero(np.abs(made, out=made) > 0.5 - self.tolerance)
-        if len(doubtful):
-            yield np.unravel_index(doubtful, made.shape)
+        step = max(1, _PRODUCTS // self.coefficients.shape[1])
+        for first in range(0, len(doubtful), step):
+            yield np.unravel_index(doubtful[first : first + step], made.shape)
 
     def _taken(self, pixel: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Which pixels those of the part take; `[N, taps]`."""

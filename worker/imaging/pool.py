@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
@@ -203,17 +204,29 @@ class ProcessPool:
         Returns:
             Whether all others have to wait for such a call.
         """
-        quiet = all(len(process.lanes) == LANES for process in self._fleet)
-        if (next_call := self._sole.next(quiet=quiet)) is not None:
+        # More than once if a call that is given ends at once, since there is no memory for it.
+        while (next_call := self._sole.next(quiet=self._quiet)) is not None:
             call, holder = next_call
-            process = holder or self._least_busy()
-            if process is not None and self._waiting.have_cell(call):
-                self._sole.begin()
-                self._give(process, call)
+            # Pictures are drawn only when no such call waits, so it must not wait for them.
+            process = holder or self._least_busy() or self._least_busy(most=math.inf)
+            if process is None or not self._waiting.have_cell(call):
+                break
+            self._sole.begin()
+            self._give(process, call)
         return self._sole.hold_others
 
-    def _least_busy(self) -> ImageProcess | None:
-        most = self._setup.memory // PICTURES_SHARE
+    @property
+    def _quiet(self) -> bool:
+        """Whether no process has any call."""
+        return all(len(process.lanes) == LANES for process in self._fleet)
+
+    def _least_busy(self, most: float | None = None) -> ImageProcess | None:
+        """The regular process with most free lanes, if it holds at most so many bytes of pictures.
+
+        Args:
+            most: `PICTURES_SHARE` of its memory unless given.
+        """
+        most = self._setup.memory // PICTURES_SHARE if most is None else most
         best, lanes = None, 0
         for process in self._fleet:
             free = len(process.lanes)

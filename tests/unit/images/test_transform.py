@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -185,6 +186,21 @@ def test_bicubic_of_photographs_is_pillows(photograph: Callable[[str], bytes]) -
         bgr = decode(photograph(name), DecodeSettings())
         rgb = np.ascontiguousarray(bgr[:, :, ::-1])
         assert np.array_equal(Transform(resize, crop)(bgr), by_the_book(rgb, resize, crop))
+
+
+def test_bicubic_takes_little_memory_where_every_sum_is_doubtful() -> None:
+    """Rows of 0 and 1 in turn: each scaled pixel is just between the two."""
+    striped = np.zeros((2048, 2048, 3), np.uint8)
+    striped[::2] = 1
+    resize = Resize(128, None, "bicubic", "pil")
+    tracemalloc.start()
+    try:
+        part = pillow_bicubic.bicubic(striped, (128, 128), (8, 120), (8, 120))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(part, by_the_book(striped, resize, CenterCrop(112, 112)))
+    assert most < striped.nbytes, "54 MB if all were computed at once"
 
 
 def test_sums_that_single_precision_cannot_tell_are_computed_precisely(
