@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -162,15 +163,21 @@ class App:
         engine.pool.on_selecting = self._selecting
         self._predictors = lambda: engine.pool.pids
         self._describe_model(spec.name, spec.digest)
-        # Beside the connection to Kafka: each takes a second.
-        engine_start = asyncio.create_task(engine.start(stack), name="engine-start")
+        # Side by side: each takes a second. The connection is begun first, and so ended last.
+        connecting = asyncio.create_task(self._connect(engine, stack), name="connect")
+        loading = asyncio.create_task(engine.start(stack), name="engine-start")
+        steps: list[asyncio.Task[Any]] = [connecting, loading]
         try:
-            kafka = await self._connect(engine, stack) if self._with_kafka else None
-            self._notices.loading(spec.name)
-            await engine_start
+            # Brokers that do not answer must not hide that the model cannot be loaded.
+            await asyncio.wait(steps, return_when=asyncio.FIRST_EXCEPTION)
+            for step in steps:
+                if step.done():
+                    step.result()
         finally:
-            engine_start.cancel()
-            await asyncio.gather(engine_start, return_exceptions=True)
+            for step in steps:
+                step.cancel()
+            await asyncio.gather(*steps, return_exceptions=True)
+        kafka = connecting.result()
         model = engine.identity
         self._describe_model(model.name, model.digest, model.backend)
         # What is here now stays to the end. To look through all of it for garbage, again and again,
@@ -184,8 +191,13 @@ class App:
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
 
-    async def _connect(self, engine: Engine, stack: AsyncExitStack) -> KafkaService:
-        """Connect to Kafka; `stack` disconnects."""
+    async def _connect(self, engine: Engine, stack: AsyncExitStack) -> KafkaService | None:
+        """Connect to Kafka, if this worker works for a topic; `stack` disconnects."""
+        kafka = await self._connect_kafka(engine, stack) if self._with_kafka else None
+        self._notices.loading(engine.spec.name)
+        return kafka
+
+    async def _connect_kafka(self, engine: Engine, stack: AsyncExitStack) -> KafkaService:
         settings = self._settings
         processor = RecordProcessor(
             lambda: engine.identity,

@@ -88,6 +88,8 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         # Now, rather than after minutes.
         if path is not None and not path.parent.is_dir():
             raise typer.BadParameter(f"{path.parent} is no directory: make it first")
+        if path is not None and path.is_dir():
+            raise typer.BadParameter(f"{path} is a directory: name a file in it")
     # Here, so that `--help` and other commands do not pay for loading them.
     from rich.console import Console  # noqa: PLC0415
 

@@ -130,8 +130,10 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
             Whether it does; None if that cannot be found out now. After False it joins again.
         """
         coordinator = self._coordinator
+        # One that aiokafka is looking for cannot be asked: it would log an error for each question.
+        known = coordinator.coordinator_id is not None
         try:
-            if await coordinator._do_heartbeat():  # noqa: SLF001 - nothing else asks
+            if known and await coordinator._do_heartbeat():  # noqa: SLF001 - nothing else asks
                 return True
         except KafkaError:
             return None

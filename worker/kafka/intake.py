@@ -246,6 +246,8 @@ class Intake:
 
         Otherwise a partition that ends with such offsets would always have a lag.
         """
+        if not self._assignment.accepting:
+            return  # a poll that was under way may have returned jobs, which are dropped
         assigned = self._consumer.assignment()
         for state in self._assignment:
             partition, ledger = state.partition, state.ledger

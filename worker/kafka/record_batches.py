@@ -29,6 +29,10 @@ _TRANSACTIONAL = 0x10
 _ONE_BYTE = tuple(bytes([number]) for number in range(0x80))
 _NONE = _ONE_BYTE[1]  # the length -1
 
+_USUAL_NAME = 64
+"""Characters of a header's name up to which it is kept. Dead letters have their records' headers,
+whose names may be as long as a record: hundreds of those would fill the memory."""
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -121,7 +125,7 @@ class _Records:
         before.append(_NONE if value is None else _number(len(value)))
         after = [_number(len(headers))]
         for name, content in headers:
-            after.append(_name(name))
+            after.append(_usual_name(name) if len(name) <= _USUAL_NAME else _name(name))
             after += (_NONE,) if content is None else (_number(len(content)), content)
         begin, value, end = b"".join(before), value or b"", b"".join(after)
         length = len(begin) + len(value) + len(end)
@@ -158,12 +162,14 @@ class _Records:
         return b"".join((begin, checked, *self._pieces))
 
 
-# Results have the same few again and again.
-@lru_cache(maxsize=256)
 def _name(name: str) -> bytes:
     """Encode a header's name, behind its length."""
     encoded = name.encode()
     return _number(len(encoded)) + encoded
+
+
+# Results have the same few again and again.
+_usual_name = lru_cache(maxsize=256)(_name)
 
 
 def _number(value: int) -> bytes:

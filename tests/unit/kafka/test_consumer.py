@@ -8,7 +8,11 @@ from typing import Any, cast
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaError,
+)
 from aiokafka.protocol.group import JoinGroupRequest
 
 from worker.kafka.client import make_consumer
@@ -23,7 +27,7 @@ class Coordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka is untype
     """aiokafka's, of which nothing but the answer to its heartbeat is made up."""
 
     group_id, generation, member_id = "group", 3, "member"
-    coordinator_id = 1
+    coordinator_id: int | None = 1
 
     def __init__(self, answer: int | KafkaError) -> None:
         self.answer = answer
@@ -72,6 +76,18 @@ async def test_the_coordinator_says_whether_a_consumer_owns_its_partitions(
     if member is False:
         assert coordinator.joins_again
         assert coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID
+
+
+@pytest.mark.parametrize(
+    ("member_id", "member"), [("member", None), (JoinGroupRequest.UNKNOWN_MEMBER_ID, False)]
+)
+async def test_a_coordinator_that_is_looked_for_is_not_asked(
+    member_id: str, member: bool | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    coordinator = Coordinator(GroupCoordinatorNotAvailableError())
+    coordinator.coordinator_id, coordinator.member_id = None, member_id
+    assert await asked(coordinator).is_member() is member
+    assert not caplog.records, "hundreds of partitions may ask, again and again"
 
 
 async def test_a_position_is_told_once_it_is_known_of_what_is_assigned() -> None:

@@ -152,6 +152,54 @@ async def test_jobs_begin_between_the_polls_of_what_is_already_fetched() -> None
     assert begun == list(range(1000))
 
 
+@pytest.mark.usefixtures("no_waiting")
+async def test_a_job_that_comes_while_the_worker_stops_is_left_to_the_next_owner() -> None:
+    partition = TopicPartition("jobs", 0)
+
+    class Late(Consumer):
+        """One whose poll is under way when the partitions are released, and finds a job."""
+
+        def assignment(self) -> set[TopicPartition]:
+            return {partition}
+
+        def paused(self) -> set[TopicPartition]:
+            return {partition}
+
+        def pause(self, *_: TopicPartition) -> None:
+            pass
+
+        resume = pause
+
+        def highwater(self, _: TopicPartition) -> int:
+            return 8
+
+        def current_position(self, _: TopicPartition) -> int:
+            return 8 if late.released else 7
+
+        released = False
+
+        async def getmany(self, *partitions: TopicPartition, **options: Any) -> dict[Any, Any]:
+            await asyncio.sleep(0)
+            if not self.polls:
+                raise asyncio.CancelledError
+            self.polls.pop()
+            if partitions[0] != partition:
+                return {}
+            self.released = True
+            polling.stop()
+            polling._assignment.accepting = False
+            return {partition: [Record("jobs", 0, 7, 0, None, b"", ())]}
+
+    late = Late(None, None)
+    polling, _ = intake(late, 1.0, assigned=[partition])
+    (state,) = polling._assignment
+    state.ledger.advance_to(7)
+    with pytest.raises(asyncio.CancelledError):
+        await polling.run()
+    assert late.released
+    assert state.ledger.position == 7, "the job would be committed, and nobody would do it"
+
+
 @pytest.mark.parametrize("left", [0.0001, 0.0, 0.3])
 async def test_a_poll_until_a_retry_is_due_lets_other_tasks_run(left: float) -> None:
     """aiokafka returns from a poll of 0 ms without a pause."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
@@ -58,3 +60,16 @@ def test_a_record_without_a_timestamp_is_of_now() -> None:
     (first,) = added(RecordBatch(1000, is_transactional=False), (None, None, b"", []))
     assert first is not None
     assert first[1] > 1_700_000_000_000
+
+
+def test_long_names_of_headers_are_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            batch = RecordBatch(1, is_transactional=False)
+            added(batch, (1000, None, b"", [(f"{number}".zfill(100_000), b"")]))
+            batch._build()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
