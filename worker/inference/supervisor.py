@@ -107,6 +107,9 @@ class SlotSupervisor:
         self._due: float | None = None
         self._busy = 0.0
         self._busy_since: float | None = None
+        # Found once: looking them up takes longer than counting.
+        self._waited = metrics.stages.labels(BATCH_WAIT)
+        self._inferred = metrics.stages.labels(Stage.INFER)
 
     async def load(
         self, backend: BackendName, within: float | None = None, *, solo_threads: int = 0
@@ -315,7 +318,7 @@ class SlotSupervisor:
 
     async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
         for _, seconds in _waits(batch):
-            self._metrics.stages.labels(BATCH_WAIT).observe(seconds)
+            self._waited.observe(seconds)
         # While all other slots are idle, their cores are too.
         solo = self.solo and len(batch.tickets) == 1 and batch.idle_slots == self._others
         run = partial(self._run, solo=solo)
@@ -352,7 +355,7 @@ class SlotSupervisor:
         self._metrics.images.inc(len(crops))
         self._metrics.batch_size.observe(len(crops))
         for _ in crops:
-            self._metrics.stages.labels(Stage.INFER).observe(seconds)
+            self._inferred.observe(seconds)
         return list(scores)
 
     async def _start_again(self) -> None:
