@@ -187,9 +187,15 @@ class SlotSupervisor:
         Returns:
             Whether it is, by enough to hold the network in memory twice; not if a run failed.
         """
-        run_solo = partial(self._slot.time, solo=True)
+
+        def measure() -> bool:
+            # Loads the second copy, which may take as long as a start.
+            self._slot.prepare_solo()
+            run_solo = partial(self._slot.time, solo=True)
+            return solo_pays(self._slot.time, run_solo, input_size)
+
         try:
-            return await self._in_thread(partial(solo_pays, self._slot.time, run_solo, input_size))
+            return await self._in_thread(measure)
         except PredictorError as error:
             # As for want of memory, in which batches can still be computed.
             self._note_failure(error, 1)
@@ -262,6 +268,8 @@ class SlotSupervisor:
             # A slot that is down takes no batch: others can answer it.
             await self._bring_up()
             await self._prepare_solo()
+            if not self._slot.running:
+                continue
             batch = await self._batcher.take(preferred=self.solo)
             self._metrics.batches.labels(batch.reason).inc()
             try:
@@ -301,7 +309,7 @@ class SlotSupervisor:
         self._due = None
 
     async def _prepare_solo(self) -> None:
-        """Load the copy of the network for single images, once in each process.
+        """Load the copy of the network for single images, once in each process, or try it again.
 
         Not before the worker is ready, which other slots are without it.
         """
@@ -344,11 +352,18 @@ class SlotSupervisor:
         self._due = self._clock.monotonic() + self._patience
         if not self._slot.running:
             await self._start_again()
+        # Not in a process that has just been started: loading a second copy of the network there
+        # would take this image's time, and a failure to do so would be blamed on it.
+        solo = solo and self._solo_pid == self.pid
         self._busy_since = self._clock.monotonic()
         try:
             scores, seconds = await self._in_thread(partial(self._slot.run, crops, solo=solo))
         except PredictorError as error:
             self._note_failure(error, len(crops))
+            if solo:
+                # It may be the second copy's fault: the image is tried with the first one, and the
+                # second one without the image.
+                self._solo_pid = 0
             raise
         finally:
             self._busy, self._busy_since = self.busy_seconds, None
