@@ -94,6 +94,7 @@ class PredictorPool:
             placements,
             available_cores(),
             batching,
+            lends_cores=self._lends_cores,
         )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
         metrics.ready_images.set_function(lambda: len(self._batcher))
@@ -172,6 +173,9 @@ class PredictorPool:
         return cores if self._spec.params.stat().st_size <= MOST_SOLO_WEIGHTS else 0
 
     async def _kept_calibration(self, backend: BackendName) -> CalibrationRecord | None:
+        if self._placements[0].device.kind != "cpu":
+            # Records are by processor, which says nothing of other devices.
+            return None
         # In a thread: finding the versions of packages reads many files.
         return await asyncio.to_thread(self._calibrations.read, backend)
 

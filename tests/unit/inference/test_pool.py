@@ -1,0 +1,60 @@
+"""Which calibrations a pool takes from the cache, without predictor processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from worker.device import CPU, Device
+from worker.failpoints import Failpoints
+from worker.inference.calibration_cache import CalibrationRecord
+from worker.inference.placement import Placement
+from worker.inference.pool import PredictorPool
+from worker.metrics import Metrics
+from worker.model import ModelSpec, Normalize, Resize
+from worker.settings import BatchingSettings, PredictorSettings
+
+SPEC = ModelSpec(
+    name="a model",
+    directory=Path("model"),
+    program=Path("model/inference.json"),
+    params=Path("model/inference.pdiparams"),
+    resize=Resize(None, (8, 8)),
+    crop=None,
+    normalize=Normalize(1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    labels=(),
+    top_k=1,
+    digest="sha256:00",
+)
+ON_CPU = Placement(CPU, 1)
+
+
+def make_pool(placement: Placement, threads: int = 0) -> PredictorPool:
+    return PredictorPool(
+        SPEC,
+        [placement],
+        PredictorSettings(backend="paddle", threads=threads),
+        BatchingSettings(),
+        Metrics(),
+        Failpoints(),
+    )
+
+
+async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
+    record = CalibrationRecord(8, solo=False)
+    first = make_pool(ON_CPU, threads=1)
+    first._calibrations.write("paddle", record)
+    assert await first._kept_calibration("paddle") == record
+    lends = make_pool(ON_CPU)
+    assert await lends._kept_calibration("paddle") is None, "all cores were not tried"
+    lends._calibrations.write("paddle", record)
+    assert await lends._kept_calibration("paddle") == record
+    gpu = make_pool(replace(ON_CPU, device=Device("gpu", (0,))))
+    assert await gpu._kept_calibration("paddle") is None
+    for pool in (first, lends, gpu):
+        await pool.stop()
