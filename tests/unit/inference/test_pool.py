@@ -7,27 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.small_model import SPEC
 from worker.device import CPU, Device
 from worker.failpoints import Failpoints
 from worker.inference.calibration_cache import CalibrationRecord
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
-from worker.model import ModelSpec, Normalize, Resize
 from worker.settings import BatchingSettings, PredictorSettings
 
-SPEC = ModelSpec(
-    name="a model",
-    directory=Path("model"),
-    program=Path("model/inference.json"),
-    params=Path("model/inference.pdiparams"),
-    resize=Resize(None, (8, 8)),
-    crop=None,
-    normalize=Normalize(1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    labels=(),
-    top_k=1,
-    digest="sha256:00",
-)
 ON_CPU = Placement(CPU, 1)
 
 

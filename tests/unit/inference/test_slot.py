@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.small_model import SPEC
 from worker.device import CPU
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Ran, Run, SharedBatch
 from worker.inference.slot import Slot
-from worker.model import ModelSpec, Normalize, Resize
 from worker.runtime.processes import anonymous_file
-
-SPEC = ModelSpec(
-    name="a model",
-    directory=Path("model"),
-    program=Path("model/inference.json"),
-    params=Path("model/inference.pdiparams"),
-    resize=Resize(None, (8, 8)),
-    crop=None,
-    normalize=Normalize(1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    labels=(),
-    top_k=1,
-    digest="sha256:00",
-)
 
 
 def test_to_load_a_second_copy_of_the_network_takes_as_long_as_a_start_may(
