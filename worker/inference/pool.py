@@ -84,7 +84,9 @@ class PredictorPool:
         self._metrics = metrics
         self._tracer = tracer
         self._batching = batching
-        self._calibrates = capacity is None
+        # Predictors that answer at once tell nothing, least of all to workers that start later.
+        self._measures = not failpoints.instant
+        self._calibrates = capacity is None and self._measures
         # Threads that the settings name are for all work of a slot.
         self._lends_cores = self._calibrates and predictor.threads == 0
         capacity = capacity or batching.max_batch or batching.calibration_limit
@@ -150,10 +152,12 @@ class PredictorPool:
             supervisor.serve()
 
     async def _load(self, backend: BackendName) -> None:
-        kept = await self._kept_calibration(backend)
-        # It is loaded to be measured too.
-        wanted = kept is None or kept.solo or not kept.settled
-        solo_threads = self._solo_threads() if wanted else 0
+        solo_threads = self._solo_threads()
+        if solo_threads:
+            kept = await self._kept_calibration(backend)
+            # It is loaded to be measured too.
+            wanted = kept is None or kept.solo or not kept.settled
+            solo_threads = solo_threads if wanted else 0
         first, *others = self._supervisors
         await asyncio.gather(
             first.load(backend, solo_threads=solo_threads),
@@ -289,7 +293,7 @@ class PredictorPool:
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""
         installed = installed_backends()
-        if self._placements[0].device.kind != "cpu" or not installed:
+        if self._placements[0].device.kind != "cpu" or not installed or not self._measures:
             return "paddle"
         # Paddle first, since without it nothing can be judged; what usually wins comes last and
         # need not be loaded again.

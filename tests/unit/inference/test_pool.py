@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,20 +14,27 @@ from worker.failpoints import Failpoints
 from worker.inference.calibration_cache import CalibrationRecord
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
+from worker.inference.supervisor import SlotSupervisor
 from worker.metrics import Metrics
-from worker.settings import BatchingSettings, PredictorSettings
+from worker.settings import BackendChoice, BatchingSettings, PredictorSettings
 
 ON_CPU = Placement(CPU, 1)
 
 
-def make_pool(placement: Placement, threads: int = 0) -> PredictorPool:
+def make_pool(
+    placement: Placement,
+    threads: int = 0,
+    backend: BackendChoice = "paddle",
+    *,
+    instant: bool = False,
+) -> PredictorPool:
     return PredictorPool(
         SPEC,
         [placement],
-        PredictorSettings(backend="paddle", threads=threads),
+        PredictorSettings(backend=backend, threads=threads),
         BatchingSettings(),
         Metrics(),
-        Failpoints(),
+        Failpoints(instant=instant),
     )
 
 
@@ -46,3 +54,25 @@ async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_t
     assert await gpu._kept_calibration("paddle") is None
     for pool in (first, lends, gpu):
         await pool.stop()
+
+
+async def test_predictors_that_answer_at_once_are_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
+    monkeypatch.setattr("worker.inference.pool.installed_backends", lambda: ("onnxruntime",))
+    loaded: list[tuple[str, int]] = []
+
+    async def load(self: SlotSupervisor, backend: str, *, solo_threads: int = 0) -> None:
+        loaded.append((backend, solo_threads))
+
+    async def start(self: SlotSupervisor) -> None: ...
+
+    monkeypatch.setattr(SlotSupervisor, "load", load)
+    monkeypatch.setattr(SlotSupervisor, "start", start)
+    monkeypatch.setattr(SlotSupervisor, "serve", lambda self: None)
+    pool = make_pool(ON_CPU, backend="auto", instant=True)
+    await pool.start()
+    assert loaded == [("paddle", 0)]
+    assert os.listdir(tmp_path) == [], "nothing that later starts would go by"  # noqa: PTH208
+    await pool.stop()
