@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -187,10 +187,7 @@ class PredictorPool:
         """Warm the slots, and choose the largest batch: as it was measured before, or measure."""
         kept = await self._kept_calibration(backend)
         if kept is None or not kept.settled:
-            record = await self._calibrate()
-            record = kept.measured_again(record) if kept else record
-            if self._placements[0].device.kind == "cpu":
-                await asyncio.to_thread(self._calibrations.write, backend, record)
+            await self._calibrate(partial(self._keep_calibration, backend, kept))
             return
         size = self._batcher.max_batch = kept.max_batch
         await asyncio.gather(
@@ -198,7 +195,14 @@ class PredictorPool:
         )
         log.info("calibrated", batch=size, chosen=True, solo=kept.solo, from_cache=True)
 
-    async def _calibrate(self) -> CalibrationRecord:
+    async def _keep_calibration(
+        self, backend: BackendName, kept: CalibrationRecord | None, record: CalibrationRecord
+    ) -> None:
+        if self._placements[0].device.kind == "cpu":
+            record = kept.measured_again(record) if kept else record
+            await asyncio.to_thread(self._calibrations.write, backend, record)
+
+    async def _calibrate(self, keep: Callable[[CalibrationRecord], Awaitable[None]]) -> None:
         load = OtherLoad(self._needed_cores(), lambda: self.pids)
         load.begin()
         calibrations = await asyncio.gather(
@@ -220,13 +224,18 @@ class PredictorPool:
                 from_cache=False,
             )
         first = self._supervisors[0]
-        solo = first.solo and await first.solo_pays(self._spec.input_size)
+        solo = False
+        if first.solo:
+            # Where memory is short, the kernel may end the whole container: after a few starts that
+            # ended here, the next one takes this record, and does not try again.
+            await keep(CalibrationRecord(chosen.max_batch, solo=False, taken=1.0))
+            solo = await first.solo_pays(self._spec.input_size)
         taken = load.taken()
         if first.solo:
             log.info("calibrated", solo_threads=self._solo_threads(), chosen=solo, from_cache=False)
         if first.solo and not solo:
             await first.drop_solo()
-        return CalibrationRecord(chosen.max_batch, solo, taken)
+        await keep(CalibrationRecord(chosen.max_batch, solo, taken))
 
     def _needed_cores(self) -> int:
         return min(available_cores(), sum(placement.threads for placement in self._placements))

@@ -11,9 +11,11 @@ import pytest
 from tests.support.small_model import SPEC
 from worker.device import CPU, Device
 from worker.failpoints import Failpoints
+from worker.inference.calibration import Calibration, Measurement
 from worker.inference.calibration_cache import CalibrationRecord
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
+from worker.inference.selection_cache import MEASUREMENTS
 from worker.inference.supervisor import SlotSupervisor
 from worker.metrics import Metrics
 from worker.settings import BackendChoice, BatchingSettings, PredictorSettings
@@ -75,4 +77,34 @@ async def test_predictors_that_answer_at_once_are_not_measured(
     await pool.start()
     assert loaded == [("paddle", 0)]
     assert os.listdir(tmp_path) == [], "nothing that later starts would go by"  # noqa: PTH208
+    await pool.stop()
+
+
+class EndedError(BaseException):
+    """What ends the worker as a kernel does that is short of memory."""
+
+
+async def test_a_second_copy_that_ends_the_worker_is_not_tried_at_every_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
+
+    async def calibrate(*_: object) -> Calibration:
+        return Calibration((Measurement(1, 0.1), Measurement(2, 0.1)), 2)
+
+    async def solo_pays(*_: object) -> bool:
+        raise EndedError
+
+    monkeypatch.setattr(SlotSupervisor, "calibrate", calibrate)
+    monkeypatch.setattr(SlotSupervisor, "solo_pays", solo_pays)
+    for _ in range(MEASUREMENTS):
+        pool = make_pool(ON_CPU)
+        pool._supervisors[0].solo = True
+        with pytest.raises(EndedError):
+            await pool._warm("paddle")
+        await pool.stop()
+    pool = make_pool(ON_CPU)
+    kept = await pool._kept_calibration("paddle")
+    assert kept is not None
+    assert (kept.max_batch, kept.solo, kept.settled) == (2, False, True)
     await pool.stop()
