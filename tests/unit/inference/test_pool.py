@@ -23,6 +23,13 @@ from worker.settings import BackendChoice, BatchingSettings, PredictorSettings
 ON_CPU = Placement(CPU, 1)
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
+    # Finding Paddle's takes longer than all the rest of a test.
+    monkeypatch.setattr("worker.inference.calibration_cache.package_version", lambda _: "1")
+
+
 def make_pool(
     placement: Placement,
     threads: int = 0,
@@ -40,10 +47,7 @@ def make_pool(
     )
 
 
-async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_they_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
+async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_they_were() -> None:
     record = CalibrationRecord(8, solo=False)
     first = make_pool(ON_CPU, threads=1)
     first._calibrations.write("paddle", record)
@@ -61,7 +65,6 @@ async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_t
 async def test_predictors_that_answer_at_once_are_not_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
     monkeypatch.setattr("worker.inference.pool.installed_backends", lambda: ("onnxruntime",))
     loaded: list[tuple[str, int]] = []
 
@@ -85,9 +88,8 @@ class EndedError(BaseException):
 
 
 async def test_a_second_copy_that_ends_the_worker_is_not_tried_at_every_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
 
     async def calibrate(*_: object) -> Calibration:
         return Calibration((Measurement(1, 0.1), Measurement(2, 0.1)), 2)
