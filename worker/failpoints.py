@@ -100,7 +100,8 @@ class Failpoints:
             without end, `memory` takes memory without end, and `parent` ends the process that forks
             all others.
         slow: seconds by which each batch is held up.
-        instant: whether batches are answered without computing anything.
+        instant: whether batches are answered without computing anything; neither backends nor batch
+            sizes are measured then.
     """
 
     actions: tuple[tuple[Colour, str], ...] = ()

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from worker.bench.child import Answer, Question, answer_questions
+from worker.bench.child import Answer, Question, UnusableImageError, answer_questions
 from worker.bench.codec_process import LABEL
 from worker.device import CPU
+from worker.errors import JobError
 from worker.images.draw import draw
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
@@ -45,8 +46,11 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
 
     def run(question: Question) -> Answer:
         side = settings.max_side if question["pictures"] else None
-        for image in images:
-            one(image, side)
+        for path, image in zip(paths, images, strict=True):
+            try:
+                one(image, side)
+            except JobError as error:
+                raise UnusableImageError(f"{path}: {error}") from error
         took: list[float] = []
         end = time.perf_counter() + question["seconds"]
         while time.perf_counter() < end or not took:

@@ -23,7 +23,7 @@ from worker.inference.devices import find_device
 from worker.inference.placement import available_cores, place
 from worker.metrics import Metrics
 from worker.model import ModelSpec
-from worker.settings import Settings
+from worker.settings import ResultCacheSettings, Settings
 
 __all__ = ["EngineBench"]
 
@@ -36,6 +36,8 @@ WARM_SECONDS = 1.0
 class EngineBench:
     """An engine with nothing else to do; made in its event loop; an async context manager.
 
+    It keeps no results: images that come again are computed again.
+
     Args:
         images: encoded; each job has the next one.
     """
@@ -43,6 +45,7 @@ class EngineBench:
     def __init__(self, spec: ModelSpec, images: Sequence[bytes], settings: Settings) -> None:
         self._spec = spec
         self._images = images
+        settings = settings.model_copy(update={"result_cache": ResultCacheSettings()})
         self._metrics = Metrics()
         self._budget = Budget(1_000_000, 2**50)
         device = find_device(settings.device)

@@ -80,12 +80,20 @@ def _machine() -> dict[str, Any]:
     return {
         "processor": processor().partition("\n")[0].partition(": ")[2] or platform.machine(),
         "cores": available_cores(),
-        "load_average": [round(load, 1) for load in os.getloadavg()],
+        "load_average": _load_average(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": sys.version.split()[0],
         "classify-worker": __version__,
         **packages,
     }
+
+
+def _load_average() -> list[float] | None:
+    try:
+        return [round(load, 1) for load in os.getloadavg()]
+    except (AttributeError, OSError):
+        # The system does not tell, as Windows.
+        return None
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - plain values of any kind

@@ -114,9 +114,14 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
 
 
 def _files(given: Sequence[Path]) -> list[Path]:
+    from worker.errors import JobError  # noqa: PLC0415
     from worker.predict.inputs import find_sources  # noqa: PLC0415
 
     sources = [source for path in given for source in find_sources(str(path))]
+    for source in sources:
+        if isinstance(source.content, JobError):
+            problem = f"{source.input_path}: {source.content}"
+            raise typer.BadParameter(problem, param_hint="IMAGE")
     found = [Path(each.input_path) for each in sources if each.input_path is not None]
     missing = next((path for path in (*given, *found) if not path.exists()), None)
     if missing is not None or not found:

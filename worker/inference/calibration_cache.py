@@ -65,6 +65,8 @@ class CalibrationCache:
         placements: threads of each slot, all on CPU.
         cores: that the slots share.
         batching: which batches may be chosen.
+        lends_cores: whether an image alone may get all cores; where it may not, that was not
+            measured.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class CalibrationCache:
         placements: Sequence[Placement],
         cores: int,
         batching: BatchingSettings,
+        *,
+        lends_cores: bool = True,
     ) -> None:
         threads = [placement.threads for placement in placements]
         self._directory = directory
@@ -84,6 +88,7 @@ class CalibrationCache:
             processor(),
             f"{cores} cores, slots of {threads} threads",
             f"batches of {batching.max_batch}, up to {batching.calibration_limit}",
+            f"an image alone on all cores: {lends_cores}",
         )
 
     def read(self, backend: BackendName) -> CalibrationRecord | None:
@@ -100,7 +105,7 @@ class CalibrationCache:
                 taken=float(kept["taken"]),
                 measurements=int(kept["measurements"]),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
         return record if 1 <= record.max_batch <= self._limit else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -84,7 +84,9 @@ class PredictorPool:
         self._metrics = metrics
         self._tracer = tracer
         self._batching = batching
-        self._calibrates = capacity is None
+        # Predictors that answer at once tell nothing, least of all to workers that start later.
+        self._measures = not failpoints.instant
+        self._calibrates = capacity is None and self._measures
         # Threads that the settings name are for all work of a slot.
         self._lends_cores = self._calibrates and predictor.threads == 0
         capacity = capacity or batching.max_batch or batching.calibration_limit
@@ -94,6 +96,7 @@ class PredictorPool:
             placements,
             available_cores(),
             batching,
+            lends_cores=self._lends_cores,
         )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
         metrics.ready_images.set_function(lambda: len(self._batcher))
@@ -149,10 +152,12 @@ class PredictorPool:
             supervisor.serve()
 
     async def _load(self, backend: BackendName) -> None:
-        kept = await self._kept_calibration(backend)
-        # It is loaded to be measured too.
-        wanted = kept is None or kept.solo or not kept.settled
-        solo_threads = self._solo_threads() if wanted else 0
+        solo_threads = self._solo_threads()
+        if solo_threads:
+            kept = await self._kept_calibration(backend)
+            # It is loaded to be measured too.
+            wanted = kept is None or kept.solo or not kept.settled
+            solo_threads = solo_threads if wanted else 0
         first, *others = self._supervisors
         await asyncio.gather(
             first.load(backend, solo_threads=solo_threads),
@@ -172,6 +177,9 @@ class PredictorPool:
         return cores if self._spec.params.stat().st_size <= MOST_SOLO_WEIGHTS else 0
 
     async def _kept_calibration(self, backend: BackendName) -> CalibrationRecord | None:
+        if self._placements[0].device.kind != "cpu":
+            # Records are by processor, which says nothing of other devices.
+            return None
         # In a thread: finding the versions of packages reads many files.
         return await asyncio.to_thread(self._calibrations.read, backend)
 
@@ -179,10 +187,7 @@ class PredictorPool:
         """Warm the slots, and choose the largest batch: as it was measured before, or measure."""
         kept = await self._kept_calibration(backend)
         if kept is None or not kept.settled:
-            record = await self._calibrate()
-            record = kept.measured_again(record) if kept else record
-            if self._placements[0].device.kind == "cpu":
-                await asyncio.to_thread(self._calibrations.write, backend, record)
+            await self._calibrate(partial(self._keep_calibration, backend, kept))
             return
         size = self._batcher.max_batch = kept.max_batch
         await asyncio.gather(
@@ -190,7 +195,14 @@ class PredictorPool:
         )
         log.info("calibrated", batch=size, chosen=True, solo=kept.solo, from_cache=True)
 
-    async def _calibrate(self) -> CalibrationRecord:
+    async def _keep_calibration(
+        self, backend: BackendName, kept: CalibrationRecord | None, record: CalibrationRecord
+    ) -> None:
+        if self._placements[0].device.kind == "cpu":
+            record = kept.measured_again(record) if kept else record
+            await asyncio.to_thread(self._calibrations.write, backend, record)
+
+    async def _calibrate(self, keep: Callable[[CalibrationRecord], Awaitable[None]]) -> None:
         load = OtherLoad(self._needed_cores(), lambda: self.pids)
         load.begin()
         calibrations = await asyncio.gather(
@@ -212,13 +224,18 @@ class PredictorPool:
                 from_cache=False,
             )
         first = self._supervisors[0]
-        solo = first.solo and await first.solo_pays(self._spec.input_size)
+        solo = False
+        if first.solo:
+            # Where memory is short, the kernel may end the whole container: after a few starts that
+            # ended here, the next one takes this record, and does not try again.
+            await keep(CalibrationRecord(chosen.max_batch, solo=False, taken=1.0))
+            solo = await first.solo_pays(self._spec.input_size)
         taken = load.taken()
         if first.solo:
             log.info("calibrated", solo_threads=self._solo_threads(), chosen=solo, from_cache=False)
         if first.solo and not solo:
             await first.drop_solo()
-        return CalibrationRecord(chosen.max_batch, solo, taken)
+        await keep(CalibrationRecord(chosen.max_batch, solo, taken))
 
     def _needed_cores(self) -> int:
         return min(available_cores(), sum(placement.threads for placement in self._placements))
@@ -285,7 +302,7 @@ class PredictorPool:
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""
         installed = installed_backends()
-        if self._placements[0].device.kind != "cpu" or not installed:
+        if self._placements[0].device.kind != "cpu" or not installed or not self._measures:
             return "paddle"
         # Paddle first, since without it nothing can be judged; what usually wins comes last and
         # need not be loaded again.

@@ -226,10 +226,13 @@ class Slot:
     def prepare_solo(self) -> None:
         """Have the process load what `run` needs for `solo`, and run it once.
 
+        It may take as long as to load the model when the process starts.
+
         Raises:
             PredictorError: as `run` does.
         """
-        self._run(noise(1, self._start.spec.input_size), solo=True)
+        image = noise(1, self._start.spec.input_size)
+        self._run(image, solo=True, timeout=self._start_timeout + self._timeout)
 
     def drop_solo(self) -> None:
         """Run nothing as `solo` any more, here and in the next processes; memory is freed.
@@ -242,13 +245,14 @@ class Slot:
             self._ask(DropSolo(), self._timeout)
 
     def _run(
-        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool
+        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool, timeout: float | None = None
     ) -> tuple[npt.NDArray[np.float32], Ran]:
         if self._shared is None:
             raise PredictorCrashedError("the predictor process is not running")
         for row, crop in enumerate(crops):
             self._shared.crops[row] = crop
-        answer = self._ask(Run(len(crops), self._solo_threads if solo else 0), self._timeout)
+        request = Run(len(crops), self._solo_threads if solo else 0)
+        answer = self._ask(request, self._timeout if timeout is None else timeout)
         if isinstance(answer, Failed):
             raise PredictorError(answer.why)
         # A copy first: nothing that the process does to its memory changes what was checked.

@@ -107,6 +107,9 @@ class SlotSupervisor:
         self._due: float | None = None
         self._busy = 0.0
         self._busy_since: float | None = None
+        # Found once: looking them up takes longer than counting.
+        self._waited = metrics.stages.labels(BATCH_WAIT)
+        self._inferred = metrics.stages.labels(Stage.INFER)
 
     async def load(
         self, backend: BackendName, within: float | None = None, *, solo_threads: int = 0
@@ -184,9 +187,15 @@ class SlotSupervisor:
         Returns:
             Whether it is, by enough to hold the network in memory twice; not if a run failed.
         """
-        run_solo = partial(self._slot.time, solo=True)
+
+        def measure() -> bool:
+            # Loads the second copy, which may take as long as a start.
+            self._slot.prepare_solo()
+            run_solo = partial(self._slot.time, solo=True)
+            return solo_pays(self._slot.time, run_solo, input_size)
+
         try:
-            return await self._in_thread(partial(solo_pays, self._slot.time, run_solo, input_size))
+            return await self._in_thread(measure)
         except PredictorError as error:
             # As for want of memory, in which batches can still be computed.
             self._note_failure(error, 1)
@@ -259,6 +268,8 @@ class SlotSupervisor:
             # A slot that is down takes no batch: others can answer it.
             await self._bring_up()
             await self._prepare_solo()
+            if not self._slot.running:
+                continue
             batch = await self._batcher.take(preferred=self.solo)
             self._metrics.batches.labels(batch.reason).inc()
             try:
@@ -298,7 +309,7 @@ class SlotSupervisor:
         self._due = None
 
     async def _prepare_solo(self) -> None:
-        """Load the copy of the network for single images, once in each process.
+        """Load the copy of the network for single images, once in each process, or try it again.
 
         Not before the worker is ready, which other slots are without it.
         """
@@ -315,7 +326,7 @@ class SlotSupervisor:
 
     async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
         for _, seconds in _waits(batch):
-            self._metrics.stages.labels(BATCH_WAIT).observe(seconds)
+            self._waited.observe(seconds)
         # While all other slots are idle, their cores are too.
         solo = self.solo and len(batch.tickets) == 1 and batch.idle_slots == self._others
         run = partial(self._run, solo=solo)
@@ -341,18 +352,25 @@ class SlotSupervisor:
         self._due = self._clock.monotonic() + self._patience
         if not self._slot.running:
             await self._start_again()
+        # Not in a process that has just been started: loading a second copy of the network there
+        # would take this image's time, and a failure to do so would be blamed on it.
+        solo = solo and self._solo_pid == self.pid
         self._busy_since = self._clock.monotonic()
         try:
             scores, seconds = await self._in_thread(partial(self._slot.run, crops, solo=solo))
         except PredictorError as error:
             self._note_failure(error, len(crops))
+            if solo:
+                # It may be the second copy's fault: the image is tried with the first one, and the
+                # second one without the image.
+                self._solo_pid = 0
             raise
         finally:
             self._busy, self._busy_since = self.busy_seconds, None
         self._metrics.images.inc(len(crops))
         self._metrics.batch_size.observe(len(crops))
         for _ in crops:
-            self._metrics.stages.labels(Stage.INFER).observe(seconds)
+            self._inferred.observe(seconds)
         return list(scores)
 
     async def _start_again(self) -> None:

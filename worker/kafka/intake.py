@@ -131,11 +131,12 @@ class Intake:
             self._heartbeat.beat()
             for partition, records in polled.items():
                 self._take(partition, records)
+            # At once: what was polled may not be dropped between, and then be taken for no jobs.
+            self._skip_non_jobs()
+            self._check_readable()
             if polled:
                 # A poll that finds what is already fetched lets nobody else run.
                 await asyncio.sleep(0)
-            self._skip_non_jobs()
-            self._check_readable()
             if not open_partitions:
                 await self._wait_for_room()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from worker.bench.measurement import Measurement, document
 
 
@@ -22,6 +24,13 @@ def test_a_document_holds_measurements_as_flat_objects() -> None:
         }
     ]
     assert written["machine"]["cores"] >= 1
+
+
+def test_a_system_that_does_not_tell_its_load_costs_no_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("os.getloadavg")
+    assert document([])["machine"]["load_average"] is None
 
 
 def test_what_was_written_can_be_read() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmark refuses before it measures for minutes."""
+"""What `bench` refuses before it measures for minutes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from worker.cli.bench import bench
+from worker.cli.bench import _files, bench
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,9 @@ def test_figures_need_a_file(tmp_path: Path, name: str, why: str) -> None:
     for output, plot in ((path, None), (None, path)):
         with pytest.raises(typer.BadParameter, match=why):
             bench(images, output=output, plot=plot)
+
+
+def test_a_directory_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(typer.BadParameter, match="holds no images"):
+        _files([tmp_path])

@@ -16,11 +16,17 @@ RECORD = CalibrationRecord(8, solo=True, taken=0.05)
 
 
 def cache(
-    directory: Path, digest: str = "sha256:1", threads: int = 1, cores: int = 2, limit: int = 32
+    directory: Path,
+    digest: str = "sha256:1",
+    threads: int = 1,
+    cores: int = 2,
+    limit: int = 32,
+    *,
+    lends_cores: bool = True,
 ) -> CalibrationCache:
     placements = [Placement(CPU, threads)] * 2
     batching = BatchingSettings(calibration_limit=limit)
-    return CalibrationCache(directory, digest, placements, cores, batching)
+    return CalibrationCache(directory, digest, placements, cores, batching, lends_cores=lends_cores)
 
 
 def test_a_record_holds_for_its_model_layout_settings_and_backend_alone(tmp_path: Path) -> None:
@@ -33,6 +39,7 @@ def test_a_record_holds_for_its_model_layout_settings_and_backend_alone(tmp_path
         cache(directory, threads=2),
         cache(directory, cores=4),
         cache(directory, limit=16),
+        cache(directory, lends_cores=False),
     ):
         assert other.read("paddle") is None
 
@@ -55,6 +62,7 @@ def test_another_version_is_measured_again(tmp_path: Path, monkeypatch: pytest.M
         '{"max_batch": 0, "solo": true, "taken": 0, "measurements": 1}',
         '{"max_batch": 64, "solo": true, "taken": 0, "measurements": 1}',
         '{"max_batch": "many", "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 1e999, "solo": true, "taken": 0, "measurements": 1}',
     ],
 )
 def test_a_damaged_record_is_none(tmp_path: Path, content: str) -> None:

@@ -31,7 +31,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.running = False
-        self.pid = None
+        self.pid: int | None = None
         self.backend = "stand-in"
         self.starts = 0
         self.solo: list[bool] = []
@@ -45,7 +45,7 @@ class StandIn:
         if not self.running:
             self.starts += 1
             self.on_start()
-            self.running = True
+            self.running, self.pid = True, self.starts
 
     def run(self, crops: Sequence[Pixels], *, solo: bool = False) -> tuple[Scores, float]:
         self.solo.append(solo)
@@ -155,6 +155,81 @@ async def test_without_memory_for_a_second_copy_images_are_answered_all_the_same
     stage.supervisor.serve()
     await stage.answer()
     assert stage.slot.solo == [False]
+    await stage.supervisor.stop()
+
+
+async def test_an_image_alone_that_fails_is_tried_again_on_the_first_copy() -> None:
+    stage = Stage()
+    await stage.supervisor.load("paddle", solo_threads=2)
+    prepared: list[int | None] = []
+    stage.slot.on_prepare = lambda: prepared.append(stage.slot.pid)
+    stage.supervisor.serve()
+
+    def fail_solo(crops: Sequence[Pixels]) -> None:
+        if stage.slot.solo[-1]:
+            raise PredictorError("no memory")
+
+    stage.slot.on_run = fail_solo
+    assert isinstance(await stage.answer(), np.ndarray)
+    assert stage.slot.solo == [True, False]
+    stage.slot.on_run = lambda crops: None
+    await stage.answer()
+    assert stage.slot.solo == [True, False, True]
+    assert prepared == [1, 1], "the second copy is tried by itself before it gets images again"
+    await stage.supervisor.stop()
+
+
+async def test_an_image_does_not_wait_for_a_second_copy_in_a_process_started_for_it() -> None:
+    stage = Stage()
+    await stage.supervisor.load("paddle", solo_threads=2)
+    stage.supervisor.serve()
+
+    def crash_first(crops: Sequence[Pixels]) -> None:
+        if stage.slot.starts == 1:
+            stage.slot.running = False
+            raise PredictorCrashedError("gone")
+
+    stage.slot.on_run = crash_first
+    assert isinstance(await stage.answer(), np.ndarray)
+    await stage.answer()
+    assert stage.slot.solo == [True, False, True]
+    await stage.supervisor.stop()
+
+
+async def test_a_second_copy_that_ends_the_process_keeps_no_image_waiting() -> None:
+    stage = Stage(others=1)
+    await stage.supervisor.load("paddle", solo_threads=2)
+    await stage.supervisor.start()
+    tried = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stage.slot.on_start = refuse
+        crash(stage.slot)(())
+
+    def refuse() -> None:
+        loop.call_soon_threadsafe(tried.set)
+        raise ModelError("no such file")
+
+    stage.slot.on_prepare = end
+    ticket = stage.batcher.submit(CROP, 0)
+    stage.supervisor.serve()
+    await asyncio.wait_for(tried.wait(), BOUND)
+    assert len(stage.batcher) == 1
+    taken = stage.value("classify_batches_total", reason="drained")
+    assert taken == 0, "a slot that is down must leave the image to others"
+    ticket.result.cancel()
+    await stage.supervisor.stop()
+
+
+async def test_a_second_copy_is_loaded_before_it_is_measured() -> None:
+    stage = Stage()
+    await stage.supervisor.load("paddle", solo_threads=2)
+    calls: list[str] = []
+    stage.slot.on_prepare = lambda: calls.append("load")
+    stage.slot.on_run = lambda crops: calls.append("run")
+    await stage.supervisor.solo_pays((2, 2))
+    assert calls[:2] == ["load", "run"]
     await stage.supervisor.stop()
 
 
