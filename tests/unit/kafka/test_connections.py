@@ -1,0 +1,42 @@
+"""What aiokafka is told when it writes to a connection that uvloop has just closed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from worker.kafka.connections import report_closed_transports
+
+
+class ClosedWriter:
+    """Behaves as a writer on a transport of uvloop that has been closed."""
+
+    closed = False
+
+    def write(self, _: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_closed_transport_is_a_broken_connection(times: int) -> None:
+    for _ in range(times):
+        report_closed_transports()
+    connection = AIOKafkaConnection("127.0.0.1", 9092)
+    writer = ClosedWriter()
+    connection._reader, connection._writer = cast("Any", object()), cast("Any", writer)
+    connection._read_task = asyncio.create_task(asyncio.Event().wait())
+    connection._versions = {MetadataRequest.API_KEY: (0, 1)}
+    with pytest.raises(KafkaConnectionError, match=r"127\.0\.0\.1:9092 broken"):
+        await connection.send(MetadataRequest(None))
+    assert writer.closed
+    connection._writer = cast("Any", ClosedWriter())
+    with pytest.raises(KafkaConnectionError, match="broken"):
+        await connection._send_sasl_token(b"token")
