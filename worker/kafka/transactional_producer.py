@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageFailedError", "TransactionalProducer"]
 
 GRACE = 0.2
-"""Seconds for aiokafka's sending task to end after its connections are closed."""
+"""Seconds for aiokafka's start to end, and for its sending task after connections are closed."""
 
 OVER = (IllegalOperation, AssertionError)
 """What aiokafka raises at calls that come after an error has ended the transaction. They are no
@@ -67,6 +67,7 @@ class TransactionalProducer:
         self._producer = make()
         self._group = group
         self._is_isolated = is_isolated
+        self._starting: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -82,7 +83,9 @@ class TransactionalProducer:
         Raises:
             KafkaError: the brokers cannot be reached or refuse the client.
         """
-        await self._producer.start()
+        self._starting = asyncio.create_task(self._producer.start())
+        # Cancelled while it connects, aiokafka would leave a connection open: `stop` sees to it.
+        await asyncio.shield(self._starting)
 
     async def commit(
         self, messages: Sequence[Outgoing], partition: TopicPartition, offset: int
@@ -132,9 +135,10 @@ class TransactionalProducer:
         retrieve_errors(self._producer)
         producer = self._producer
         producer._closed = True  # noqa: SLF001 - otherwise it warns that nobody has closed it
-        sender = producer._sender.sender_task  # noqa: SLF001 - no other way
         try:
             async with asyncio.timeout(timeout):
+                await self._end_start()
+                sender = producer._sender.sender_task  # noqa: SLF001 - no other way
                 if sender is not None:
                     sender.cancel()
                 await producer.client.close()
@@ -146,6 +150,16 @@ class TransactionalProducer:
             log.warning(
                 "kafka_client_not_stopped", client="transactional producer", error=repr(error)
             )
+
+    async def _end_start(self) -> None:
+        """Let a start that is under way end, or give it up."""
+        if (starting := self._starting) is None:
+            return
+        await asyncio.wait([starting], timeout=GRACE)
+        starting.cancel()
+        await asyncio.wait([starting])
+        if not starting.cancelled():
+            starting.exception()  # told to who has started it, if anybody still waits
 
     def _fatal_error(self) -> KafkaError | None:
         """Get what ended aiokafka's sending task; what its messages say of that lacks the cause."""
