@@ -126,3 +126,50 @@ async def test_a_message_that_is_not_taken_is_the_cause_otherwise() -> None:
     cause = KafkaError("too large")
     failed = await failure(Producer({}, {b"1": cause}))
     assert (failed.number, failed.error) == (1, cause)
+
+
+class Connecting:
+    """A producer of aiokafka that connects until it is let go on."""
+
+    def __init__(self) -> None:
+        self.goes_on, self.started, self.closed = asyncio.Event(), False, False
+        self.client = self
+        self._sender = SimpleNamespace(sender_task=None)
+        self._txn_manager = SimpleNamespace(wait_for_transaction_end=lambda: None)
+        self._message_accumulator = SimpleNamespace(_batches={})
+
+    async def start(self) -> None:
+        await self.goes_on.wait()
+        self.started = True
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_start_that_is_given_up_ends_before_the_connections_are_closed() -> None:
+    connecting = Connecting()
+    made = TransactionalProducer(lambda: cast("Any", connecting), "group", lambda _: False)
+    starting = asyncio.create_task(made.start())
+    await asyncio.sleep(0)  # it begins
+    starting.cancel()
+    await asyncio.wait([starting])
+    stopping = asyncio.create_task(made.stop(5.0))
+    await asyncio.sleep(0)  # likewise
+    assert not connecting.closed
+    connecting.goes_on.set()
+    await stopping
+    assert connecting.started
+    assert connecting.closed
+
+
+async def test_a_start_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.kafka.transactional_producer.GRACE", 0.0)
+    connecting = Connecting()
+    made = TransactionalProducer(lambda: cast("Any", connecting), "group", lambda _: False)
+    starting = asyncio.create_task(made.start())
+    await asyncio.sleep(0)  # it begins
+    await made.stop(5.0)
+    assert connecting.closed
+    assert not connecting.started
+    with pytest.raises(asyncio.CancelledError):
+        await starting
