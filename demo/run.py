@@ -19,9 +19,10 @@ from demo.figures import read_figures
 from demo.images import photographs
 from demo.jars import fetch_jars
 from demo.jobs import submit_all
+from demo.logged_process import log_end
 from demo.model import MODEL_NAME, prepare_model
 from demo.show import bar, show_answers, show_figures, show_running
-from demo.worker_process import WorkerProcess, log_end
+from demo.worker_process import WorkerProcess
 from worker.cache import cache_directory
 from worker.kafka.topics import ensure_topics
 from worker.settings import Settings

@@ -8,23 +8,20 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from demo.errors import DemoError
-from demo.orphans import OrphanGuard
+from demo.logged_process import LoggedProcess
 from demo.ports import free_ports
 from worker.runtime.children import module_command
 
-__all__ = ["WorkerProcess", "log_end"]
+__all__ = ["WorkerProcess"]
 
 HOST = "127.0.0.1"
 SETTINGS_PREFIX = "WORKER_"
-LOG_LINES = 25
 REQUEST_TIMEOUT = 5.0
 
 
-class WorkerProcess:
+class WorkerProcess(LoggedProcess):
     """`classify-worker run` or `serve` on loopback; a context manager, left when it is gone.
 
     Args:
@@ -42,60 +39,14 @@ class WorkerProcess:
     ) -> None:
         (port,) = free_ports(1)
         self.url = f"http://{HOST}:{port}"
-        self.log_path = log_path
-        self._command = command
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS_PREFIX)}
         http = {"WORKER_HTTP__HOST": HOST, "WORKER_HTTP__PORT": str(port)}
-        self._environment = {**inherited, **http, **settings}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: OrphanGuard | None = None
-
-    def __enter__(self) -> Self:
-        self._guard = OrphanGuard()
-        try:
-            with self.log_path.open("wb") as log:
-                self._process = subprocess.Popen(
-                    module_command("worker.cli", self._command),
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    # Out of the terminal's group: Ctrl-C reaches it as SIGTERM, in order.
-                    start_new_session=True,
-                )
-            self._guard.watch(self._process.pid)
-        except BaseException:
-            self._guard.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-        if self._guard is not None:
-            self._guard.close()
-
-    @property
-    def running(self) -> bool:
-        """Whether the process is running."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The process's id; it is running, or was."""
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def exit_status(self) -> int | None:
-        """How the process ended, minus the signal's number if that ended it; None while it runs."""
-        return None if self._process is None else self._process.poll()
+        super().__init__(
+            "the worker",
+            module_command("worker.cli", command),
+            {**inherited, **http, **settings},
+            log_path,
+        )
 
     def answers(self, path: str) -> bool:
         """Ask its HTTP server.
@@ -152,26 +103,9 @@ class WorkerProcess:
         if status != 0:
             raise self.failed(f"ended with exit code {status} when it was stopped")
 
-    def failed(self, what: str) -> DemoError:
-        """Make the error for a worker that failed.
-
-        Returns:
-            The error, not raised, with the end of the worker's log.
-        """
-        return DemoError(f"the worker {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
-
     def _get(self, path: str) -> bytes:
         # Loopback: a proxy from the environment must not see it.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(self.url + path, timeout=REQUEST_TIMEOUT) as response:
             content: bytes = response.read()
         return content
-
-
-def log_end(path: Path) -> str:
-    """Read the end of a log.
-
-    Returns:
-        Its last lines.
-    """
-    return "\n".join(path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:])

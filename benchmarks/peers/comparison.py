@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.table import Table
 
@@ -18,11 +19,14 @@ __all__ = [
     "Ratio",
     "compare",
     "figure_rows",
+    "in_rounds",
     "in_turn",
     "line",
     "ratio_rows",
     "tables",
 ]
+
+L = TypeVar("L")
 
 WORKER = "worker"
 """How the names of the worker's own measurements begin; all others are peers'."""
@@ -75,6 +79,21 @@ def in_turn(names: Sequence[str], number: int) -> list[str]:
         The names.
     """
     return list(names[:: 1 if number % 2 == 0 else -1])
+
+
+def in_rounds(
+    rounds: int, loads: Iterable[L], names: Sequence[str]
+) -> Iterator[tuple[int, L, str]]:
+    """Order all measurements of a run: each round has every load, done by all names in turn.
+
+    Yields:
+        The round's number from 0, the load and the name.
+    """
+    loads = tuple(loads)
+    for number in range(rounds):
+        for load in loads:
+            for name in in_turn(names, number):
+                yield number, load, name
 
 
 def compare(measurements: Iterable[Measurement]) -> list[Ratio]:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
-from benchmarks.peers.comparison import WORKER, in_turn, line
+from benchmarks.peers.comparison import WORKER, in_rounds, line
 from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import look, spent
@@ -49,18 +49,12 @@ def measure_python(
     with ExitStack() as stack:
         processes = {name: _start(bench, name, stack) for name in names}
         loads = [(batch, pictures) for batch in BATCHES for pictures in (False, True)]
-        for number in range(contest.rounds):
-            for batch, pictures in loads:
-                for name in in_turn(names, number):
-                    rate, cpu = _measure(processes[name], batch, pictures, contest.seconds)
-                    details = {
-                        "load": f"Python, batch {batch}",
-                        "batch": batch,
-                        "round": number,
-                    }
-                    found = Measurement(name, bench.name, pictures, rate, cpu, details)
-                    console.print(line(found))
-                    yield found
+        for number, (batch, pictures), name in in_rounds(contest.rounds, loads, names):
+            rate, cpu = _measure(processes[name], batch, pictures, contest.seconds)
+            details = {"load": f"Python, batch {batch}", "batch": batch, "round": number}
+            found = Measurement(name, bench.name, pictures, rate, cpu, details)
+            console.print(line(found))
+            yield found
 
 
 def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> PeerProcess:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
-from benchmarks.peers.comparison import WORKER, in_turn, line
+from benchmarks.peers.comparison import WORKER, in_rounds, line
 from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
 from demo.ports import free_ports
 from demo.worker_process import WorkerProcess
@@ -62,21 +62,18 @@ def measure_http(
     with ExitStack() as stack:
         services = {name: _start(bench, name, stack) for name in names}
         loads = [(clients, pictures) for clients in CLIENTS for pictures in (False, True)]
-        for number in range(contest.rounds):
-            for clients, pictures in loads:
-                bodies = [_body(path.read_bytes(), pictures) for path in bench.images]
-                for name in in_turn(names, number):
-                    rate, cpu = asyncio.run(
-                        _measure(services[name], bodies, clients, contest.seconds)
-                    )
-                    details = {
-                        "load": f"HTTP, {clients} client{'s' if clients > 1 else ''}",
-                        "clients": clients,
-                        "round": number,
-                    }
-                    found = Measurement(name, bench.name, pictures, rate, cpu, details)
-                    console.print(line(found))
-                    yield found
+        images = [path.read_bytes() for path in bench.images]
+        bodies = {
+            pictures: [_body(image, pictures) for image in images] for pictures in (False, True)
+        }
+        for number, (clients, pictures), name in in_rounds(contest.rounds, loads, names):
+            measured = _measure(services[name], bodies[pictures], clients, contest.seconds)
+            rate, cpu = asyncio.run(measured)
+            load = f"HTTP, {clients} client{'s' if clients > 1 else ''}"
+            details = {"load": load, "clients": clients, "round": number}
+            found = Measurement(name, bench.name, pictures, rate, cpu, details)
+            console.print(line(found))
+            yield found
 
 
 def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> _Service:

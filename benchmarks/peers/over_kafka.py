@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.messages import job_messages
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
-from benchmarks.peers.comparison import WORKER, in_turn, line
+from benchmarks.peers.comparison import WORKER, in_rounds, line
 from benchmarks.peers.peer_process import PeerProcess
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
@@ -62,20 +62,12 @@ def measure_kafka(
         )
         for pictures in (False, True)
     }
-    for number in range(contest.rounds):
-        for pictures, topics in filled.items():
-            for name in in_turn(contenders, number):
-                rate, cpu, details = asyncio.run(_measure(bench, topics, name, contest.jobs))
-                found = Measurement(
-                    name,
-                    bench.name,
-                    pictures,
-                    rate,
-                    cpu,
-                    {"load": "Kafka", "round": number, **details},
-                )
-                console.print(line(found))
-                yield found
+    for number, pictures, name in in_rounds(contest.rounds, filled, contenders):
+        rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs))
+        details = {"load": "Kafka", "round": number, **more}
+        found = Measurement(name, bench.name, pictures, rate, cpu, details)
+        console.print(line(found))
+        yield found
 
 
 async def _fill(bootstrap: str, messages: Sequence[Message], jobs: int) -> Topics:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
-from demo.errors import DemoError
-from demo.orphans import OrphanGuard
-from demo.worker_process import log_end
+from demo.logged_process import LoggedProcess
 from worker.runtime.child_environment import child_environment
 
 __all__ = ["PeerProcess", "paddlex_environment"]
@@ -24,7 +20,7 @@ ANSWER = 300.0
 """Seconds until a process that does not answer is ended."""
 
 
-class PeerProcess:
+class PeerProcess(LoggedProcess):
     """A Python module in some environment; a context manager that is left when it is gone.
 
     Args:
@@ -45,54 +41,15 @@ class PeerProcess:
         environ: Mapping[str, str] | None = None,
         talk: bool = False,
     ) -> None:
-        # Not the current directory first, but this repository, which has the programs.
-        self._command = [str(python), "-P", "-m", module, *arguments]
-        self._environment = child_environment() | {"PYTHONPATH": str(ROOT), **(environ or {})}
-        self._talk = talk
-        self.log_path = log_path
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: OrphanGuard | None = None
-
-    def __enter__(self) -> Self:
-        self._guard = OrphanGuard()
-        pipe = subprocess.PIPE if self._talk else None
-        try:
-            with self.log_path.open("wb") as log:
-                self._process = subprocess.Popen(
-                    self._command,
-                    env=self._environment,
-                    cwd=self.log_path.parent,
-                    stdin=pipe or subprocess.DEVNULL,
-                    stdout=pipe or log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            self._guard.watch(self._process.pid)
-        except BaseException:
-            self._guard.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            for stream in (self._process.stdin, self._process.stdout):
-                if stream is not None:
-                    stream.close()
-        if self._guard is not None:
-            self._guard.close()
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        assert self._process is not None
-        return self._process.pid
+        super().__init__(
+            "the peer",
+            # Not the current directory first, but this repository, which has the programs.
+            [str(python), "-P", "-m", module, *arguments],
+            child_environment() | {"PYTHONPATH": str(ROOT), **(environ or {})},
+            log_path,
+            directory=log_path.parent,
+            talk=talk,
+        )
 
     def ask(self, line: str) -> str:
         """Write a line, and wait for the line that answers it.
@@ -132,21 +89,13 @@ class PeerProcess:
             try:
                 opener.open(url, timeout=5).close()
             except OSError:
-                if self._process is None or self._process.poll() is not None:
+                if not self.running:
                     raise self.failed("ended instead of answering") from None
                 if time.monotonic() > deadline:
                     raise self.failed(f"did not answer within {timeout:.0f} s") from None
                 time.sleep(0.1)
             else:
                 return
-
-    def failed(self, what: str) -> DemoError:
-        """Make the error for a peer that failed.
-
-        Returns:
-            The error, not raised, with the end of the peer's log.
-        """
-        return DemoError(f"the peer {what}; {self.log_path} ends so:\n{log_end(self.log_path)}")
 
     @staticmethod
     def _stream(stream: IO[bytes] | None) -> IO[bytes]:

@@ -12,7 +12,7 @@ from benchmarks.peers import environments, over_http, peer_process
 from benchmarks.peers.__main__ import PEER_OF, WAYS
 from benchmarks.peers.agreement import DisagreementError, check_agreement
 from benchmarks.peers.aims import AIMS, AIMS_MODEL
-from benchmarks.peers.comparison import WORKER, compare, in_turn, tables
+from benchmarks.peers.comparison import WORKER, compare, in_rounds, in_turn, tables
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
 from benchmarks.peers.publish import as_markdown, replace_figures
 from worker.bench.measurement import Measurement
@@ -34,6 +34,14 @@ def test_a_round_goes_back_where_the_last_one_came_from() -> None:
         ["worker", "plain", "FastStream"],
         ["FastStream", "plain", "worker"],
         ["worker", "plain", "FastStream"],
+    ]
+
+
+def test_each_round_has_every_load() -> None:
+    ordered = list(in_rounds(2, [8, 1], ["worker", "plain"]))
+    assert ordered == [
+        *((0, 8, "worker"), (0, 8, "plain"), (0, 1, "worker"), (0, 1, "plain")),
+        *((1, 8, "plain"), (1, 8, "worker"), (1, 1, "plain"), (1, 1, "worker")),
     ]
 
 
