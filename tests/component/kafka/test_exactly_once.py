@@ -282,12 +282,13 @@ async def test_a_job_that_is_tried_again_later_is_answered_once_around_an_abort(
     exactly.fails[1] = 1
     exactly.sizes[2] = 50_000
     async with exactly:
-        # Jobs 1 and 2 are in one transaction, which is aborted first.
-        exactly.hold_at[1] = asyncio.Event()
+        # Jobs 1 and 2 are in one transaction, which is aborted first. The first
+        # job waits with them: in a poll of its own it would be answered alone.
+        hold = exactly.hold_at[0] = exactly.hold_at[1] = asyncio.Event()
         await alter(topics.results_topic, "max.message.bytes", "20017")
         await submit(fill, topics, 4)
         await exactly.reach(4, "classify_jobs_in_flight")
-        exactly.hold_at[1].set()
+        hold.set()
         await exactly.reach(3, "classify_jobs_total", outcome="success", reason="ok")
         await exactly.committed(4)
         assert sorted(await exactly.results()) == [-1, 0, 1, 3]
