@@ -158,10 +158,10 @@ class App:
             nursery=nursery,
             tracer=self._tracer,
         )
-        health.predictor_stalled = engine.pool.stalled
+        health.predictor_stalled = engine.stalled
         health.images_stalled = engine.images_stalled
         engine.pool.on_selecting = self._selecting
-        self._predictors = lambda: engine.pool.pids
+        self._predictors = lambda: engine.pids
         self._describe_model(spec.name, spec.digest)
         # Side by side: each takes a second. The connection is begun first, and so ended last.
         connecting = asyncio.create_task(self._connect(engine, stack), name="connect")
@@ -187,7 +187,7 @@ class App:
         stack.callback(gc.unfreeze)
         health.set_warm()
         if self._classify is not None:
-            self._classify.open(engine.process, model)
+            self._classify.open(engine.process)
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
 

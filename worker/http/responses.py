@@ -32,24 +32,19 @@ def new_log_id() -> str:
     return str(uuid.uuid4())
 
 
-def outcome_response(
-    log_id: str, outcome: Outcome, model: ModelIdentity | None = None
-) -> web.Response:
+def outcome_response(log_id: str, outcome: Outcome) -> web.Response:
     """Make the response that has the outcome of a job, in the shape of PaddleX's service.
 
     Its body has no field for the model, and clients may refuse one that they do not know. So a
     result names its model in headers.
-
-    Args:
-        model: what computed a result.
 
     Returns:
         Status 200 with the result, or the status of the failure.
     """
     status = outcome.status if isinstance(outcome, Failure) else 200
     headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
-    if model is not None and not isinstance(outcome, Failure):
-        headers |= _model_headers(model)
+    if not isinstance(outcome, Failure) and outcome.model is not None:
+        headers |= _model_headers(outcome.model)
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
 
 

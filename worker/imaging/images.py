@@ -140,6 +140,7 @@ class ImageProcesses:
         self._pool = ProcessPool(
             count, setup, self.cells, limits.timeout, metrics, nursery=nursery, clock=clock
         )
+        self.show = self._pool.show
         self.stop = self._pool.stop
 
     async def start(self) -> None:

@@ -97,6 +97,7 @@ class ProcessPool:
         self._copying: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._usage = Usage(metrics, clock, self._fleet, self._queued)
+        self.show = self._usage.show
         self.start = self._fleet.start
 
     @property

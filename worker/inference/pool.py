@@ -99,7 +99,6 @@ class PredictorPool:
             lends_cores=self._lends_cores,
         )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
-        metrics.ready_images.set_function(lambda: len(self._batcher))
         self._supervisors = [
             SlotSupervisor(
                 Slot(
@@ -120,6 +119,11 @@ class PredictorPool:
             )
             for index, placement in enumerate(placements)
         ]
+
+    def show(self) -> None:
+        """Have the metrics show these slots, and those of no other pool."""
+        metrics = self._metrics
+        metrics.ready_images.set_function(lambda: len(self._batcher))
         metrics.predictor_busy.read = self._busy
         metrics.predictor_cpu.read = lambda: self._usage(attrgetter("cpu_seconds"))
         metrics.predictor_memory.read = lambda: self._usage(attrgetter("resident_bytes"))
@@ -297,7 +301,6 @@ class PredictorPool:
         for supervisor in self._supervisors:
             supervisor.interrupt()
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
-        self._metrics.predictor_slots.set(0)
 
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""
