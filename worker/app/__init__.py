@@ -17,6 +17,7 @@ from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
 from worker.app.stopping import Stopper
 from worker.cache import watch_disk
+from worker.drift.watch import DriftWatch
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
@@ -51,8 +52,8 @@ class App:
         notices: called at each step of the start.
 
     Raises:
-        SettingsError: `predictor.backend` does not go with the device, or tracing cannot be used
-            as configured.
+        SettingsError: `predictor.backend` does not go with the device, tracing cannot be used as
+            configured, or `drift.baseline` cannot be read.
         UnfitSystemError: the backend, or what tracing needs, is not installed.
     """
 
@@ -81,6 +82,7 @@ class App:
             available_cores(),
         )
         self.metrics = Metrics()
+        self._drift = DriftWatch(settings.drift, self.metrics)
         self._describe_worker()
         self._gpus = GpuWatch(self.metrics, settings.device)
         logs.count_dropped(self.metrics.log_lines_dropped.inc)
@@ -157,6 +159,7 @@ class App:
             metrics,
             nursery=nursery,
             tracer=self._tracer,
+            drift=self._drift,
         )
         health.predictor_stalled = engine.stalled
         health.images_stalled = engine.images_stalled

@@ -22,6 +22,7 @@ from worker.model import ModelSpec
 from worker.settings import Settings
 
 if TYPE_CHECKING:
+    from worker.drift.watch import DriftWatch
     from worker.tracing.tracer import Tracer
 
 __all__ = ["Engine"]
@@ -40,6 +41,7 @@ class Engine:
             (`classify`'s `most`); None leaves batches to `settings.batching`.
         nursery: forks the first model's image processes; started here if it was not before.
         tracer: makes spans of jobs' stages and of batches; None without tracing.
+        drift: compares answers with a baseline; None without one.
 
     Attributes:
         process: takes a job to its outcome, as `Pipeline.process` does.
@@ -47,7 +49,7 @@ class Engine:
         fetch: brings the bytes at a URL, as `ImageFetcher.fetch` does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that works with a model meets here
         self,
         spec: ModelSpec,
         placements: Sequence[Placement],
@@ -58,7 +60,9 @@ class Engine:
         capacity: int | None = None,
         nursery: Nursery | None = None,
         tracer: Tracer | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
+        self._drift = drift
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
         self._metrics = metrics
         self._make = partial(
@@ -70,7 +74,7 @@ class Engine:
             tracer=tracer,
         )
         self._slots = self._make(spec, metrics=metrics, nursery=nursery)
-        self._slots.show()
+        self._show(self._slots)
         # Invariant: all sets of slots that may have processes.
         self._sets = [self._slots]
         pipeline = Pipeline(
@@ -149,7 +153,7 @@ class Engine:
             Those that have served until now. Jobs that have begun there end there: `retire` it.
         """
         former, self._slots = self._slots, slots
-        slots.show()
+        self._show(slots)
         return former
 
     async def retire(self, slots: ModelSlots, within: float) -> None:
@@ -168,6 +172,11 @@ class Engine:
         await slots.stop()
         # Not before, so that their processes are among those that must not outlive the worker.
         self._sets.remove(slots)
+
+    def _show(self, slots: ModelSlots) -> None:
+        """Have the metrics show this model and what it answers."""
+        slots.show()
+        slots.serving.compare(None if self._drift is None else self._drift.watch(slots.spec))
 
     async def _stop(self) -> None:
         await asyncio.gather(*(slots.stop() for slots in self._sets))

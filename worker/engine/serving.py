@@ -13,7 +13,7 @@ from worker.contract.jobs import ModelIdentity
 from worker.imaging.images import ImageProcesses
 from worker.imaging.protocol import LocalImage
 from worker.metrics import Metrics
-from worker.metrics.answers import Answers
+from worker.metrics.answers import Answers, Observe
 from worker.model import ModelSpec
 
 __all__ = ["Classifier", "ServingModel"]
@@ -56,7 +56,6 @@ class ServingModel:
         spec: what its files say.
         classifier: as given.
         images: as given.
-        answers: counts what it answers.
     """
 
     def __init__(
@@ -65,7 +64,8 @@ class ServingModel:
         self.spec = spec
         self.classifier = classifier
         self.images = images
-        self.answers = Answers(metrics, spec)
+        self._metrics = metrics
+        self._answers: Answers | None = None
         self._identity = ModelIdentity(spec.name, spec.digest, "")
         # Invariant: the task of every job in it.
         self._jobs: set[asyncio.Task[object]] = set()
@@ -81,6 +81,20 @@ class ServingModel:
             # One value for all results: those that are kept hold on to it.
             self._identity = ModelIdentity(self.spec.name, self.spec.digest, backend)
         return self._identity
+
+    @property
+    def answers(self) -> Answers:
+        """Counts what it answers."""
+        if self._answers is None:
+            self._answers = Answers(self._metrics, self.spec)
+        return self._answers
+
+    def compare(self, observe: Observe | None) -> None:
+        """Compare what it answers with its baseline too, before its first answer.
+
+        Not when it is made: a model that never serves has no series and no window.
+        """
+        self._answers = Answers(self._metrics, self.spec, observe)
 
     def __enter__(self) -> None:
         self._jobs.add(_this_job())

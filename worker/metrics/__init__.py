@@ -74,6 +74,9 @@ SECONDS_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 3
 TRANSACTION_BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
+MOST_MODELS = 4
+"""Models whose answers have series: the one that answers, and those before it."""
+
 # The values of labels, all that there are.
 OUTCOMES = (("success", "ok"), *(("failure", reason.label) for reason in Reason))
 STAGES = (*(stage for stage in Stage if stage is not Stage.PARSE), BATCH_WAIT)
@@ -124,6 +127,8 @@ class Metrics:
             buckets=STAGE_BUCKETS,
         )
         self._of_stage: dict[str, Histogram] = {}
+        # Invariant: at most MOST_MODELS digests, the model that answers last.
+        self._models: list[str] = []
         self.in_flight = gauge("classify_jobs_in_flight", "Jobs taken in and not yet ended.")
         self.buffered = gauge(
             "classify_buffered_bytes", "Bytes of records and images held by jobs in flight."
@@ -304,6 +309,26 @@ class Metrics:
             buckets=RATIO_BUCKETS,
         )
 
+        self.drift_index = scraped(
+            GaugeMetricFamily,
+            "classify_drift_stability_index",
+            "Population stability index of the last answers against drift.baseline, by kind "
+            "(classes, scores, entropies).",
+            ["digest", "kind"],
+        )
+        self.drift_window = scraped(
+            GaugeMetricFamily,
+            "classify_drift_window_images",
+            "Last answers that are compared with drift.baseline, up to drift.window.",
+            ["digest"],
+        )
+        self.drift_baseline = scraped(
+            GaugeMetricFamily,
+            "classify_drift_baseline_fits",
+            "1 while drift.baseline is of the model that answers, 0 while it is of another one.",
+            ["digest"],
+        )
+
         # Kafka.
         self.partitions = PartitionMetrics(registry=self.registry)
         self.lag_age = scraped(
@@ -446,6 +471,27 @@ class Metrics:
             for value in values:
                 metric.labels(value)
         self.unreadable_batches.read = lambda: [((kind,), 0.0) for kind in UNREADABLE_KINDS]
+
+    def expect_model(self, digest: str) -> None:
+        """Begin the series of a model's answers.
+
+        Those of the last `MOST_MODELS` models stay, and earlier ones end: a worker whose model is
+        changed every day would have more of them without end.
+        """
+        if digest in self._models:
+            self._models.remove(digest)
+        self._models.append(digest)
+        self.best_score.labels(digest)
+        self.score_entropy.labels(digest)
+        if len(self._models) > MOST_MODELS:
+            earliest = self._models.pop(0)
+            self.best_score.remove(earliest)
+            self.score_entropy.remove(earliest)
+            samples = [one for family in self.predictions.collect() for one in family.samples]
+            series = {(sample.labels["digest"], sample.labels["class"]) for sample in samples}
+            for model, name in series:
+                if model == earliest:
+                    self.predictions.remove(model, name)
 
     def expect_slots(self, count: int) -> None:
         """Begin the counters of the predictor slots, before there are any."""

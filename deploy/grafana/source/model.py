@@ -6,6 +6,7 @@ from deploy.grafana.source.frame import Frame, Place, Row, Variable
 from deploy.grafana.source.panels import (
     GREEN,
     RED,
+    YELLOW,
     Query,
     bars,
     fault_count,
@@ -14,7 +15,16 @@ from deploy.grafana.source.panels import (
     number,
     table,
 )
-from deploy.grafana.source.promql import gauge, growth, increase, largest, quantile, rate, total
+from deploy.grafana.source.promql import (
+    gauge,
+    growth,
+    increase,
+    largest,
+    quantile,
+    rate,
+    smallest,
+    total,
+)
 
 DIGEST = 'digest=~"$digest"'
 
@@ -167,6 +177,52 @@ ANSWERS = Row(
     ),
 )
 
+DRIFT = Row(
+    "Drift (with drift.baseline)",
+    (
+        Place(
+            graph(
+                "Stability index",
+                "How far the last answers of each replica are from the baseline that the model was"
+                " evaluated with: the largest index of all replicas. By a rule of thumb, from 0.1"
+                " on something has changed, and from 0.25 on much.",
+                Query(
+                    _short(
+                        largest(gauge("classify_drift_stability_index", DIGEST), "kind", "digest")
+                    ),
+                    "{{kind}} {{digest}}",
+                ),
+                unit="none",
+                steps=((None, GREEN), (0.1, YELLOW), (0.25, RED)),
+            ),
+            12,
+        ),
+        Place(
+            graph(
+                "Answers compared",
+                "Last answers that are compared with the baseline. There is no index before a"
+                " replica has drift.window of them.",
+                Query(gauge("classify_drift_window_images", DIGEST), "{{instance}}"),
+                unit="short",
+            ),
+            8,
+        ),
+        Place(
+            number(
+                "Baseline of this model",
+                "1: drift.baseline is of the model that answers. 0: of another one in some"
+                " replica, so that nothing is compared there.",
+                Query(smallest(gauge("classify_drift_baseline_fits", DIGEST))),
+                unit="short",
+                decimals=0,
+                steps=((None, RED), (1, GREEN)),
+                latest=True,
+            ),
+            4,
+        ),
+    ),
+)
+
 SLOT = "{{instance}} slot {{slot}}"
 
 PREDICTORS = Row(
@@ -252,7 +308,7 @@ DASHBOARD = Frame(
     uid="classify-model",
     title="Model",
     description="What the model answers: classes, scores, entropy; and what computes it.",
-    rows=(MODEL, ANSWERS, PREDICTORS, GPU),
+    rows=(MODEL, ANSWERS, DRIFT, PREDICTORS, GPU),
     variables=(
         Variable(
             "digest",
