@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from worker import __version__, logs
 from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
+from worker.app.shadowing import cast_shadow
 from worker.app.stopping import Stopper
 from worker.cache import watch_disk
 from worker.drift.watch import DriftWatch
@@ -191,8 +193,16 @@ class App:
         health.set_warm()
         if self._classify is not None:
             self._classify.open(engine.process)
+        if settings.shadow.model is not None:
+            stack.push_async_callback(_end, self._cast_shadow(engine))
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
+
+    def _cast_shadow(self, engine: Engine) -> asyncio.Task[None]:
+        """Have a second model beside the first, in the background: nobody waits for it."""
+        placements = [replace(placement, idle=True) for placement in self._placements]
+        casting = cast_shadow(engine, self._settings, placements, self._failpoints, self.metrics)
+        return asyncio.create_task(casting, name="shadow")
 
     async def _connect(self, engine: Engine, stack: AsyncExitStack) -> KafkaService | None:
         """Connect to Kafka, if this worker works for a topic; `stack` disconnects."""
@@ -298,3 +308,8 @@ class App:
         log.info("stopping", signal=number.name, deadline_seconds=deadline)
         self._health.set_draining()
         self._stop.set()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -18,7 +18,7 @@ from worker.zoo.catalogue import ZooModel
 from worker.zoo.download import Progress
 from worker.zoo.resolve import resolve_model
 
-__all__ = ["resolve_spec"]
+__all__ = ["in_daemon_thread", "resolve_spec"]
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
         return progress
 
     try:
-        return await _in_daemon_thread(
+        return await in_daemon_thread(
             lambda: load_model_spec(
                 settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
             )
@@ -78,7 +78,7 @@ def _log_tenths(model: ZooModel) -> Progress:
     return progress
 
 
-async def _in_daemon_thread(call: Callable[[], T]) -> T:
+async def in_daemon_thread(call: Callable[[], T]) -> T:
     """Like `asyncio.to_thread`, but neither cancelling nor the end of the process waits for it."""
     outcome: Future[T] = Future()
     # From here on cancelling cannot take it back, and the thread may always set its outcome.

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 __all__ = ["chance", "stability_index"]
 
 HALF = 0.5
-"""What is added to each bin's count, on both sides. The index has logarithms and quotients of
-shares: a bin that happens to be empty would make it infinite. Half a count is Jeffreys' prior; it
-weighs the less the more was counted, unlike a fixed least share."""
+"""Images that are added to each bin, out of as many as the smaller side has. A bin that is empty on
+one side would make the index infinite. Both sides get the same share, so that the index of equal
+shares is 0; the more was counted, the less that is, unlike a fixed least share."""
 
 
 def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
@@ -22,14 +22,20 @@ def stability_index(expected: Sequence[float], found: Sequence[float]) -> float:
     (N. Siddiqi, Credit Risk Scorecards, 2006).
 
     Args:
-        expected: the count of each bin; two bins or more.
-        found: as many counts.
+        expected: the count of each bin; two bins or more, not all 0.
+        found: as many counts, not all 0.
 
     Returns:
         0 for equal shares, and more the less alike they are.
     """
+    totals = math.fsum(expected), math.fsum(found)
+    floor = HALF / min(totals)
+    # With it, the shares of all bins add up to this.
+    whole = 1 + floor * len(expected)
     index = 0.0
-    for share_expected, share_found in zip(_shares(expected), _shares(found), strict=True):
+    for one, other in zip(expected, found, strict=True):
+        share_expected = (one / totals[0] + floor) / whole
+        share_found = (other / totals[1] + floor) / whole
         index += (share_found - share_expected) * math.log(share_found / share_expected)
     return index
 
@@ -49,8 +55,3 @@ def chance(bins: int, expected: float, found: float) -> float:
         The mean of the index.
     """
     return (bins - 1) * (1 / expected + 1 / found)
-
-
-def _shares(counts: Sequence[float]) -> list[float]:
-    total = math.fsum(counts) + HALF * len(counts)
-    return [(count + HALF) / total for count in counts]

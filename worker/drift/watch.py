@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.drift.baseline import Baseline, read_baseline
@@ -95,7 +96,18 @@ class DriftWatch:
                     index_by_chance=round(index, 2),
                     remedy="evaluate more images, or raise drift.window",
                 )
-        return window.observe
+        return partial(self._observe, spec.digest)
+
+    def _observe(
+        self, digest: str, best: str, score: float | None, entropy: float | None
+    ) -> Callable[[], None]:
+        return partial(self._count, digest, best, score, entropy)
+
+    def _count(self, digest: str, best: str, score: float | None, entropy: float | None) -> None:
+        # A result that is kept may be of an earlier model, or of this one before it was changed
+        # to another and back, which is another window.
+        if self._window is not None and digest == self._digest:
+            self._window.add(best, score, entropy)
 
     def _indices(self) -> Samples:
         if self._window is not None:

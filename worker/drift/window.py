@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 from worker.drift.baseline import Baseline
 from worker.drift.counting import bin_of
@@ -56,16 +55,13 @@ class DriftWindow:
         """Answers held."""
         return len(self._held)
 
-    def observe(self, best: str, score: float | None, entropy: float | None) -> Callable[[], None]:
-        """Find out where an answer belongs.
+    def add(self, best: str, score: float | None, entropy: float | None) -> None:
+        """Take in an answer; once the window is full, the oldest one goes.
 
         Args:
             best: the class that the image is answered with first, or `none`.
             score: the best score; None if there is none.
             entropy: as a share of the largest one; None if there is none.
-
-        Returns:
-            What takes it in; once for each job with that answer.
         """
         group = self._group.get(best, len(self._group))
         scores, entropies = self._bins
@@ -73,7 +69,14 @@ class DriftWindow:
         entropy_bin = (
             entropies - 1 if entropy is None else bin_of(entropy, self._baseline.entropy_bins)
         )
-        return partial(self._add, (group * scores + score_bin) * entropies + entropy_bin)
+        cell = (group * scores + score_bin) * entropies + entropy_bin
+        if len(self._held) < self._size:
+            self._held.append(cell)
+        else:
+            self._count(self._held[self._next], -1)
+            self._held[self._next] = cell
+            self._next = (self._next + 1) % self._size
+        self._count(cell, 1)
 
     def indices(self) -> dict[str, float]:
         """Compute the stability indices of the answers held.
@@ -88,7 +91,7 @@ class DriftWindow:
         for kind, counts in zip(KINDS, self._counts, strict=True):
             expected = self._expected[kind]
             compared = counts[: len(expected)]
-            if len(expected) > 1 and sum(expected) and sum(compared):
+            if len(expected) > 1 and any(expected) and any(compared):
                 found[kind] = stability_index(expected, compared)
         return found
 
@@ -102,15 +105,6 @@ class DriftWindow:
             kind: chance(len(expected), self._baseline.images, self._size)
             for kind, expected in self._expected.items()
         }
-
-    def _add(self, cell: int) -> None:
-        if len(self._held) < self._size:
-            self._held.append(cell)
-        else:
-            self._count(self._held[self._next], -1)
-            self._held[self._next] = cell
-            self._next = (self._next + 1) % self._size
-        self._count(cell, 1)
 
     def _count(self, cell: int, change: int) -> None:
         scores, entropies = self._bins

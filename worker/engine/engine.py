@@ -15,14 +15,20 @@ from worker.failpoints import Failpoints
 from worker.images.fetch import ImageFetcher
 from worker.imaging.images import ImageProcesses
 from worker.imaging.nursery import Nursery
-from worker.inference.placement import Placement
+from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from worker.contract.jobs import Category
     from worker.drift.watch import DriftWatch
+    from worker.engine.content import Encoded
+    from worker.engine.shadow import Shadow
     from worker.tracing.tracer import Tracer
 
 __all__ = ["Engine"]
@@ -47,6 +53,7 @@ class Engine:
         process: takes a job to its outcome, as `Pipeline.process` does.
         classify: takes an image to its categories, as `Pipeline.classify` does.
         fetch: brings the bytes at a URL, as `ImageFetcher.fetch` does.
+        shadow: is offered the images that jobs bring; None without one.
     """
 
     def __init__(  # noqa: PLR0913 - all that works with a model meets here
@@ -63,6 +70,8 @@ class Engine:
         drift: DriftWatch | None = None,
     ) -> None:
         self._drift = drift
+        self.shadow: Shadow | None = None
+        self._cores = available_cores()
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
         self._metrics = metrics
         self._make = partial(
@@ -78,7 +87,12 @@ class Engine:
         # Invariant: all sets of slots that may have processes.
         self._sets = [self._slots]
         pipeline = Pipeline(
-            lambda: self._slots.serving, self._fetcher, settings, metrics, tracer=tracer
+            lambda: self._slots.serving,
+            self._fetcher,
+            settings,
+            metrics,
+            tracer=tracer,
+            offer=self._offer,
         )
         self.process = pipeline.process
         self.classify = pipeline.classify
@@ -107,7 +121,18 @@ class Engine:
     @property
     def pids(self) -> list[int]:
         """The predictor processes that are up, those of all models."""
-        return [pid for slots in self._sets for pid in slots.pool.pids]
+        shadows = [] if self.shadow is None else self.shadow.pids
+        return [*(pid for slots in self._sets for pid in slots.pool.pids), *shadows]
+
+    def idle_cores(self) -> int:
+        """Count the cores that nothing here uses now.
+
+        Returns:
+            0 unless a slot of the model that serves is idle, and while another one is made or ends.
+        """
+        if len(self._sets) > 1:
+            return 0
+        return max(0, self.pool.idle_cores(self._cores) - self.images.busy)
 
     def stalled(self) -> bool:
         """Whether a slot of the model that serves is stuck, as `PredictorPool.stalled` tells."""
@@ -172,6 +197,16 @@ class Engine:
         await slots.stop()
         # Not before, so that their processes are among those that must not outlive the worker.
         self._sets.remove(slots)
+
+    def _offer(
+        self,
+        spec: ModelSpec,
+        image: Encoded,
+        crop: npt.NDArray[np.uint8],
+        best: Category | None,
+    ) -> None:
+        if self.shadow is not None:
+            self.shadow.offer(spec, image, crop, best)
 
     def _show(self, slots: ModelSlots) -> None:
         """Have the metrics show this model and what it answers."""

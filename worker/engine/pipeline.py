@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from worker.budget import Reservation
 from worker.clock import SYSTEM_CLOCK, Clock
@@ -28,6 +29,7 @@ from worker.imaging.images import Picture, PreparedImage
 from worker.imaging.protocol import Pixels
 from worker.logs import get_logger
 from worker.metrics import Metrics
+from worker.model import ModelSpec
 from worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ __all__ = ["Classified", "Pipeline"]
 
 AnyImage: TypeAlias = ImageSource | Path | Pixels
 """An image in any form that the engine takes."""
+
+Offer: TypeAlias = Callable[[ModelSpec, Encoded, npt.NDArray[np.uint8], Category | None], None]
+"""Is given the model, the image, its crop `[H, W, 3] uint8`, which is valid for the call alone, and
+the best category of the answer."""
 
 T = TypeVar("T")
 
@@ -62,6 +68,7 @@ class Pipeline:
     Args:
         serving: tells which model serves now; a job asks when its image is here.
         tracer: makes spans of the stages; None without tracing.
+        offer: is told of each image that the network has computed; must return at once.
     """
 
     def __init__(
@@ -72,9 +79,11 @@ class Pipeline:
         metrics: Metrics,
         *,
         tracer: Tracer | None = None,
+        offer: Offer = lambda *_: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._serving = serving
+        self._offer = offer
         self._fetcher = fetcher
         self._settings = settings
         self._metrics = metrics
@@ -247,6 +256,7 @@ class Pipeline:
             prepared = await images.prepare(image, urgency, side, held.add)
         try:
             computed = await self._infer(model, prepared, urgency, top_k)
+            self._offer(model.spec, image, prepared.crop, computed.success.best)
             # Others may have its memory while it is drawn.
             images.release_crop(prepared)
             if prepared.picture is None:

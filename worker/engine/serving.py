@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from types import TracebackType
 from typing import Protocol
 
@@ -65,7 +66,7 @@ class ServingModel:
         self.classifier = classifier
         self.images = images
         self._metrics = metrics
-        self._answers: Answers | None = None
+        self._observe: Observe | None = None
         self._identity = ModelIdentity(spec.name, spec.digest, "")
         # Invariant: the task of every job in it.
         self._jobs: set[asyncio.Task[object]] = set()
@@ -82,19 +83,16 @@ class ServingModel:
             self._identity = ModelIdentity(self.spec.name, self.spec.digest, backend)
         return self._identity
 
-    @property
+    @cached_property
     def answers(self) -> Answers:
-        """Counts what it answers."""
-        if self._answers is None:
-            self._answers = Answers(self._metrics, self.spec)
-        return self._answers
+        """Counts what it answers. A model that never serves has no series in the metrics."""
+        return Answers(self._metrics, self.spec, self._observe)
 
     def compare(self, observe: Observe | None) -> None:
-        """Compare what it answers with its baseline too, before its first answer.
-
-        Not when it is made: a model that never serves has no series and no window.
-        """
-        self._answers = Answers(self._metrics, self.spec, observe)
+        """Compare what it answers with its baseline too, from its first answer on."""
+        self._observe = observe
+        # Its series are there before that.
+        _ = self.answers
 
     def __enter__(self) -> None:
         self._jobs.add(_this_job())

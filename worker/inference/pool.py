@@ -109,6 +109,7 @@ class PredictorPool:
                     timeout=predictor.timeout,
                     start_timeout=predictor.start_timeout,
                     failpoints=failpoints,
+                    idle=placement.idle,
                 ),
                 index,
                 self._batcher,
@@ -281,6 +282,24 @@ class PredictorPool:
     def stalled(self) -> bool:
         """Whether a slot is busy or down for longer than a time-out and a restart can take."""
         return any(supervisor.stalled for supervisor in self._supervisors)
+
+    def idle_cores(self, cores: int) -> int:
+        """Count the cores that no slot uses.
+
+        Args:
+            cores: that there are.
+
+        Returns:
+            0 unless a slot is idle and no image waits for one.
+        """
+        busy = [supervisor.busy for supervisor in self._supervisors]
+        if not self._batcher.idle or all(busy):
+            return 0
+        if self._supervisors[0].solo and busy[0]:
+            # It may compute an image alone, on all of them.
+            return 0
+        used = zip(self._placements, busy, strict=True)
+        return max(0, cores - sum(placement.threads for placement, is_busy in used if is_busy))
 
     @property
     def pids(self) -> list[int]:

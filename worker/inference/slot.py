@@ -64,6 +64,7 @@ class Slot:
         timeout: seconds for one batch.
         start_timeout: seconds to load the model.
         failpoints: faults to inject, for tests.
+        idle: whether its process takes only the time of cores that nobody else wants.
 
     Attributes:
         backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
@@ -80,11 +81,12 @@ class Slot:
         timeout: float,
         start_timeout: float,
         failpoints: Failpoints,
+        idle: bool = False,
     ) -> None:
         self._spec = spec
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
-        self._start = Start(bare, device, threads, capacity, failpoints, "paddle")
+        self._start = Start(bare, device, threads, capacity, failpoints, "paddle", idle)
         self._solo_threads = 0
         self.backend = ""
         self._timeout = timeout

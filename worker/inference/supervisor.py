@@ -256,6 +256,11 @@ class SlotSupervisor:
         return self._slot.pid
 
     @property
+    def busy(self) -> bool:
+        """Whether a batch is being computed."""
+        return self._busy_since is not None
+
+    @property
     def busy_seconds(self) -> float:
         """Seconds in which batches were computed, up to now."""
         since = self._busy_since

@@ -24,13 +24,20 @@ from worker.metrics.exposition import collect, expose
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
 __all__ = [
+    "AGREED",
     "BATCH_WAIT",
     "CACHE_HIT",
     "CACHE_MISS",
     "CACHE_SHARED",
+    "DIFFERED",
     "DISCONNECTED",
+    "DROPPED",
+    "FAILED",
+    "HIGHER",
     "IMAGE_STAGES",
+    "LOWER",
     "MADE_ROOM",
+    "MOST_MODELS",
     "NO_CERTIFICATE",
     "NO_ROOM",
     "NO_TOKEN",
@@ -72,6 +79,7 @@ STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
 SECONDS_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300)
 TRANSACTION_BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+DIFFERENCE_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
 MOST_MODELS = 4
@@ -94,6 +102,9 @@ NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM = "token", "certificate", "no_room"
 TURNED_AWAY = (NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM)
 CACHE_HIT, CACHE_SHARED, CACHE_MISS = "hit", "shared", "miss"
 CACHE_OUTCOMES = (CACHE_HIT, CACHE_SHARED, CACHE_MISS)
+AGREED, DIFFERED, DROPPED, FAILED = "agreed", "differed", "dropped", "failed"
+SHADOW_OUTCOMES = (AGREED, DIFFERED, DROPPED, FAILED)
+HIGHER, LOWER = DIRECTIONS = ("higher", "lower")
 DISCONNECTED = "disconnected"
 """The `reason` of a request whose client left."""
 
@@ -329,6 +340,40 @@ class Metrics:
             ["digest"],
         )
 
+        self.shadow_up = scraped(
+            GaugeMetricFamily,
+            "classify_shadow_up",
+            "1 while the shadow model has a predictor process, else 0.",
+            ["name", "digest", "backend"],
+        )
+        self.shadow_images = counter(
+            "classify_shadow_images",
+            "Images drawn for the shadow model: agreed or differed in the best class, dropped for "
+            "want of an idle core, failed.",
+            ["outcome"],
+        )
+        self.shadow_difference = histogram(
+            "classify_shadow_score_difference_ratio",
+            "By how much the shadow model's best score was higher or lower than the first model's.",
+            ["direction"],
+            buckets=DIFFERENCE_BUCKETS,
+        )
+        self.shadow_duration = histogram(
+            "classify_shadow_duration_seconds",
+            "Time of the shadow model for one image, on cores that the first model leaves idle.",
+            buckets=STAGE_BUCKETS,
+        )
+        self.shadow_cpu = scraped(
+            CounterMetricFamily,
+            "classify_shadow_cpu_seconds",
+            "User and system CPU time of the shadow model's processes; begins again with each.",
+        )
+        self.shadow_memory = scraped(
+            GaugeMetricFamily,
+            "classify_shadow_resident_memory_bytes",
+            "Resident memory of the shadow model's processes.",
+        )
+
         # Kafka.
         self.partitions = PartitionMetrics(registry=self.registry)
         self.lag_age = scraped(
@@ -460,6 +505,8 @@ class Metrics:
             (self.expired, EXPIRED),
             (self.result_cache_lookups, CACHE_OUTCOMES),
             (self.batches, CLOSE_REASONS),
+            (self.shadow_images, SHADOW_OUTCOMES),
+            (self.shadow_difference, DIRECTIONS),
             (self.predictor_restarts, RESTART_CAUSES),
             (self.turned_away, TURNED_AWAY),
             (self.image_process_restarts, IMAGE_RESTART_CAUSES),

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
-from worker.settings.comparison import DriftSettings
+from worker.settings.comparison import DriftSettings, ShadowSettings
 from worker.settings.delivery import ResultsSettings, TransactionSettings
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
 from worker.settings.inference import (
@@ -56,6 +56,7 @@ __all__ = [
     "RetrySettings",
     "SaslSettings",
     "Settings",
+    "ShadowSettings",
     "ShutdownSettings",
     "TlsSettings",
     "TopicSettings",
@@ -103,6 +104,7 @@ class Settings(Group):
     picture: PictureSettings = PictureSettings()
     result_cache: ResultCacheSettings = ResultCacheSettings()
     drift: DriftSettings = DriftSettings()
+    shadow: ShadowSettings = ShadowSettings()
     publish: PublishSettings = PublishSettings()
     results: ResultsSettings = ResultsSettings()
     transactions: TransactionSettings = TransactionSettings()

@@ -1,4 +1,4 @@
-"""Settings of what the model's answers are compared with."""
+"""Settings of what the model's answers are compared with: a baseline, and another model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from worker.settings.base import Group
 
-__all__ = ["DriftSettings"]
+__all__ = ["DriftSettings", "ShadowSettings"]
 
 
 class DriftSettings(Group):
@@ -24,4 +24,20 @@ class DriftSettings(Group):
         1000,
         description="Last answers that are compared with the baseline; until there are so many, "
         "there is no index.",
+    )
+
+
+class ShadowSettings(Group):
+    """A second model that computes some of the images too, for comparison; off without a model."""
+
+    model: str | None = Field(
+        None,
+        min_length=1,
+        description="Name or directory of the model, as in model; its answers are never published "
+        "(docs/drift.md).",
+    )
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1,
+        description="Share of the images that it gets, 0 to 1; of these it computes what it can "
+        "while the first model leaves slots idle.",
     )

@@ -223,6 +223,110 @@ DRIFT = Row(
     ),
 )
 
+SHADOW = Row(
+    "Shadow model (with shadow.model)",
+    (
+        Place(
+            table(
+                "Shadow models",
+                "Which second model is compared with the one that answers, where its processes are"
+                " up.",
+                Query(
+                    largest(gauge("classify_shadow_up"), "instance", "name", "digest", "backend")
+                    + " > 0"
+                ),
+                columns={
+                    "instance": "Replica",
+                    "name": "Model",
+                    "digest": "Digest",
+                    "backend": "Backend",
+                },
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Agreement",
+                "Share of the compared images for which both models have the same best class.",
+                Query(
+                    total(rate("classify_shadow_images_total", 'outcome="agreed"'))
+                    + " / "
+                    + total(rate("classify_shadow_images_total", 'outcome=~"agreed|differed"')),
+                    "same best class",
+                ),
+                unit="percentunit",
+                maximum=1,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Score difference",
+                "Median and 95 % of how much higher or lower the second model's best score is.",
+                *(
+                    Query(
+                        quantile(
+                            share,
+                            "classify_shadow_score_difference_ratio",
+                            f'direction="{direction}"',
+                        ),
+                        f"{direction}, {name}",
+                    )
+                    for direction in ("higher", "lower")
+                    for share, name in ((0.5, "median"), (0.95, "95 %"))
+                ),
+                unit="percentunit",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "What became of the share",
+                "Images drawn for the second model. Dropped: there was no idle core for them.",
+                Query(total(rate("classify_shadow_images_total"), "outcome"), "{{outcome}}"),
+                unit="suffix: images/s",
+                stacked=True,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Time for an image",
+                "The second model's time for an image alone, at the lowest priority; and the first"
+                " model's for a batch.",
+                *(
+                    Query(quantile(share, "classify_shadow_duration_seconds"), f"second, {name}")
+                    for share, name in ((0.5, "median"), (0.95, "95 %"))
+                ),
+                Query(
+                    quantile(0.5, "classify_stage_duration_seconds", 'stage="infer"'),
+                    "first, a batch, median",
+                ),
+                unit="s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Cores",
+                "Processor time of the second model's processes, which take what is left over.",
+                Query(rate("classify_shadow_cpu_seconds_total"), "{{instance}}"),
+                unit="suffix: cores",
+            ),
+            4,
+        ),
+        Place(
+            graph(
+                "Memory",
+                "Resident memory of the second model's processes.",
+                Query(gauge("classify_shadow_resident_memory_bytes"), "{{instance}}"),
+                unit="bytes",
+            ),
+            4,
+        ),
+    ),
+)
+
 SLOT = "{{instance}} slot {{slot}}"
 
 PREDICTORS = Row(
@@ -308,7 +412,7 @@ DASHBOARD = Frame(
     uid="classify-model",
     title="Model",
     description="What the model answers: classes, scores, entropy; and what computes it.",
-    rows=(MODEL, ANSWERS, DRIFT, PREDICTORS, GPU),
+    rows=(MODEL, ANSWERS, DRIFT, SHADOW, PREDICTORS, GPU),
     variables=(
         Variable(
             "digest",
