@@ -156,11 +156,10 @@ class Engine:
         """Wait until no job is left in slots that serve no longer, and end them.
 
         Jobs that are still there when `within` seconds are over begin again, with what serves now.
+        Cancelling leaves the slots there until the engine ends, for the jobs in them.
         """
-        try:
-            await slots.serving.drained(within)
-        finally:
-            await self.end(slots)
+        await slots.serving.drained(within)
+        await self.end(slots)
 
     async def end(self, slots: ModelSlots) -> None:
         """End slots that serve no job: those made beside others, or those that were replaced."""

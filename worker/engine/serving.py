@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from types import TracebackType
 from typing import Protocol
 
@@ -56,7 +57,6 @@ class ServingModel:
         spec: what its files say.
         classifier: as given.
         images: as given.
-        answers: counts what it answers.
     """
 
     def __init__(
@@ -65,13 +65,18 @@ class ServingModel:
         self.spec = spec
         self.classifier = classifier
         self.images = images
-        self.answers = Answers(metrics, spec)
+        self._metrics = metrics
         self._identity = ModelIdentity(spec.name, spec.digest, "")
         # Invariant: the task of every job in it.
         self._jobs: set[asyncio.Task[object]] = set()
         # Invariant: those of them that were cancelled here and have not heard of it yet.
         self._withdrawn: set[asyncio.Task[object]] = set()
         self._left: asyncio.Future[None] | None = None
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Counts what it answers. A model that never serves has no series in the metrics."""
+        return Answers(self._metrics, self.spec)
 
     @property
     def identity(self) -> ModelIdentity:
