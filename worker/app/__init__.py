@@ -14,11 +14,13 @@ from typing import Any
 import structlog
 
 from worker import __version__, logs
+from worker.app.model_control import ModelControl
 from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
 from worker.app.shadowing import cast_shadow
 from worker.app.stopping import Stopper
 from worker.cache import watch_disk
+from worker.contract.jobs import ModelIdentity
 from worker.drift.watch import DriftWatch
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
@@ -50,7 +52,9 @@ class App:
     Args:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
-        signals: stop the worker: in order at the first one, at once at the second.
+        signals: stop the worker: in order at the first one, at once at the second; or have it look
+            for its model again (SIGHUP).
+        reread: reads the settings again, for a change of the model while the worker works.
         notices: called at each step of the start.
 
     Raises:
@@ -66,6 +70,7 @@ class App:
         *,
         kafka: bool = True,
         signals: StopSignals | None = None,
+        reread: Callable[[], Settings] | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._settings = settings
@@ -100,6 +105,14 @@ class App:
                 settings.http, settings.decode.max_bytes, self.metrics, tracer=self._tracer
             )
         self._predictors: Callable[[], Sequence[int]] = tuple
+        self._models = ModelControl(
+            settings,
+            reread or (lambda: settings),
+            self._health,
+            self.metrics,
+            slots=len(self._placements),
+            on_serving=self._describe_identity,
+        )
         self._describe_model(settings.model_source)
 
     async def run(self) -> None:
@@ -117,6 +130,7 @@ class App:
                 self._pids,
                 lambda: self._stopped,
             ).hear
+            self._signals.on_hangup = self._models.hang_up
         async with AsyncExitStack() as stack:
             if self._tracing is not None:
                 # Last of all: jobs end until the very end.
@@ -152,7 +166,8 @@ class App:
             metrics_port=server.metrics_port,
         )
         self._notices.listening(server.port, server.metrics_port)
-        spec = await resolve_spec(settings, health)
+        await self._models.begin()
+        spec = await resolve_spec(settings, self._note_pulling)
         engine = Engine(
             spec,
             self._placements,
@@ -184,7 +199,7 @@ class App:
             await asyncio.gather(*steps, return_exceptions=True)
         kafka = connecting.result()
         model = engine.identity
-        self._describe_model(model.name, model.digest, model.backend)
+        self._describe_identity(model)
         # What is here now stays to the end. To look through all of it for garbage, again and again,
         # would hold up the loop for tens of milliseconds each time.
         gc.collect()
@@ -193,6 +208,7 @@ class App:
         health.set_warm()
         if self._classify is not None:
             self._classify.open(engine.process)
+        await stack.enter_async_context(self._models.open(engine, server.admin))
         if settings.shadow.model is not None:
             stack.push_async_callback(_end, self._cast_shadow(engine))
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
@@ -226,6 +242,9 @@ class App:
         await kafka.connect()
         return kafka
 
+    def _note_pulling(self, pulling: bool) -> None:
+        self._health.pulling = pulling
+
     def _selecting(self, step: str, backends: Sequence[str]) -> None:
         self._health.selecting = step
         self._notices.selecting(step, backends)
@@ -242,6 +261,9 @@ class App:
             metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)
             metrics.expect_retries(map(duration_label, self._settings.retry.delays))
         metrics.worker.info({"group": group, "replica": replica, "topic": topic})
+
+    def _describe_identity(self, model: ModelIdentity) -> None:
+        self._describe_model(model.name, model.digest, model.backend)
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
         """What the metrics say of the model: its digest once it is here, its backend once up."""
@@ -307,6 +329,10 @@ class App:
         deadline = self._settings.shutdown.deadline
         log.info("stopping", signal=number.name, deadline_seconds=deadline)
         self._health.set_draining()
+        if self._signals is not None:
+            # As a second signal it ends the worker.
+            self._signals.on_hangup = None
+        self._models.stop()
         self._stop.set()
 
 

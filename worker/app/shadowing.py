@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, cast, get_args
 
-from worker.app.model_loading import in_daemon_thread
-from worker.cache import models_directory
+from worker.app.model_loading import resolve_spec
+from worker.app.model_memory import MemoryShortageError, check_memory
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.engine.model_slots import ModelSlots
 from worker.engine.shadow import Shadow
@@ -16,10 +15,7 @@ from worker.hpip import OnnxBackend
 from worker.imaging.nursery import Nursery
 from worker.logs import get_logger
 from worker.metrics import Metrics
-from worker.model import load_model_spec
 from worker.retry import Retry
-from worker.runtime.memory import free_memory, own_bytes
-from worker.zoo.resolve import resolve_model
 
 if TYPE_CHECKING:
     from worker.engine.engine import Engine
@@ -38,15 +34,6 @@ PATIENCE = 10
 """How many times longer than others its processes may take: they have what is left of the cores."""
 
 MOST_PATIENCE = 3600.0
-
-WEIGHTS_COPIES = 3
-"""How much memory weights take in a predictor: as read, as kept, and arranged for the processor."""
-
-LEAST_BYTES = 512 * 2**20
-"""Memory of a predictor where nothing tells what those of the first model take."""
-
-IMAGE_BYTES = 256 * 2**20
-"""Memory of an image process and of the one that forks it, for an ordinary photograph."""
 
 log = get_logger(__name__)
 
@@ -76,7 +63,7 @@ async def cast_shadow(
         why = "it has ended"
         try:
             await _run(engine, settings, placements, failpoints, metrics)
-        except (WorkerError, OSError, MemoryError) as error:
+        except (WorkerError, MemoryShortageError, OSError) as error:
             why = str(error) or type(error).__name__
         except Exception as error:
             log.exception("shadow_raised")
@@ -93,10 +80,11 @@ async def _run(
     failpoints: Failpoints,
     metrics: Metrics,
 ) -> None:
-    spec = await _resolve(settings)
+    named = {"model": settings.shadow.model, "model_dir": None}
+    spec = await resolve_spec(settings.model_copy(update=named), lambda _: None)
     # The first model has as many for all of the work.
     count = max(1, round(settings.shadow.share * len(placements)))
-    _check_memory(spec, engine, count)
+    check_memory(engine, spec, count, otherwise="or lower shadow.share")
     slots = await _start(spec, placements[:count], settings, failpoints, _library(engine))
     shadow = Shadow(slots, count, settings.shadow.share, engine.idle_cores, metrics)
     try:
@@ -107,13 +95,6 @@ async def _run(
     finally:
         engine.shadow = None
         await shadow.stop()
-
-
-async def _resolve(settings: Settings) -> ModelSpec:
-    assert settings.shadow.model is not None
-    cache = settings.model_cache or models_directory()
-    resolve = partial(resolve_model, settings.shadow.model, cache, settings.zoo)
-    return await in_daemon_thread(lambda: load_model_spec(resolve()))
 
 
 async def _start(
@@ -183,22 +164,3 @@ def _library(engine: Engine) -> BackendName:
         if engine.identity.backend == name:
             return cast("OnnxBackend", name)
     return "paddle"
-
-
-def _check_memory(spec: ModelSpec, engine: Engine, count: int) -> None:
-    """Refuse to load the model where there is no room for it beside the first one.
-
-    Raises:
-        ModelError: the message says how much is missing.
-    """
-    free = free_memory()
-    if free is None:
-        return
-    present = max(map(own_bytes, engine.pool.pids), default=0) or LEAST_BYTES
-    more = spec.params.stat().st_size - engine.spec.params.stat().st_size
-    needed = count * (present + WEIGHTS_COPIES * max(0, more)) + IMAGE_BYTES
-    if needed > free.nbytes:
-        raise ModelError(
-            f"the shadow model {spec.name} takes about {needed >> 20} MiB, and {free.nbytes >> 20} "
-            "are free: give the container more memory, or lower shadow.share"
-        )

@@ -17,6 +17,7 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
 from worker.cli.health import health
 from worker.cli.help import Command, Group, canonical_name
+from worker.cli.model import model
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.paddlex import command_instead
@@ -63,6 +64,7 @@ app = typer.Typer(
 for command in (run, serve, submit, predict, top, bench, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
+app.add_typer(model)
 app.add_typer(dead_letters)
 
 

@@ -171,6 +171,11 @@ class Engine:
         self._sets.append(slots)
         return slots
 
+    def read_baseline(self) -> None:
+        """Read the drift baseline again, for a model that is about to serve. Blocks."""
+        if self._drift is not None:
+            self._drift.read_again()
+
     def serve(self, slots: ModelSlots) -> ModelSlots:
         """Have slots that were started serve all jobs whose images come from now on.
 
@@ -185,11 +190,10 @@ class Engine:
         """Wait until no job is left in slots that serve no longer, and end them.
 
         Jobs that are still there when `within` seconds are over begin again, with what serves now.
+        Cancelling leaves the slots there until the engine ends, for the jobs in them.
         """
-        try:
-            await slots.serving.drained(within)
-        finally:
-            await self.end(slots)
+        await slots.serving.drained(within)
+        await self.end(slots)
 
     async def end(self, slots: ModelSlots) -> None:
         """End slots that serve no job: those made beside others, or those that were replaced."""
@@ -210,8 +214,9 @@ class Engine:
 
     def _show(self, slots: ModelSlots) -> None:
         """Have the metrics show this model and what it answers."""
+        if self._drift is not None:
+            slots.serving.compare(self._drift.watch(slots.spec))
         slots.show()
-        slots.serving.compare(None if self._drift is None else self._drift.watch(slots.spec))
 
     async def _stop(self) -> None:
         await asyncio.gather(*(slots.stop() for slots in self._sets))

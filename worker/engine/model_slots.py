@@ -100,6 +100,8 @@ class ModelSlots:
         """Have the metrics show the load and the memory of these processes, and of no others."""
         self.pool.show()
         self.images.show()
+        # Its series are there before the first answer.
+        _ = self.serving.answers
 
     async def start(self) -> None:
         """Start all processes; `stop` is due even if that fails.

@@ -74,6 +74,15 @@ class ServingModel:
         self._withdrawn: set[asyncio.Task[object]] = set()
         self._left: asyncio.Future[None] | None = None
 
+    @cached_property
+    def answers(self) -> Answers:
+        """Counts what it answers. A model that never serves has no series in the metrics."""
+        return Answers(self._metrics, self.spec, self._observe)
+
+    def compare(self, observe: Observe | None) -> None:
+        """Compare what it answers with its baseline too; before its first answer."""
+        self._observe = observe
+
     @property
     def identity(self) -> ModelIdentity:
         """The model as results name it; without a backend before the start."""
@@ -82,17 +91,6 @@ class ServingModel:
             # One value for all results: those that are kept hold on to it.
             self._identity = ModelIdentity(self.spec.name, self.spec.digest, backend)
         return self._identity
-
-    @cached_property
-    def answers(self) -> Answers:
-        """Counts what it answers. A model that never serves has no series in the metrics."""
-        return Answers(self._metrics, self.spec, self._observe)
-
-    def compare(self, observe: Observe | None) -> None:
-        """Compare what it answers with its baseline too, from its first answer on."""
-        self._observe = observe
-        # Its series are there before that.
-        _ = self.answers
 
     def __enter__(self) -> None:
         self._jobs.add(_this_job())

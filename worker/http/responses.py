@@ -14,7 +14,7 @@ from worker.contract.jobs import ModelIdentity, Outcome
 from worker.contract.results import error_fields, outcome_fields
 from worker.errors import Failure, Reason
 
-__all__ = ["RETRY_AFTER", "SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
+__all__ = ["RETRY_AFTER", "SERVER", "healthy", "new_log_id", "outcome_response", "refuse", "tell"]
 
 SERVER = "classify-worker"
 """The `Server` header. aiohttp's default would reveal its version and Python's."""
@@ -70,6 +70,16 @@ def refuse(
         A failure with `status`.
     """
     return _in_shape(status, {"logId": log_id, **error_fields(status, message)}, headers)
+
+
+def tell(log_id: str, status: int, message: str, result: Mapping[str, object]) -> web.Response:
+    """Make the response to an operator: whatever the status, `result` has the facts.
+
+    Returns:
+        `errorCode` 0 with status 200; else both are the status.
+    """
+    code = 0 if status == 200 else status
+    return _in_shape(status, {"logId": log_id, **error_fields(code, message), "result": result}, {})
 
 
 def healthy(log_id: str) -> web.Response:

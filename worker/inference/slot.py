@@ -39,6 +39,7 @@ from worker.inference.protocol import (
     to_message,
 )
 from worker.model import ModelSpec
+from worker.model.files import ModelFiles
 from worker.runtime.child_environment import child_environment
 from worker.runtime.messages import BadMessageError, Channel
 from worker.runtime.native_output import NativeOutput
@@ -84,6 +85,7 @@ class Slot:
         idle: bool = False,
     ) -> None:
         self._spec = spec
+        self._files = ModelFiles(spec)
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
         self._start = Start(bare, device, threads, capacity, failpoints, "paddle", idle)
@@ -134,7 +136,8 @@ class Slot:
 
         Raises:
             ModelError: the process says why it cannot load the model, or why not with this
-                backend, or the network has other classes than the model's description.
+                backend, or the network has other classes than the model's description; or the
+                files are another model's by now.
             UnfitSystemError: it says which library the system lacks.
             PredictorError: it died or took too long.
             OSError: the system has no room for another process.
@@ -148,6 +151,8 @@ class Slot:
             raise
 
     def _start_process(self, timeout: float) -> None:
+        # Whoever has replaced them meanwhile would have results say the wrong digest.
+        self._files.check()
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:

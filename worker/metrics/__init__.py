@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from worker.contract.model_changes import ChangeOutcome
 from worker.contract.traces import sampled_trace
 from worker.errors import TRANSIENT_REASONS, Reason, Stage
 from worker.metrics.exposition import collect, expose
@@ -97,6 +98,7 @@ CLIENTS = ("consumer", "producer")
 DRAIN_CAUSES = ("rebalance", "shutdown")
 COMMIT_OUTCOMES = ("success", "failure")
 TRANSACTION_OUTCOMES = ("committed", "aborted", "fenced")
+MODEL_CHANGES = tuple(outcome.label for outcome in ChangeOutcome)
 UNREADABLE_KINDS = ("content", "damage")
 NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM = "token", "certificate", "no_room", "made_room"
 TURNED_AWAY = (NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM)
@@ -374,6 +376,17 @@ class Metrics:
             "Resident memory of the shadow model's processes.",
         )
 
+        # The model that serves.
+        self.model_changes = counter(
+            "classify_model_changes",
+            "Changes of the model while the worker ran, by outcome: changed, unchanged, bad_model, "
+            "check_failed, bad_settings, no_memory, failed.",
+            ["outcome"],
+        )
+        self.model_changing = gauge(
+            "classify_model_change_under_way", "1 while a change of the model is under way."
+        )
+
         # Kafka.
         self.partitions = PartitionMetrics(registry=self.registry)
         self.lag_age = scraped(
@@ -514,6 +527,7 @@ class Metrics:
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),
             (self.transactions, TRANSACTION_OUTCOMES),
+            (self.model_changes, MODEL_CHANGES),
         ):
             for value in values:
                 metric.labels(value)

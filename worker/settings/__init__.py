@@ -86,6 +86,22 @@ class Settings(Group):
     model_cache: Path | None = Field(
         None, description="Directory that holds models by name; the user's cache when unset."
     )
+    model_check: Path | None = Field(
+        None,
+        description="Data set of golden images that a model must answer before it takes another "
+        "one's place while the worker runs; see docs/model-change.md.",
+    )
+    model_check_top1: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="Least share of the golden images whose best class must be the right one.",
+    )
+    model_watch: bool = Field(
+        False,
+        description="Whether a new model in the directory that model or model_dir names, or behind "
+        "a link there, is changed to as soon as it is whole.",
+    )
     device: Device = Field(CPU, description=f"{DEVICE_FORMS}.")
     delivery: Literal["at_least_once", "exactly_once"] = Field(
         "at_least_once",

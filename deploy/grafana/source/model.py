@@ -89,6 +89,18 @@ MODEL = Row(
             4,
             6,
         ),
+        Place(
+            graph(
+                "Changes of the model",
+                "Changes while the workers ran, by outcome, and replicas where one is under way."
+                " After any but changed and unchanged, the model of before serves on.",
+                Query(total(increase("classify_model_changes_total"), "outcome"), "{{outcome}}"),
+                Query(total(gauge("classify_model_change_under_way")), "under way"),
+                unit="short",
+            ),
+            24,
+            6,
+        ),
     ),
 )
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.support.small_model import SPEC
 from worker import app
-from worker.app import shadowing
+from worker.app import model_memory, shadowing
 from worker.app.shadowing import cast_shadow
 from worker.clock import Clock
 from worker.device import CPU
@@ -71,10 +71,10 @@ async def test_a_model_that_is_not_there_is_looked_for_again(tmp_path: Path) -> 
 
 
 async def test_a_defect_is_no_end_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def defective(settings: Settings) -> ModelSpec:
+    async def defective(*_: object) -> ModelSpec:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(shadowing, "_resolve", defective)
+    monkeypatch.setattr(shadowing, "resolve_spec", defective)
     attempts = Attempts("model", 2)
     assert [line["error"] for line in await attempts.run()] == ["ZeroDivisionError"] * 2
 
@@ -87,20 +87,20 @@ async def test_a_model_for_which_there_is_no_memory_is_not_loaded(
     params.write_bytes(bytes(1000))
     spec = replace(SPEC, params=params)
 
-    async def resolve(settings: Settings) -> ModelSpec:
+    async def resolve(*_: object) -> ModelSpec:
         return spec
 
     async def start(*_: object) -> None:
         raise ModelError("it is loaded")
 
-    monkeypatch.setattr(shadowing, "_resolve", resolve)
+    monkeypatch.setattr(shadowing, "resolve_spec", resolve)
     monkeypatch.setattr(shadowing, "_start", start)
-    monkeypatch.setattr(shadowing, "free_memory", lambda: FreeMemory(free * MIB))
-    engine = SimpleNamespace(
-        spec=spec, pool=SimpleNamespace(pids=[]), identity=SimpleNamespace(backend="paddle+onednn")
-    )
+    monkeypatch.setattr(model_memory, "free_memory", lambda: FreeMemory(free * MIB))
+    none = SimpleNamespace(pids=[])
+    identity = SimpleNamespace(backend="paddle+onednn")
+    engine = SimpleNamespace(spec=spec, pool=none, images=none, identity=identity)
     (line,) = await Attempts("model", 1).run(engine)
-    said = "it is loaded" if free > 1000 else f"and {free} are free"
+    said = "it is loaded" if free > 1000 else "allow more memory, or lower shadow.share"
     assert said in line["error"]
 
 
