@@ -176,7 +176,9 @@ class Shadow:
     async def _next(self) -> _Sample:
         """Wait for an image, and for a core that nobody uses."""
         while True:
-            await self._filled.wait()
+            # Another slot may have taken what it was woken for.
+            while not self._waiting:
+                await self._filled.wait()
             if self._idle_cores() > self._computing:
                 sample = self._waiting.popleft()
                 self._held -= sample.nbytes
