@@ -45,8 +45,9 @@ MOST_WAITING = 16
 MOST_BYTES = 32 * 2**20
 """Bytes of them, beside the worker's own limits."""
 
-PAUSE = 0.05
-"""Seconds between two looks at whether there is an idle core."""
+PAUSE = 0.1
+"""Seconds between two looks at whether there is an idle core, while there was none; a look costs the
+worker some microseconds."""
 
 log = get_logger(__name__)
 
