@@ -73,6 +73,7 @@ def check_dataset(
     """
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.dataset_report import as_plain, print_report  # noqa: PLC0415
+    from worker.cli.status import Status  # noqa: PLC0415
     from worker.datasets.opening import open_dataset  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
@@ -81,7 +82,8 @@ def check_dataset(
     loaded = load(config, overrides or ())
     _refuse_others(loaded)
     configure(LogSettings(level="warning", format="console"))
-    with open_dataset(data, strict=False) as opened:
+    with Status("reading the data set") as status, open_dataset(data, strict=False) as opened:
+        status.end()  # its line and the progress bar's would overwrite each other
         checked = _check(opened, loaded.settings.decode)
     if as_json or output is ReportFormat.JSON:
         import json  # noqa: PLC0415 - a table needs none

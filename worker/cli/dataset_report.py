@@ -99,14 +99,10 @@ def _lines(checked: Checked, width: int) -> Iterator[Line]:
     yield "", None
     usable = sum(each.usable for each in checked.classes)
     images = f"{usable} of {len(dataset.items)} images can be used"
-    count = (
-        "nothing has"
-        if not wrong
-        else "1 thing has"
-        if len(wrong) == 1
-        else f"{len(wrong)} things have"
-    )
-    yield f"{images}; {count} to be corrected", "bold red" if wrong else "green"
+    if wrong:
+        yield f"{images}; to be corrected: {len(wrong)}", "bold red"
+    else:
+        yield f"{images}; nothing has to be corrected", "green"
 
 
 def _class_lines(classes: Sequence[ClassCount], width: int, *, with_splits: bool) -> Iterator[Line]:
