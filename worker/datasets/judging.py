@@ -127,12 +127,12 @@ def _of_group(group: Sequence[Item]) -> Iterator[Finding]:
         yield Finding(Kind.ACROSS_SPLITS, first.name, message, names)
     if len(labels) == 1 and len(splits) <= 1:
         others = ", ".join(names[1 : MOST_NAMED + 1])
-        message = f"is there {len(group)} times, byte by byte: {others}{_more(group)}"
+        message = f"is there {len(group)} times, byte by byte: {others}{_more(group[1:])}"
         yield Finding(Kind.REPEATED, first.name, message, names)
 
 
 def _more(group: Sequence[Item]) -> str:
-    return f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED + 1 else ""
+    return f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED else ""
 
 
 def _outside(items: Sequence[Item]) -> Iterator[Finding]:

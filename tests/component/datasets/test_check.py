@@ -63,7 +63,7 @@ def test_every_image_is_decoded_and_each_that_cannot_be_is_named(make: Make) -> 
         }
     )
     (root / "dogs" / "gone.jpg").symlink_to("nowhere")
-    looked = []
+    looked: list[None] = []
     checked = looked_at(root, lambda: looked.append(None), max_pixels=64 * 48)
     assert len(looked) == len(checked.dataset.items) == 18
     names = ("cat/text.jpg", "cat/empty.png", "cat/cut.jpg", "dogs/large.png", "dogs/gone.jpg")
