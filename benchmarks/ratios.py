@@ -102,18 +102,27 @@ def _of(each: Measurement, some: Sequence[Measurement]) -> Iterable[tuple[str, R
             value = by_kind[EVENT_LOOP] / floor.ms_cpu_per_image
             name = f"{prefix}event loop of {each.name} / codec floor, CPU"
             yield name, Ratio(value, "lower", OF_CPU)
-    bare = _named(some, alone.NAME, pictures=each.pictures)
-    if bare is None:
-        return
-    least = bare.details["latency_ms"]["p50"]
-    if each.name == LIGHT:
-        value = each.details["latency_ms"]["p50"] / least
-        yield f"{prefix}{each.name} / {alone.NAME}, p50", Ratio(value, "lower", OF_LATENCY)
-    produce = _named(some, ONE_PRODUCE, pictures=each.pictures)
-    if each.name == f"{LIGHT}{RECORD_TO_RESULT}" and produce is not None:
-        value = each.details["latency_ms"]["p50"] / (least + produce.details["latency_ms"]["p50"])
-        name = f"{prefix}{each.name} / {alone.NAME}, {ONE_PRODUCE}, p50"
-        yield name, Ratio(value, "lower", OF_LATENCY)
+    if each.name in {LIGHT, f"{LIGHT}{RECORD_TO_RESULT}"}:
+        yield from _latency(each, some, prefix)
+
+
+def _latency(
+    each: Measurement, some: Sequence[Measurement], prefix: str
+) -> Iterable[tuple[str, Ratio]]:
+    names = [(alone.NAME,)]
+    if each.name != LIGHT:
+        names = [(alone.NAME, ONE_PRODUCE), (f"{alone.NAME}{alone.PACED}", ONE_PRODUCE)]
+    for parts in names:
+        least = [_named(some, part, pictures=each.pictures) for part in parts]
+        if None not in least:
+            value = _p50(each) / sum(_p50(part) for part in least if part is not None)
+            name = f"{prefix}{each.name} / {' + '.join(parts)}, p50"
+            yield name, Ratio(value, "lower", OF_LATENCY)
+
+
+def _p50(measurement: Measurement) -> float:
+    latency: Mapping[str, float] = measurement.details["latency_ms"]
+    return latency["p50"]
 
 
 def _named(some: Iterable[Measurement], name: str, *, pictures: bool) -> Measurement | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from benchmarks.growth import grow
 from benchmarks.messages import WAYS, Way
@@ -129,6 +130,8 @@ def _latency(
             for each in found
             if each.name == "worker base64" and each.pictures == pictures
         )
+        light = replace(subject, pictures=(pictures,))
+        yield from measure_alone(light, backend, say, rate=full * LOADS[0] / 100)
         say(f"latency{', pictures' if pictures else ''}, at {LOADS} % of {full:.0f} images/s")
         yield from measure_latency(setting, full, LOADS, subject.seconds, pictures=pictures)
 

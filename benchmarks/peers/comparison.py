@@ -50,7 +50,7 @@ class Ratio:
         load: what both did.
         pairs: rounds in which both were measured.
         rate: images/s, the peer's as 1; the lowest and the highest of a round beside it. None for
-            the limit, which does not share the cores with a broker.
+            the limit through Kafka: it shares the cores with no broker.
         cpu: CPU time per image, the peer's as 1.
     """
 
@@ -69,10 +69,13 @@ class Ratio:
         if aim is None or self.model != AIMS_MODEL:
             return ""
         if self.rate is None:
-            # Of the limit only the CPU time says something: what it misses nobody can reach.
-            within = aim.cpu is None or aim.reached(aim.rate or 0.0, self.cpu[0])
-            return f"{aim}: {'within' if within else 'beyond'} the limit"
-        return f"{aim}: {'reached' if aim.reached(self.rate[0], self.cpu[0]) else 'missed'}"
+            reached = aim.cpu is None or aim.reached(aim.rate or 0.0, self.cpu[0])
+        else:
+            reached = aim.reached(self.rate[0], self.cpu[0])
+        if self.worker == LIMIT:
+            # What it misses nobody can reach.
+            return f"{aim}: {'within' if reached else 'beyond'} the limit"
+        return f"{aim}: {'reached' if reached else 'missed'}"
 
 
 def in_turn(names: Sequence[str], number: int) -> list[str]:
@@ -131,7 +134,7 @@ def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
                         load,
                         len(pairs),
                         None
-                        if worker == LIMIT
+                        if pairs[0][0].images_per_second is None
                         else _middle(
                             [_of(a.images_per_second, b.images_per_second) for a, b in pairs]
                         ),
@@ -155,7 +158,7 @@ def figure_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
             name,
             load,
             ""
-            if name == LIMIT
+            if some[0].images_per_second is None
             else f"{statistics.median(each.images_per_second or 0.0 for each in some):.1f}",
             f"{statistics.median(each.ms_cpu_per_image or 0.0 for each in some):.1f}",
             str(len(some)),

@@ -68,7 +68,8 @@ def measure_kafka(
     for number, pictures, name in in_rounds(contest.rounds, filled, contenders):
         rate: float | None = None
         if limit is not None and name == LIMIT:
-            cpu, more = limit.measure(pictures=pictures)
+            cpu, parts = limit.measure(pictures=pictures)
+            more: dict[str, object] = {"ms_cpu_by_kind": parts}
         else:
             rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs))
         details = {"load": "Kafka", "round": number, **more}
