@@ -46,7 +46,7 @@ MOST_BYTES = 32 * 2**20
 """Bytes of them, beside the worker's own limits."""
 
 PAUSE = 0.1
-"""Seconds between two looks at whether there is an idle core, while there was none; a look costs the
+"""Seconds between two looks at whether there is an idle core, while there is none: each costs the
 worker some microseconds."""
 
 log = get_logger(__name__)
