@@ -46,8 +46,8 @@ class Admin:
     """Answers requests to `/admin/model`; for one event loop.
 
     Args:
-        guarded: whether the server asks for tokens or certificates. If not, only who is on this
-            machine may ask: whoever changes the model decides what is answered to all.
+        guarded: whether the server asks for tokens or certificates. If not, only programs on this
+            machine may ask: a change of the model decides what all clients are answered.
         read_timeout: seconds for a body to arrive.
     """
 
@@ -98,14 +98,11 @@ class Admin:
             model = await self._read(request)
         except ValueError as error:
             return refuse(log_id, 400, str(error))
+        # It may be stopping by now.
         changes = self._changes
         changing = None if changes is None else changes.begin(model)
-        if changes is None or changing is None:
-            wanted = None if changes is None else changes.state.wanted
-            if changes is None or wanted is None:
-                return _stopping(log_id)
-            said = f"a change to {wanted} is under way; GET {PATH} tells when it has ended"
-            return refuse(log_id, 409, said, {"Retry-After": RETRY_AFTER})
+        if changing is None:
+            return _busy(log_id, changes)
         try:
             change = await asyncio.shield(changing)
         except asyncio.CancelledError:
@@ -158,6 +155,14 @@ class Admin:
         if not isinstance(model, str) or not model.strip() or not model.isprintable():
             raise ValueError(f"model must be the name or the directory of a model; {said}")
         return model
+
+
+def _busy(log_id: str, changes: Changes | None) -> web.Response:
+    wanted = None if changes is None else changes.state.wanted
+    if wanted is None:
+        return _stopping(log_id)
+    said = f"a change to {wanted} is under way; GET {PATH} tells when it has ended"
+    return refuse(log_id, 409, said, {"Retry-After": RETRY_AFTER})
 
 
 def _stopping(log_id: str) -> web.Response:
