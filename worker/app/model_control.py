@@ -82,7 +82,7 @@ class ModelControl:
             slots=self._slots,
             on_serving=self._on_serving,
         )
-        tasks = [asyncio.create_task(self._heed_hangups(changes), name="hangups")]
+        tasks = [asyncio.create_task(self._follow_hangups(changes), name="hangups")]
         if self._watch is not None:
             tasks.append(asyncio.create_task(self._watch.run(), name="model-watch"))
         admin.open(changes)
@@ -100,7 +100,7 @@ class ModelControl:
         if self._changes is not None:
             self._changes.cancel()
 
-    async def _heed_hangups(self, changes: ModelChanges) -> None:
+    async def _follow_hangups(self, changes: ModelChanges) -> None:
         while True:
             await self._hung_up.wait()
             self._hung_up.clear()

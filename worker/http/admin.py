@@ -17,7 +17,7 @@ from worker.contract.model_changes import (
 )
 from worker.http.responses import RETRY_AFTER, new_log_id, refuse, tell
 
-__all__ = ["PATH", "Admin", "ModelDoor"]
+__all__ = ["PATH", "Admin", "Changes"]
 
 PATH = "/admin/model"
 
@@ -29,7 +29,7 @@ NOT_LOCAL = (hdrs.FORWARDED, hdrs.X_FORWARDED_FOR, hdrs.VIA, hdrs.ORIGIN, "Sec-F
 page from anywhere can have a browser ask here."""
 
 
-class ModelDoor(Protocol):
+class Changes(Protocol):
     """What changes the model: the app's `ModelChanges`."""
 
     @property
@@ -46,23 +46,23 @@ class Admin:
     """Answers requests to `/admin/model`; for one event loop.
 
     Args:
-        guarded: whether the server asks for tokens or certificates. If not, only who is on this
-            machine may ask: whoever changes the model decides what is answered to all.
+        guarded: whether the server asks for tokens or certificates. If not, only programs on this
+            machine may ask: a change of the model decides what all clients are answered.
         read_timeout: seconds for a body to arrive.
     """
 
     def __init__(self, *, guarded: bool, read_timeout: float) -> None:
         self._guarded = guarded
         self._read_timeout = read_timeout
-        self._door: ModelDoor | None = None
+        self._changes: Changes | None = None
 
-    def open(self, door: ModelDoor) -> None:
+    def open(self, changes: Changes) -> None:
         """Answer from now on; before, the worker has no model that another could replace."""
-        self._door = door
+        self._changes = changes
 
     def close(self) -> None:
         """Answer no more: the worker stops."""
-        self._door = None
+        self._changes = None
 
     def routes(self) -> list[web.RouteDef]:
         """Make the routes.
@@ -79,11 +79,11 @@ class Admin:
             Status 200, or a refusal.
         """
         log_id = new_log_id()
-        door = self._door
+        changes = self._changes
         if (refused := self._refusal(request, log_id)) is not None:
             return refused
-        assert door is not None, "_refusal refuses requests before"
-        return tell(log_id, 200, "Success", state_fields(door.state))
+        assert changes is not None, "_refusal refuses requests before"
+        return tell(log_id, 200, "Success", state_fields(changes.state))
 
     async def change(self, request: web.Request) -> web.Response:
         """Change the model, and answer when that is done. The client may leave before.
@@ -98,14 +98,11 @@ class Admin:
             model = await self._read(request)
         except ValueError as error:
             return refuse(log_id, 400, str(error))
-        door = self._door
-        changing = None if door is None else door.begin(model)
-        if door is None or changing is None:
-            wanted = None if door is None else door.state.wanted
-            if door is None or wanted is None:
-                return _stopping(log_id)
-            said = f"a change to {wanted} is under way; GET {PATH} tells when it has ended"
-            return refuse(log_id, 409, said, {"Retry-After": RETRY_AFTER})
+        # It may be stopping by now.
+        changes = self._changes
+        changing = None if changes is None else changes.begin(model)
+        if changing is None:
+            return _busy(log_id, changes)
         try:
             change = await asyncio.shield(changing)
         except asyncio.CancelledError:
@@ -125,7 +122,7 @@ class Admin:
                 "neither http.token_file nor http.tls.client_ca_file is set: set one of them, or "
                 "ask from here",
             )
-        if self._door is None:
+        if self._changes is None:
             said = "the worker has not loaded its first model, or is stopping; try again later"
             return refuse(log_id, 503, said, {"Retry-After": RETRY_AFTER})
         return None
@@ -158,6 +155,14 @@ class Admin:
         if not isinstance(model, str) or not model.strip() or not model.isprintable():
             raise ValueError(f"model must be the name or the directory of a model; {said}")
         return model
+
+
+def _busy(log_id: str, changes: Changes | None) -> web.Response:
+    wanted = None if changes is None else changes.state.wanted
+    if wanted is None:
+        return _stopping(log_id)
+    said = f"a change to {wanted} is under way; GET {PATH} tells when it has ended"
+    return refuse(log_id, 409, said, {"Retry-After": RETRY_AFTER})
 
 
 def _stopping(log_id: str) -> web.Response:

@@ -151,7 +151,7 @@ class Slot:
             raise
 
     def _start_process(self, timeout: float) -> None:
-        # Whoever has replaced them meanwhile would have results say the wrong digest.
+        # With files that were replaced meanwhile, results would say the wrong digest.
         self._files.check()
         ours, theirs = socket.socketpair()
         memory = anonymous_file()

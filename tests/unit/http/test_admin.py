@@ -26,7 +26,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 BOUND = 30.0
 
 
-class Door:
+class Steered:
     """Changes that end when the test says how."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Service:
     def __init__(self, settings: HttpSettings, client: aiohttp.ClientSession) -> None:
         metrics = Metrics()
         self.server = HttpServer(settings, Health(10.0, metrics), metrics, None)
-        self.door = Door()
+        self.changes = Steered()
         self._client = client
 
     async def ask(
@@ -86,7 +86,7 @@ async def start() -> AsyncIterator[Start]:
             await service.server.start()
             started.append(service.server)
             if opened:
-                service.server.admin.open(service.door)
+                service.server.admin.open(service.changes)
             return service
 
         yield make
@@ -105,17 +105,17 @@ def token_file(tmp_path: Path) -> Path:
 async def test_a_change_is_answered_when_it_is_done(start: Start) -> None:
     service = await start()
     asking = asyncio.create_task(service.ask({"model": "new"}))
-    await service.door.begun.wait()
+    await service.changes.begun.wait()
     assert (await service.ask())[1]["result"]["change"] == {
         "wanted": "new",
         "step": "loading new",
     }
     assert not asking.done()
-    service.door.outcome.set_result(ChangeOutcome.CHANGED)
+    service.changes.outcome.set_result(ChangeOutcome.CHANGED)
     status, body = await asking
     assert (status, body["errorCode"], body["errorMsg"]) == (200, 0, "Success")
     assert body["result"]["model"]["digest"] == "sha256:02"
-    assert service.door.wanted == ["new"]
+    assert service.changes.wanted == ["new"]
 
 
 @pytest.mark.parametrize("outcome", [one for one in ChangeOutcome if not one.serves])
@@ -123,7 +123,7 @@ async def test_a_change_that_fails_says_why_and_what_serves(
     start: Start, outcome: ChangeOutcome
 ) -> None:
     service = await start()
-    service.door.outcome.set_result(outcome)
+    service.changes.outcome.set_result(outcome)
     status, body = await service.ask({"model": "new"})
     assert status == body["errorCode"] == outcome.status
     assert body["errorMsg"] == "as told"
@@ -134,22 +134,22 @@ async def test_a_change_that_fails_says_why_and_what_serves(
 async def test_a_second_change_is_refused_while_one_is_under_way(start: Start) -> None:
     service = await start()
     asking = asyncio.create_task(service.ask({"model": "new"}))
-    await service.door.begun.wait()
+    await service.changes.begun.wait()
     status, body = await service.ask({"model": "other"})
     assert status == 409
     assert "a change to new is under way" in body["errorMsg"]
-    service.door.outcome.set_result(ChangeOutcome.UNCHANGED)
+    service.changes.outcome.set_result(ChangeOutcome.UNCHANGED)
     assert (await asking)[0] == 200
 
 
 async def test_a_client_that_leaves_does_not_end_the_change(start: Start) -> None:
     service = await start()
     asking = asyncio.create_task(service.ask({"model": "new"}))
-    await service.door.begun.wait()
+    await service.changes.begun.wait()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    service.door.outcome.set_result(ChangeOutcome.CHANGED)
-    task = service.door._task
+    service.changes.outcome.set_result(ChangeOutcome.CHANGED)
+    task = service.changes._task
     assert task is not None
     assert (await task).outcome is ChangeOutcome.CHANGED
 
@@ -158,10 +158,10 @@ async def test_before_the_first_model_and_at_the_end_nothing_is_changed(start: S
     service = await start(opened=False)
     assert (await service.ask())[0] == 503
     assert (await service.ask({"model": "new"}))[0] == 503
-    service.server.admin.open(service.door)
+    service.server.admin.open(service.changes)
     service.server.admin.close()
     assert (await service.ask({"model": "new"}))[0] == 503
-    assert service.door.wanted == []
+    assert service.changes.wanted == []
 
 
 @pytest.mark.parametrize(
@@ -182,16 +182,16 @@ async def test_a_body_that_names_no_model_is_refused(start: Start, body: bytes, 
     status, answer = await service.ask(data=body)
     assert status == 400
     assert said in answer["errorMsg"]
-    assert service.door.wanted == []
+    assert service.changes.wanted == []
 
 
 async def test_with_tokens_one_is_needed(start: Start, token_file: Path) -> None:
     service = await start(token_file=token_file)
-    service.door.outcome.set_result(ChangeOutcome.CHANGED)
+    service.changes.outcome.set_result(ChangeOutcome.CHANGED)
     for headers in (None, {"Authorization": "Bearer of-something-else-entirely"}):
         assert (await service.ask({"model": "new"}, headers))[0] == 401
         assert (await service.ask(headers=headers))[0] == 401
-    assert service.door.wanted == []
+    assert service.changes.wanted == []
     # A proxy in front is no obstacle then.
     forwarded = BEARER | {"X-Forwarded-For": "203.0.113.7"}
     assert (await service.ask({"model": "new"}, forwarded))[0] == 200
@@ -217,7 +217,7 @@ async def test_without_tokens_neither_proxies_nor_pages_may_ask(
     for status, body in asked:
         assert status == 403
         assert "http.token_file" in body["errorMsg"]
-    assert service.door.wanted == []
+    assert service.changes.wanted == []
 
 
 async def test_without_tokens_only_this_machine_may_ask(
