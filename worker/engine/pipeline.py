@@ -67,10 +67,13 @@ class Classified:
     Attributes:
         categories: best first; empty if none reaches the model's threshold.
         picture: the whole image, `[h, w, 3] uint8` BGR.
+        scores: of all classes, `[C] float32`, 0 to 1; None where results are kept
+            (`result_cache.max_entries`), which are kept without them.
     """
 
     categories: tuple[Category, ...]
     picture: Pixels
+    scores: npt.NDArray[np.float32] | None = None
 
 
 class Pipeline:
@@ -172,17 +175,19 @@ class Pipeline:
         with self._timed(Stage.DECODE):
             prepared = await self._images.prepare(image, urgency, None, held.add, whole=True)
         assert prepared.pixels is not None
-        infer = partial(self._infer, prepared, urgency, top_k, most)
+        scores = None
         try:
             if self._cache is None:
-                computed = await infer()
+                scores = await self._classifier.classify(prepared.crop, urgency, most)
+                computed = self._answer(scores, top_k)
             else:
+                infer = partial(self._infer, prepared, urgency, top_k, most)
                 # The pixels are wanted in any case: what is computed once is the network.
                 key = Key(digest_of_crop(prepared.crop), self._spec.digest, top_k)
                 computed = await self._cache.get(key, np.ndarray, urgency, deadline, infer)
         finally:
             self._images.release(prepared)
-        return Classified(computed.success.categories, prepared.pixels)
+        return Classified(computed.success.categories, prepared.pixels, scores)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
@@ -254,6 +259,9 @@ class Pipeline:
         self, prepared: PreparedImage, urgency: float, top_k: int, most: int | None = None
     ) -> Computed:
         scores = await self._classifier.classify(prepared.crop, urgency, most)
+        return self._answer(scores, top_k)
+
+    def _answer(self, scores: npt.NDArray[np.float32], top_k: int) -> Computed:
         categories = choose_categories(scores, top_k, self._spec)
         answered = self._answers.count(scores, categories[0].name if categories else None)
         return Computed(Success(categories), answered)
