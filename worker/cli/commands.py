@@ -15,6 +15,7 @@ from worker.cli.bench import bench
 from worker.cli.config import config
 from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
+from worker.cli.evaluate import evaluate
 from worker.cli.health import health
 from worker.cli.help import Command, Group, canonical_name
 from worker.cli.models import models
@@ -60,7 +61,7 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, top, bench, config, doctor, health):
+for command in (run, serve, submit, predict, evaluate, top, bench, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
 app.add_typer(dead_letters)
