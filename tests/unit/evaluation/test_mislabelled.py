@@ -51,3 +51,9 @@ def test_nothing_is_suggested_that_no_image_is_labelled_with_nor_to_an_unknown_c
 def test_the_likeliest_come_first() -> None:
     rows = [("a", (0.8, 0.2)), ("a", (0.1, 0.9)), ("a", (0.05, 0.95)), ("b", (0.2, 0.8))]
     assert [each.row for each in likely_mislabelled(answered(rows))] == [2, 1]
+
+
+def test_the_last_digits_of_a_score_do_not_decide() -> None:
+    # The same image, labelled with a and with b, in two batches.
+    rows = [("a", (0.9, 0.1)), ("a", (0.300001, 0.699999)), ("b", (0.3, 0.7))]
+    assert [each.row for each in likely_mislabelled(answered(rows))] == [1]

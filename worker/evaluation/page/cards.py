@@ -31,7 +31,7 @@ def mistake_cards(report: Report, rows: Iterable[int]) -> str:
             report,
             int(answers.item[row]),
             answers.label_name(row),
-            f"answer {answers.answer_name(row) or NOTHING}, {answers.score[row]:.3f}",
+            _scored("answer", answers.answer_name(row), float(answers.score[row])),
         )
         for row in rows
     )
@@ -48,8 +48,8 @@ def suspect_cards(report: Report, most: int) -> str:
         _card(
             report,
             int(answers.item[each.row]),
-            f"{answers.label_name(each.row)}, {each.label_score:.3f}",
-            f"rather {answers.classes.names[each.suggested]}, {each.score:.3f}",
+            f"{answers.label_name(each.row)} ({each.label_score:.3f})",
+            _scored("rather", answers.classes.names[each.suggested], each.score),
         )
         for each in report.summary.suspects[:most]
     )
@@ -69,8 +69,8 @@ def differing_cards(report: Report, most: int) -> str:
             report,
             int(first.item[ours]),
             first.label_name(ours),
-            f"first {first.answer_name(ours) or NOTHING}, {first.score[ours]:.3f}",
-            f"second {second.answer_name(theirs) or NOTHING}, {second.score[theirs]:.3f}",
+            _scored("first", first.answer_name(ours), float(first.score[ours])),
+            _scored("second", second.answer_name(theirs), float(second.score[theirs])),
         )
         for ours, theirs in report.comparison.differing[:most]
     )
@@ -88,6 +88,10 @@ def cards(items: Iterable[str]) -> str:
     return f'<ul class="cards">{"".join(items)}</ul>'
 
 
+def _scored(what: str, name: str | None, score: float) -> str:
+    return f"{what}: {NOTHING if name is None else f'{name} ({score:.3f})'}"
+
+
 def _card(report: Report, item: int, label: str, *answers: str) -> str:
     name = report.image(item)
     picture = report.evaluation.pictures.get(item)
@@ -100,5 +104,5 @@ def _card(report: Report, item: int, label: str, *answers: str) -> str:
     lines = "".join(f"<span>{text(each)}</span>" for each in answers)
     return (
         f'<li>{shown}<span class="file">{text(name)}</span>'
-        f"<span>label {text(label)}</span>{lines}</li>\n"
+        f"<span>label: {text(label)}</span>{lines}</li>\n"
     )
