@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["figures_lines", "notes", "print_report"]
 
-MOST_NAMES, MOST_IMAGES, MOST_PAIRS, MOST_CLASSES = 10, 5, 5, 5
+MOST_NAMES, MOST_IMAGES, MOST_PAIRS, MOST_CLASSES = 5, 5, 5, 5
 NAME = 20
 """Columns for the names of figures."""
 
@@ -114,17 +114,23 @@ def notes(found: Report) -> Iterator[str]:
     """
     yield found.selection.why
     classes = found.evaluation.answers.classes
+    if classes.taken:
+        taken = [f"{data!r} for {model!r}" for data, model in classes.taken.items()]
+        yield (
+            f"classes of the data that have one of several names of the model, {len(taken)}: "
+            f"{_some(taken, MOST_NAMES)}"
+        )
     if classes.only_data:
         yield (
             f"classes of the data that the model does not know, {len(classes.only_data)}, whose "
-            f"images are all wrong: {_some(classes.only_data, MOST_NAMES)}"
+            f"images are all wrong: {_some(list(map(repr, classes.only_data)), MOST_NAMES)}"
         )
     for data, model in almost_equal(classes):
         yield f"{data!r} of the data and {model!r} of the model differ only in how they are written"
     if classes.only_model:
         yield (
             f"classes of the model that the data lack, {len(classes.only_model)}: "
-            f"{_some(classes.only_model, MOST_NAMES)}"
+            f"{_some(list(map(repr, classes.only_model)), MOST_NAMES)}"
         )
     unusable = found.evaluation.unusable
     if unusable:

@@ -114,7 +114,7 @@ class AnswerTable:
         label: str,
         scores: npt.NDArray[np.float32],
         answer: tuple[str, float] | None,
-    ) -> None:
+    ) -> bool:
         """Add an image.
 
         Args:
@@ -122,6 +122,9 @@ class AnswerTable:
             label: one of the data set's.
             scores: `[C] float32`, of all that the network tells apart.
             answer: the best category's name and score; None without one.
+
+        Returns:
+            Whether the answer is right.
         """
         columns, row = self._columns, self._count
         number = self._numbers[label]
@@ -129,12 +132,14 @@ class AnswerTable:
         best = np.argsort(-scores, kind="stable")[: columns["best"].shape[1]]
         columns["item"][row] = item
         columns["label"][row] = number
-        columns["answer"][row] = NO_CLASS if answer is None else self._numbers[answer[0]]
+        answered = NO_CLASS if answer is None else self._numbers[answer[0]]
+        columns["answer"][row] = answered
         columns["score"][row] = 0.0 if answer is None else answer[1]
         columns["label_score"][row] = 0.0 if outputs is None else scores[outputs].max()
         columns["best"][row] = self._classes.of_outputs[best]
         columns["best_scores"][row] = scores[best]
         self._count += 1
+        return answered == number
 
     def answers(self) -> Answers:
         """Take what was added so far.

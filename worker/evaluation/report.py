@@ -137,6 +137,7 @@ class Report:
         classes = self.evaluation.answers.classes
         return {
             "in_both": classes.of_model - len(classes.only_model),
+            "by_one_of_several_names": dict(classes.taken),
             "only_in_data": list(classes.only_data),
             "only_in_model": list(classes.only_model),
         }

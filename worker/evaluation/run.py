@@ -120,9 +120,9 @@ def evaluate(
             table = AnswerTable(match_classes(outputs, dataset.labels), len(dataset.items))
         best = found.categories[0] if found.categories else None
         answer = None if best is None else (best.name, best.score)
-        table.add(place, label, scores, answer)
+        right = table.add(place, label, scores, answer)
         baseline.count(scores, None if best is None else best.name)
-        if best is None or best.name != label:
+        if not right:
             score = 0.0 if best is None else best.score
             thumbnails.offer(place, score, partial(_thumbnail, found.picture))
     if table is None:

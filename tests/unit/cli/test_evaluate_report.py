@@ -59,9 +59,9 @@ def test_what_has_to_be_known() -> None:
     found = list(notes(report()))
     assert found[0].startswith("all 6 images are evaluated, as the data are not split")
     assert found[1:5] == [
-        "classes of the data that the model does not know, 1, whose images are all wrong: Dog",
+        "classes of the data that the model does not know, 1, whose images are all wrong: 'Dog'",
         "'Dog' of the data and 'dog' of the model differ only in how they are written",
-        "classes of the model that the data lack, 3: dog, eel, fox",
+        "classes of the model that the data lack, 3: 'dog', 'eel', 'fox'",
         "1 of 6 images cannot be used, and count nowhere: 1 not_an_image",
     ]
     assert "4.jpg: it is text" in found

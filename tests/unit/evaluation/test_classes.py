@@ -23,6 +23,17 @@ def test_two_outputs_of_one_name_are_one_class() -> None:
     assert classes.of_model == 2
 
 
+def test_one_of_several_names_is_enough_where_no_other_class_has_it() -> None:
+    outputs = ["drum, membranophone", "crane, bird", "crane, machine", "oboe", "oboe, hautbois"]
+    classes = match_classes(outputs, ["membranophone", "crane", "oboe", "drum"])
+    assert classes.taken == {"membranophone": outputs[0], "drum": outputs[0]}
+    # A whole name comes before a part of another one.
+    assert classes.numbers()["oboe"] == 3
+    assert classes.numbers()["drum"] == classes.numbers()["membranophone"] == 0
+    assert classes.only_data == ("crane",)
+    assert classes.only_model == (outputs[1], outputs[2], outputs[4])
+
+
 def test_names_without_a_counterpart_are_refused_with_some_of_each() -> None:
     labels = [f"flower {number}" for number in range(7)]
     with pytest.raises(DatasetError) as refusal:

@@ -45,7 +45,12 @@ def test_everything_is_in_it() -> None:
     assert found["top1"] == pytest.approx(1 / 3, abs=1e-6)
     assert found["top1_interval"] == pytest.approx([0.061492, 0.792340], abs=1e-5)
     assert found["top5"] is None  # three classes
-    assert found["classes"] == {"in_both": 2, "only_in_data": ["c"], "only_in_model": ["d"]}
+    assert found["classes"] == {
+        "in_both": 2,
+        "by_one_of_several_names": {},
+        "only_in_data": ["c"],
+        "only_in_model": ["d"],
+    }
     assert found["most_confused"] == [
         {"label": "a", "answer": "b", "images": 1},
         {"label": "c", "answer": "d", "images": 1},

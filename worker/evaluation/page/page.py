@@ -95,7 +95,8 @@ def _notes(report: Report) -> str:
 
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(map(text, names[:MOST_NAMES])) + more
+    # Names may have commas in them.
+    return "; ".join(map(text, names[:MOST_NAMES])) + more
 
 
 def _headline(report: Report) -> str:
