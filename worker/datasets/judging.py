@@ -138,7 +138,10 @@ def _more(group: Sequence[Item]) -> str:
 def _outside(items: Sequence[Item]) -> Iterator[Finding]:
     names = tuple(item.name for item in items if leads_out(item.name))
     if names:
-        message = f"{_images(len(names))} outside the data set's directory: move it only with them"
+        message = (
+            f"{_images(len(names))} by a path that is absolute, or leads out of the data set's "
+            "directory: they do not move with it"
+        )
         yield Finding(Kind.OUTSIDE, names[0], message, names)
 
 
