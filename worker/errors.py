@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "TRANSIENT_REASONS",
+    "DatasetError",
     "Failure",
     "JobError",
     "KafkaSetupError",
@@ -111,6 +112,7 @@ class WorkerError(Exception):
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
     ├── SettingsError             the configuration is at fault; the worker does not start
+    ├── DatasetError              a data set is missing, in no known layout or contradicts itself
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
     │   └── ParityError           a backend does not answer it as plain Paddle does
@@ -150,6 +152,10 @@ class JobError(WorkerError):
 
 class SettingsError(WorkerError):
     """A setting is missing, unknown or out of range; the message names it and the remedy."""
+
+
+class DatasetError(WorkerError):
+    """A data set cannot be used; the message names what is wrong with it and the remedy."""
 
 
 class KafkaSetupError(WorkerError):
