@@ -24,6 +24,7 @@ from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
 from worker.cli.top import top
+from worker.cli.train import train
 from worker.errors import (
     KafkaSetupError,
     ModelError,
@@ -60,7 +61,7 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, top, bench, config, doctor, health):
+for command in (run, serve, submit, predict, train, top, bench, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
 app.add_typer(dead_letters)
