@@ -88,7 +88,9 @@ class PlayedClassifier:
     ) -> Iterator[tuple[Source, Classified | JobError]]:
         picture = np.zeros((20, 400, 3), np.uint8)
         for source, found in zip(sources, self.found, strict=True):
-            if isinstance(found, JobError):
+            if isinstance(source.content, JobError):
+                yield source, source.content
+            elif isinstance(found, JobError):
                 yield source, found
             else:
                 categories = choose_categories(found, 1, self.spec)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -54,14 +55,18 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
 
         return progress
 
+    def find() -> tuple[Path, ModelSpec]:
+        given = settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
+        return given, load_model_spec(given)
+
     try:
-        return await _in_daemon_thread(
-            lambda: load_model_spec(
-                settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
-            )
-        )
+        given, spec = await _in_daemon_thread(find)
     finally:
         health.pulling = False
+    if spec.directory != given:
+        # Of a training's output.
+        log.info("model_found", given=str(given), directory=str(spec.directory), model=spec.name)
+    return spec
 
 
 def _log_tenths(model: ZooModel) -> Progress:

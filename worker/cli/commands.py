@@ -26,6 +26,7 @@ from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
 from worker.cli.top import top
+from worker.cli.train import train
 from worker.errors import (
     KafkaSetupError,
     ModelError,
@@ -62,7 +63,8 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, evaluate, top, bench, config, doctor, health):
+COMMANDS = (run, serve, submit, predict, train, evaluate, top, bench, config, doctor, health)
+for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(models)
 app.add_typer(dataset)

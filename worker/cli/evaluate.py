@@ -220,6 +220,7 @@ def _evaluate(
     from worker.cli.report import progress_bar  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
     from worker.evaluation.run import evaluate as measure  # noqa: PLC0415
+    from worker.model.locate import explain_choice  # noqa: PLC0415
     from worker.predict.template import PIPELINE_NAME  # noqa: PLC0415
     from worker.settings import ResultCacheSettings  # noqa: PLC0415
     from worker.settings.sources import load  # noqa: PLC0415
@@ -234,6 +235,8 @@ def _evaluate(
     name = PurePath(chosen.model).name
     with Status(f"loading {name}") as status:
         classifier = load_classifier(chosen, settings, status)
+    if choice := explain_choice(chosen.model, classifier.spec.directory):
+        typer.echo(f"classify-worker: {choice}", err=True)
     console = Console(stderr=True)
     bar = progress_bar(console, f"evaluated by {name}", disable=not console.is_terminal)
     with classifier, bar:

@@ -135,9 +135,12 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
             return
         classifier = load_classifier(chosen, loaded.settings, status)
     from worker.cli.predict_report import PredictReport  # noqa: PLC0415
+    from worker.model.locate import explain_choice  # noqa: PLC0415
     from worker.predict import FailedInput  # noqa: PLC0415
     from worker.predict.saving import FileSaver  # noqa: PLC0415
 
+    if choice := explain_choice(chosen.model, classifier.spec.directory):
+        typer.echo(f"classify-worker: {choice}", err=True)
     names = [source.input_path or "" for source in sources]
     with classifier, PredictReport(output_format, names, file) as report:
         report.begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.drift.counting import BaselineCounts
-from worker.errors import DatasetError, JobError
+from worker.errors import DatasetError, JobError, Reason
 from worker.evaluation.answers import AnswerTable
 from worker.evaluation.classes import match_classes
 from worker.evaluation.thumbnails import SIDE, Thumbnails
@@ -107,8 +108,7 @@ def evaluate(
     thumbnails, baseline = Thumbnails(), BaselineCounts()
     unusable: list[Unusable] = []
     began = clock.monotonic()
-    sources = (Source(item.name, item.path) for item in dataset.items)
-    for place, (_, found) in enumerate(classifier.classify(sources)):
+    for place, (_, found) in enumerate(classifier.classify(map(_source, dataset.items))):
         on_image()
         if isinstance(found, JobError):
             unusable.append(Unusable(place, found.reason.label, found.message))
@@ -135,6 +135,17 @@ def evaluate(
         baseline,
         clock.monotonic() - began,
     )
+
+
+def _source(item: Item) -> Source:
+    try:
+        is_other = not stat.S_ISREG(item.path.stat().st_mode)
+    except (OSError, ValueError):
+        is_other = False  # reading it says what is wrong
+    if is_other:
+        # Opening a pipe would wait for its writer.
+        return Source(item.name, JobError(Reason.NOT_FOUND, "it is no plain file"))
+    return Source(item.name, item.path)
 
 
 def _thumbnail(picture: Pixels) -> bytes:

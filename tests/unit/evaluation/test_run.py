@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -60,6 +64,17 @@ def test_a_model_with_one_threshold_answers_with_its_default_below_it() -> None:
     found = evaluate(classifier, dataset_of(["c"])).answers
     assert found.answer.tolist() == [2]
     assert found.score.tolist() == pytest.approx([0.3])
+
+
+def test_what_is_no_file_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    dataset = dataset_of(["a", "a", "b"])
+    first, *others = dataset.items
+    pipe, folder = replace(first, path=tmp_path / "pipe.jpg"), replace(first, path=tmp_path)
+    played = PlayedClassifier("ab", [scores_of(2, 0, 0.9)] * 3)
+    found = evaluate(played, replace(dataset, items=(pipe, folder, others[0])))
+    assert [each.message for each in found.unusable] == ["it is no plain file"] * 2
+    assert found.answers.item.tolist() == [2]
 
 
 def test_no_image_that_can_be_used_is_an_error() -> None:
