@@ -24,6 +24,7 @@ __all__ = [
     "Reason",
     "SettingsError",
     "Stage",
+    "TrainingError",
     "UnfitSystemError",
     "WorkerError",
 ]
@@ -119,6 +120,7 @@ class WorkerError(Exception):
     ├── PredictorError            the predictor raised an error for a batch
     │   ├── PredictorCrashedError its process died
     │   └── PredictorTimeoutError it did not answer in time and was killed
+    ├── TrainingError             a model cannot be trained as asked, or came out wrong
     └── UnfitSystemError          a package needs what this system does not have
     """
 
@@ -180,6 +182,10 @@ class PredictorCrashedError(PredictorError):
 
 class PredictorTimeoutError(PredictorError):
     """The predictor did not answer within `predictor.timeout` and was killed."""
+
+
+class TrainingError(WorkerError):
+    """A training cannot go on; the message names what is wrong and the remedy."""
 
 
 class UnfitSystemError(WorkerError, ImportError):

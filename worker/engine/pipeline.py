@@ -56,10 +56,13 @@ class Classified:
     Attributes:
         categories: best first; empty if none reaches the model's threshold.
         picture: the whole image, `[h, w, 3] uint8` BGR.
+        scores: of all classes, `[C] float32`, 0 to 1; None where results are kept
+            (`result_cache.max_entries`), which are kept without them.
     """
 
     categories: tuple[Category, ...]
     picture: Pixels
+    scores: npt.NDArray[np.float32] | None = None
 
 
 class Pipeline:
@@ -184,17 +187,19 @@ class Pipeline:
         with self._timed(Stage.DECODE):
             prepared = await model.images.prepare(image, urgency, None, held.add, whole=True)
         assert prepared.pixels is not None
-        infer = partial(self._infer, model, prepared, urgency, top_k, most)
+        scores = None
         try:
             if self._cache is None:
-                computed = await infer()
+                scores = await model.classifier.classify(prepared.crop, urgency, most)
+                computed = _computed(model, scores, top_k)
             else:
+                infer = partial(self._infer, model, prepared, urgency, top_k, most)
                 # The pixels are wanted in any case: what is computed once is the network.
                 key = Key(digest_of_crop(prepared.crop), model.spec.digest, top_k)
                 computed = await self._cache.get(key, np.ndarray, urgency, deadline, infer)
         finally:
             model.images.release(prepared)
-        return Classified(computed.success.categories, prepared.pixels)
+        return Classified(computed.success.categories, prepared.pixels, scores)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
@@ -284,9 +289,7 @@ class Pipeline:
         most: int | None = None,
     ) -> Computed:
         scores = await model.classifier.classify(prepared.crop, urgency, most)
-        categories = choose_categories(scores, top_k, model.spec)
-        answered = model.answers.count(scores, categories[0].name if categories else None)
-        return Computed(Success(categories, model=model.identity), answered)
+        return _computed(model, scores, top_k)
 
     async def _draw(
         self, model: ServingModel, picture: Picture, categories: Sequence[Category]
@@ -301,3 +304,10 @@ class Pipeline:
         if deadline is not None:
             return deadline
         return self._clock.wall() + self._settings.batching.patience
+
+
+def _computed(model: ServingModel, scores: npt.NDArray[np.float32], top_k: int) -> Computed:
+    """Make an answer of a network's scores, and count it."""
+    categories = choose_categories(scores, top_k, model.spec)
+    answered = model.answers.count(scores, categories[0].name if categories else None)
+    return Computed(Success(categories, model=model.identity), answered)

@@ -23,6 +23,7 @@ COMMANDS = {
     "run --help": HEAVY | SETTINGS,
     "serve --help": HEAVY | SETTINGS,
     "predict --help": HEAVY | SETTINGS,
+    "evaluate --help": HEAVY | SETTINGS | {"rich", "worker.evaluation"},
     "submit --help": HEAVY | SETTINGS,
     "bench --help": HEAVY | SETTINGS | {"rich", "worker.bench"},
     "dead-letters --help": HEAVY | SETTINGS,
