@@ -75,6 +75,14 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
             show_default=False,
         ),
     ] = None,
+    float32: Annotated[
+        bool,
+        typer.Option(
+            "--float32",
+            help="For openvino and ncnn: weights in 32 bits, twice the size, where 16 bits change "
+            "the answers.",
+        ),
+    ] = False,
     web: Annotated[
         bool,
         typer.Option("--web/--no-web", help="For onnx: the page that classifies in a browser."),
@@ -93,14 +101,16 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
 ) -> None:
     """Make a bundle for other devices: the network, a program that runs it, images to check it.
 
-    Before it appears it is run on its check images: if it does not answer as the model does, nothing
-    is written and the exit code is 1. docs/edge.md says which format suits which device.
+    Before it appears it is run on its check images: if it does not answer as the model does,
+    nothing is written and the exit code is 1. docs/edge.md says which format suits which device.
 
     Examples:
         classify-worker models export PP-LCNet_x1_0 --format onnx --save-dir out/onnx
         classify-worker models export out/best_model --format ncnn --save-dir out/ncnn
         classify-worker models export my/ --format onnx --int8 --calibration photos/ --save-dir o8
     """
+    if int8 and float32:
+        raise typer.BadParameter("keep one of --int8 and --float32", param_hint="--int8")
     if int8 != (calibration is not None):
         raise typer.BadParameter(
             "--int8 needs --calibration DATA, and --calibration needs --int8", param_hint="--int8"
@@ -126,7 +136,14 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
 
         cache = settings.model_cache or models_directory()
         spec = load_model_spec(resolve_model(model, cache, settings.zoo, announce))
-        order = Order(chosen.value, save_dir, calibration, web, web_archive)
+        order = Order(
+            chosen.value,
+            save_dir,
+            calibration=calibration,
+            half=not float32,
+            page=web,
+            web_archive=web_archive,
+        )
         exported = export(spec, order, settings.decode, status.say)
     _report(exported)
 

@@ -97,8 +97,11 @@ def write_page(directory: Path, runtime: Mapping[str, Path]) -> None:
             shutil.copyfile(directory / name, page / name)
 
 
-def check_bundle(directory: Path) -> str:
+def check_bundle(directory: Path, remedy: str) -> str:
     """Run the bundle on its check images, in a process of its own, as another device would.
+
+    Args:
+        remedy: what to change if it does not answer as the model does.
 
     Returns:
         What it said.
@@ -122,8 +125,8 @@ def check_bundle(directory: Path) -> str:
     said = done.stdout.decode(errors="replace").strip()
     if done.returncode != 0:
         raise ExportError(
-            "the bundle does not answer as the model does, and was not kept "
-            f"(exit status {done.returncode}):\n{said}\nTry another --format, or leave --int8 out."
+            f"the bundle does not answer as the model does, and was not kept: {remedy}. It said "
+            f"(exit status {done.returncode}):\n{said}"
         )
     return said
 
@@ -171,7 +174,7 @@ def _readme(
         network=", ".join(f"`{file}`" for file in chosen.network),
         precision=description["precision"],
         digest=description["digest"],
-        accuracy="." if accuracy is None else _accuracy(accuracy),
+        accuracy="" if accuracy is None else _accuracy(accuracy),
         web=_PAGE if page else "",
         model_licence=f" ({', '.join(f'`{file}`' for file in licences)})" if licences else "",
         credits="\n".join(f"- `{CHECK}/{one.name}.png`: {one.credit}" for one in images),
@@ -190,8 +193,9 @@ The page needs a web server of any kind, and computes nothing there:
 
 def _accuracy(accuracy: Mapping[str, Any]) -> str:
     return (
-        f". Of {accuracy['held_out_images']} images that were not calibrated with, it classifies "
-        f"{accuracy['top1_int8']:.1%} right; the network in float32 {accuracy['top1_float32']:.1%}."
+        f"Of {accuracy['held_out_images']} images that were not calibrated with, it classifies "
+        f"{accuracy['top1_int8']:.1%} right; the network in float32 "
+        f"{accuracy['top1_float32']:.1%}.\n"
     )
 
 

@@ -48,6 +48,7 @@ class Order:
     Attributes:
         target: the directory to make.
         calibration: the data set for an int8 network; None for one that is not int8.
+        half: whether weights that are not int8 are kept in 16 bits, by formats that can.
         page: whether to add the page, which only ONNX has.
         web_archive: onnxruntime-web as `npm pack` makes it; None has npm fetch it.
     """
@@ -55,6 +56,7 @@ class Order:
     format: FormatName
     target: Path
     calibration: Path | None = None
+    half: bool = True
     page: bool = True
     web_archive: Path | None = None
 
@@ -129,7 +131,7 @@ def export(
         description = {
             **describe(predictor),
             "format": order.format,
-            "precision": chosen.precision if int8 is None else "int8",
+            "precision": _precision(order),
             "opset": OPSET,
             "made_by": {"classify-worker": __version__, **versions(order.format)},
             **({} if int8 is None else {"accuracy": int8.accuracy.plain()}),
@@ -138,7 +140,7 @@ def export(
             directory, order.format, spec, description, images, scores, tolerance, page=page
         )
         on_step("checking the bundle")
-        checked = check_bundle(directory)
+        checked = check_bundle(directory, _remedy(order))
         if page:
             write_page(directory, runtime)
         nbytes = sum((directory / file).stat().st_size for file in chosen.network)
@@ -150,6 +152,23 @@ def export(
         None if int8 is None else int8.accuracy,
         () if int8 is None else int8.skipped,
     )
+
+
+def _precision(order: Order) -> str:
+    if order.calibration is not None:
+        return "int8"
+    return "float16" if FORMATS[order.format].half and order.half else "float32"
+
+
+def _remedy(order: Order) -> str:
+    """What to change about a bundle that answers otherwise."""
+    match _precision(order):
+        case "int8":
+            return "calibrate with more images, or leave --int8 out"
+        case "float16":
+            return "keep its weights in 32 bits, with --float32, or try --format onnx"
+        case _:
+            return "try another --format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +200,8 @@ class _Maker:
         name = self.order.format
         if name != "onnx":
             self.on_step(f"converting to {name}")
-        convert(name, onnx, self.predictor.spec.input_size, self.directory)
+        size = self.predictor.spec.input_size
+        convert(name, onnx, size, self.directory, half=self.order.half)
 
     def quantize(self, onnx: Path, calibration: Calibration, images: Sequence[CheckImage]) -> _Int8:
         self.on_step("reading the calibration images")

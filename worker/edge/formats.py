@@ -40,7 +40,7 @@ class BundleFormat:
         backend: what computes it here, if int8 networks are made for it.
         packages: those that making a bundle needs.
         network: the network's files in a bundle.
-        precision: of the weights, unless they are int8.
+        half: whether weights may be kept in 16 bits.
         tolerance: largest difference of a score to Paddle's.
     """
 
@@ -48,7 +48,7 @@ class BundleFormat:
     backend: OnnxBackend | None
     packages: tuple[str, ...]
     network: tuple[str, ...]
-    precision: str
+    half: bool
     tolerance: float
 
 
@@ -58,7 +58,7 @@ FORMATS: Mapping[FormatName, BundleFormat] = {
         backend="onnxruntime",
         packages=(CONVERTER, "onnxruntime"),
         network=("model.onnx",),
-        precision="float32",
+        half=False,
         tolerance=1e-4,
     ),
     "openvino": BundleFormat(
@@ -66,7 +66,7 @@ FORMATS: Mapping[FormatName, BundleFormat] = {
         backend="openvino",
         packages=(CONVERTER, "openvino"),
         network=("model.xml", "model.bin"),
-        precision="float16",
+        half=True,
         tolerance=1e-2,
     ),
     "ncnn": BundleFormat(
@@ -74,7 +74,7 @@ FORMATS: Mapping[FormatName, BundleFormat] = {
         backend=None,
         packages=(CONVERTER, _PNNX, "ncnn"),
         network=("model.param", "model.bin"),
-        precision="float16",
+        half=True,
         tolerance=1e-2,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import ncnn
@@ -15,8 +16,11 @@ class Network:
     """model.param and model.bin, loaded."""
 
     def __init__(self, directory: Path) -> None:
+        model = json.loads((directory / "model.json").read_text("utf-8"))
+        half = model["precision"] == "float16"
         self._net = ncnn.Net()
-        # Weights are kept in 16 bits; sums in 16 bits, which some phones can, cost two digits.
+        self._net.opt.use_fp16_packed = self._net.opt.use_fp16_storage = half
+        # Sums in 16 bits, which some phones can, cost two digits.
         self._net.opt.use_fp16_arithmetic = False
         for load, name in (
             (self._net.load_param, "model.param"),
