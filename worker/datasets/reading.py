@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from worker.datasets.dataset import Item
     from worker.datasets.findings import Finding
 
-__all__ = ["Contents", "Root", "in_order", "leads_out", "numbered_lines"]
+__all__ = ["MAX_LINE", "Contents", "Root", "in_order", "leads_out", "numbered_lines", "text_lines"]
 
 MAX_LIST_BYTES = 2**30
 """Of a list: ten times that of a million images with long names."""
+
+MAX_LINE = 2**16
+"""Characters of a line of a list."""
 
 
 @dataclass(slots=True)
@@ -72,8 +75,39 @@ def leads_out(text: str) -> bool:
     return bool(windows.anchor) or PurePosixPath(text).is_absolute() or ".." in windows.parts
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, newline: str) -> Iterator[str]:
     """Read a list, however long it is, line by line.
+
+    Args:
+        newline: as for `open`: what ends a line.
+
+    Yields:
+        Each line, with what ends it.
+
+    Raises:
+        DatasetError: it is too large, or no text in UTF-8.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > MAX_LIST_BYTES:
+        raise DatasetError(f"{path.name} has more than {MAX_LIST_BYTES >> 20} MiB: is it a list?")
+    number = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            while line := file.readline(MAX_LINE):
+                if len(line) == MAX_LINE:
+                    raise DatasetError(
+                        f"{path.name}:{number} has more than {MAX_LINE} characters: is it a list?"
+                    )
+                yield line
+                number += 1
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path.name} is no text in UTF-8 (about line {number}): save it as UTF-8"
+        ) from error
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Read a list with an entry on each line.
 
     Yields:
         The number of each line, from 1, and its text; empty ones are left out.
@@ -82,19 +116,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         DatasetError: it is too large, or no text in UTF-8.
         OSError: it cannot be read.
     """
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise DatasetError(f"{path.name} has more than {MAX_LIST_BYTES >> 20} MiB: is it a list?")
-    number = 0
-    try:
-        # Signs that Unicode calls line breaks may be in names.
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if text := line.strip():
-                    yield number, text
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path.name} is no text in UTF-8 (about line {number + 1}): save it as UTF-8"
-        ) from error
+    # Signs that Unicode calls line breaks may be in names.
+    for number, line in enumerate(text_lines(path, "\n"), start=1):
+        if text := line.strip():
+            yield number, text
 
 
 def in_order(names: Iterable[str]) -> list[str]:

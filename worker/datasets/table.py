@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.datasets.dataset import Item, Split, split_named
 from worker.datasets.findings import Finding, Kind
-from worker.datasets.reading import Contents, Root, in_order, numbered_lines
+from worker.datasets.reading import MAX_LINE, Contents, Root, in_order, text_lines
 from worker.errors import DatasetError
 
 __all__ = ["is_table", "read_table"]
@@ -40,11 +40,11 @@ def is_table(path: Path) -> bool:
 
     Returns:
         False for any other CSV file.
+
+    Raises:
+        OSError: it cannot be read.
     """
-    try:
-        return _find_columns(path) is not None
-    except (DatasetError, OSError):
-        return False
+    return _find_columns(path) is not None
 
 
 def read_table(root: Root, file: str) -> Contents:
@@ -99,7 +99,9 @@ def _read_row(root: Root, where: str, row: Sequence[str], columns: _Columns) -> 
 
 
 def _find_columns(path: Path) -> _Columns | None:
-    _, first = next(numbered_lines(path), (0, ""))
+    with path.open("rb") as file:
+        # What is no UTF-8 is told when it is read.
+        first = file.readline(MAX_LINE).decode("utf-8-sig", "replace").strip()
     for delimiter in DELIMITERS:
         names = [name.strip(' "').lower() for name in first.split(delimiter)]
         if {"path", "label"} <= set(names):
@@ -110,17 +112,11 @@ def _find_columns(path: Path) -> _Columns | None:
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows below the first one that are not empty, each with the line on which it begins."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        begun, header = 1, True
-        try:
-            for row in reader:
-                if any(map(str.strip, row)):
-                    if not header:
-                        yield begun, row
-                    header = False
-                begun = reader.line_num + 1
-        except UnicodeDecodeError as error:
-            raise DatasetError(
-                f"{path.name} is no text in UTF-8 (about line {begun}): save it as UTF-8"
-            ) from error
+    reader = csv.reader(text_lines(path, ""), delimiter=delimiter, strict=True)
+    begun, header = 1, True
+    for row in reader:
+        if any(map(str.strip, row)):
+            if not header:
+                yield begun, row
+            header = False
+        begun = reader.line_num + 1
