@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.zoo.catalogue import ZooModel
     from worker.zoo.download import Progress
 
-__all__ = ["export_model"]
+__all__ = ["export_model", "report"]
 
 
 class Format(enum.StrEnum):
@@ -145,10 +145,11 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
             web_archive=web_archive,
         )
         exported = export(spec, order, settings.decode, status.say)
-    _report(exported)
+    report(exported)
 
 
-def _report(exported: Exported) -> None:
+def report(exported: Exported) -> None:
+    """Say what was made: on standard error the images that were not used."""
     for line in exported.skipped:
         typer.echo(f"classify-worker: not used: {line}", err=True)
     typer.echo(exported.checked)

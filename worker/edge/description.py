@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.errors import ExportError
-from worker.model import EVERY, AllAbove, BestAbove, ModelSpec
+from worker.model import Activation, AllAbove, BestAbove, ModelSpec
 from worker.model.transforms import Resize, ResizeBackend
-from worker.predictor.predictor import Predictor
 
 __all__ = ["check_filter", "describe"]
 
@@ -37,22 +36,22 @@ def check_filter(spec: ModelSpec) -> None:
         )
 
 
-def describe(predictor: Predictor) -> dict[str, Any]:
+def describe(spec: ModelSpec, classes: int, activation: Activation | None) -> dict[str, Any]:
     """Describe a model.
 
     Args:
-        predictor: the loaded model.
+        classes: how many the network tells apart.
+        activation: what makes scores of its answers; None where they are scores.
 
     Returns:
         What does not depend on the format.
     """
-    spec = predictor.spec
     height, width = spec.input_size
     crop = spec.crop
     return {
         "name": spec.name,
         "digest": spec.digest,
-        "classes": predictor.classes,
+        "classes": classes,
         "input": {"width": width, "height": height, "type": "float32"},
         "layout": LAYOUT,
         "channels": spec.channels,
@@ -61,9 +60,9 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "scale": spec.normalize.scale,
         "mean": list(spec.normalize.mean),
         "std": list(spec.normalize.std),
-        "activation": predictor.activation,
-        "rule": _rule(spec, predictor.classes),
-        "top_k": min(spec.top_k, predictor.classes) if spec.top_k != EVERY else predictor.classes,
+        "activation": activation,
+        "rule": _rule(spec, classes),
+        "top_k": min(spec.top_k, classes),
         "labels": list(spec.labels),
     }
 

@@ -129,7 +129,7 @@ def export(
                 int8 = maker.quantize(onnx, calibration, images)
             images, scores, tolerance = int8.images, int8.scores, INT8_TOLERANCE
         description = {
-            **describe(predictor),
+            **describe(spec, predictor.classes, predictor.activation),
             "format": order.format,
             "precision": _precision(order),
             "opset": OPSET,

@@ -82,8 +82,13 @@ FORMATS: Mapping[FormatName, BundleFormat] = {
 _INT8_PACKAGES = ("onnxruntime", "ml_dtypes")
 
 
-def check_packages(name: FormatName, *, int8: bool) -> None:
+def check_packages(
+    name: FormatName, *, int8: bool, python: tuple[int, int] = sys.version_info[:2]
+) -> None:
     """Make sure that all packages are there which a bundle is made with.
+
+    Args:
+        python: the version of Python that is running.
 
     Raises:
         UnfitSystemError: one is not; the message says how to get it.
@@ -93,7 +98,7 @@ def check_packages(name: FormatName, *, int8: bool) -> None:
     if missing:
         what = f"--format {name}{' --int8' if int8 else ''}"
         raise UnfitSystemError(
-            f"{what} needs {', '.join(missing)}, not installed here: {_remedy(missing)}"
+            f"{what} needs {', '.join(missing)}, not installed: {_remedy(missing, python)}"
         )
 
 
@@ -106,11 +111,11 @@ def versions(name: FormatName) -> dict[str, str]:
     return {package: package_version(package) for package in FORMATS[name].packages}
 
 
-def _remedy(missing: Sequence[str]) -> str:
-    if CONVERTER in missing and sys.version_info >= (3, 13):
+def _remedy(missing: Sequence[str], python: tuple[int, int]) -> str:
+    if CONVERTER in missing and python >= (3, 13):
         return (
-            f"{CONVERTER} has no packages for Python 3.13, so export with Python 3.11 or 3.12; "
-            "the bundle runs with any"
+            f"{CONVERTER} has no packages for Python {'.'.join(map(str, python))}: export with "
+            "Python 3.11 or 3.12; the bundle runs with any"
         )
     steps = []
     if set(missing) - {_PNNX}:
