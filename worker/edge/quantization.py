@@ -1,7 +1,8 @@
 """int8 networks: ONNX Runtime's static quantization, with the ranges that sample images show.
 
 Per tensor, from the least to the greatest value (MinMax). It is done in a process of its own, with
-the arguments OWNER NETWORK CROPS NUMBERS TARGET: it prints much, and keeps memory.
+the arguments OWNER NETWORK CROPS NUMBERS TARGET: it prints much, and keeps memory. NUMBERS are the
+shape of the crops and how they are normalised, as JSON.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def quantize(onnx: Path, crops: npt.NDArray[np.uint8], normalize: Normalize, tar
         ExportError: ONNX Runtime cannot do it; the message ends with its own.
     """
     with tempfile.TemporaryDirectory(prefix="int8-") as work:
-        samples = Path(work) / "crops.npy"
-        np.save(samples, crops)
-        numbers = json.dumps([normalize.scale, normalize.mean, normalize.std])
+        samples = Path(work) / "crops"
+        crops.tofile(samples)
+        numbers = json.dumps([crops.shape, normalize.scale, normalize.mean, normalize.std])
         arguments = map(str, (os.getpid(), onnx, samples, numbers, target))
         try:
             done = subprocess.run(  # noqa: S603 - this interpreter, with paths
@@ -101,8 +102,8 @@ def main() -> None:
 
     session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
     (name,) = (each.name for each in session.get_inputs())
-    scale, mean, std = json.loads(numbers)
-    crops = np.load(samples, mmap_mode="r")
+    shape, scale, mean, std = json.loads(numbers)
+    crops = np.memmap(samples, np.uint8, "r", shape=tuple(shape))
     ready = Path(samples).with_name("ready.onnx")
     # Symbolic shapes need sympy, and tell nothing of a network whose shapes are known.
     shapes.quant_pre_process(network, str(ready), skip_symbolic_shape=True)
