@@ -81,7 +81,8 @@ def check_dataset(
 
     loaded = load(config, overrides or ())
     _refuse_others(loaded)
-    configure(LogSettings(level="warning", format="console"))
+    # What becomes of image processes is said of the image.
+    configure(LogSettings(level="error", format="console"))
     with Status("reading the data set") as status, open_dataset(data, strict=False) as opened:
         status.end()  # its line and the progress bar's would overwrite each other
         checked = _check(opened, loaded.settings.decode)

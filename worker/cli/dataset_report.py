@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.console import Console
 
-from worker.cli.rows import Column, Rows, printable, wrap
+from worker.cli.rows import GAP, Column, Rows, printable, wrap
 from worker.datasets.dataset import SPLITS
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ FILE_WIDTH = 120
 
 NARROWEST = 50
 """Cells below which a terminal may break lines."""
-
-LONGEST_NAME = 50
-"""Cells of the names of classes."""
 
 Line = tuple[str, str | None]
 
@@ -106,26 +103,25 @@ def _lines(checked: Checked, width: int) -> Iterator[Line]:
 
 
 def _class_lines(classes: Sequence[ClassCount], width: int, *, with_splits: bool) -> Iterator[Line]:
-    splits = SPLITS if with_splits else ()
-    unreadable = any(each.unreadable for each in classes)
-    longest = max((cell_len(printable(each.name)) for each in classes), default=0)
-    rows = Rows(
-        [
-            Column("Id", 5, right=True),
-            Column("Class", max(5, min(longest, LONGEST_NAME))),
-            Column("Images", 7, right=True),
-            *(Column(split, 7, right=True) for split in splits),
-            *([Column("Unreadable", 10, right=True)] if unreadable else ()),
-            Column(""),
-        ],
-        width,
-    )
+    columns: dict[str, list[int]] = {"Images": [each.usable for each in classes]}
+    if with_splits:
+        columns |= {split: [each.splits.get(split, 0) for each in classes] for split in SPLITS}
+    if any(each.unreadable for each in classes):
+        columns["Unreadable"] = [each.unreadable for each in classes]
+    numbers = [_number(title, counts) for title, counts in columns.items()]
+    first = _number("Id", [len(classes) - 1])
+    names = [printable(each.name) for each in classes]
+    room = width - sum(column.width + GAP for column in (first, *numbers)) - GAP
+    longest = max(map(cell_len, names), default=0)
+    rows = Rows([first, Column("Class", max(5, min(longest, room))), *numbers, Column("")], width)
     yield from ((line, "bold") for line in rows.head())
-    for each in classes:
-        cells = [str(each.id), printable(each.name), str(each.usable)]
-        cells += (str(each.splits.get(split, 0)) for split in splits)
-        cells += [str(each.unreadable)] if unreadable else []
-        yield from ((line, None) for line in rows.row([*cells, ""]))
+    for number, name in enumerate(names):
+        counts = [str(column[number]) for column in columns.values()]
+        yield from ((line, None) for line in rows.row([str(number), name, *counts, ""]))
+
+
+def _number(title: str, counts: Sequence[int]) -> Column:
+    return Column(title, max((len(title), *(len(str(each)) for each in counts))), right=True)
 
 
 def _finding_lines(

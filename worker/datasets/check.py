@@ -121,11 +121,23 @@ async def _work(
     on_file: Callable[[], object],
 ) -> None:
     for path in waiting:
-        content = await asyncio.to_thread(digest_of_file, path)
-        # Image processes have a directory of their own.
-        absolute = await asyncio.to_thread(path.absolute)
-        facts[path] = FileFacts(content, await _problem(images, absolute))
+        absolute, content, is_other = await asyncio.to_thread(_read, path)
+        problem = "it is no plain file" if is_other else await _problem(images, absolute)
+        facts[path] = FileFacts(content, problem)
         on_file()
+
+
+def _read(path: Path) -> tuple[Path, str | None, bool]:
+    """A file's absolute path and digest, and whether it is there, but as something else.
+
+    Image processes have a directory of their own, and a pipe would hold one up.
+    """
+    content = digest_of_file(path)
+    try:
+        is_other = content is None and path.exists() and not path.is_file()
+    except (OSError, ValueError):
+        is_other = False
+    return path.absolute(), content, is_other
 
 
 async def _problem(images: ImageProcesses, path: Path) -> str | None:

@@ -127,18 +127,21 @@ def _of_group(group: Sequence[Item]) -> Iterator[Finding]:
         yield Finding(Kind.ACROSS_SPLITS, first.name, message, names)
     if len(labels) == 1 and len(splits) <= 1:
         others = ", ".join(names[1 : MOST_NAMED + 1])
-        message = f"is there {len(group)} times, byte by byte: {others}{_more(group)}"
+        message = f"is there {len(group)} times, byte by byte: {others}{_more(group[1:])}"
         yield Finding(Kind.REPEATED, first.name, message, names)
 
 
 def _more(group: Sequence[Item]) -> str:
-    return f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED + 1 else ""
+    return f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED else ""
 
 
 def _outside(items: Sequence[Item]) -> Iterator[Finding]:
     names = tuple(item.name for item in items if leads_out(item.name))
     if names:
-        message = f"{_images(len(names))} outside the data set's directory: move it only with them"
+        message = (
+            f"{_images(len(names))} by a path that is absolute, or leads out of the data set's "
+            "directory: they do not move with it"
+        )
         yield Finding(Kind.OUTSIDE, names[0], message, names)
 
 

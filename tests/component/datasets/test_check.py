@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_every_image_is_decoded_and_each_that_cannot_be_is_named(make: Make) -> 
         }
     )
     (root / "dogs" / "gone.jpg").symlink_to("nowhere")
-    looked = []
+    looked: list[None] = []
     checked = looked_at(root, lambda: looked.append(None), max_pixels=64 * 48)
     assert len(looked) == len(checked.dataset.items) == 18
     names = ("cat/text.jpg", "cat/empty.png", "cat/cut.jpg", "dogs/large.png", "dogs/gone.jpg")
@@ -96,3 +97,18 @@ def test_a_path_that_is_relative_to_the_directory_of_the_command(
 ) -> None:
     monkeypatch.chdir(make().parent)
     assert looked_at(Path("animals")).usable
+
+
+def test_what_is_no_file_holds_nothing_up(make: Make) -> None:
+    root = make()
+    os.mkfifo(root / "pipe.jpg")
+    names = "".join(f"cat/a {number}.jpg,cat\n" for number in range(6))
+    (root / "data.csv").write_text(f"path,label\n{names}pipe.jpg,dog\ncat,dog\nno\0file,dog\n")
+    checked = looked_at(root / "data.csv", timeout=600)
+    unreadable = [each for each in checked.findings if each.kind is Kind.UNREADABLE]
+    # What Python calls a null character in a path depends on its version.
+    assert {each.where: each.message.partition(":")[0] for each in unreadable} == {
+        "pipe.jpg": "it is no plain file",
+        "cat": "it is no plain file",
+        "no\0file": "no file can have this name",
+    }

@@ -26,7 +26,7 @@ def checked(*findings: Finding, split: bool = True) -> Checked:
     if split:
         items[0] = Item(Path("x"), "0", "big dogs", "train")
     dataset = Dataset("data/", "class folders", tuple(items), ("big dogs", "a\x1b[31mcat"))
-    return Checked(dataset, "sha256:1234", CLASSES, list(findings))
+    return Checked(dataset, "sha256:1234", list(CLASSES), list(findings))
 
 
 def shown(report: Checked, *, terminal: bool = False, width: int = 80) -> str:
@@ -49,6 +49,13 @@ def test_what_does_not_apply_has_no_column() -> None:
     report = checked(split=False)
     report.classes[:] = [ClassCount(0, "big dogs", 3, 0, {})]
     assert shown(report).splitlines()[3].split() == ["Id", "Class", "Images"]
+
+
+def test_a_data_set_of_which_no_class_is_known() -> None:
+    dataset = Dataset("data/", "PaddleX's lists", (), (), (WRONG,))
+    text = shown(Checked(dataset, "sha256:1234", [], [WRONG]))
+    assert "Id  Class  Images" in text
+    assert text.endswith("0 of 0 images can be used; to be corrected: 1\n")
 
 
 def test_what_is_wrong_is_apart_from_what_is_worth_knowing() -> None:

@@ -119,7 +119,7 @@ def test_a_file_that_is_missing_is_named(make: Make) -> None:
 
 def test_a_list_that_is_no_utf8(make: Make) -> None:
     root = make({"label.txt": "0 cat\n"})
-    (root / "train.txt").write_bytes("a.jpg 0\n\u732b.jpg 0\n".encode("gbk"))
+    (root / "train.txt").write_bytes("a.jpg 0\n\u00fc.jpg 0\n".encode("latin-1"))
     with pytest.raises(DatasetError, match=r"train.txt is no text in UTF-8 .* save it as UTF-8"):
         read_lists(Root(root))
 

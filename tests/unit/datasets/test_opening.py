@@ -124,7 +124,7 @@ def test_a_directory_without_labelled_images_says_what_is_accepted(
         ("data/train.txt", "name the directory that the list is in"),
         ("data/a.csv", "is to begin with the line 'path,label'"),
         ("data/a.zip", "a.zip is damaged or no ZIP file"),
-        ("a\0b", "null"),
+        ("a\0b", "does not exist|null"),
         ("a" * 5000, "name too long"),
     ],
 )
