@@ -109,7 +109,7 @@ def _of(each: Measurement, some: Sequence[Measurement]) -> Iterable[tuple[str, R
 def _latency(
     each: Measurement, some: Sequence[Measurement], prefix: str
 ) -> Iterable[tuple[str, Ratio]]:
-    names = [(alone.NAME,)]
+    names: list[tuple[str, ...]] = [(alone.NAME,)]
     if each.name != LIGHT:
         names = [(alone.NAME, ONE_PRODUCE), (f"{alone.NAME}{alone.PACED}", ONE_PRODUCE)]
     for parts in names:
