@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ModelError
-from worker.model import ModelSpec
+from worker.model import Activation, ModelSpec
 from worker.predictor.activations import ACTIVATIONS
 from worker.predictor.backends import Backend, own_sentence
 from worker.predictor.normalizer import Normalizer
@@ -55,6 +55,11 @@ class Predictor:
     def classes(self) -> int:
         """How many classes the network tells apart."""
         return self._classes
+
+    @property
+    def activation(self) -> Activation | None:
+        """What makes scores of the network's answers; None where they are scores."""
+        return self.spec.rule.activation if self._logits else None
 
     @property
     def backend(self) -> str:

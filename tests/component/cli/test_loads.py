@@ -34,6 +34,7 @@ COMMANDS = {
     "dataset check --help": HEAVY | SETTINGS | {"rich", "worker.datasets"},
     "models --help": HEAVY | SETTINGS,
     "models list --help": HEAVY | SETTINGS,
+    "models export --help": HEAVY | SETTINGS | {"worker.edge"},
     "models list": HEAVY,
     "models show PP-LCNet_x1_0": HEAVY,
     "config --help": HEAVY | SETTINGS,
