@@ -110,6 +110,7 @@ class WorkerError(Exception):
 
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
+    ├── ClientError               a client's job has no result; see `worker.client.errors`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported

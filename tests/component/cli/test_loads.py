@@ -39,6 +39,10 @@ COMMANDS = {
 }
 
 FACES = {
+    "worker.client": HEAVY | SETTINGS | {"pydantic"},
+    # A client needs that for its own protocol, and no codec.
+    "worker.client.http": CODECS | {"aiokafka", "numpy", "paddle", "pydantic"},
+    "worker.client.kafka": CODECS | {"numpy", "paddle", "typer"},
     "worker": HEAVY | SETTINGS | {"pydantic", "typer"},
     "worker.contract": HEAVY | SETTINGS | {"pydantic"},
     "worker.engine": CODECS | {"paddle"},
@@ -99,7 +103,7 @@ def test_importing_a_package_loads_only_what_it_needs(module: str, tmp_path: Pat
     assert not FACES[module] & loaded
 
 
-@pytest.mark.parametrize("package", ["worker", "worker.predict", "worker.submit"])
+@pytest.mark.parametrize("package", ["worker", "worker.client", "worker.predict", "worker.submit"])
 def test_a_package_has_all_names_that_it_lists(package: str, tmp_path: Path) -> None:
     program = f"import {package} as face\nassert all(hasattr(face, name) for name in face.__all__)"
     modules_after(program, (), tmp_path)
