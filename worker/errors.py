@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "TRANSIENT_REASONS",
+    "DatasetError",
     "Failure",
     "JobError",
     "KafkaSetupError",
@@ -112,6 +113,7 @@ class WorkerError(Exception):
     ├── JobError                  one job is at fault; becomes a `Failure`
     ├── ClientError               a client's job has no result; see `worker.client.errors`
     ├── SettingsError             the configuration is at fault; the worker does not start
+    ├── DatasetError              a data set is missing, in no known layout or contradicts itself
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
     │   └── ParityError           a backend does not answer it as plain Paddle does
@@ -151,6 +153,10 @@ class JobError(WorkerError):
 
 class SettingsError(WorkerError):
     """A setting is missing, unknown or out of range; the message names it and the remedy."""
+
+
+class DatasetError(WorkerError):
+    """A data set cannot be used; the message names what is wrong with it and the remedy."""
 
 
 class KafkaSetupError(WorkerError):

@@ -13,6 +13,7 @@ import typer
 from worker import __version__
 from worker.cli.bench import bench
 from worker.cli.config import config
+from worker.cli.dataset import dataset
 from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
 from worker.cli.health import health
@@ -63,6 +64,7 @@ app = typer.Typer(
 for command in (run, serve, submit, predict, top, bench, config, doctor, health):
     app.command(cls=Command)(command)
 app.add_typer(models)
+app.add_typer(dataset)
 app.add_typer(dead_letters)
 
 

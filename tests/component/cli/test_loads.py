@@ -29,6 +29,8 @@ COMMANDS = {
     "dead-letters list --help": HEAVY | SETTINGS | {"worker.dead_letters"},
     "dead-letters replay --help": HEAVY | SETTINGS | {"rich", "worker.dead_letters"},
     "top --help": HEAVY | SETTINGS | {"rich", "worker.top"},
+    "dataset --help": HEAVY | SETTINGS | {"rich", "worker.datasets"},
+    "dataset check --help": HEAVY | SETTINGS | {"rich", "worker.datasets"},
     "models --help": HEAVY | SETTINGS,
     "models list --help": HEAVY | SETTINGS,
     "models list": HEAVY,
@@ -45,6 +47,8 @@ FACES = {
     "worker.client.kafka": CODECS | {"numpy", "paddle", "typer"},
     "worker": HEAVY | SETTINGS | {"pydantic", "typer"},
     "worker.contract": HEAVY | SETTINGS | {"pydantic"},
+    "worker.datasets": HEAVY | SETTINGS | {"pydantic"},
+    "worker.datasets.opening": HEAVY | SETTINGS | {"pydantic"},
     "worker.engine": CODECS | {"paddle"},
     "worker.predict": HEAVY | SETTINGS | {"pydantic"},
     "worker.predict.template": HEAVY | SETTINGS | {"pydantic"},
@@ -103,7 +107,9 @@ def test_importing_a_package_loads_only_what_it_needs(module: str, tmp_path: Pat
     assert not FACES[module] & loaded
 
 
-@pytest.mark.parametrize("package", ["worker", "worker.client", "worker.predict", "worker.submit"])
+@pytest.mark.parametrize(
+    "package", ["worker", "worker.client", "worker.datasets", "worker.predict", "worker.submit"]
+)
 def test_a_package_has_all_names_that_it_lists(package: str, tmp_path: Path) -> None:
     program = f"import {package} as face\nassert all(hasattr(face, name) for name in face.__all__)"
     modules_after(program, (), tmp_path)
