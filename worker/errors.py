@@ -113,6 +113,7 @@ class WorkerError(Exception):
 
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
+    ├── ClientError               a client's job has no result; see `worker.client.errors`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── DatasetError              a data set is missing, in no known layout or contradicts itself
     ├── ExportError               a bundle for other devices cannot be made, or answers otherwise
