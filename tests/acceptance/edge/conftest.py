@@ -19,9 +19,9 @@ from tests.support.page import Page
 def bundle(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run's model for browsers; npm fetches their runtime on a machine's first run."""
     target = tmp_path_factory.mktemp("edge") / "bundle"
-    command = [sys.executable, "-m", "worker", "models", "export", model_dir]
+    command = [sys.executable, "-m", "worker", "models", "export", str(model_dir)]
     done = subprocess.run(
-        [*command, "--format", "onnx", "--save_path", target],
+        [*command, "--format", "onnx", "--save_path", str(target)],
         capture_output=True,
         text=True,
         timeout=280,
