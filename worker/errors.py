@@ -25,6 +25,7 @@ __all__ = [
     "Reason",
     "SettingsError",
     "Stage",
+    "TrainingError",
     "UnfitSystemError",
     "WorkerError",
 ]
@@ -112,6 +113,7 @@ class WorkerError(Exception):
 
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
+    ├── ClientError               a client's job has no result; see `worker.client.errors`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── DatasetError              a data set is missing, in no known layout or contradicts itself
     ├── ExportError               a bundle for other devices cannot be made, or answers otherwise
@@ -121,6 +123,7 @@ class WorkerError(Exception):
     ├── PredictorError            the predictor raised an error for a batch
     │   ├── PredictorCrashedError its process died
     │   └── PredictorTimeoutError it did not answer in time and was killed
+    ├── TrainingError             a model cannot be trained as asked, or came out wrong
     └── UnfitSystemError          a package needs what this system does not have
     """
 
@@ -186,6 +189,10 @@ class PredictorCrashedError(PredictorError):
 
 class PredictorTimeoutError(PredictorError):
     """The predictor did not answer within `predictor.timeout` and was killed."""
+
+
+class TrainingError(WorkerError):
+    """A training cannot go on; the message names what is wrong and the remedy."""
 
 
 class UnfitSystemError(WorkerError, ImportError):

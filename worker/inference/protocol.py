@@ -72,6 +72,7 @@ class Start:
     Attributes:
         spec: without labels and thresholds, thousands of which the process does not need.
         threads: CPU threads, but for runs that name others.
+        idle: whether the process takes only the time of cores that nobody else wants.
     """
 
     spec: ModelSpec
@@ -80,6 +81,7 @@ class Start:
     capacity: int
     failpoints: Failpoints
     backend: BackendName
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

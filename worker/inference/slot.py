@@ -39,6 +39,7 @@ from worker.inference.protocol import (
     to_message,
 )
 from worker.model import ModelSpec
+from worker.model.files import ModelFiles
 from worker.runtime.child_environment import child_environment
 from worker.runtime.messages import BadMessageError, Channel
 from worker.runtime.native_output import NativeOutput
@@ -64,6 +65,7 @@ class Slot:
         timeout: seconds for one batch.
         start_timeout: seconds to load the model.
         failpoints: faults to inject, for tests.
+        idle: whether its process takes only the time of cores that nobody else wants.
 
     Attributes:
         backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
@@ -80,11 +82,13 @@ class Slot:
         timeout: float,
         start_timeout: float,
         failpoints: Failpoints,
+        idle: bool = False,
     ) -> None:
         self._spec = spec
+        self._files = ModelFiles(spec)
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
-        self._start = Start(bare, device, threads, capacity, failpoints, "paddle")
+        self._start = Start(bare, device, threads, capacity, failpoints, "paddle", idle)
         self._solo_threads = 0
         self.backend = ""
         self._timeout = timeout
@@ -132,7 +136,8 @@ class Slot:
 
         Raises:
             ModelError: the process says why it cannot load the model, or why not with this
-                backend, or the network has other classes than the model's description.
+                backend, or the network has other classes than the model's description; or the
+                files are another model's by now.
             UnfitSystemError: it says which library the system lacks.
             PredictorError: it died or took too long.
             OSError: the system has no room for another process.
@@ -146,6 +151,8 @@ class Slot:
             raise
 
     def _start_process(self, timeout: float) -> None:
+        # With files that were replaced meanwhile, results would say the wrong digest.
+        self._files.check()
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:

@@ -11,6 +11,7 @@ from worker.errors import ModelError
 from worker.model import Activation, ModelSpec
 from worker.predictor.activations import ACTIVATIONS
 from worker.predictor.backends import Backend, own_sentence
+from worker.predictor.normalizer import Normalizer
 from worker.predictor.parity import probe_crops
 
 __all__ = ["Predictor"]
@@ -36,10 +37,7 @@ class Predictor:
     def __init__(self, spec: ModelSpec, backend: Backend) -> None:
         self.spec = spec
         self._backend = backend
-        mean, std = (
-            np.array(values, np.float32) for values in (spec.normalize.mean, spec.normalize.std)
-        )
-        self._alpha, self._beta = np.float32(spec.normalize.scale) / std, mean / std
+        self._normalize = Normalizer(spec.normalize)
         self._buffer = np.empty((0, 3, *spec.input_size), np.float32)
         # Invariant: 0 until the network's first answer; all later ones have as many scores.
         self._classes = 0
@@ -100,10 +98,7 @@ class Predictor:
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)
         tensor = self._buffer[:count]
-        for channel in range(3):
-            # PaddleX's arithmetic, `x * (scale / std) - mean / std` in float32.
-            np.multiply(crops[..., channel], self._alpha[channel], out=tensor[:, channel])
-            tensor[:, channel] -= self._beta[channel]
+        self._normalize(crops, tensor)
         return self._backend.run(tensor)
 
     def _rows(self, answer: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:

@@ -30,6 +30,7 @@ from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
 from worker.runtime.children import die_with
 from worker.runtime.messages import Channel
+from worker.runtime.priority import be_first_to_go, run_when_idle
 
 __all__ = ["main", "serve"]
 
@@ -53,6 +54,10 @@ def serve(channel: Channel, memory: int) -> None:
         EOFError: the owner closed the channel: the regular end.
     """
     start = read_start(channel.receive())
+    if start.idle:
+        # Before a library starts its threads.
+        run_when_idle()
+        be_first_to_go()
     try:
         predictors = _Predictors(start)
     except (ModelError, UnfitSystemError) as error:
