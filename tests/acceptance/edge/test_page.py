@@ -13,6 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium_axe_python.axe import Axe
 
 from demo.images import photographs
+from tests.support.edge import export_onnx
 from tests.support.page import CHELSEA, Page, give
 from tests.support.small_model import SPEC
 from worker.edge.description import describe
@@ -43,6 +44,14 @@ def best(page: Page, image: Path) -> str:
     page.choose(image)
     page.until(lambda: bool(names(page)), f"an answer for {image}")
     return names(page)[0]
+
+
+def test_what_was_exported_is_not_overwritten(bundle: Path, model_dir: Path) -> None:
+    again = export_onnx(model_dir, bundle)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.splitlines()[-1] == (
+        f"classify-worker: {bundle} is there already: name a directory that is not, or is empty"
+    )
 
 
 def test_photographs_get_the_best_class_of_predict(page: Page, spec: ModelSpec) -> None:
