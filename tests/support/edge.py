@@ -16,7 +16,7 @@ from types import ModuleType
 
 from tests.support.paths import ROOT
 
-__all__ = ["classify", "load_template", "serve"]
+__all__ = ["classify", "export_onnx", "load_template", "serve"]
 
 TEMPLATE = ROOT / "worker/edge/template"
 
@@ -31,9 +31,22 @@ def load_template(name: str) -> ModuleType:
     return module
 
 
+def export_onnx(model: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    """Make a bundle with a page, as a user does; PaddleX's spelling of the option is understood."""
+    command = [sys.executable, "-m", "worker", "models", "export", "--format", "onnx"]
+    return subprocess.run(
+        [*command, "--save_path", str(target), str(model)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
 def classify(bundle: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a bundle's program as another device would: this project is not on its path."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    project = ("PYTHONPATH", "PYTHONSAFEPATH")
+    environ = {name: value for name, value in os.environ.items() if name not in project}
     return subprocess.run(
         [sys.executable, "-W", "error", bundle / "classify.py", *arguments],
         cwd=bundle.parent,

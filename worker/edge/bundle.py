@@ -115,8 +115,8 @@ def check_bundle(directory: Path, remedy: str) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Compiled files would be left in the bundle.
-            env=child_environment(PYTHONDONTWRITEBYTECODE="1"),
+            # Compiled files would be left in the bundle, and the program's own modules not found.
+            env=child_environment(PYTHONDONTWRITEBYTECODE="1", PYTHONSAFEPATH=""),
             timeout=TIMEOUT,
             check=False,
         )

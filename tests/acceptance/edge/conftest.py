@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 from selenium import webdriver
 
 from tests.support.browser import chromium
-from tests.support.edge import serve
+from tests.support.edge import export_onnx, serve
 from tests.support.page import Page
 
 
@@ -19,14 +17,7 @@ from tests.support.page import Page
 def bundle(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run's model for browsers; npm fetches their runtime on a machine's first run."""
     target = tmp_path_factory.mktemp("edge") / "bundle"
-    command = [sys.executable, "-m", "worker", "models", "export", model_dir]
-    done = subprocess.run(
-        [*command, "--format", "onnx", "--save_path", target],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    done = export_onnx(model_dir, target)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(": agrees: ") == 2
     return target

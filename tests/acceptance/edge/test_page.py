@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium_axe_python.axe import Axe
 
 from demo.images import photographs
-from tests.support.make import noise
+from tests.support.edge import export_onnx
 from tests.support.page import CHELSEA, Page, give
 from tests.support.small_model import SPEC
 from worker.edge.description import describe
@@ -32,9 +32,10 @@ PREPARE = """
 
 
 def names(page: Page) -> list[str]:
-    return page.run(
+    found: list[str] = page.run(
         "return [...document.querySelectorAll('#categories .name')].map((one) => one.innerText)"
     )
+    return found
 
 
 def best(page: Page, image: Path) -> str:
@@ -43,6 +44,14 @@ def best(page: Page, image: Path) -> str:
     page.choose(image)
     page.until(lambda: bool(names(page)), f"an answer for {image}")
     return names(page)[0]
+
+
+def test_what_was_exported_is_not_overwritten(bundle: Path, model_dir: Path) -> None:
+    again = export_onnx(model_dir, bundle)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.splitlines()[-1] == (
+        f"classify-worker: {bundle} is there already: name a directory that is not, or is empty"
+    )
 
 
 def test_photographs_get_the_best_class_of_predict(page: Page, spec: ModelSpec) -> None:
@@ -117,7 +126,7 @@ def test_pixels_are_scaled_in_the_browser_as_in_the_worker(
         ((64, 64), Resize(None, (32, 32), name, backend), CenterCrop(31, 20)),
         ((40, 40), Resize(40, None, name, backend), CenterCrop(32, 32)),
     ):
-        rgb = noise(width, height)
+        rgb = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
         rgba = np.dstack([rgb, np.full((height, width), 255, np.uint8)])
         told = describe(replace(SPEC, resize=resize, crop=crop), 3, None)
         told["scale"] = 1

@@ -12,7 +12,8 @@ class Reddest:
     """Scores each class by the mean of a channel."""
 
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return (crops.mean(axis=(1, 2)) / 255).astype(np.float32)
+        means: npt.NDArray[np.float32] = crops.mean(axis=(1, 2)).astype(np.float32)
+        return means / np.float32(255)
 
 
 def image(name: str, *scores: float) -> CheckImage:

@@ -114,12 +114,8 @@ def bilinear(rgb: Pixels, size: tuple[int, int], columns: slice, rows: slice) ->
         `[rows, columns, 3] uint8`.
     """
     height, width = rgb.shape[:2]
-    if (width, height) == (2 * size[0], 2 * size[1]):
-        # Halved exactly, OpenCV takes the mean of four.
-        four = [rgb[y::2, x::2][rows, columns].astype(np.int32) for y in (0, 1) for x in (0, 1)]
-        return ((sum(four) + 2) >> 2).astype(np.uint8)
-    left, right, left_weight, right_weight = _weights(width, size[0], columns, snap=True)
-    upper, lower, upper_weight, lower_weight = _weights(height, size[1], rows, snap=False)
+    left, right, left_weight, right_weight = _weights(width, size[0], columns)
+    upper, lower, upper_weight, lower_weight = _weights(height, size[1], rows)
 
     def across(lines: Whole) -> Whole:
         taken = rgb[lines]
@@ -135,21 +131,12 @@ def bilinear(rgb: Pixels, size: tuple[int, int], columns: slice, rows: slice) ->
     return np.clip((blended + 2) >> 2, 0, 255).astype(np.uint8)
 
 
-def _weights(
-    source: int, target: int, wanted: slice, *, snap: bool
-) -> tuple[Whole, Whole, Whole, Whole]:
-    """The two pixels of one side that each wanted pixel is blended of, and their weights.
-
-    Args:
-        snap: whether a place beyond the outermost pixels' centres is moved to them, which OpenCV
-            does with columns and not with rows.
-    """
+def _weights(source: int, target: int, wanted: slice) -> tuple[Whole, Whole, Whole, Whole]:
+    """The two pixels of one side that each wanted pixel is blended of, and their weights."""
     scale = 1.0 / (target / source)
     places = ((np.arange(target)[wanted] + 0.5) * scale - 0.5).astype(np.float32)
     first = np.floor(places).astype(np.int32)
     share = places - first.astype(np.float32)
-    if snap:
-        share[(first < 0) | (first >= source - 1)] = 0
     one = np.float32(2**WEIGHT_BITS)
     weights = (np.rint((np.float32(1) - share) * one), np.rint(share * one))
     last = source - 1

@@ -16,7 +16,7 @@ from tests.support.edge import load_template
 from tests.support.small_model import SPEC
 from worker.edge.description import describe
 from worker.engine.categories import choose_categories
-from worker.model import EVERY, AllAbove, BestAbove, BestOnes, Rule
+from worker.model import EVERY, Activation, AllAbove, BestAbove, BestOnes, Rule
 from worker.predictor.activations import ACTIVATIONS
 
 LABELS = ("cat", "dog", "cow", "hen")
@@ -66,7 +66,7 @@ def test_categories_are_chosen_by_the_models_rule(
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
 def test_logits_become_scores_as_in_the_worker(
-    activation: str | None, monkeypatch: pytest.MonkeyPatch
+    activation: Activation | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load_template("classify")
     monkeypatch.setattr(module, "read_image", lambda path: path)

@@ -80,9 +80,6 @@ function scale(rgba, source, target, part, resize) {
   if (resize.backend === "pil") {
     return pillow(rgba, source, target, across, down, PILLOW[resize.filter]);
   }
-  if (source[0] === 2 * target[0] && source[1] === 2 * target[1]) {
-    return halve(rgba, source[0], across, down);
-  }
   return bilinear(rgba, source, target, across, down);
 }
 
@@ -110,27 +107,10 @@ function pick(rgba, width, columns, rows) {
   return rgb;
 }
 
-/** OpenCV takes the mean of four where an image is halved exactly. */
-function halve(rgba, width, across, down) {
-  const rgb = new Uint8ClampedArray(3 * across.count * down.count);
-  let at = 0;
-  for (const row of places(down)) {
-    for (const column of places(across)) {
-      const from = 4 * (2 * row * width + 2 * column);
-      const below = from + 4 * width;
-      for (let c = 0; c < 3; c += 1) {
-        rgb[at++] =
-          (rgba[from + c] + rgba[from + 4 + c] + rgba[below + c] + rgba[below + 4 + c] + 2) >> 2;
-      }
-    }
-  }
-  return rgb;
-}
-
 /** OpenCV's INTER_LINEAR: whole numbers, with weights of 11 bits. */
 function bilinear(rgba, [width, height], [newWidth, newHeight], across, down) {
-  const columns = linearWeights(width, newWidth, across, true);
-  const rows = linearWeights(height, newHeight, down, false);
+  const columns = linearWeights(width, newWidth, across);
+  const rows = linearWeights(height, newHeight, down);
   const rgb = new Uint8ClampedArray(3 * across.count * down.count);
   let at = 0;
   for (const row of rows) {
@@ -151,15 +131,14 @@ function bilinear(rgba, [width, height], [newWidth, newHeight], across, down) {
   return rgb;
 }
 
-function linearWeights(source, target, wanted, snaps) {
+function linearWeights(source, target, wanted) {
   const step = 1 / (target / source);
   const last = source - 1;
   const clip = (place) => Math.min(Math.max(place, 0), last);
   return places(wanted).map((place) => {
     const at = Math.fround((place + 0.5) * step - 0.5);
     const first = Math.floor(at);
-    // Beyond the outermost columns' centres OpenCV takes the column alone.
-    const share = snaps && (first < 0 || first >= last) ? 0 : Math.fround(at - first);
+    const share = Math.fround(at - first);
     return {
       first: clip(first),
       second: clip(first + 1),
