@@ -35,6 +35,8 @@ COMMANDS = {
     "models list --help": HEAVY | SETTINGS,
     "models list": HEAVY,
     "models show PP-LCNet_x1_0": HEAVY,
+    "model --help": HEAVY | SETTINGS | {"rich", "worker.top"},
+    "model set --help": HEAVY | SETTINGS | {"rich", "worker.top"},
     "config --help": HEAVY | SETTINGS,
     "config": HEAVY,
     "config image_classification": HEAVY | SETTINGS,
