@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -16,17 +17,19 @@ from worker import __version__, logs
 from worker.app.model_control import ModelControl
 from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
+from worker.app.shadowing import cast_shadow
 from worker.app.stopping import Stopper
 from worker.cache import watch_disk
 from worker.contract.jobs import ModelIdentity
+from worker.drift.watch import DriftWatch
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.imaging.nursery import Nursery
+from worker.inference.choice import check_choice
 from worker.inference.placement import available_cores, place
-from worker.inference.selection import check_choice
 from worker.kafka.duplicates import make_duplicates
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.retry_topics import RetryTopics
@@ -55,8 +58,8 @@ class App:
         notices: called at each step of the start.
 
     Raises:
-        SettingsError: `predictor.backend` does not go with the device, or tracing cannot be used
-            as configured.
+        SettingsError: `predictor.backend` does not go with the device, tracing cannot be used as
+            configured, or `drift.baseline` cannot be read.
         UnfitSystemError: the backend, or what tracing needs, is not installed.
     """
 
@@ -78,7 +81,7 @@ class App:
         self._stop = asyncio.Event()
         self._stopped = False
         # Here too, since pulling a model takes minutes.
-        check_choice(settings.predictor.backend, settings.device)
+        check_choice(settings.predictor.backend, settings.device, settings.predictor.kernels)
         self._placements = place(
             settings.device,
             settings.predictor.slots,
@@ -86,6 +89,7 @@ class App:
             available_cores(),
         )
         self.metrics = Metrics()
+        self._drift = DriftWatch(settings.drift, self.metrics)
         self._describe_worker()
         self._gpus = GpuWatch(self.metrics, settings.device)
         logs.count_dropped(self.metrics.log_lines_dropped.inc)
@@ -172,6 +176,7 @@ class App:
             metrics,
             nursery=nursery,
             tracer=self._tracer,
+            drift=self._drift,
         )
         health.predictor_stalled = engine.stalled
         health.images_stalled = engine.images_stalled
@@ -204,8 +209,16 @@ class App:
         if self._classify is not None:
             self._classify.open(engine.process)
         await stack.enter_async_context(self._models.open(engine, server.admin))
+        if settings.shadow.model is not None:
+            stack.push_async_callback(_end, self._cast_shadow(engine))
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
+
+    def _cast_shadow(self, engine: Engine) -> asyncio.Task[None]:
+        """Have a second model beside the first, in the background: nobody waits for it."""
+        placements = [replace(placement, idle=True) for placement in self._placements]
+        casting = cast_shadow(engine, self._settings, placements, self._failpoints, self.metrics)
+        return asyncio.create_task(casting, name="shadow")
 
     async def _connect(self, engine: Engine, stack: AsyncExitStack) -> KafkaService | None:
         """Connect to Kafka, if this worker works for a topic; `stack` disconnects."""
@@ -321,3 +334,8 @@ class App:
             self._signals.on_hangup = None
         self._models.stop()
         self._stop.set()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -232,6 +232,7 @@ class ModelChanges:
             check = await check_model(slots, data, self._settings.model_check_top1)
         # What its processes have loaded is what was read, or somebody has written meanwhile.
         await in_daemon_thread(lambda: files.check(thoroughly=True))
+        await in_daemon_thread(self._engine.read_baseline)
         return check
 
     def _go_to(self, step: str) -> None:

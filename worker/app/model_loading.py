@@ -59,14 +59,19 @@ async def resolve_spec(settings: Settings, note_pulling: Callable[[bool], object
 
         return progress
 
-    def load() -> ModelSpec:
+    def find() -> tuple[Path, ModelSpec]:
         found = settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
-        return load_model_spec(Path(os.path.realpath(found)))
+        given = Path(os.path.realpath(found))
+        return given, load_model_spec(given)
 
     try:
-        return await in_daemon_thread(load)
+        given, spec = await in_daemon_thread(find)
     finally:
         note_pulling(False)
+    if spec.directory != given:
+        # Of a training's output.
+        log.info("model_found", given=str(given), directory=str(spec.directory), model=spec.name)
+    return spec
 
 
 def _log_tenths(model: ZooModel) -> Progress:

@@ -8,7 +8,7 @@ from worker.engine.engine import Engine
 from worker.model import ModelSpec
 from worker.runtime.memory import free_memory, own_bytes
 
-__all__ = ["check_memory"]
+__all__ = ["MemoryShortageError", "check_memory"]
 
 PREDICTOR = 384 << 20
 """Bytes that a predictor process takes with a small network, where none is up to be measured."""
@@ -20,6 +20,8 @@ with, and once more for single images."""
 MARGIN = 64 << 20
 """Bytes that are left to others."""
 
+INSTEAD_OF_CHANGING = "set fewer predictor.slots, or restart the worker with the new model"
+
 MIB = 1 << 20
 
 
@@ -27,7 +29,9 @@ class MemoryShortageError(Exception):
     """There is no room; the message has the figures, and says what to change."""
 
 
-def check_memory(engine: Engine, spec: ModelSpec, slots: int) -> None:
+def check_memory(
+    engine: Engine, spec: ModelSpec, slots: int, *, otherwise: str = INSTEAD_OF_CHANGING
+) -> None:
     """Make sure that a model can be loaded beside the one that serves. Blocks for milliseconds.
 
     What its processes will need is told from those that serve: as much, and what its weights are
@@ -35,6 +39,7 @@ def check_memory(engine: Engine, spec: ModelSpec, slots: int) -> None:
 
     Args:
         slots: predictor processes that it gets.
+        otherwise: what there is to do besides allowing more memory, for the message.
 
     Raises:
         MemoryShortageError: it cannot.
@@ -56,8 +61,7 @@ def check_memory(engine: Engine, spec: ModelSpec, slots: int) -> None:
     )
     raise MemoryShortageError(
         f"both models at once need about {need // MIB} MiB more, and {free.nbytes // MIB} MiB are "
-        f"free {where}: allow more memory or set fewer predictor.slots, or restart the worker with "
-        "the new model"
+        f"free {where}: allow more memory, {otherwise}"
     )
 
 

@@ -15,13 +15,20 @@ from worker.failpoints import Failpoints
 from worker.images.fetch import ImageFetcher
 from worker.imaging.images import ImageProcesses
 from worker.imaging.nursery import Nursery
-from worker.inference.placement import Placement
+from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from worker.contract.jobs import Category
+    from worker.drift.watch import DriftWatch
+    from worker.engine.content import Encoded
+    from worker.engine.shadow import Shadow
     from worker.tracing.tracer import Tracer
 
 __all__ = ["Engine"]
@@ -40,14 +47,16 @@ class Engine:
             (`classify`'s `most`); None leaves batches to `settings.batching`.
         nursery: forks the first model's image processes; started here if it was not before.
         tracer: makes spans of jobs' stages and of batches; None without tracing.
+        drift: compares answers with a baseline; None without one.
 
     Attributes:
         process: takes a job to its outcome, as `Pipeline.process` does.
         classify: takes an image to its categories, as `Pipeline.classify` does.
         fetch: brings the bytes at a URL, as `ImageFetcher.fetch` does.
+        shadow: is offered the images that jobs bring; None without one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that works with a model meets here
         self,
         spec: ModelSpec,
         placements: Sequence[Placement],
@@ -58,7 +67,11 @@ class Engine:
         capacity: int | None = None,
         nursery: Nursery | None = None,
         tracer: Tracer | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
+        self._drift = drift
+        self.shadow: Shadow | None = None
+        self._cores = available_cores()
         self._fetcher = ImageFetcher(settings.fetch, on_failed_attempt=metrics.fetch_attempts.inc)
         self._metrics = metrics
         self._make = partial(
@@ -70,11 +83,16 @@ class Engine:
             tracer=tracer,
         )
         self._slots = self._make(spec, metrics=metrics, nursery=nursery)
-        self._slots.show()
+        self._show(self._slots)
         # Invariant: all sets of slots that may have processes.
         self._sets = [self._slots]
         pipeline = Pipeline(
-            lambda: self._slots.serving, self._fetcher, settings, metrics, tracer=tracer
+            lambda: self._slots.serving,
+            self._fetcher,
+            settings,
+            metrics,
+            tracer=tracer,
+            offer=self._offer,
         )
         self.process = pipeline.process
         self.classify = pipeline.classify
@@ -103,7 +121,18 @@ class Engine:
     @property
     def pids(self) -> list[int]:
         """The predictor processes that are up, those of all models."""
-        return [pid for slots in self._sets for pid in slots.pool.pids]
+        shadows = [] if self.shadow is None else self.shadow.pids
+        return [*(pid for slots in self._sets for pid in slots.pool.pids), *shadows]
+
+    def idle_cores(self) -> int:
+        """Count the cores that nothing here uses now.
+
+        Returns:
+            0 unless a slot of the model that serves is idle, and while another one is made or ends.
+        """
+        if len(self._sets) > 1:
+            return 0
+        return max(0, self.pool.idle_cores(self._cores) - self.images.busy)
 
     def stalled(self) -> bool:
         """Whether a slot of the model that serves is stuck, as `PredictorPool.stalled` tells."""
@@ -142,6 +171,11 @@ class Engine:
         self._sets.append(slots)
         return slots
 
+    def read_baseline(self) -> None:
+        """Read the drift baseline again, for a model that is about to serve. Blocks."""
+        if self._drift is not None:
+            self._drift.read_again()
+
     def serve(self, slots: ModelSlots) -> ModelSlots:
         """Have slots that were started serve all jobs whose images come from now on.
 
@@ -149,7 +183,7 @@ class Engine:
             Those that have served until now. Jobs that have begun there end there: `retire` it.
         """
         former, self._slots = self._slots, slots
-        slots.show()
+        self._show(slots)
         return former
 
     async def retire(self, slots: ModelSlots, within: float) -> None:
@@ -167,6 +201,22 @@ class Engine:
         await slots.stop()
         # Not before, so that their processes are among those that must not outlive the worker.
         self._sets.remove(slots)
+
+    def _offer(
+        self,
+        spec: ModelSpec,
+        image: Encoded,
+        crop: npt.NDArray[np.uint8],
+        best: Category | None,
+    ) -> None:
+        if self.shadow is not None:
+            self.shadow.offer(spec, image, crop, best)
+
+    def _show(self, slots: ModelSlots) -> None:
+        """Have the metrics show this model and what it answers."""
+        if self._drift is not None:
+            slots.serving.compare(self._drift.watch(slots.spec))
+        slots.show()
 
     async def _stop(self) -> None:
         await asyncio.gather(*(slots.stop() for slots in self._sets))

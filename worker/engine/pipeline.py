@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from worker.budget import Reservation
 from worker.clock import SYSTEM_CLOCK, Clock
@@ -28,6 +29,7 @@ from worker.imaging.images import Picture, PreparedImage
 from worker.imaging.protocol import Pixels
 from worker.logs import get_logger
 from worker.metrics import Metrics
+from worker.model import ModelSpec
 from worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ __all__ = ["Classified", "Pipeline"]
 
 AnyImage: TypeAlias = ImageSource | Path | Pixels
 """An image in any form that the engine takes."""
+
+Offer: TypeAlias = Callable[[ModelSpec, Encoded, npt.NDArray[np.uint8], Category | None], None]
+"""Is given the model, the image, its crop `[H, W, 3] uint8`, which is valid for the call alone, and
+the best category of the answer."""
 
 T = TypeVar("T")
 
@@ -50,10 +56,13 @@ class Classified:
     Attributes:
         categories: best first; empty if none reaches the model's threshold.
         picture: the whole image, `[h, w, 3] uint8` BGR.
+        scores: of all classes, `[C] float32`, 0 to 1; None where results are kept
+            (`result_cache.max_entries`), which are kept without them.
     """
 
     categories: tuple[Category, ...]
     picture: Pixels
+    scores: npt.NDArray[np.float32] | None = None
 
 
 class Pipeline:
@@ -62,6 +71,7 @@ class Pipeline:
     Args:
         serving: tells which model serves now; a job asks when its image is here.
         tracer: makes spans of the stages; None without tracing.
+        offer: is told of each image that the network has computed; must return at once.
     """
 
     def __init__(
@@ -72,9 +82,11 @@ class Pipeline:
         metrics: Metrics,
         *,
         tracer: Tracer | None = None,
+        offer: Offer = lambda *_: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._serving = serving
+        self._offer = offer
         self._fetcher = fetcher
         self._settings = settings
         self._metrics = metrics
@@ -172,17 +184,19 @@ class Pipeline:
         with self._timed(Stage.DECODE):
             prepared = await model.images.prepare(image, urgency, None, held.add, whole=True)
         assert prepared.pixels is not None
-        infer = partial(self._infer, model, prepared, urgency, top_k, most)
+        scores = None
         try:
             if self._cache is None:
-                computed = await infer()
+                scores = await model.classifier.classify(prepared.crop, urgency, most)
+                computed = _computed(model, scores, top_k)
             else:
+                infer = partial(self._infer, model, prepared, urgency, top_k, most)
                 # The pixels are wanted in any case: what is computed once is the network.
                 key = Key(digest_of_crop(prepared.crop), model.spec.digest, top_k)
                 computed = await self._cache.get(key, np.ndarray, urgency, deadline, infer)
         finally:
             model.images.release(prepared)
-        return Classified(computed.success.categories, prepared.pixels)
+        return Classified(computed.success.categories, prepared.pixels, scores)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
@@ -244,6 +258,7 @@ class Pipeline:
             prepared = await images.prepare(image, urgency, side, held.add)
         try:
             computed = await self._infer(model, prepared, urgency, top_k)
+            self._offer(model.spec, image, prepared.crop, computed.success.best)
             # Others may have its memory while it is drawn.
             images.release_crop(prepared)
             if prepared.picture is None:
@@ -271,9 +286,7 @@ class Pipeline:
         most: int | None = None,
     ) -> Computed:
         scores = await model.classifier.classify(prepared.crop, urgency, most)
-        categories = choose_categories(scores, top_k, model.spec)
-        answered = model.answers.count(scores, categories[0].name if categories else None)
-        return Computed(Success(categories, model=model.identity), answered)
+        return _computed(model, scores, top_k)
 
     async def _draw(
         self, model: ServingModel, picture: Picture, categories: Sequence[Category]
@@ -288,3 +301,10 @@ class Pipeline:
         if deadline is not None:
             return deadline
         return self._clock.wall() + self._settings.batching.patience
+
+
+def _computed(model: ServingModel, scores: npt.NDArray[np.float32], top_k: int) -> Computed:
+    """Make an answer of a network's scores, and count it."""
+    categories = choose_categories(scores, top_k, model.spec)
+    answered = model.answers.count(scores, categories[0].name if categories else None)
+    return Computed(Success(categories, model=model.identity), answered)

@@ -14,7 +14,7 @@ from worker.contract.jobs import ModelIdentity
 from worker.imaging.images import ImageProcesses
 from worker.imaging.protocol import LocalImage
 from worker.metrics import Metrics
-from worker.metrics.answers import Answers
+from worker.metrics.answers import Answers, Observe
 from worker.model import ModelSpec
 
 __all__ = ["Classifier", "ServingModel", "WithdrawnError"]
@@ -72,6 +72,7 @@ class ServingModel:
         self.classifier = classifier
         self.images = images
         self._metrics = metrics
+        self._observe: Observe | None = None
         self._identity = ModelIdentity(spec.name, spec.digest, "")
         # Invariant: the task of every job in it.
         self._jobs: set[asyncio.Task[object]] = set()
@@ -82,7 +83,11 @@ class ServingModel:
     @cached_property
     def answers(self) -> Answers:
         """Counts what it answers. A model that never serves has no series in the metrics."""
-        return Answers(self._metrics, self.spec)
+        return Answers(self._metrics, self.spec, self._observe)
+
+    def compare(self, observe: Observe | None) -> None:
+        """Compare what it answers with its baseline too; before its first answer."""
+        self._observe = observe
 
     @property
     def identity(self) -> ModelIdentity:

@@ -183,6 +183,11 @@ class ImageProcesses:
         return self._pool.stalled
 
     @property
+    def busy(self) -> int:
+        """How many processes decode or draw an image now."""
+        return self._pool.busy
+
+    @property
     def pids(self) -> list[int]:
         """The processes that are up, the one that forks them first."""
         return self._pool.pids

@@ -106,6 +106,11 @@ class ProcessPool:
         return self._fleet.stalled
 
     @property
+    def busy(self) -> int:
+        """How many processes have a call."""
+        return sum(bool(process.calls) for process in self._fleet)
+
+    @property
     def pids(self) -> list[int]:
         """The processes that are up, the one that forks them first."""
         return self._fleet.pids

@@ -22,10 +22,12 @@ class Placement:
 
     Attributes:
         device: a single one, `cpu` or `gpu:N` and the like.
+        idle: whether it takes only the time of cores that nobody else wants.
     """
 
     device: Device
     threads: int
+    idle: bool = False
 
 
 def available_cores() -> int:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
+from worker.settings.comparison import DriftSettings, ShadowSettings
 from worker.settings.delivery import ResultsSettings, TransactionSettings
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
 from worker.settings.inference import (
@@ -38,6 +39,7 @@ __all__ = [
     "BackendChoice",
     "BatchingSettings",
     "DecodeSettings",
+    "DriftSettings",
     "DuplicateSettings",
     "FetchSettings",
     "Group",
@@ -54,6 +56,7 @@ __all__ = [
     "RetrySettings",
     "SaslSettings",
     "Settings",
+    "ShadowSettings",
     "ShutdownSettings",
     "TlsSettings",
     "TopicSettings",
@@ -116,6 +119,8 @@ class Settings(Group):
     predictor: PredictorSettings = PredictorSettings()
     picture: PictureSettings = PictureSettings()
     result_cache: ResultCacheSettings = ResultCacheSettings()
+    drift: DriftSettings = DriftSettings()
+    shadow: ShadowSettings = ShadowSettings()
     publish: PublishSettings = PublishSettings()
     results: ResultsSettings = ResultsSettings()
     transactions: TransactionSettings = TransactionSettings()

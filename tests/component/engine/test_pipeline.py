@@ -272,6 +272,10 @@ async def test_an_image_of_a_caller_in_python_is_classified_in_full_size(
             found = await pipeline.classify(image, held, top_k=3, most=7)
         seen.append(found.categories)
         np.testing.assert_array_equal(found.picture, pixels)
+        assert found.scores is not None
+        best = found.categories[0]
+        assert (int(found.scores.argmax()), len(found.scores)) == (best.id, 1000)
+        assert best.score == round(float(found.scores.max()), 5)
         held.release()
     assert set(seen) == {job.categories}
     assert core.network.limits == [None, 7, 7, 7, 7]
@@ -496,5 +500,6 @@ async def test_for_a_caller_in_python_the_result_cache_spares_the_network_alone(
     assert other.categories == found[0].categories[:2]
     for each in (*found, other):
         np.testing.assert_array_equal(each.picture, pixels)
+        assert each.scores is None
     assert len(core.network.urgencies) == 2
     held.release()
