@@ -23,7 +23,7 @@ from worker.training.reporting import Reporter
 
 __all__ = ["BATCH", "ImageReading", "Read"]
 
-BATCH = 32
+BATCH = 8
 """Images whose features are computed together. Batches begin at its multiples, however often a
 training is resumed, so that all of them come out the same."""
 

@@ -27,7 +27,7 @@ SAY_EVERY = 0.1
 SAVE_EVERY = 60.0
 """Seconds of work that a crash costs at most; a signal costs none."""
 
-EVALUATED = 32
+EVALUATED = 8
 """Images at a time that are evaluated."""
 
 
