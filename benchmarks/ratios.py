@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.open_loop import ONE_PRODUCE, RECORD_TO_RESULT
 from worker.bench import alone
 from worker.bench.limit import ratio_to_limit
 from worker.bench.measurement import Measurement
@@ -14,6 +15,8 @@ from worker.bench.process_tree import EVENT_LOOP
 __all__ = ["Finding", "Known", "Ratio", "compare", "ratios"]
 
 Better = Literal["higher", "lower"]
+
+LIGHT = "worker at 25 %"
 
 OF_CPU, OF_LATENCY = 0.25, 0.6
 """How much worse a ratio may get, relatively: CPU time of neighbours in one run repeats within some
@@ -99,11 +102,27 @@ def _of(each: Measurement, some: Sequence[Measurement]) -> Iterable[tuple[str, R
             value = by_kind[EVENT_LOOP] / floor.ms_cpu_per_image
             name = f"{prefix}event loop of {each.name} / codec floor, CPU"
             yield name, Ratio(value, "lower", OF_CPU)
-    if each.name == "worker at 25 %":
-        bare = _named(some, alone.NAME, pictures=each.pictures)
-        if bare is not None:
-            value = each.details["latency_ms"]["p50"] / bare.details["latency_ms"]["p50"]
-            yield f"{prefix}{each.name} / {alone.NAME}, p50", Ratio(value, "lower", OF_LATENCY)
+    if each.name in {LIGHT, f"{LIGHT}{RECORD_TO_RESULT}"}:
+        yield from _latency(each, some, prefix)
+
+
+def _latency(
+    each: Measurement, some: Sequence[Measurement], prefix: str
+) -> Iterable[tuple[str, Ratio]]:
+    names: list[tuple[str, ...]] = [(alone.NAME,)]
+    if each.name != LIGHT:
+        names = [(alone.NAME, ONE_PRODUCE), (f"{alone.NAME}{alone.PACED}", ONE_PRODUCE)]
+    for parts in names:
+        least = [_named(some, part, pictures=each.pictures) for part in parts]
+        if None not in least:
+            value = _p50(each) / sum(_p50(part) for part in least if part is not None)
+            name = f"{prefix}{each.name} / {' + '.join(parts)}, p50"
+            yield name, Ratio(value, "lower", OF_LATENCY)
+
+
+def _p50(measurement: Measurement) -> float:
+    latency: Mapping[str, float] = measurement.details["latency_ms"]
+    return latency["p50"]
 
 
 def _named(some: Iterable[Measurement], name: str, *, pictures: bool) -> Measurement | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from benchmarks.growth import grow
-from benchmarks.messages import WAYS
+from benchmarks.messages import WAYS, Way
 from benchmarks.open_loop import measure_latency
 from benchmarks.saturation import Setting, saturate
+from benchmarks.transport import measure_transport
 from worker.bench.limit import fastest_backend, limit_of
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import EVENT_LOOP
@@ -16,7 +18,7 @@ from worker.inference.placement import available_cores
 
 __all__ = ["DEFAULT", "SECTIONS", "measure"]
 
-DEFAULT = ("bare", "codec", "worker", "latency", "ceiling")
+DEFAULT = ("bare", "codec", "transport", "worker", "latency", "ceiling")
 SECTIONS = (*DEFAULT, "scaling", "growth")
 
 INSTANT = {
@@ -32,6 +34,11 @@ PARTITIONS = 8
 
 MEASURED_SHARE = 0.7
 """Of the jobs; see `stretch`."""
+
+WAYS_OVER_KAFKA: tuple[Way, ...] = ("base64", "raw")
+
+TRANSPORT_RATE = 1000
+"""Images/s, about, of the transport alone."""
 
 GUESS = 0.6
 """Of the limit, for the length of the first measurement."""
@@ -62,10 +69,7 @@ def measure(
             found.append(each)
             yield each
 
-    if "bare" in sections:
-        yield from keep(measure_bare(subject, say))
-    if "codec" in sections:
-        yield from keep(measure_codec(subject, say))
+    yield from keep(_floors(subject, setting, sections, say))
     if {"worker", "latency"} & set(sections):
         yield from keep(_worker(subject, setting, sections, found, say))
     if "latency" in sections:
@@ -76,6 +80,27 @@ def measure(
         yield from _scaling(subject, setting, found, say)
     if "growth" in sections:
         yield from grow(setting, _jobs(subject, found, pictures=False), say)
+
+
+def _floors(
+    subject: Subject, setting: Setting, sections: Collection[str], say: Say
+) -> Iterator[Measurement]:
+    """What nobody can leave out."""
+    if "bare" in sections:
+        yield from measure_bare(subject, say)
+    if "codec" in sections:
+        yield from measure_codec(subject, say)
+    if "transport" in sections:
+        yield from _transport(subject, setting, say)
+
+
+def _transport(subject: Subject, setting: Setting, say: Say) -> Iterator[Measurement]:
+    # How quick a URL's server and its network are says nothing of Kafka.
+    for pictures in subject.pictures:
+        for way in WAYS_OVER_KAFKA:
+            say(f"transport floor, {way}{', pictures' if pictures else ''}")
+            jobs = min(MOST, round(TRANSPORT_RATE * subject.seconds))
+            yield measure_transport(setting, way, jobs, pictures=pictures)
 
 
 def _worker(
@@ -105,6 +130,8 @@ def _latency(
             for each in found
             if each.name == "worker base64" and each.pictures == pictures
         )
+        light = replace(subject, pictures=(pictures,))
+        yield from measure_alone(light, backend, say, rate=full * LOADS[0] / 100)
         say(f"latency{', pictures' if pictures else ''}, at {LOADS} % of {full:.0f} images/s")
         yield from measure_latency(setting, full, LOADS, subject.seconds, pictures=pictures)
 

@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
 from worker.contract.records import Message
-from worker.kafka.client import make_producer, stop_bounded
+from worker.kafka.client import make_admin, make_producer, stop_bounded
 from worker.kafka.topics import ensure_topics
 from worker.settings import KafkaSettings, Settings
 
@@ -61,8 +63,12 @@ class Topics:
         }
 
 
-async def make_topics(bootstrap: str, partitions: int = 1) -> Topics:
+async def make_topics(bootstrap: str, partitions: int = 1, *, append_time: bool = False) -> Topics:
     """Create topics with names that nobody else has.
+
+    Args:
+        append_time: whether a record of jobs or results says when the broker appended it, in place
+            of when it was made.
 
     Returns:
         The topics, empty.
@@ -77,6 +83,20 @@ async def make_topics(bootstrap: str, partitions: int = 1) -> Topics:
         partitions=partitions,
     )
     await ensure_topics(topics.settings(), (topics.jobs, topics.results, topics.dead_letters))
+    if append_time:
+        admin = make_admin(topics.settings())
+        await admin.start()
+        try:
+            # What is not named goes back to its default.
+            values = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+            await admin.alter_configs(
+                [
+                    ConfigResource(ConfigResourceType.TOPIC, topic, values)
+                    for topic in (topics.jobs, topics.results)
+                ]
+            )
+        finally:
+            await admin.close()
     return topics
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from rich.table import Table
 
 from benchmarks.peers.aims import AIMS, AIMS_MODEL
+from benchmarks.peers.limit import LIMIT
 from worker.bench.measurement import Measurement
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 L = TypeVar("L")
 
 WORKER = "worker"
-"""How the names of the worker's own measurements begin; all others are peers'."""
+"""How the names of the worker's own measurements begin; all others but `LIMIT` are peers'."""
 
 
 FIGURES = ("program", "load", "images/s", "CPU ms/image", "rounds")
@@ -48,7 +49,8 @@ class Ratio:
         worker: which of the worker's backends.
         load: what both did.
         pairs: rounds in which both were measured.
-        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it.
+        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it. None for
+            the limit through Kafka: it shares the cores with no broker.
         cpu: CPU time per image, the peer's as 1.
     """
 
@@ -57,7 +59,7 @@ class Ratio:
     peer: str
     load: str
     pairs: int
-    rate: tuple[float, float, float]
+    rate: tuple[float, float, float] | None
     cpu: tuple[float, float, float]
 
     @property
@@ -66,7 +68,14 @@ class Ratio:
         aim = AIMS.get((self.peer, self.load))
         if aim is None or self.model != AIMS_MODEL:
             return ""
-        return f"{aim}: {'reached' if aim.reached(self.rate[0], self.cpu[0]) else 'missed'}"
+        if self.rate is None:
+            reached = aim.cpu is None or aim.reached(aim.rate or 0.0, self.cpu[0])
+        else:
+            reached = aim.reached(self.rate[0], self.cpu[0])
+        if self.worker == LIMIT:
+            # What it misses nobody can reach.
+            return f"{aim}: {'within' if reached else 'beyond'} the limit"
+        return f"{aim}: {'reached' if reached else 'missed'}"
 
 
 def in_turn(names: Sequence[str], number: int) -> list[str]:
@@ -111,11 +120,11 @@ def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
         of_name[each.details["round"]] = each
     found = []
     for (load, peer), theirs in rounds.items():
-        if peer.startswith(WORKER):
+        if _is_ours(peer):
             continue
         for (same, worker), ours in rounds.items():
             both = sorted(ours.keys() & theirs.keys())
-            if same == load and worker.startswith(WORKER) and both:
+            if same == load and _is_ours(worker) and both:
                 pairs = [(ours[number], theirs[number]) for number in both]
                 found.append(
                     Ratio(
@@ -124,7 +133,11 @@ def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
                         peer,
                         load,
                         len(pairs),
-                        _middle([_of(a.images_per_second, b.images_per_second) for a, b in pairs]),
+                        None
+                        if pairs[0][0].images_per_second is None
+                        else _middle(
+                            [_of(a.images_per_second, b.images_per_second) for a, b in pairs]
+                        ),
                         _middle([_of(a.ms_cpu_per_image, b.ms_cpu_per_image) for a, b in pairs]),
                     )
                 )
@@ -144,7 +157,9 @@ def figure_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
         (
             name,
             load,
-            f"{statistics.median(each.images_per_second or 0.0 for each in some):.1f}",
+            ""
+            if some[0].images_per_second is None
+            else f"{statistics.median(each.images_per_second or 0.0 for each in some):.1f}",
             f"{statistics.median(each.ms_cpu_per_image or 0.0 for each in some):.1f}",
             str(len(some)),
         )
@@ -163,7 +178,7 @@ def ratio_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
             ratio.worker,
             ratio.peer,
             ratio.load,
-            _written(ratio.rate),
+            "" if ratio.rate is None else _written(ratio.rate),
             _written(ratio.cpu),
             str(ratio.pairs),
             ratio.aim,
@@ -198,11 +213,17 @@ def line(measurement: Measurement) -> str:
     Returns:
         A line.
     """
+    rate = measurement.images_per_second
     return (
         f"round {measurement.details['round'] + 1}, {measurement.name}, {_load(measurement)}: "
-        f"{measurement.images_per_second:.1f} images/s, "
+        f"{'' if rate is None else f'{rate:.1f} images/s, '}"
         f"{measurement.ms_cpu_per_image:.1f} ms of CPU per image"
     )
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is compared with the peers; a limit is what the worker could be at best."""
+    return name == LIMIT or name.startswith(WORKER)
 
 
 def _load(measurement: Measurement) -> str:

@@ -15,17 +15,19 @@ from rich.console import Console
 
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
-from benchmarks.peers.comparison import WORKER, in_rounds, line
+from benchmarks.peers.comparison import WORKER, in_rounds, in_turn, line
+from benchmarks.peers.limit import LIMIT, Limit
 from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
 from demo.ports import free_ports
 from demo.worker_process import WorkerProcess
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import look, spent
+from worker.inference.placement import available_cores
 
 __all__ = ["SERVICE", "SERVICES", "measure_http"]
 
 SERVICE = "PaddleX's service"
-SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), SERVICE)
+SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIMIT, SERVICE)
 
 CLIENTS = (8, 1)
 PATH = "/image-classification"
@@ -47,6 +49,9 @@ def measure_http(
 
     All run all the time: those that are not asked wait, and take nothing.
 
+    The limit of many clients is what the cores can do in the CPU time of network, codecs and the
+    clients themselves; that of one client is one image after the other, and the client's time.
+
     Yields:
         Each measurement, as soon as it is made.
 
@@ -54,6 +59,8 @@ def measure_http(
         DisagreementError: their answers differ.
     """
     answers = {}
+    limit = Limit(bench, contest.seconds, console.print) if LIMIT in names else None
+    names = [name for name in names if name != LIMIT]
     for name in names:
         with ExitStack() as stack:
             service = _start(bench, name, stack, labelled=True)
@@ -68,12 +75,28 @@ def measure_http(
         }
         for number, (clients, pictures), name in in_rounds(contest.rounds, loads, names):
             measured = _measure(services[name], bodies[pictures], clients, contest.seconds)
-            rate, cpu = asyncio.run(measured)
+            rate, cpu, client = asyncio.run(measured)
             load = f"HTTP, {clients} client{'s' if clients > 1 else ''}"
             details = {"load": load, "clients": clients, "round": number}
             found = Measurement(name, bench.name, pictures, rate, cpu, details)
             console.print(line(found))
             yield found
+            if limit is not None and name == in_turn(names, number)[-1]:
+                rate, cpu, parts = _at_best(limit, clients, client, pictures)
+                details = {**details, "ms_cpu_by_kind": parts}
+                found = Measurement(LIMIT, bench.name, pictures, rate, cpu, details)
+                console.print(line(found))
+                yield found
+
+
+def _at_best(
+    limit: Limit, clients: int, client: float, pictures: bool
+) -> tuple[float, float, dict[str, float]]:
+    """Images/s and CPU time of a service that takes nothing besides network and codecs."""
+    cpu, parts = limit.measure(pictures=pictures)
+    if clients == 1:
+        return 1 / (limit.alone(pictures=pictures) + client / 1000), cpu, parts
+    return available_cores() * 1000 / (cpu + client), cpu, parts
 
 
 def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> _Service:
@@ -121,11 +144,11 @@ async def _best(service: _Service, bench: Bench) -> dict[str, int]:
 
 async def _measure(
     service: _Service, bodies: Sequence[bytes], clients: int, seconds: float
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """Let clients ask, each its next question when the last is answered.
 
     Returns:
-        Answers per second, and milliseconds of CPU time of the service for each.
+        Answers per second, and milliseconds of CPU time of the service and of clients for each.
     """
     done, end = 0, False
 
@@ -141,12 +164,14 @@ async def _measure(
             group.create_task(ask(session, number))
         await asyncio.sleep(WARM)
         before, first, began = look(service.pid), done, time.perf_counter()
+        own = time.process_time()
         await asyncio.sleep(seconds)
+        own = time.process_time() - own
         after, last, ended = look(service.pid), done, time.perf_counter()
         end = True
     images = max(1, last - first)
     cpu = sum(spent(before, after).values())
-    return (last - first) / (ended - began), cpu * 1000 / images
+    return (last - first) / (ended - began), cpu * 1000 / images, own * 1000 / images
 
 
 async def _ask(session: aiohttp.ClientSession, body: bytes) -> bytes:

@@ -15,6 +15,7 @@ from benchmarks.messages import job_messages
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.comparison import WORKER, in_rounds, line
+from benchmarks.peers.limit import LIMIT, Limit
 from benchmarks.peers.peer_process import PeerProcess
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
@@ -34,7 +35,7 @@ MODULES = {
     "faststream": "benchmarks.peers.programs.faststream_app",
 }
 
-CONTENDERS = (*(f"{WORKER} {backend}" for backend in BACKENDS), *PROGRAMS)
+CONTENDERS = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIMIT, *PROGRAMS)
 
 PARTITIONS = 4
 ANSWERS = 120.0
@@ -53,7 +54,8 @@ def measure_kafka(
         DisagreementError: they do not.
         DemoError: a program does not do its jobs; the message has the end of its log.
     """
-    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in contenders}
+    programs = [name for name in contenders if name != LIMIT]
+    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in programs}
     console.print(check_agreement(answers))
     images = [path.read_bytes() for path in bench.images]
     filled = {
@@ -62,8 +64,14 @@ def measure_kafka(
         )
         for pictures in (False, True)
     }
+    limit = Limit(bench, contest.seconds, console.print) if LIMIT in contenders else None
     for number, pictures, name in in_rounds(contest.rounds, filled, contenders):
-        rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs))
+        rate: float | None = None
+        if limit is not None and name == LIMIT:
+            cpu, parts = limit.measure(pictures=pictures)
+            more: dict[str, object] = {"ms_cpu_by_kind": parts}
+        else:
+            rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs))
         details = {"load": "Kafka", "round": number, **more}
         found = Measurement(name, bench.name, pictures, rate, cpu, details)
         console.print(line(found))

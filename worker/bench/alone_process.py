@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Answer `{seconds, pictures}` with `{took}`: seconds of each image."""
+    """Answer `{seconds, pictures, rate}` with `{took}`: seconds of each image."""
     answer_questions(_prepare)
 
 
@@ -52,9 +52,13 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
             except JobError as error:
                 raise UnusableImageError(f"{path}: {error}") from error
         took: list[float] = []
-        end = time.perf_counter() + question["seconds"]
+        apart = 1 / question["rate"] if question["rate"] else 0.0
+        due = time.perf_counter()
+        end = due + question["seconds"]
         while time.perf_counter() < end or not took:
             for image in images:
+                due += apart
+                time.sleep(max(0.0, due - time.perf_counter()) if apart else 0.0)
                 began = time.perf_counter()
                 one(image, side)
                 took.append(time.perf_counter() - began)

@@ -14,7 +14,7 @@ from worker.hpip import installed_backends
 from worker.inference.placement import place
 from worker.runtime.other_load import OtherLoad
 
-__all__ = ["BATCHES", "Bare", "Layout", "best", "layouts", "measure"]
+__all__ = ["BATCHES", "Bare", "Layout", "best", "layouts", "measure", "measure_layout"]
 
 BATCHES = (1, 8, 32)
 
@@ -99,7 +99,7 @@ def measure(
         for layout in layouts(cores):
             say(f"bare {backend}, {layout.processes} x {layout.threads} threads")
             try:
-                yield from _measure(model, backend, layout, seconds, batches)
+                yield from measure_layout(model, backend, layout, seconds, batches)
             except ModelError as error:
                 yield Bare(backend, layout, 0, 0.0, 0.0, str(error))
                 break
@@ -117,9 +117,20 @@ def best(measured: Sequence[Bare]) -> Bare:
     return fastest
 
 
-def _measure(
+def measure_layout(
     model: Path, backend: str, layout: Layout, seconds: float, batches: Sequence[int]
 ) -> Iterator[Bare]:
+    """Measure one backend in one layout, all its processes at once.
+
+    Args:
+        seconds: of each batch.
+
+    Yields:
+        What came of each batch.
+
+    Raises:
+        ModelError: the backend cannot compute the model.
+    """
     with ExitStack() as stack:
         arguments = str(model), backend, str(layout.threads)
         # The first one alone: it converts the model for all.

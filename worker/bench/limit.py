@@ -6,10 +6,20 @@ from collections.abc import Iterable
 
 from worker.bench.measurement import Measurement
 
-__all__ = ["ON_FREE_CORES", "fastest_backend", "limit_of", "ratio_to_limit"]
+__all__ = [
+    "ON_FREE_CORES",
+    "TRANSPORT",
+    "fastest_backend",
+    "limit_of",
+    "ratio_to_floors",
+    "ratio_to_limit",
+]
 
 BARE = "bare "
 """What the names of backends alone begin with."""
+
+TRANSPORT = "transport floor"
+"""What the names of the transport alone begin with; the way in follows."""
 
 ON_FREE_CORES = "images_per_second_on_free_cores"
 """The detail with a backend's rate, had no other program taken cores."""
@@ -59,3 +69,26 @@ def ratio_to_limit(measurement: Measurement, measurements: Iterable[Measurement]
     if limit is None or not measurement.ms_cpu_per_image:
         return None
     return limit / measurement.ms_cpu_per_image
+
+
+def ratio_to_floors(measurement: Measurement, measurements: Iterable[Measurement]) -> float | None:
+    """Compare as `ratio_to_limit`, with the transport floor of the same way in added to the limit.
+
+    Returns:
+        The share of what nobody could leave out; None where the transport was not measured.
+    """
+    measurements = list(measurements)
+    limit = limit_of(measurements, measurement.model, pictures=measurement.pictures)
+    way = measurement.name.rpartition(" ")[2]
+    transport = next(
+        (
+            each.ms_cpu_per_image
+            for each in measurements
+            if each.name == f"{TRANSPORT} {way}"
+            and (each.model, each.pictures) == (measurement.model, measurement.pictures)
+        ),
+        None,
+    )
+    if limit is None or transport is None or not measurement.ms_cpu_per_image:
+        return None
+    return (limit + transport) / measurement.ms_cpu_per_image

@@ -7,16 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.table import Table
 
 from worker.bench.latency import PERCENTILES
-from worker.bench.limit import ratio_to_limit
+from worker.bench.limit import TRANSPORT, ratio_to_floors, ratio_to_limit
 from worker.bench.measurement import Measurement
 
 __all__ = ["latency_table", "tables", "throughput_rows", "throughput_table"]
 
 _NONE = ""
 
-_NOT_COMPARED = ("bare ", "codec floor", "ceiling ", "growth ")
+_NOT_COMPARED = ("bare ", "codec floor", TRANSPORT, "ceiling ", "growth ")
 
-HEADINGS = ("", "pictures", "images/s", "CPU ms/image", "limit/this", "made up of", "peak MB")
+HEADINGS = (
+    "",
+    "pictures",
+    "images/s",
+    "CPU ms/image",
+    "limit/this",
+    "with transport",
+    "made up of",
+    "peak MB",
+)
 
 
 def tables(measurements: Sequence[Measurement]) -> list[Table]:
@@ -55,6 +64,7 @@ def throughput_rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]
             _number(each.images_per_second, 1),
             _number(each.ms_cpu_per_image, 2),
             _number(ratio_to_limit(each, measurements) if _comparable(each) else None, 2),
+            _number(ratio_to_floors(each, measurements) if _comparable(each) else None, 2),
             _made_up(each.details),
             _number(each.details.get("peak_mb"), 0),
         )

@@ -13,10 +13,13 @@ import typer
 from worker import __version__
 from worker.cli.bench import bench
 from worker.cli.config import config
+from worker.cli.dataset import dataset
 from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
+from worker.cli.evaluate import evaluate
 from worker.cli.health import health
 from worker.cli.help import Command, Group, canonical_name
+from worker.cli.model import model
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.paddlex import command_instead
@@ -61,9 +64,12 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, train, top, bench, config, doctor, health):
+COMMANDS = (run, serve, submit, predict, train, evaluate, top, bench, config, doctor, health)
+for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(models)
+app.add_typer(model)
+app.add_typer(dataset)
 app.add_typer(dead_letters)
 
 

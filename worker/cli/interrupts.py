@@ -102,5 +102,8 @@ def _end(
     try:
         if system.__stderr__.isatty():
             write(system.__stderr__.fileno(), show)
+        # Loaded by those alone who have something to remove.
+        if (scratch := system.modules.get("worker.runtime.scratch")) is not None:
+            scratch.remove_all()
     finally:
         end(128 + number)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-__all__ = ["Column", "Rows", "printable", "wrap", "wrap_lines"]
+__all__ = ["GAP", "Column", "Rows", "printable", "wrap", "wrap_lines"]
 
 GAP = 2
 """Spaces between columns."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from worker.datasets.dataset import Dataset, Item
@@ -16,26 +16,26 @@ __all__ = ["digest", "digest_of_file", "same_contents"]
 CHUNK = 1024 * 1024
 
 
-def digest(dataset: Dataset) -> str:
+def digest(dataset: Dataset, contents: Mapping[Path, str | None] | None = None) -> str:
     """Hash labels and contents, in the order of the classes; of images the order does not count.
 
-    Neither names nor splits count, nor where the data set lies. All files are read.
+    Neither names nor splits count, nor where the data set lies.
+
+    Args:
+        contents: `digest_of_file` of each file; None reads them all.
 
     Returns:
         `sha256:...`.
     """
-    images: list[bytes] = []
-    known: dict[Path, str | None] = {}
+    if contents is None:
+        paths = dict.fromkeys(item.path for item in dataset.items)
+        contents = {path: digest_of_file(path) for path in paths}
     ids = {label: number for number, label in enumerate(dataset.labels)}
-    for item in dataset.items:
-        if item.path not in known:
-            known[item.path] = digest_of_file(item.path)
-        images.append(f"{ids[item.label]} {known[item.path]}\n".encode())
     whole = hashlib.sha256()
     for label in dataset.labels:
         whole.update(os.fsencode(label) + b"\0")
-    for image in sorted(images):
-        whole.update(image)
+    for image in sorted(f"{ids[item.label]} {contents[item.path]}\n" for item in dataset.items):
+        whole.update(image.encode())
     return f"sha256:{whole.hexdigest()}"
 
 

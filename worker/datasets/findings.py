@@ -28,6 +28,7 @@ class Kind(enum.Enum):
     ACROSS_SPLITS = ("across_splits", True)
     # Worth knowing.
     REPEATED = ("repeated", False)
+    OUTSIDE = ("outside", False)
     NOT_READ = ("not_read", False)
     NOT_TESTED = ("not_tested", False)
     UNEVEN = ("uneven", False)
@@ -54,11 +55,13 @@ class Finding:
     Attributes:
         where: the image, the class, or the list and its line.
         message: what is the matter and, if it is wrong, what to change.
+        names: all images that it is about, where these are several.
     """
 
     kind: Kind
     where: str
     message: str
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.datasets.dataset import Item, Split, split_named
 from worker.datasets.findings import Finding, Kind
+from worker.datasets.reading import Contents, in_order
 from worker.image_formats import IMAGE_SUFFIXES, ImageFormat
 
-__all__ = ["FolderContents", "is_hidden", "read_class_folders", "read_split_folders"]
+__all__ = ["is_hidden", "read_class_folders", "read_split_folders"]
 
 MAGIC_BYTES = 32
 """First bytes of a file by which its format is recognised."""
@@ -19,20 +19,7 @@ MAGIC_BYTES = 32
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin"})
 
 
-@dataclass(slots=True)
-class FolderContents:
-    """What class folders hold.
-
-    Attributes:
-        labels: of all folders, empty ones included, sorted.
-    """
-
-    items: list[Item] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-
-
-def read_class_folders(directory: Path) -> FolderContents:
+def read_class_folders(directory: Path) -> Contents:
     """Read `DIR/CLASS/*`: each folder is a class, and the images in it are of that class.
 
     Returns:
@@ -41,13 +28,13 @@ def read_class_folders(directory: Path) -> FolderContents:
     Raises:
         OSError: a folder cannot be read.
     """
-    contents = FolderContents()
+    contents = Contents()
     _read_classes(directory, "", None, contents)
-    contents.labels.sort()
+    contents.labels = in_order(contents.labels)
     return contents
 
 
-def read_split_folders(directory: Path) -> FolderContents:
+def read_split_folders(directory: Path) -> Contents:
     """Read `DIR/{train,val,test}/CLASS/*`.
 
     Returns:
@@ -56,7 +43,7 @@ def read_split_folders(directory: Path) -> FolderContents:
     Raises:
         OSError: a folder cannot be read.
     """
-    contents = FolderContents()
+    contents = Contents()
     for entry in _listed(directory):
         split = split_named(entry.name)
         if split is not None and entry.is_dir():
@@ -64,7 +51,7 @@ def read_split_folders(directory: Path) -> FolderContents:
         else:
             message = "is not read: it is in none of train, val and test"
             contents.findings.append(Finding(Kind.NOT_READ, entry.name, message))
-    contents.labels = sorted(set(contents.labels))
+    contents.labels = in_order(contents.labels)
     return contents
 
 
@@ -77,9 +64,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
 
 
-def _read_classes(
-    directory: Path, prefix: str, split: Split | None, contents: FolderContents
-) -> None:
+def _read_classes(directory: Path, prefix: str, split: Split | None, contents: Contents) -> None:
     for entry in _listed(directory):
         if entry.is_dir():
             contents.labels.append(entry.name)
@@ -90,7 +75,7 @@ def _read_classes(
 
 
 def _read_class(
-    folder: os.DirEntry[str], prefix: str, split: Split | None, contents: FolderContents
+    folder: os.DirEntry[str], prefix: str, split: Split | None, contents: Contents
 ) -> None:
     for entry in _listed(Path(folder.path)):
         name = f"{prefix}{folder.name}/{entry.name}"

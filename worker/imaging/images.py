@@ -29,12 +29,11 @@ from worker.imaging.process import ImageProcess
 from worker.imaging.protocol import LANES, LocalImage, Pixels, Setup
 from worker.imaging.sole import Losses
 from worker.metrics import Metrics
-from worker.model import ModelSpec
-from worker.model.transforms import check_crop
+from worker.model.transforms import CenterCrop, Channels, Resize, check_crop
 from worker.retry import SHORTAGES, Retry
 from worker.settings import DecodeSettings
 
-__all__ = ["ImageProcesses", "Picture", "PreparedImage"]
+__all__ = ["Geometry", "ImageProcesses", "Picture", "PreparedImage"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -89,10 +88,35 @@ class PreparedImage:
         return held + (0 if self.pixels is None else self.pixels.nbytes)
 
 
+class Geometry(Protocol):
+    """What image processes need to know of a model; a `ModelSpec` has it."""
+
+    @property
+    def resize(self) -> Resize | None:
+        """How to scale, or None."""
+        ...
+
+    @property
+    def crop(self) -> CenterCrop | None:
+        """What to cut out of the centre, or None."""
+        ...
+
+    @property
+    def channels(self) -> Channels:
+        """Their order in a crop."""
+        ...
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """`(height, width)` of a crop in pixels."""
+        ...
+
+
 class ImageProcesses:
     """Image processes for one model; for one event loop.
 
     Args:
+        spec: what a crop is.
         count: processes that take calls.
         cells: most crops at a time, those that are being made included, but for those of images
             that take long.
@@ -108,7 +132,7 @@ class ImageProcesses:
 
     def __init__(  # noqa: PLR0913 - all that images have to do with meets here
         self,
-        spec: ModelSpec,
+        spec: Geometry,
         count: int,
         cells: int,
         limits: DecodeSettings,
@@ -140,6 +164,7 @@ class ImageProcesses:
         self._pool = ProcessPool(
             count, setup, self.cells, limits.timeout, metrics, nursery=nursery, clock=clock
         )
+        self.show = self._pool.show
         self.stop = self._pool.stop
 
     async def start(self) -> None:
@@ -156,6 +181,11 @@ class ImageProcesses:
     def stalled(self) -> bool:
         """Whether no image process could be had for a while."""
         return self._pool.stalled
+
+    @property
+    def busy(self) -> int:
+        """How many processes decode or draw an image now."""
+        return self._pool.busy
 
     @property
     def pids(self) -> list[int]:

@@ -13,6 +13,7 @@ from benchmarks.peers.__main__ import PEER_OF, WAYS
 from benchmarks.peers.agreement import DisagreementError, check_agreement
 from benchmarks.peers.aims import AIMS, AIMS_MODEL
 from benchmarks.peers.comparison import WORKER, compare, in_rounds, in_turn, tables
+from benchmarks.peers.limit import LIMIT
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
 from benchmarks.peers.publish import as_markdown, replace_figures
 from worker.bench.measurement import Measurement
@@ -98,6 +99,29 @@ def test_a_ratio_says_whether_it_is_what_it_is_meant_to_be(
     ]
     (ratio,) = compare(figures)
     assert ratio.aim == aim
+
+
+@pytest.mark.parametrize(("cpu", "aim"), [(4.2, "within"), (4.3, "beyond")])
+def test_what_the_limit_itself_would_miss_is_beyond_it(cpu: float, aim: str) -> None:
+    limit = replace(measured(LIMIT, 0, 1, cpu, pictures=True), images_per_second=None)
+    figures = [
+        replace(limit, model=AIMS_MODEL),
+        replace(measured("plain consumer", 0, 100, 10, pictures=True), model=AIMS_MODEL),
+    ]
+    (ratio,) = compare(figures)
+    assert (ratio.worker, ratio.rate, ratio.cpu[0]) == (LIMIT, None, cpu / 10)
+    assert ratio.aim == f"images/s 1.9, CPU 0.42: {aim} the limit"
+    shown, ratios = tables(figures)
+    assert (shown.row_count, ratios.row_count) == (2, 1)
+
+
+def test_the_worker_is_not_compared_with_the_limit_as_with_a_peer() -> None:
+    names = ["worker auto", LIMIT, "plain"]
+    ratios = compare([measured(name, 0, 100, 10) for name in names])
+    assert {(ratio.worker, ratio.peer) for ratio in ratios} == {
+        ("worker auto", "plain"),
+        (LIMIT, "plain"),
+    }
 
 
 def test_aims_are_about_what_is_measured() -> None:
@@ -217,7 +241,7 @@ def test_a_python_that_is_too_new_for_a_peer_is_refused_before_anything_is_made(
 
 def test_every_program_has_an_environment() -> None:
     named = {name for names in WAYS.values() for name in names if not name.startswith(WORKER)}
-    assert named == PEER_OF.keys()
+    assert named - {LIMIT} == PEER_OF.keys()
     assert set(PEER_OF.values()) == set(environments.PEERS)
 
 

@@ -34,7 +34,7 @@ def test_every_measurement_is_in_a_table() -> None:
         ]
     ).splitlines()
     assert lines[0] == "### net"
-    assert "| worker raw | yes | 100.0 | 10.00 |  | event loop 0.50 |  |" in lines
+    assert "| worker raw | yes | 100.0 | 10.00 |  |  | event loop 0.50 |  |" in lines
     assert "| worker raw | yes | 1.5 | 4.0 |" in lines
     assert "| worker at 25 % | yes |  | 9.0 | 10.0 | 11.0 | 12.0 | 80 |" in lines
     assert lines[-1].endswith(": worker raw 2000.")

@@ -23,14 +23,18 @@ COMMANDS = {
     "run --help": HEAVY | SETTINGS,
     "serve --help": HEAVY | SETTINGS,
     "predict --help": HEAVY | SETTINGS,
+    "evaluate --help": HEAVY | SETTINGS | {"rich", "worker.evaluation"},
     "submit --help": HEAVY | SETTINGS,
     "bench --help": HEAVY | SETTINGS | {"rich", "worker.bench"},
     "dead-letters --help": HEAVY | SETTINGS,
     "dead-letters list --help": HEAVY | SETTINGS | {"worker.dead_letters"},
     "dead-letters replay --help": HEAVY | SETTINGS | {"rich", "worker.dead_letters"},
     "top --help": HEAVY | SETTINGS | {"rich", "worker.top"},
+    "dataset --help": HEAVY | SETTINGS | {"rich", "worker.datasets"},
+    "dataset check --help": HEAVY | SETTINGS | {"rich", "worker.datasets"},
     "models --help": HEAVY | SETTINGS,
     "models list --help": HEAVY | SETTINGS,
+    "models export --help": HEAVY | SETTINGS | {"worker.edge"},
     "models list": HEAVY,
     "models show PP-LCNet_x1_0": HEAVY,
     "config --help": HEAVY | SETTINGS,
@@ -39,8 +43,14 @@ COMMANDS = {
 }
 
 FACES = {
+    "worker.client": HEAVY | SETTINGS | {"pydantic"},
+    # A client needs that for its own protocol, and no codec.
+    "worker.client.http": CODECS | {"aiokafka", "numpy", "paddle", "pydantic"},
+    "worker.client.kafka": CODECS | {"numpy", "paddle", "typer"},
     "worker": HEAVY | SETTINGS | {"pydantic", "typer"},
     "worker.contract": HEAVY | SETTINGS | {"pydantic"},
+    "worker.datasets": HEAVY | SETTINGS | {"pydantic"},
+    "worker.datasets.opening": HEAVY | SETTINGS | {"pydantic"},
     "worker.engine": CODECS | {"paddle"},
     "worker.predict": HEAVY | SETTINGS | {"pydantic"},
     "worker.predict.template": HEAVY | SETTINGS | {"pydantic"},
@@ -99,7 +109,9 @@ def test_importing_a_package_loads_only_what_it_needs(module: str, tmp_path: Pat
     assert not FACES[module] & loaded
 
 
-@pytest.mark.parametrize("package", ["worker", "worker.predict", "worker.submit"])
+@pytest.mark.parametrize(
+    "package", ["worker", "worker.client", "worker.datasets", "worker.predict", "worker.submit"]
+)
 def test_a_package_has_all_names_that_it_lists(package: str, tmp_path: Path) -> None:
     program = f"import {package} as face\nassert all(hasattr(face, name) for name in face.__all__)"
     modules_after(program, (), tmp_path)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from worker.bench.limit import ON_FREE_CORES, fastest_backend, limit_of, ratio_to_limit
+from worker.bench.limit import (
+    ON_FREE_CORES,
+    fastest_backend,
+    limit_of,
+    ratio_to_floors,
+    ratio_to_limit,
+)
 from worker.bench.measurement import Measurement
 
 MEASURED = [
@@ -39,3 +45,16 @@ def test_a_worker_is_compared_in_cpu_time_with_the_limit_of_its_kind() -> None:
 
 def test_what_has_no_cpu_time_is_compared_with_nothing() -> None:
     assert ratio_to_limit(Measurement("worker at 25 %", "net"), MEASURED) is None
+
+
+def test_the_floors_have_the_transport_of_the_same_way_in() -> None:
+    worker = Measurement("worker raw", "net", True, 90.0, 12.5)
+    assert ratio_to_floors(worker, MEASURED) is None
+    floors = [
+        Measurement("transport floor base64", "net", True, 900.0, 2.0),
+        Measurement("transport floor raw", "net", False, 900.0, 3.0),
+        Measurement("transport floor raw", "other", True, 900.0, 4.0),
+    ]
+    assert ratio_to_floors(worker, [*MEASURED, *floors]) is None
+    transport = Measurement("transport floor raw", "net", True, 900.0, 1.25)
+    assert ratio_to_floors(worker, [*MEASURED, *floors, transport]) == 0.9

@@ -40,7 +40,14 @@ def test_the_worker_has_its_ratio_to_the_limit_and_parts_of_the_limit_have_none(
     assert all(len(row) == len(HEADINGS) for row in rows)
     assert [row[HEADINGS.index("limit/this")] for row in rows] == ["", "", "0.80"]
     assert rows[0][HEADINGS.index("made up of")] == "batch 8, processes x threads 2x1"
-    assert rows[2][2:] == ("100.0", "10.00", "0.80", "event loop 2.00, predictors 8.00", "512")
+    made_up = "event loop 2.00, predictors 8.00"
+    assert rows[2][2:] == ("100.0", "10.00", "0.80", "", made_up, "512")
+
+
+def test_with_the_transport_the_worker_is_nearer_to_what_nobody_can_leave_out() -> None:
+    transport = Measurement("transport floor raw", "net", False, 900.0, 0.5)
+    rows = throughput_rows([*MEASURED, transport])
+    assert [row[HEADINGS.index("with transport")] for row in rows] == ["", "", "0.85", ""]
 
 
 def test_latency_has_a_table_of_its_own() -> None:
