@@ -130,12 +130,20 @@ def test_the_output_has_all_that_is_promised(trained: Trained) -> None:
     assert not (output / "checkpoint").exists()
 
 
-def test_predict_counts_as_many_right_answers(trained: Trained) -> None:
+def test_evaluate_and_predict_count_as_many_right_answers(trained: Trained) -> None:
     found = answers(trained, trained.output)
-    right = Counter(
-        label == path.parent.name for label, path in zip(found, trained.tests, strict=True)
+    pairs = Counter(
+        (path.parent.name, name) for path, name in zip(trained.tests, found, strict=True)
     )
-    assert right[True] / TEST_IMAGES == pytest.approx(trained.result["head"]["test_top1"])
+    right = sum(count for (label, name), count in pairs.items() if label == name)
+    assert right / TEST_IMAGES == pytest.approx(trained.result["head"]["test_top1"])
+    done = run("evaluate", "--model", trained.output, "--data", trained.data, "--json")
+    report = json.loads(done.stdout)
+    assert report["images"] == TEST_IMAGES
+    assert report["top1"] == pytest.approx(right / TEST_IMAGES, abs=1e-5)
+    assert {each["name"]: each["right"] for each in report["per_class"]} == {
+        name: pairs[name, name] for name in CLASSES
+    }
 
 
 async def test_the_model_answers_on_a_topic(

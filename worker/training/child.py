@@ -127,7 +127,7 @@ class TrainingProcess:
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         advice = (
             "; a kernel that is short of memory ends processes like this: use a smaller "
-            "--batch_size"
+            "--batch-size"
             if status == -9
             else ""
         )

@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 
 from worker.errors import TrainingError
-from worker.training.checkpoint import Arrays
+from worker.training.arrays import Arrays
 from worker.training.phases import Phase, learning_rate
 from worker.training.process.rows import Indices, Rows, batches
 from worker.training.process.serving import Owner
@@ -110,7 +110,7 @@ class Fitting:
         value = float(loss)
         if not math.isfinite(value):
             raise TrainingError(
-                f"the loss of epoch {state.epoch + 1} is {value}: use a smaller --learning_rate"
+                f"the loss of epoch {state.epoch + 1} is {value}: use a smaller --learning-rate"
             )
         loss.backward()
         self._optimizer.step()
