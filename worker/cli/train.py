@@ -115,9 +115,9 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     left out and named.
 
     Examples:
-        classify-worker train --data photos --model PP-LCNet_x1_0 --save_path out
+        classify-worker train --data photos --model PP-LCNet_x1_0 --save-dir out
         classify-worker predict --model out cat.jpg
-        classify-worker train --save_path out --resume
+        classify-worker train --save-dir out --resume
 
     PaddleX's names are understood: --save_path, --batch_size, --learning_rate.
     """
@@ -176,7 +176,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         )
     if result is None:
         typer.echo(
-            f"classify-worker: stopped; go on with classify-worker train --save_path {save_dir} "
+            f"classify-worker: stopped; go on with classify-worker train --save-dir {save_dir} "
             "--resume",
             err=True,
         )

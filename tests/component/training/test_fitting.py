@@ -127,11 +127,11 @@ def test_however_often_it_stops_the_weights_are_the_same(
 ) -> None:
     whole = fit(phase, make_rows(tmp_path / "whole"), backbone, tmp_path / "whole", Interrupting())
     rows, stops = make_rows(tmp_path / "parts"), 0
-    while True:
+    parts: State | None = None
+    while parts is None:
         # Five steps each time, of three an epoch: within epochs, and at their ends.
         try:
             parts = fit(phase, rows, backbone, tmp_path / "parts", Interrupting(5))
-            break
         except StoppedError:
             stops += 1
     assert stops == 2
@@ -157,5 +157,5 @@ def test_a_rate_that_is_too_high_is_named(
     make_rows: MakeRows, backbone: Path, tmp_path: Path
 ) -> None:
     phase = replace(PHASES[1], learning_rate=1e30, clip=1e30, warm_up=0)
-    with pytest.raises(TrainingError, match="smaller --learning_rate"):
+    with pytest.raises(TrainingError, match="smaller --learning-rate"):
         fit(phase, make_rows(tmp_path / "wild"), backbone, tmp_path / "wild", Interrupting())
