@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 __all__ = [
     "TRANSIENT_REASONS",
     "DatasetError",
+    "ExportError",
     "Failure",
     "JobError",
     "KafkaSetupError",
@@ -112,8 +113,10 @@ class WorkerError(Exception):
 
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
+    ├── ClientError               a client's job has no result; see `worker.client.errors`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── DatasetError              a data set is missing, in no known layout or contradicts itself
+    ├── ExportError               a bundle for other devices cannot be made, or answers otherwise
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
     │   └── ParityError           a backend does not answer it as plain Paddle does
@@ -158,6 +161,10 @@ class SettingsError(WorkerError):
 
 class DatasetError(WorkerError):
     """A data set cannot be used; the message names what is wrong with it and the remedy."""
+
+
+class ExportError(WorkerError):
+    """A bundle cannot be made as asked; the message says why and what to change."""
 
 
 class KafkaSetupError(WorkerError):

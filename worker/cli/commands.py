@@ -19,6 +19,7 @@ from worker.cli.doctor import doctor
 from worker.cli.evaluate import evaluate
 from worker.cli.health import health
 from worker.cli.help import Command, Group, canonical_name
+from worker.cli.model import model
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.paddlex import command_instead
@@ -67,6 +68,7 @@ COMMANDS = (run, serve, submit, predict, train, evaluate, top, bench, config, do
 for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(models)
+app.add_typer(model)
 app.add_typer(dataset)
 app.add_typer(dead_letters)
 

@@ -14,10 +14,11 @@ from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
 from worker.inference.batcher import Batcher
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
+from worker.inference.choice import check_choice, usable
 from worker.inference.isolation import Poisoned
 from worker.inference.placement import Placement, available_cores
 from worker.inference.protocol import BackendName
-from worker.inference.selection import BackendSelection, OnStep, check_choice
+from worker.inference.selection import BackendSelection, OnStep
 from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
@@ -75,10 +76,11 @@ class PredictorPool:
         capacity: int | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        check_choice(predictor.backend, placements[0].device)
+        check_choice(predictor.backend, placements[0].device, predictor.kernels)
         self._spec = spec
         self._placements = placements
         self._choice = predictor.backend
+        self._kernels = predictor.kernels
         self._start_timeout = predictor.start_timeout
         self.on_selecting: OnStep = lambda *_: None
         self._metrics = metrics
@@ -97,9 +99,9 @@ class PredictorPool:
             available_cores(),
             batching,
             lends_cores=self._lends_cores,
+            kernels=self._kernels,
         )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
-        metrics.ready_images.set_function(lambda: len(self._batcher))
         self._supervisors = [
             SlotSupervisor(
                 Slot(
@@ -110,6 +112,8 @@ class PredictorPool:
                     timeout=predictor.timeout,
                     start_timeout=predictor.start_timeout,
                     failpoints=failpoints,
+                    idle=placement.idle,
+                    kernels=self._kernels,
                 ),
                 index,
                 self._batcher,
@@ -120,6 +124,11 @@ class PredictorPool:
             )
             for index, placement in enumerate(placements)
         ]
+
+    def show(self) -> None:
+        """Have the metrics show these slots, and those of no other pool."""
+        metrics = self._metrics
+        metrics.ready_images.set_function(lambda: len(self._batcher))
         metrics.predictor_busy.read = self._busy
         metrics.predictor_cpu.read = lambda: self._usage(attrgetter("cpu_seconds"))
         metrics.predictor_memory.read = lambda: self._usage(attrgetter("resident_bytes"))
@@ -278,6 +287,24 @@ class PredictorPool:
         """Whether a slot is busy or down for longer than a time-out and a restart can take."""
         return any(supervisor.stalled for supervisor in self._supervisors)
 
+    def idle_cores(self, cores: int) -> int:
+        """Count the cores that no slot uses.
+
+        Args:
+            cores: that there are.
+
+        Returns:
+            0 unless a slot is idle and no image waits for one.
+        """
+        busy = [supervisor.busy for supervisor in self._supervisors]
+        if not self._batcher.idle or all(busy):
+            return 0
+        if self._supervisors[0].solo and busy[0]:
+            # It may compute an image alone, on all of them.
+            return 0
+        used = zip(self._placements, busy, strict=True)
+        return max(0, cores - sum(placement.threads for placement, is_busy in used if is_busy))
+
     @property
     def pids(self) -> list[int]:
         """The predictor processes that are up."""
@@ -297,11 +324,10 @@ class PredictorPool:
         for supervisor in self._supervisors:
             supervisor.interrupt()
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
-        self._metrics.predictor_slots.set(0)
 
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""
-        installed = installed_backends()
+        installed = usable(installed_backends(), self._kernels)
         if self._placements[0].device.kind != "cpu" or not installed or not self._measures:
             return "paddle"
         # Paddle first, since without it nothing can be judged; what usually wins comes last and
@@ -317,6 +343,7 @@ class PredictorPool:
             cores,
             max_batch,
             backends,
+            self._kernels,
         )
         measure = partial(
             try_backends,

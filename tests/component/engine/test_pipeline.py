@@ -34,6 +34,7 @@ from worker.contract.jobs import (
 )
 from worker.device import CPU
 from worker.engine.pipeline import Pipeline
+from worker.engine.serving import ServingModel
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
@@ -66,6 +67,8 @@ CACHE = ResultCacheSettings(max_entries=10)
 
 class Network:
     """The predictor of this process, which a test may hold up, or replace by an error."""
+
+    backend = "in-process"
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -109,11 +112,10 @@ class Core:
         self._fetcher = fetcher
 
     def pipeline(self, **settings: Any) -> Pipeline:
+        model = ServingModel(self.spec, self.network, self.images, self.metrics)
         return Pipeline(
-            self.spec,
+            lambda: model,
             self._fetcher,
-            self.network,
-            self.images,
             Settings(**settings),
             self.metrics,
             clock=Clock(wall=lambda: self.now),

@@ -18,8 +18,8 @@ def test_answers_become_shares() -> None:
     assert (baseline.model, baseline.digest, baseline.data) == ("model", "sha256:0", "sha256:1")
     assert baseline.images == 4
     assert dict(baseline.classes) == {"cat": 0.75, "dog": 0.25}
-    assert baseline.scores == (0, 0, 0, 0, 0, 0.25, 0, 0, 0, 0.75)
-    assert baseline.entropies == (0, 0, 0.75, 0, 0, 0, 0, 0, 0, 0.25)
+    assert list(baseline.scores) == [0, 0, 0, 0, 0, 0.25, 0, 0, 0, 0.75]
+    assert list(baseline.entropies) == [0, 0, 0.75, 0, 0, 0, 0, 0, 0, 0.25]
 
 
 def test_images_without_an_answer_or_an_entropy_are_counted_by_class_alone() -> None:
