@@ -1,4 +1,4 @@
-"""The extra `hpip`: libraries besides Paddle that compute a network on CPU.
+"""The extra `hpip`: libraries besides Paddle that compute a network on CPU, and one on GPUs too.
 
 They read ONNX, to which paddle2onnx converts Paddle's format. Nothing here imports them.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import sys
+from pathlib import Path
 from typing import Literal, get_args
 
 __all__ = [
     "CONVERTER",
     "HPIP_INSTALL",
     "OnnxBackend",
+    "has_gpu_provider",
     "installed_backends",
     "missing_packages",
     "package_version",
@@ -46,6 +48,20 @@ def missing_packages(backend: OnnxBackend) -> tuple[str, ...]:
         The packages that are not installed.
     """
     return tuple(name for name in (backend, CONVERTER) if importlib.util.find_spec(name) is None)
+
+
+def has_gpu_provider(name: Literal["cuda", "tensorrt"]) -> bool:
+    """Find out whether the installed ONNX Runtime was built for NVIDIA's GPUs.
+
+    Returns:
+        Whether its package has the library; not whether that finds CUDA's or TensorRT's own.
+    """
+    spec = importlib.util.find_spec("onnxruntime")
+    directories = [] if spec is None else spec.submodule_search_locations or []
+    return any(
+        any((Path(directory) / "capi").glob(f"*onnxruntime_providers_{name}.*"))
+        for directory in directories
+    )
 
 
 def remedy() -> str:

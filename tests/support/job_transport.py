@@ -34,6 +34,7 @@ class Script:
     Attributes:
         acknowledging: clear it to keep jobs from being acknowledged.
         answering: clear it to keep results back.
+        arrived: has a permit for each job.
         sent: the jobs as they were read by the worker's own parser.
         most_waiting: most jobs that had no result at the same time.
     """
@@ -56,6 +57,7 @@ class Script:
         self.acknowledging.set()
         self.answering = asyncio.Event()
         self.answering.set()
+        self.arrived = asyncio.Semaphore(0)
         self.sent: list[Record] = []
         self.waiting = self.most_waiting = self.open = 0
 
@@ -70,6 +72,7 @@ class Script:
         offset = len(self.sent)
         record = Record("jobs", 0, offset, 0, message.key, message.value, message.headers)
         self.sent.append(record)
+        self.arrived.release()
         self.waiting += 1
         self.most_waiting = max(self.most_waiting, self.waiting)
         if self._outcome is not None:

@@ -28,8 +28,8 @@ from worker.health import Health, watch_event_loop
 from worker.http.classify import Classify
 from worker.http.server import HttpServer
 from worker.imaging.nursery import Nursery
+from worker.inference.choice import check_choice
 from worker.inference.placement import available_cores, place
-from worker.inference.selection import check_choice
 from worker.kafka.duplicates import make_duplicates
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.retry_topics import RetryTopics
@@ -81,7 +81,7 @@ class App:
         self._stop = asyncio.Event()
         self._stopped = False
         # Here too, since pulling a model takes minutes.
-        check_choice(settings.predictor.backend, settings.device)
+        check_choice(settings.predictor.backend, settings.device, settings.predictor.kernels)
         self._placements = place(
             settings.device,
             settings.predictor.slots,

@@ -26,6 +26,8 @@ FOLLOWED = (
     "result_cache.",
     "batching.max_batch",
     "predictor.backend",
+    "predictor.precision",
+    "predictor.tensorrt",
     "predictor.top_k",
 )
 """Settings, and groups of them, that `predict` follows."""

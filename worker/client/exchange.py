@@ -102,6 +102,11 @@ class Exchange:
         await _cancel(*self._sends.values())
         await self._stack.aclose()
 
+    @property
+    def waiting(self) -> int:
+        """Jobs whose results are waited for."""
+        return len(self._outstanding)
+
     async def ask(self, prepare: Prepare, acknowledged: Callable[[str], None]) -> Record:
         """Send a job and wait for its result.
 

@@ -74,8 +74,7 @@ class HttpClient(Client):
         timeout: seconds that a job has where a call does not say.
         max_connections: most requests at a time.
         max_image_bytes: largest image file that is read and sent.
-        send_as: how bytes travel: `raw`, as they are, or `base64`, a third larger, in JSON, which
-            PaddleX's service understands too.
+        send_as: how bytes travel: `raw`, as they are, or `base64`, a third larger, in JSON.
         clock: measures latencies and makes the pauses.
 
     Raises:
@@ -148,7 +147,7 @@ class HttpClient(Client):
             case Mapping() as written:
                 message = envelope.with_job(written)
             case content:
-                image = await asyncio.to_thread(read_image, content, self._max_image_bytes)
+                image = await read_image(content, self._max_image_bytes)
                 if (call.send_as or self._send_as) == "raw":
                     return _Body(image, content_type(image), _query(call))
                 message = envelope.with_base64(image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -117,8 +116,7 @@ class KafkaClient(Client):
             case Mapping() as written:
                 return envelope.with_job(written)
             case content:
-                # In a thread: a disk, or a network behind it, may be slow.
-                image = await asyncio.to_thread(read_image, content, self._transport.max_bytes)
+                image = await read_image(content, self._transport.max_bytes)
                 if (call.send_as or self._send_as) == "raw":
                     return envelope.with_raw(image, content_type(image))
                 return envelope.with_base64(image)

@@ -38,6 +38,9 @@ class Outstanding:
         # Invariant: only jobs in `_jobs`, those whose records are acknowledged.
         self._located: dict[str, PendingJob] = {}
 
+    def __len__(self) -> int:
+        return len(self._jobs)
+
     def add(self, job: PendingJob) -> None:
         """Add a job before it is sent: its result may come before the acknowledgement."""
         self._jobs[job.correlation] = job

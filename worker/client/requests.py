@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -94,8 +95,8 @@ def size_of(image: Source) -> int:
     return len(image) if isinstance(image, bytes | bytearray) else getattr(image, "nbytes", 0)
 
 
-def read_image(content: Path | RawImage, most: int) -> bytes:
-    """Get the bytes of an image file. Blocks.
+async def read_image(content: Path | RawImage, most: int) -> bytes:
+    """Get the bytes of an image file.
 
     Args:
         most: bytes that are accepted.
@@ -106,11 +107,11 @@ def read_image(content: Path | RawImage, most: int) -> bytes:
     Raises:
         JobError: it cannot be read, is empty, or has more bytes.
     """
-    what, data = (
-        ("image", content.data)
-        if isinstance(content, RawImage)
-        else ("file", read_file(content, most))
-    )
+    if isinstance(content, RawImage):
+        what, data = "image", content.data
+    else:
+        # In a thread: a disk, or a network behind it, may be slow.
+        what, data = "file", await asyncio.to_thread(read_file, content, most)
     if not data:
         raise JobError(Reason.NOT_AN_IMAGE, f"the {what} is empty")
     if len(data) > most:

@@ -47,10 +47,15 @@ def all_checks(settings: Settings, url: str | None, timeout: float, *, kafka: bo
     return [
         Check("Python", system.look_at_python),
         Check("Processor", system.look_at_processor),
-        Check("Paddle", lambda: system.look_at_libraries(settings.device, timeout)),
+        Check(
+            "Paddle",
+            lambda: system.look_at_libraries(settings.device, timeout, settings.predictor.backend),
+        ),
         Check(
             "Backends",
-            lambda: system.look_at_backends(settings.predictor.backend, settings.device),
+            lambda: system.look_at_backends(
+                settings.predictor.backend, settings.device, settings.predictor.kernels
+            ),
         ),
         Check("Cache", lambda: system.look_at_cache(cache_directory())),
         Check("Model", look_at_model),

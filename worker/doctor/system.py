@@ -18,6 +18,7 @@ from worker.doctor.findings import Finding, Status
 from worker.errors import SettingsError, UnfitSystemError
 from worker.hpip import CONVERTER, OnnxBackend, installed_backends, remedy
 from worker.inference.placement import available_cores
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
 from worker.settings import BackendChoice
@@ -75,12 +76,16 @@ def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding
     return [Finding("Processor", Status.OK, found)]
 
 
-def look_at_libraries(device: Device, timeout: float) -> Sequence[Finding]:
+def look_at_libraries(
+    device: Device, timeout: float, choice: BackendChoice = "auto"
+) -> Sequence[Finding]:
     """Load Paddle and the codecs in a process of its own: native code may crash.
 
     Args:
         device: the setting `device`.
         timeout: seconds for that process.
+        choice: the setting `predictor.backend`: Paddle need not know a device that it leaves to
+            another library.
 
     Returns:
         A finding each for Paddle, the devices and the codecs.
@@ -107,6 +112,8 @@ def look_at_libraries(device: Device, timeout: float) -> Sequence[Finding]:
         found = f"loading it ended the process (exit status {done.returncode}): {last}"
         remedy = "reinstall paddlepaddle, or install the build for this processor"
         return [Finding("Paddle", Status.FAIL, found, remedy)]
+    if choice == "onnxruntime":
+        report.pop("device_error", None)
     return [_paddle(report), *_devices(device, report), _codecs(report)]
 
 
@@ -136,22 +143,25 @@ def _codecs(report: Mapping[str, Any]) -> Finding:
     return Finding("Codecs", Status.OK, report["codecs"])
 
 
-def look_at_backends(choice: BackendChoice, device: Device) -> Sequence[Finding]:
+def look_at_backends(
+    choice: BackendChoice, device: Device, kernels: Kernels = PLAIN_KERNELS
+) -> Sequence[Finding]:
     """Look which libraries are installed that compute a network, and whether the chosen one is.
 
     Args:
         choice: the setting `predictor.backend`.
         device: the setting `device`.
+        kernels: the settings `predictor.precision` and `predictor.tensorrt`.
 
     Returns:
         What was found, and what to install or to set.
     """
-    from worker.inference.selection import check_choice  # noqa: PLC0415 - with NumPy
+    from worker.inference.choice import check_choice  # noqa: PLC0415 - with NumPy
 
     versions = {name: version for name in _OPTIONAL if (version := _version(name))}
     found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
     try:
-        check_choice(choice, device)
+        check_choice(choice, device, kernels)
     except (SettingsError, UnfitSystemError) as error:
         return [Finding("Backends", Status.FAIL, found, str(error))]
     if installed_backends():

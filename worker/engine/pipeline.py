@@ -21,7 +21,7 @@ from worker.contract.jobs import Category, ImageSource, Job, Outcome, RawImage, 
 from worker.engine.categories import choose_categories
 from worker.engine.content import ContentHash, Encoded, digest_of_crop
 from worker.engine.result_cache import Computed, Key, ResultCache
-from worker.engine.serving import ServingModel
+from worker.engine.serving import ServingModel, WithdrawnError
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
 from worker.images.sniffing import refuse_unknown
@@ -165,13 +165,10 @@ class Pipeline:
     async def _with_model(self, work: Callable[[ServingModel], Awaitable[T]]) -> T:
         """Do something with the model that serves now; with the next one if that ends meanwhile."""
         while True:
-            model = self._serving()
             try:
-                with model:
-                    return await work(model)
-            except asyncio.CancelledError:
-                if not model.withdrawn():
-                    raise
+                return await self._serving().hold(work)
+            except WithdrawnError:
+                continue
 
     async def _classify(
         self,

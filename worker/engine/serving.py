@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cached_property
-from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,13 @@ from worker.metrics import Metrics
 from worker.metrics.answers import Answers, Observe
 from worker.model import ModelSpec
 
-__all__ = ["Classifier", "ServingModel"]
+__all__ = ["Classifier", "ServingModel", "WithdrawnError"]
+
+T = TypeVar("T")
+
+
+class WithdrawnError(Exception):
+    """The model has ended before the job; no one is at fault."""
 
 
 class Classifier(Protocol):
@@ -45,9 +51,9 @@ class Classifier(Protocol):
 class ServingModel:
     """All that a job needs of a model; for one event loop.
 
-    A job enters it (`with model:`) before it looks for a kept result, and leaves it with its
-    answer. So an image that was transformed for one model is neither computed nor labelled by
-    another one that replaces it meanwhile, and it is known when the last job has left.
+    A job holds on to it (`hold`) from before it looks for a kept result to its answer. So an image
+    that was transformed for one model is neither computed nor labelled by another one that replaces
+    it meanwhile, and it is known when the last job has left.
 
     Args:
         classifier: computes crops' scores.
@@ -92,18 +98,29 @@ class ServingModel:
             self._identity = ModelIdentity(self.spec.name, self.spec.digest, backend)
         return self._identity
 
-    def __enter__(self) -> None:
-        self._jobs.add(_this_job())
+    async def hold(self, work: Callable[[ServingModel], Awaitable[T]]) -> T:
+        """Do a job with this model, which does not end before the job does.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._jobs.discard(_this_job())
-        if self._left is not None and not self._jobs and not self._left.done():
-            self._left.set_result(None)
+        Raises:
+            WithdrawnError: it ends all the same: the job is to begin again, with another model.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "each job has a task of its own"
+        self._jobs.add(task)
+        try:
+            return await work(self)
+        except asyncio.CancelledError:
+            if task not in self._withdrawn:
+                raise
+            self._withdrawn.discard(task)
+            # As `asyncio.timeout` does it: somebody else may have cancelled the job too.
+            if task.uncancel() > 0:
+                raise
+            raise WithdrawnError from None
+        finally:
+            self._jobs.discard(task)
+            if self._left is not None and not self._jobs and not self._left.done():
+                self._left.set_result(None)
 
     async def scores(self, image: LocalImage, urgency: float) -> npt.NDArray[np.float32]:
         """Compute the scores of an image that is nobody's job; cancelling withdraws it.
@@ -126,7 +143,7 @@ class ServingModel:
     async def drained(self, within: float) -> None:
         """Wait until no job is in it. No new one may enter: another model serves already.
 
-        Jobs that are not done in time leave it unanswered, for `withdrawn` to tell.
+        Jobs that are not done in time are withdrawn from it: see `hold`.
 
         Args:
             within: seconds.
@@ -140,22 +157,3 @@ class ServingModel:
             for task in self._withdrawn:
                 task.cancel()
             await self._left
-
-    def withdrawn(self) -> bool:
-        """Tell, in a job that was just cancelled, whether this model's end alone is the cause.
-
-        Returns:
-            Whether the job goes on, with another model.
-        """
-        task = _this_job()
-        if task not in self._withdrawn:
-            return False
-        self._withdrawn.discard(task)
-        # As `asyncio.timeout` does it: somebody else may have cancelled the job too.
-        return task.uncancel() == 0
-
-
-def _this_job() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None, "each job has a task of its own"
-    return task

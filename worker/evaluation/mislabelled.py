@@ -1,8 +1,9 @@
 """Which labels are likely wrong, and not the model: confident learning (Northcutt et al. 2021).
 
 A model gives the images of each class scores of a certain height for that class. An image that
-scores as high for another class as that one's own images do on average, and higher than for its
-label, most likely belongs there. It takes a model that was not trained on these images.
+scores as high for another class as that one's own images do on average (0.9 is always enough), and
+higher than for its label, most likely belongs there. It takes a model that was not trained on these
+images.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ __all__ = ["Suspect", "likely_mislabelled"]
 
 TOLERANCE = 1e-4
 """By which scores of one image may differ: other images in its batch change the last digits."""
+
+HIGH = 0.9
+"""A score that is high for any class. A model that is sure of itself has 0.999 for most images of a
+class, and not less for a wrong label than for the rest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,10 @@ def likely_mislabelled(answers: Answers) -> list[Suspect]:
     classes = answers.classes
     images = np.bincount(answers.label, minlength=len(classes.names))
     sums = np.bincount(answers.label, answers.label_score, minlength=len(classes.names))
+    usual = sums / np.maximum(images, 1)
     # Of a class without images nothing is known.
-    usual = np.full(len(classes.names), np.inf)
-    np.divide(sums, images, out=usual, where=images > 0)
-    fits = answers.best_scores >= usual[answers.best] - TOLERANCE
+    least = np.where(images > 0, np.minimum(usual, HIGH), np.inf)
+    fits = answers.best_scores >= least[answers.best] - TOLERANCE
     first = fits.argmax(axis=1)
     rows = np.arange(len(answers))
     suggested, score = answers.best[rows, first], answers.best_scores[rows, first]

@@ -15,7 +15,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from worker.tracing.tracer import SpanContext
@@ -110,6 +110,8 @@ class Batcher(Generic[T, R]):
         # It stays until it runs, so that images which come in one turn of the loop are shared among
         # all that they wake.
         self._free_slots: list[asyncio.Future[None]] = []
+        # Invariant: a slot in here is busy, and would take a full batch; each owns one future.
+        self._busy_slots: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -168,6 +170,36 @@ class Batcher(Generic[T, R]):
                 return batch
             await self._wait(preferred=preferred)
 
+    async def take_full(self, until: asyncio.Future[Any]) -> Batch[T, R] | None:
+        """Wait for a batch that more images could not join, for a slot that is busy until then.
+
+        One that could grow stays here until a slot is free, and slots that are free come first.
+
+        Args:
+            until: is done when the slot is free.
+
+        Returns:
+            The batch, most urgent first; None when `until` is done before there is one.
+        """
+        try:
+            while not until.done():
+                self._drop_withdrawn()
+                if not self._free_slots and self._is_full():
+                    return self._close_batch()
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._busy_slots.append(waiter)
+                try:
+                    await asyncio.wait((waiter, until), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    self._busy_slots.remove(waiter)
+            return None
+        finally:
+            # For what is left, and so that a wake-up is not lost with this slot.
+            self._wake_one()
+
+    def _is_full(self) -> bool:
+        return bool(self._ready) and len(self._ready) >= min(self.max_batch, self._ready[0][2].most)
+
     def _push(self, ticket: Ticket[T, R]) -> None:
         heapq.heappush(self._ready, (ticket.urgency, next(self._order), ticket))
 
@@ -224,6 +256,8 @@ class Batcher(Generic[T, R]):
             self._free_slots.remove(waiter)
 
     def _wake_one(self) -> None:
-        asleep = (waiter for waiter in self._free_slots if not waiter.done())
+        # A free slot that has been woken wakes the next one when it has run.
+        slots = self._free_slots or (self._busy_slots if self._is_full() else ())
+        asleep = (waiter for waiter in slots if not waiter.done())
         if self._ready and (waiter := next(asleep, None)) is not None:
             waiter.set_result(None)

@@ -14,6 +14,7 @@ from worker.hpip import CONVERTER, package_version
 from worker.inference.placement import Placement
 from worker.inference.protocol import BackendName
 from worker.inference.selection_cache import MEASUREMENTS, TOLERATED
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.processor import processor
 from worker.settings import BatchingSettings
 
@@ -67,6 +68,7 @@ class CalibrationCache:
         batching: which batches may be chosen.
         lends_cores: whether an image alone may get all cores; where it may not, that was not
             measured.
+        kernels: how the network is computed.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class CalibrationCache:
         batching: BatchingSettings,
         *,
         lends_cores: bool = True,
+        kernels: Kernels = PLAIN_KERNELS,
     ) -> None:
         threads = [placement.threads for placement in placements]
         self._directory = directory
@@ -89,6 +92,7 @@ class CalibrationCache:
             f"{cores} cores, slots of {threads} threads",
             f"batches of {batching.max_batch}, up to {batching.calibration_limit}",
             f"an image alone on all cores: {lends_cores}",
+            *kernels.facts,
         )
 
     def read(self, backend: BackendName) -> CalibrationRecord | None:

@@ -12,6 +12,7 @@ from worker.errors import ModelError, UnfitSystemError
 from worker.inference.protocol import UNUSABLE_DEVICE
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
+from worker.settings import BackendChoice
 
 __all__ = ["find_device", "is_cpu_build"]
 
@@ -19,13 +20,14 @@ TIMEOUT = 120.0
 """Seconds; loading Paddle takes one or two, more from a cold disk."""
 
 
-def find_device(named: Device | None) -> Device:
+def find_device(named: Device | None, backend: BackendChoice | None = None) -> Device:
     """Find the device to use, before a model is looked for.
 
     Blocks for as long as loading Paddle takes, unless only the CPU can be meant.
 
     Args:
         named: None is the first GPU that Paddle can use, else the CPU.
+        backend: that the settings name, if they do: ONNX Runtime may use a GPU that Paddle cannot.
 
     Returns:
         `named`, or the device that was found.
@@ -36,6 +38,8 @@ def find_device(named: Device | None) -> Device:
     """
     if named == CPU or (named is None and is_cpu_build()):
         return CPU
+    if named is not None and backend == "onnxruntime":
+        return named
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
             module_command("worker.predictor.device_probe", str(named or "")),

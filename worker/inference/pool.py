@@ -14,10 +14,11 @@ from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
 from worker.inference.batcher import Batcher
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
+from worker.inference.choice import check_choice, usable
 from worker.inference.isolation import Poisoned
 from worker.inference.placement import Placement, available_cores
 from worker.inference.protocol import BackendName
-from worker.inference.selection import BackendSelection, OnStep, check_choice
+from worker.inference.selection import BackendSelection, OnStep
 from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
 from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
@@ -75,10 +76,11 @@ class PredictorPool:
         capacity: int | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        check_choice(predictor.backend, placements[0].device)
+        check_choice(predictor.backend, placements[0].device, predictor.kernels)
         self._spec = spec
         self._placements = placements
         self._choice = predictor.backend
+        self._kernels = predictor.kernels
         self._start_timeout = predictor.start_timeout
         self.on_selecting: OnStep = lambda *_: None
         self._metrics = metrics
@@ -97,6 +99,7 @@ class PredictorPool:
             available_cores(),
             batching,
             lends_cores=self._lends_cores,
+            kernels=self._kernels,
         )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
         self._supervisors = [
@@ -110,6 +113,7 @@ class PredictorPool:
                     start_timeout=predictor.start_timeout,
                     failpoints=failpoints,
                     idle=placement.idle,
+                    kernels=self._kernels,
                 ),
                 index,
                 self._batcher,
@@ -323,7 +327,7 @@ class PredictorPool:
 
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""
-        installed = installed_backends()
+        installed = usable(installed_backends(), self._kernels)
         if self._placements[0].device.kind != "cpu" or not installed or not self._measures:
             return "paddle"
         # Paddle first, since without it nothing can be judged; what usually wins comes last and
@@ -339,6 +343,7 @@ class PredictorPool:
             cores,
             max_batch,
             backends,
+            self._kernels,
         )
         measure = partial(
             try_backends,

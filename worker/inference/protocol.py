@@ -23,6 +23,7 @@ import numpy.typing as npt
 from worker.device import Device
 from worker.failpoints import Failpoints
 from worker.hpip import OnnxBackend
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.model import (
     AllAbove,
     BestAbove,
@@ -72,7 +73,10 @@ class Start:
     Attributes:
         spec: without labels and thresholds, thousands of which the process does not need.
         threads: CPU threads, but for runs that name others.
+        capacity: most images of one batch.
         idle: whether the process takes only the time of cores that nobody else wants.
+        buffers: batches that the shared memory holds: one that is computed, and with two, one that
+            is put together meanwhile.
     """
 
     spec: ModelSpec
@@ -82,6 +86,8 @@ class Start:
     failpoints: Failpoints
     backend: BackendName
     idle: bool = False
+    kernels: Kernels = PLAIN_KERNELS
+    buffers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,8 @@ class Loaded:
 
     Attributes:
         classes: that it tells apart.
-        backend: what computes: `paddle+onednn`, `paddle`, `onnxruntime` or `openvino`.
+        backend: what computes: `paddle+onednn`, `paddle`, `onnxruntime`, `openvino`, with
+            `+cuda`, `+tensorrt`, `+fp16` or `+bf16` where that is so.
     """
 
     classes: int
@@ -99,15 +106,17 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Owner to process: the first `count` images are a batch. Answered by `Ran` or `Failed`.
+    """Owner to process: `count` images are a batch. Answered by `Ran` or `Failed`.
 
     Attributes:
         solo_threads: CPU threads for an image that nothing else is computed beside, on a second
             copy of the network, which is loaded at the first such run; 0 for those of `Start`.
+        first: row of the shared memory that the first image is in; the others follow.
     """
 
     count: int
     solo_threads: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +188,7 @@ def read_start(message: Mapping[str, Any]) -> Start:
             ),
             "device": Device(**_with_tuples(fields["device"])),
             "failpoints": Failpoints(**_with_tuples(fields["failpoints"])),
+            "kernels": Kernels(**fields["kernels"]),
         }
     )
 
@@ -221,11 +231,12 @@ def _with_tuples(value: Any) -> Any:  # noqa: ANN401 - of a message
 
 
 class SharedBatch:
-    """`capacity` crops and their scores in one mapped file.
+    """`capacity` crops and their scores in one mapped file: a batch, or several one after another.
 
     Attributes:
         crops: `[capacity, H, W, 3] uint8`, written by the owner.
         scores: `[capacity, C] float32`, written by the process.
+        size: bytes of both, from the first crop on.
     """
 
     def __init__(
@@ -239,6 +250,7 @@ class SharedBatch:
         os.ftruncate(descriptor, size)
         keep_size(descriptor)
         self._map = mmap.mmap(descriptor, size)
+        self.size = size
         self.crops: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8, pixels).reshape(
             capacity, height, width, 3
         )

@@ -7,16 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
 from worker.clock import SYSTEM_CLOCK, Clock
-from worker.device import Device
-from worker.errors import ModelError, PredictorError, SettingsError, UnfitSystemError
-from worker.hpip import missing_packages, remedy
+from worker.errors import ModelError, PredictorError
 from worker.inference.protocol import BackendName
 from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
 from worker.inference.trials import Trial, fastest
 from worker.logs import get_logger
-from worker.settings import BackendChoice
 
-__all__ = ["BackendSelection", "OnStep", "SelectionStep", "check_choice"]
+__all__ = ["BackendSelection", "OnStep", "SelectionStep"]
 
 PAUSE = 0.25
 """Seconds between two looks whether another worker has measured: a file lock tells nobody."""
@@ -34,28 +31,6 @@ class SelectionStep(enum.StrEnum):
 
 OnStep = Callable[[SelectionStep, Sequence[BackendName]], None]
 """Is told of each step, with the backends that are measured."""
-
-
-def check_choice(choice: BackendChoice, device: Device) -> None:
-    """Refuse a backend that cannot be used here, before anything is loaded.
-
-    Raises:
-        SettingsError: it does not go with the device.
-        UnfitSystemError: it is not installed; the message says how to install it.
-    """
-    match choice:
-        case "auto" | "paddle":
-            return
-    if device.kind != "cpu":
-        raise SettingsError(
-            f"predictor.backend: {choice} computes on the CPU alone, and device is {device}: "
-            "set predictor.backend to auto or paddle, or device to cpu"
-        )
-    if missing := missing_packages(choice):
-        raise UnfitSystemError(
-            f"predictor.backend: {choice} needs {' and '.join(missing)}, not installed here; "
-            f"{remedy()}; or set predictor.backend to auto or paddle"
-        )
 
 
 class BackendSelection:

@@ -15,6 +15,7 @@ from worker.hpip import CONVERTER, package_version
 from worker.inference.placement import Placement
 from worker.inference.protocol import BackendName
 from worker.inference.trials import Trial, fastest
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.processor import processor
 
 __all__ = ["MEASUREMENTS", "SelectionCache", "SelectionRecord"]
@@ -85,6 +86,7 @@ class SelectionCache:
         cores: that the slots share.
         max_batch: images of a batch; 0 where that is not fixed.
         backends: that are installed.
+        kernels: how the network is computed.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class SelectionCache:
         cores: int,
         max_batch: int,
         backends: Sequence[BackendName],
+        kernels: Kernels = PLAIN_KERNELS,
     ) -> None:
         threads = [placement.threads for placement in placements]
         versions = [f"{name} {package_version(name)}" for name in (*backends, CONVERTER)]
@@ -104,6 +107,7 @@ class SelectionCache:
             processor(),
             f"{cores} cores, slots of {threads} threads, batches of {max_batch}",
             *versions,
+            *kernels.facts,
         )
         key = sha256("\n".join(facts).encode()).hexdigest()
         self._backends = backends

@@ -38,6 +38,7 @@ from worker.inference.protocol import (
     read_answer,
     to_message,
 )
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.model import ModelSpec
 from worker.model.files import ModelFiles
 from worker.runtime.child_environment import child_environment
@@ -45,13 +46,25 @@ from worker.runtime.messages import BadMessageError, Channel
 from worker.runtime.native_output import NativeOutput
 from worker.runtime.processes import anonymous_file, end_process, start_logged
 
-__all__ = ["Slot"]
+__all__ = ["Slot", "buffers_for"]
 
 REAP_TIMEOUT = 2.0
 """Seconds until a process whose socket has closed must have ended."""
 
 ROUNDING = 1e-5
 """How far above 1 a score may be."""
+
+
+def buffers_for(device: Device) -> int:
+    """Choose how many batches a slot's memory holds.
+
+    A GPU would wait while its next batch is copied. On CPU the copy takes a core from predictors
+    whenever it is made.
+
+    Returns:
+        1 or 2.
+    """
+    return 2 if device.kind == "gpu" else 1
 
 
 class Slot:
@@ -66,13 +79,15 @@ class Slot:
         start_timeout: seconds to load the model.
         failpoints: faults to inject, for tests.
         idle: whether its process takes only the time of cores that nobody else wants.
+        kernels: how the network is computed.
 
     Attributes:
         backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
             empty before the first.
+        buffers: batches that the memory shared with its process holds; see `stage`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a process is told meets here
         self,
         spec: ModelSpec,
         device: Device,
@@ -83,12 +98,24 @@ class Slot:
         start_timeout: float,
         failpoints: Failpoints,
         idle: bool = False,
+        kernels: Kernels = PLAIN_KERNELS,
     ) -> None:
         self._spec = spec
         self._files = ModelFiles(spec)
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
-        self._start = Start(bare, device, threads, capacity, failpoints, "paddle", idle)
+        self.buffers = buffers_for(device)
+        self._start = Start(
+            bare,
+            device,
+            threads,
+            capacity,
+            failpoints,
+            "paddle",
+            idle,
+            kernels,
+            self.buffers,
+        )
         self._solo_threads = 0
         self.backend = ""
         self._timeout = timeout
@@ -185,22 +212,51 @@ class Slot:
                 raise self._broken("it is no answer to what was asked")
             self._spec.check_classes(answer.classes)
             self.backend = answer.backend
-            self._shared = SharedBatch(
-                memory, self._start.capacity, self._start.spec.input_size, answer.classes
-            )
+            rows = self._start.capacity * self._start.buffers
+            self._shared = SharedBatch(memory, rows, self._start.spec.input_size, answer.classes)
         finally:
             ours.close()
             theirs.close()
             os.close(memory)
 
+    def stage(self, crops: Sequence[npt.NDArray[np.uint8]], buffer: int) -> SharedBatch | None:
+        """Put a batch together in the shared memory, while the process computes another one.
+
+        Unlike all else this may be called from a second thread.
+
+        Args:
+            crops: `[H, W, 3] uint8` each, at most `capacity`.
+            buffer: less than `buffers`, and not that of the batch that is computed.
+
+        Returns:
+            The memory that holds it, for `run`; None without a process.
+        """
+        shared = self._shared
+        if shared is not None:
+            self._put(crops, shared, buffer)
+        return shared
+
+    def _put(
+        self, crops: Sequence[npt.NDArray[np.uint8]], shared: SharedBatch, buffer: int
+    ) -> None:
+        for row, crop in enumerate(crops, buffer * self._start.capacity):
+            shared.crops[row] = crop
+
     def run(
-        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False
+        self,
+        crops: Sequence[npt.NDArray[np.uint8]],
+        *,
+        solo: bool = False,
+        buffer: int = 0,
+        staged: SharedBatch | None = None,
     ) -> tuple[npt.NDArray[np.float32], float]:
         """Run one batch.
 
         Args:
             crops: `[H, W, 3] uint8` each, at most `capacity`.
             solo: whether to compute it on the `solo_threads` that were chosen.
+            buffer: less than `buffers`: where the process finds it.
+            staged: what `stage` returned for these crops and this buffer.
 
         Returns:
             Scores `[N, C] float32`, and the seconds that the predictor took.
@@ -210,7 +266,7 @@ class Slot:
             PredictorCrashedError: the process died.
             PredictorTimeoutError: it did not answer in time and was killed.
         """
-        scores, ran = self._run(crops, solo=solo)
+        scores, ran = self._run(crops, solo=solo, buffer=buffer, staged=staged)
         return scores, ran.seconds
 
     def time(self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False) -> RunTime:
@@ -252,18 +308,26 @@ class Slot:
             self._ask(DropSolo(), self._timeout)
 
     def _run(
-        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool, timeout: float | None = None
+        self,
+        crops: Sequence[npt.NDArray[np.uint8]],
+        *,
+        solo: bool,
+        timeout: float | None = None,
+        buffer: int = 0,
+        staged: SharedBatch | None = None,
     ) -> tuple[npt.NDArray[np.float32], Ran]:
         if self._shared is None:
             raise PredictorCrashedError("the predictor process is not running")
-        for row, crop in enumerate(crops):
-            self._shared.crops[row] = crop
-        request = Run(len(crops), self._solo_threads if solo else 0)
+        if staged is not self._shared:
+            # Not staged, or for a process that has ended since, with its memory.
+            self._put(crops, self._shared, buffer)
+        first = buffer * self._start.capacity
+        request = Run(len(crops), self._solo_threads if solo else 0, first)
         answer = self._ask(request, self._timeout if timeout is None else timeout)
         if isinstance(answer, Failed):
             raise PredictorError(answer.why)
         # A copy first: nothing that the process does to its memory changes what was checked.
-        scores = self._shared.scores[: len(crops)].copy()
+        scores = self._shared.scores[first : first + len(crops)].copy()
         if not isinstance(answer, Ran) or not _are_scores(scores):
             raise self._broken("these are no scores")
         return scores, answer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,7 +33,7 @@ from worker.inference.calibration import (
     solo_pays,
 )
 from worker.inference.isolation import Poisoned, run_isolated
-from worker.inference.protocol import BackendName
+from worker.inference.protocol import BackendName, SharedBatch
 from worker.inference.slot import Slot
 from worker.logs import get_logger
 from worker.metrics import BATCH_WAIT, Metrics
@@ -60,6 +61,20 @@ log = get_logger(__name__)
 
 class _SlotDownError(Exception):
     """The slot's process cannot be brought up; no image is to blame."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch for the slot.
+
+    Attributes:
+        buffer: of the memory that is shared with the process: where the batch is or will be.
+        staged: the memory that holds it already, or None; for one run.
+    """
+
+    batch: Batch[Pixels, Scores | Poisoned]
+    buffer: int = 0
+    staged: SharedBatch | None = None
 
 
 class SlotSupervisor:
@@ -101,6 +116,7 @@ class SlotSupervisor:
         self._tracer = tracer
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, f"slot-{index}")
+        self._staging = ThreadPoolExecutor(1, f"stage-{index}") if slot.buffers > 1 else None
         self._serving: asyncio.Task[None] | None = None
         self._stopped = False
         # Invariant: whether the metrics count the process as up.
@@ -161,7 +177,7 @@ class SlotSupervisor:
 
     @property
     def backend(self) -> str:
-        """What computes: `paddle+onednn`, `paddle`, `onnxruntime` or `openvino`."""
+        """What computes, such as `paddle+onednn` or `onnxruntime`."""
         return self._slot.backend
 
     async def calibrate(
@@ -247,7 +263,8 @@ class SlotSupervisor:
         if self._serving is not None:
             await asyncio.gather(self._serving, return_exceptions=True)
         await self._in_thread(self._slot.kill)
-        self._thread.shutdown(wait=False)
+        for thread in filter(None, (self._thread, self._staging)):
+            thread.shutdown(wait=False)
         self._count(up=False)
 
     @property
@@ -272,30 +289,66 @@ class SlotSupervisor:
         return self._due is not None and self._due < self._clock.monotonic()
 
     async def _serve(self) -> None:
+        following: _Work | None = None
         while True:
             # A slot that is down takes no batch: others can answer it.
+            if following is not None and not self._slot.running:
+                self._put_back(following.batch)
+                following = None
             await self._bring_up()
             await self._prepare_solo()
             if not self._slot.running:
                 continue
-            batch = await self._batcher.take(preferred=self.solo)
-            self._metrics.batches.labels(batch.reason).inc()
-            try:
-                with self._span(batch):
-                    await self._answer(batch)
-            except _SlotDownError as error:
-                log.error("predictor_down", slot=self._index, error=str(error))
-                self._batcher.put_back(
-                    [ticket for ticket in batch.tickets if not ticket.result.done()]
-                )
-            except Exception as error:
-                # A bug must neither end this loop nor leave a caller waiting forever.
-                log.exception("slot_raised", slot=self._index)
-                for ticket in batch.tickets:
-                    if not ticket.result.done():
-                        ticket.result.set_exception(error)
-            finally:
-                self._due = None
+            work = following or _Work(await self._batcher.take(preferred=self.solo))
+            if self._staging is None:
+                await self._compute(work)
+            else:
+                following = await self._compute_and_stage(work, self._staging)
+
+    async def _compute_and_stage(self, work: _Work, staging: ThreadPoolExecutor) -> _Work | None:
+        """Compute a batch, and put the next one together meanwhile if one becomes full.
+
+        Returns:
+            The next one.
+        """
+        computing = asyncio.create_task(self._compute(work))
+        following: _Work | None = None
+        try:
+            if batch := await self._batcher.take_full(computing):
+                following = _Work(batch, 1 - work.buffer)
+                crops = [ticket.item for ticket in batch.tickets]
+                # Images that do not fit are found, and answered for, when they are computed.
+                with suppress(ValueError):
+                    following.staged = await asyncio.get_running_loop().run_in_executor(
+                        staging, self._slot.stage, crops, following.buffer
+                    )
+            await computing
+        finally:
+            if not computing.done():
+                computing.cancel()
+                await asyncio.wait([computing])
+        return following
+
+    async def _compute(self, work: _Work) -> None:
+        batch = work.batch
+        self._metrics.batches.labels(batch.reason).inc()
+        try:
+            with self._span(batch):
+                await self._answer(work)
+        except _SlotDownError as error:
+            log.error("predictor_down", slot=self._index, error=str(error))
+            self._put_back(batch)
+        except Exception as error:
+            # A bug must neither end this loop nor leave a caller waiting forever.
+            log.exception("slot_raised", slot=self._index)
+            for ticket in batch.tickets:
+                if not ticket.result.done():
+                    ticket.result.set_exception(error)
+        finally:
+            self._due = None
+
+    def _put_back(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
+        self._batcher.put_back([ticket for ticket in batch.tickets if not ticket.result.done()])
 
     async def _bring_up(self) -> None:
         """Start the process if it is down, however many attempts that takes."""
@@ -332,12 +385,13 @@ class SlotSupervisor:
             self.solo = False
         self._due = None
 
-    async def _answer(self, batch: Batch[Pixels, Scores | Poisoned]) -> None:
+    async def _answer(self, work: _Work) -> None:
+        batch = work.batch
         for _, seconds in _waits(batch):
             self._waited.observe(seconds)
         # While all other slots are idle, their cores are too.
         solo = self.solo and len(batch.tickets) == 1 and batch.idle_slots == self._others
-        run = partial(self._run, solo=solo)
+        run = partial(self._run, work=work, solo=solo)
         answers = await run_isolated(run, [ticket.item for ticket in batch.tickets])
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             # The future of a withdrawn image is cancelled.
@@ -350,8 +404,8 @@ class SlotSupervisor:
         waits = [(origin, seconds) for origin, seconds in _waits(batch) if origin is not None]
         return self._tracer.infer(waits, slot=self._index, closed=batch.reason)
 
-    async def _run(self, crops: Sequence[Pixels], *, solo: bool) -> list[Scores]:
-        """One run, the process brought up first.
+    async def _run(self, crops: Sequence[Pixels], *, work: _Work, solo: bool) -> list[Scores]:
+        """One run of a batch or a part of it, the process brought up first.
 
         Raises:
             PredictorError: the run failed.
@@ -364,8 +418,11 @@ class SlotSupervisor:
         # would take this image's time, and a failure to do so would be blamed on it.
         solo = solo and self._solo_pid == self.pid
         self._busy_since = self._clock.monotonic()
+        # The first run is of the whole batch; what a run left behind is not trusted again.
+        staged, work.staged = work.staged, None
+        run = partial(self._slot.run, crops, solo=solo, buffer=work.buffer, staged=staged)
         try:
-            scores, seconds = await self._in_thread(partial(self._slot.run, crops, solo=solo))
+            scores, seconds = await self._in_thread(run)
         except PredictorError as error:
             self._note_failure(error, len(crops))
             if solo:

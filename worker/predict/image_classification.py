@@ -68,9 +68,10 @@ class ImageClassificationPipeline:
         settings: Settings | None = None,
         on_selecting: Callable[[str], None] = lambda _: None,
     ) -> None:
-        placements = choose_placements(config.device)
-        self.config = config
         settings = settings or load().settings
+        named = "backend" in settings.predictor.model_fields_set and not config.use_hpip
+        placements = choose_placements(config.device, settings.predictor.backend if named else None)
+        self.config = config
         # Before a model is downloaded.
         backend = choose_backend(config, settings.predictor, placements[0].device)
         cache = settings.model_cache or models_directory()

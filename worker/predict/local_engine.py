@@ -13,9 +13,9 @@ from worker.engine.portal import Portal
 from worker.errors import SettingsError
 from worker.failpoints import Failpoints
 from worker.hpip import CONVERTER, installed_backends, remedy
+from worker.inference.choice import check_choice
 from worker.inference.devices import find_device
 from worker.inference.placement import Placement, available_cores, place
-from worker.inference.selection import check_choice
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predict.pipeline_config import PipelineConfig
@@ -73,7 +73,8 @@ def start_engine(
     Args:
         backend: what computes, as `predictor.backend`.
         batch_size: images of a batch for which `auto` chooses the backend.
-        settings: only those on fetching URLs, decoding images and keeping results are used.
+        settings: only those on fetching URLs, decoding images, keeping results and precision are
+            used.
         on_selecting: called in the engine's thread with each step of the selection of the backend.
 
     Returns:
@@ -88,7 +89,12 @@ def start_engine(
         fetch=local_fetch(settings.fetch),
         decode=settings.decode,
         batching=BatchingSettings(max_batch=min(batch_size, CAPACITY)),
-        predictor=PredictorSettings(backend=backend, timeout=BATCH_TIMEOUT),
+        predictor=PredictorSettings(
+            backend=backend,
+            precision=settings.predictor.precision,
+            tensorrt=settings.predictor.tensorrt,
+            timeout=BATCH_TIMEOUT,
+        ),
         result_cache=settings.result_cache,
     )
 
@@ -116,9 +122,10 @@ def choose_backend(
     Raises:
         SettingsError: `use_hpip` on the CPU, and nothing is installed to choose from; or the
             backend does not go with the device.
-        UnfitSystemError: the backend is not installed.
+        UnfitSystemError: the backend is not installed, or the processor lacks the precision.
     """
     if config.use_hpip:
+        check_choice("auto", device, predictor.kernels)
         # The user asked for it: unlike the default `auto`, it must not fall back silently.
         if device.kind == "cpu" and not installed_backends():
             raise SettingsError(
@@ -126,17 +133,19 @@ def choose_backend(
                 f"{remedy()}; or leave use_hpip out"
             )
         return "auto"
-    if "backend" not in predictor.model_fields_set:
-        return "paddle"
-    check_choice(predictor.backend, device)
-    return predictor.backend
+    choice = predictor.backend if "backend" in predictor.model_fields_set else "paddle"
+    check_choice(choice, device, predictor.kernels)
+    return choice
 
 
-def choose_placements(device: Device | None) -> list[Placement]:
+def choose_placements(
+    device: Device | None, backend: BackendChoice | None = None
+) -> list[Placement]:
     """Choose where to compute.
 
     Args:
-        device: None is the first GPU, else the CPU.
+        device: None is the first GPU that Paddle can use, else the CPU.
+        backend: that the settings name, if they do: ONNX Runtime may use a GPU that Paddle cannot.
 
     Returns:
         A placement for each device, each with all cores.
@@ -146,4 +155,4 @@ def choose_placements(device: Device | None) -> list[Placement]:
         UnfitSystemError: Paddle cannot be loaded to find out.
     """
     cores = available_cores()
-    return place(find_device(device), 0, cores, cores)
+    return place(find_device(device, backend), 0, cores, cores)

@@ -8,20 +8,25 @@ answers too. The result is kept in the cache directory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ParityError
+from worker.kernels import Precision
 from worker.predictor.backends import own_sentence
 from worker.predictor.parity_cache import Parity, ParityCache
 
-__all__ = ["TOLERANCE", "Scorer", "compare", "load_checked", "probe_crops"]
+__all__ = ["TOLERANCE", "TOLERANCES", "Scorer", "compare", "load_checked", "probe_crops"]
 
 TOLERANCE = 1e-3
 """Largest difference of a score; correct kernels differ by rounding, 5e-4 at most."""
+
+TOLERANCES: Mapping[Precision, float] = {"fp32": TOLERANCE, "fp16": 2e-2, "bf16": 1e-1}
+"""The same by precision. With fewer digits it tells of kernels that are wrong, not of answers that
+change: how many of those, only labelled images tell."""
 
 TIE = 1e-3
 """Share of the best score by which another class's may be lower and still be as good."""
@@ -53,6 +58,7 @@ def load_checked(
     plain: Callable[[], Scorer],
     input_size: tuple[int, int],
     cache: ParityCache,
+    precision: Precision = "fp32",
 ) -> S:
     """Load a backend that answers as plain Paddle does.
 
@@ -61,6 +67,7 @@ def load_checked(
         plain: loads plain Paddle.
         input_size: `(height, width)` of the crops in pixels.
         cache: where the result is looked up, or kept when there is none yet.
+        precision: the backend's; plain Paddle has fp32.
 
     Returns:
         What `candidate` loads.
@@ -75,7 +82,7 @@ def load_checked(
             crops = probe_crops(input_size)
             # Freed before the other one is loaded: two networks may not fit into memory.
             reference = plain().scores(crops)
-            loaded, parity, lasting = _check(candidate, crops, reference)
+            loaded, parity, lasting = _check(candidate, crops, reference, precision)
             if lasting:
                 cache.write(parity)
             if loaded is not None and parity.agrees:
@@ -107,12 +114,18 @@ def probe_crops(input_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return crops
 
 
-def compare(candidate: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Parity:
+def compare(
+    candidate: npt.NDArray[np.float32],
+    reference: npt.NDArray[np.float32],
+    precision: Precision = "fp32",
+) -> Parity:
     """Compare a backend's scores with plain Paddle's for the same images.
 
     Args:
         candidate: the backend's, `[N, C] float32`.
         reference: plain Paddle's, `[N, C] float32`.
+        precision: the backend's. Another class may be the best one only with fewer digits than
+            those of fp32.
 
     Returns:
         Whether they agree, by how much they differ, and the problem if there is one.
@@ -120,16 +133,19 @@ def compare(candidate: npt.NDArray[np.float32], reference: npt.NDArray[np.float3
     if candidate.shape != reference.shape:
         return Parity(False, 1.0, f"it answers with shape {candidate.shape}, not {reference.shape}")
     deviation = float(np.abs(candidate - reference).max())
-    if not deviation <= TOLERANCE:
+    if not deviation <= TOLERANCES[precision]:
         return Parity(False, deviation, f"a score differs by {deviation:.2g}")
     chosen = np.take_along_axis(reference, candidate.argmax(axis=1)[:, None], axis=1)[:, 0]
-    if (chosen < reference.max(axis=1) * (1 - TIE)).any():
+    if precision == "fp32" and (chosen < reference.max(axis=1) * (1 - TIE)).any():
         return Parity(False, deviation, "another class is the best one")
     return Parity(True, deviation)
 
 
 def _check(
-    load: Callable[[], S], crops: npt.NDArray[np.uint8], reference: npt.NDArray[np.float32]
+    load: Callable[[], S],
+    crops: npt.NDArray[np.uint8],
+    reference: npt.NDArray[np.float32],
+    precision: Precision,
 ) -> tuple[S | None, Parity, bool]:
     """Check one backend.
 
@@ -144,7 +160,7 @@ def _check(
         # A full disk, or too little memory, says nothing about the model.
         temporary = isinstance(error.__cause__ or error, OSError | MemoryError | ImportError)
         return None, Parity(False, 1.0, own_sentence(error)), not temporary
-    return candidate, compare(scores, reference), True
+    return candidate, compare(scores, reference, precision), True
 
 
 def _blend(grid: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

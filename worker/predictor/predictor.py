@@ -10,8 +10,8 @@ import numpy.typing as npt
 from worker.errors import ModelError
 from worker.model import Activation, ModelSpec
 from worker.predictor.activations import ACTIVATIONS
-from worker.predictor.backends import Backend, own_sentence
-from worker.predictor.normalizer import Normalizer
+from worker.predictor.backends import Backend, CropBackend, own_sentence
+from worker.predictor.normalization import Normalizer
 from worker.predictor.parity import probe_crops
 
 __all__ = ["Predictor"]
@@ -26,6 +26,8 @@ RANGE_TOLERANCE = 1e-3
 class Predictor:
     """A network with its normalisation; used by one thread at a time.
 
+    Crops are normalised here, unless the backend does it on its device.
+
     Args:
         spec: the model that `backend` has loaded.
 
@@ -34,7 +36,7 @@ class Predictor:
             not answer with a score for each class, or has other classes than `inference.yml`.
     """
 
-    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+    def __init__(self, spec: ModelSpec, backend: Backend | CropBackend) -> None:
         self.spec = spec
         self._backend = backend
         self._normalize = Normalizer(spec.normalize)
@@ -63,7 +65,7 @@ class Predictor:
 
     @property
     def backend(self) -> str:
-        """What computes: `paddle`, `paddle+onednn`, `onnxruntime` or `openvino`."""
+        """What computes, such as `paddle+onednn` or `onnxruntime`."""
         return self._backend.name
 
     def scores(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -94,6 +96,8 @@ class Predictor:
 
     def _run(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Normalise crops, and return what the backend answers."""
+        if isinstance(self._backend, CropBackend):
+            return self._backend.run_crops(crops)
         count = len(crops)
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)

@@ -28,6 +28,7 @@ from worker.inference.protocol import (
 from worker.predictor.backends import own_sentence
 from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
+from worker.predictor.staging import lock_for
 from worker.runtime.children import die_with
 from worker.runtime.messages import Channel
 from worker.runtime.priority import be_first_to_go, run_when_idle
@@ -65,7 +66,9 @@ def serve(channel: Channel, memory: int) -> None:
         channel.send(to_message(Failed(str(error)[:LONGEST], unfit)))
         return
     first = predictors.choose()
-    shared = SharedBatch(memory, start.capacity, start.spec.input_size, first.classes)
+    rows = start.capacity * start.buffers
+    shared = SharedBatch(memory, rows, start.spec.input_size, first.classes)
+    lock_for(start.device, shared)
     channel.send(to_message(Loaded(first.classes, first.backend)))
     while True:
         request = read_request(channel.receive())
@@ -86,7 +89,7 @@ class _Predictors:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._predictor = load_predictor(start.spec, start.device, start.threads, start.backend)
+        self._predictor = self._load(start.threads)
         self._solo: Predictor | None = None
 
     def choose(self, solo_threads: int = 0) -> Predictor:
@@ -98,11 +101,20 @@ class _Predictors:
         if not solo_threads:
             return self._predictor
         if self._solo is None:
-            start = self._start
-            self._solo = load_predictor(
-                start.spec, start.device, solo_threads, start.backend, solo=True
-            )
+            self._solo = self._load(solo_threads, solo=True)
         return self._solo
+
+    def _load(self, threads: int, *, solo: bool = False) -> Predictor:
+        start = self._start
+        return load_predictor(
+            start.spec,
+            start.device,
+            threads,
+            start.backend,
+            solo=solo,
+            kernels=start.kernels,
+            capacity=start.capacity,
+        )
 
     def drop_solo(self) -> None:
         """Free the one for single images."""
@@ -114,14 +126,15 @@ def _answer(
 ) -> Ran | Failed:
     began, cpu = time.perf_counter(), time.process_time()
     count = request.count
-    crops = shared.crops[:count]
+    rows = slice(request.first, request.first + count)
+    crops = shared.crops[rows]
     try:
         start.failpoints.before_batch(crops)
         predictor = predictors.choose(request.solo_threads)
         if start.failpoints.instant:
-            shared.scores[:count] = 1 / predictor.classes
+            shared.scores[rows] = 1 / predictor.classes
         else:
-            shared.scores[:count] = predictor.scores(crops)
+            shared.scores[rows] = predictor.scores(crops)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
         return Failed(f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST])
     return Ran(time.perf_counter() - began, time.process_time() - cpu)

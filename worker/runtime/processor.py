@@ -6,7 +6,10 @@ import platform
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["processor"]
+__all__ = ["has_bfloat16", "processor"]
+
+_BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""Features with which bfloat16 is computed rather than emulated: of x86-64, and of ARM."""
 
 
 def processor() -> str:
@@ -20,3 +23,12 @@ def processor() -> str:
         wanted = ("model name", "flags", "Features")
         return "\n".join(line for line in text.splitlines() if line.startswith(wanted))
     return f"{platform.machine()} {platform.processor()}"
+
+
+def has_bfloat16() -> bool:
+    """Find out whether the processor computes with bfloat16.
+
+    Returns:
+        Whether it has a feature for it, as far as the system tells.
+    """
+    return not _BFLOAT16.isdisjoint(processor().split())

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from worker.hpip import OnnxBackend
+from worker.kernels import Kernels, Precision
 from worker.settings.base import Bytes, Group, MiB, Seconds, Wait
 
 __all__ = ["BackendChoice", "BatchingSettings", "PredictorSettings", "ResultCacheSettings"]
@@ -44,6 +45,17 @@ class PredictorSettings(Group):
         description="Library that computes the network. auto takes the fastest installed one that "
         "answers as plain Paddle does; those besides paddle need the extra hpip.",
     )
+    precision: Precision = Field(
+        "fp32",
+        description="Numbers that the network is computed with. fp16 is for GPUs; bf16 for GPUs, "
+        "and with paddle or openvino for processors that have it. Both change scores: "
+        "evaluate --against says by how much.",
+    )
+    tensorrt: bool = Field(
+        False,
+        description="Whether TensorRT computes the network: on a GPU, with backend onnxruntime. "
+        "The first start builds its engine, for which start_timeout may be too short.",
+    )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
         0,
         description="Predictor processes; 0 is one per listed GPU, or what suits the cores on CPU.",
@@ -68,6 +80,11 @@ class PredictorSettings(Group):
         description="Categories per result when the job names no number; "
         "0 is the model's own default.",
     )
+
+    @property
+    def kernels(self) -> Kernels:
+        """How the network is computed."""
+        return Kernels(self.precision, self.tensorrt)
 
 
 class ResultCacheSettings(Group):

@@ -24,6 +24,8 @@ from worker.failpoints import Failpoints
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
 from worker.inference.placement import Placement, available_cores
 from worker.inference.pool import PredictorPool
+from worker.inference.protocol import SharedBatch
+from worker.inference.slot import Slot
 from worker.metrics import Metrics
 from worker.model import ModelSpec, load_model_spec
 from worker.predictor.loading import load_predictor
@@ -163,6 +165,34 @@ async def test_a_poison_image_fails_alone(make_pool: MakePool, crops: Crops) -> 
     assert poison.attempts == 3
     assert "signal 9" in poison.message
     assert isinstance(good, np.ndarray)
+
+
+async def test_batches_that_are_put_together_ahead_are_answered_each_as_its_own(
+    make_pool: MakePool, spec: ModelSpec, crops: Crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: a slot with two buffers, full batches, and a process that ends at the first."""
+    monkeypatch.setattr("worker.inference.slot.buffers_for", lambda device: 2)
+    staged: list[int] = []
+    stage = Slot.stage
+
+    def counted(self: Slot, images: Crops, buffer: int) -> SharedBatch | None:
+        staged.append(buffer)
+        return stage(self, images, buffer)
+
+    monkeypatch.setattr(Slot, "stage", counted)
+    made = await make_pool()
+    (pid,) = made.pool.pids
+    os.kill(pid, signal.SIGKILL)
+    images = [*crops * 5, crops[0]]
+    calls = [made.pool.classify(image, order) for order, image in enumerate(images)]
+    async with asyncio.timeout(BOUND):
+        answers = await asyncio.gather(*calls)
+    expected = load_predictor(spec, CPU, 1).scores(np.stack(crops))
+    rows = [index % 4 for index in range(21)]
+    np.testing.assert_allclose(np.stack(answers), expected[rows], rtol=0, atol=1e-5)
+    assert made.value("classify_predictor_restarts_total", cause="crash") == 1
+    # Six batches, of which the first was taken by a free slot and the last was not full.
+    assert staged == [1, 0, 1, 0]
 
 
 async def test_an_image_that_hangs_the_predictor_fails_alone(

@@ -77,6 +77,7 @@ async def test_a_caller_that_gives_up_leaves_nothing_behind() -> None:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0):
                     await ask(exchange)
+        assert exchange.waiting == 0
         asking = asyncio.create_task(ask(exchange))
         await turns(50)
         for job in script.sent:  # the late results of those before come first

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from worker.budget import Budget
 from worker.client import (
     ClientClosed,
     HttpClient,
@@ -22,6 +23,8 @@ from worker.client import (
     ServiceError,
 )
 from worker.client import http as module
+from worker.client.base import Call
+from worker.client.many import Hold
 from worker.clock import Clock
 from worker.errors import SettingsError
 
@@ -222,6 +225,15 @@ async def test_what_is_no_worker_is_named(service: Service, status: int) -> None
             await client.classify(JPEG)
 
 
+async def test_a_redirect_is_not_followed(service: Service) -> None:
+    # It could lead to a service that is to know neither the token nor the image.
+    service.answers = [lambda: web.Response(status=307, headers={"Location": "/elsewhere"}), done]
+    async with HttpClient(service.url) as client:
+        with pytest.raises(ServiceError, match="answers HTTP 307"):
+            await client.classify(JPEG)
+    assert len(service.requests) == 1
+
+
 async def test_an_answer_without_end_is_not_read(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +259,20 @@ async def test_requests_at_a_time(service: Service) -> None:
         service.answering.set()
         await asyncio.gather(*calls)
     assert (service.most, len(service.requests)) == (2, 20)
+
+
+async def test_a_job_holds_its_image_until_it_is_answered(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(JPEG)
+    budget = Budget(9, 9)
+    call = Call(path, "a", None, None, None, Hold(budget.reserve(0)))
+    service.answering.clear()
+    async with HttpClient(service.url) as client:
+        asking = asyncio.create_task(client._ask(call))
+        await service.arrived.acquire()
+        assert budget.bytes == len(JPEG)
+        service.answering.set()
+        assert (await asking).code == 0
 
 
 async def test_many_cost_only_themselves(service: Service, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from tests.support.job_transport import Script
+from tests.support.job_transport import DONE, Script, turns
+from worker.budget import Budget
 from worker.client import (
     ClientClosed,
     JobOutcome,
@@ -22,6 +23,8 @@ from worker.client import (
     ServiceError,
 )
 from worker.client import kafka as module
+from worker.client.base import Call
+from worker.client.many import Hold
 from worker.clock import Clock
 from worker.contract.jobs import EncodedImage, RawImage, UrlImage
 from worker.contract.parsing import parse_job
@@ -109,9 +112,10 @@ async def test_a_result_that_makes_no_sense_is_the_services_fault(make: Any) -> 
 async def test_no_result_in_time(make: Any) -> None:
     script = Script(outcome=None)
     async with make(script, timeout=0.01) as client:
-        with pytest.raises(ResultTimeout) as late:
+        with pytest.raises(ResultTimeout, match=r"no result within 0\.01 s") as late:
             await client.classify(JobRequest(image=JPEG, job_id="a"))
-        assert (str(late.value), late.value.job_id) == ("no result within 0.01 s", "a")
+        assert late.value.job_id == "a"
+        assert client._late(Call(RawImage(JPEG), "a", None, None, None, record_id="j-0-1")) == ""
         script.acknowledging.clear()
         with pytest.raises(TimeoutError, match=r"0.02 s: the brokers have not acknowledged the"):
             await client.classify(JPEG, timeout=0.02)
@@ -140,10 +144,56 @@ async def test_many_cost_only_themselves(make: Any, tmp_path: Path) -> None:
 
 async def test_many_are_under_way_at_most(make: Any) -> None:
     script = Script()
+    script.answering.clear()
     async with make(script) as client:
-        images = (JPEG for _ in range(40))
-        outcomes = [each async for each in client.classify_many(images, max_jobs=3)]
-    assert (len(outcomes), len(script.sent), script.most_waiting) == (40, 40, 3)
+        outcomes = client.classify_many((JPEG for _ in range(40)), max_jobs=3)
+        first = asyncio.ensure_future(anext(outcomes))
+        for _ in range(3):
+            await script.arrived.acquire()
+        await turns(50)
+        assert len(script.sent) == 3
+        script.answering.set()
+        await first
+        assert len([each async for each in outcomes]) == 39
+    assert len(script.sent) == 40
+    assert script.most_waiting <= 3
+
+
+async def test_few_are_under_way_where_results_are_large(make: Any) -> None:
+    script = Script(outcome=None)
+    large = replace(DONE, picture=bytes(900))
+    images = (JPEG for _ in range(1000))
+    async with make(script) as client:
+        outcomes = client.classify_many(images, max_jobs=20, max_bytes=2000)
+        first = asyncio.ensure_future(anext(outcomes))
+        for _ in range(20):  # nothing is known of results yet
+            await script.arrived.acquire()
+        for job in script.sent:
+            script.answer(job, large)
+        await first
+        for _ in range(19):
+            await anext(outcomes)
+        await turns(100)
+        # Each will bring 900 bytes, so three are more than may be held.
+        assert 1 <= len(script.sent) - 20 <= 3
+        await outcomes.aclose()
+
+
+async def test_a_job_holds_its_message_until_the_brokers_have_it(make: Any, tmp_path: Path) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(JPEG)
+    budget, script = Budget(9, 9), Script(outcome=None)
+    call = Call(path, "a", None, None, None, Hold(budget.reserve(0)))
+    script.acknowledging.clear()
+    async with make(script) as client:
+        asking = asyncio.create_task(client._ask(call))
+        await script.arrived.acquire()
+        assert budget.bytes == script.sent[0].size > len(JPEG)
+        script.acknowledging.set()
+        await turns()
+        assert (budget.bytes, call.record_id) == (0, script.sent[0].id)
+        script.answer(script.sent[0])
+        assert (await asking).code == 0
 
 
 async def test_what_is_no_image_ends_many(make: Any) -> None:

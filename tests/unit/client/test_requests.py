@@ -51,18 +51,18 @@ def test_one_image_is_not_several(images: Any) -> None:
         check_several(images)
 
 
-def test_images_are_read_within_the_limit(tmp_path: Path) -> None:
+async def test_images_are_read_within_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "cat.jpg"
     path.write_bytes(b"12345")
-    assert read_image(path, 5) == b"12345"
-    assert read_image(RawImage(b"12345"), 5) == b"12345"
+    assert await read_image(path, 5) == b"12345"
+    assert await read_image(RawImage(b"12345"), 5) == b"12345"
     for content, what in ((path, "file"), (RawImage(b"12345"), "image")):
         with pytest.raises(JobError, match=f"the {what} has more than the 4 bytes") as refused:
-            read_image(content, 4)
+            await read_image(content, 4)
         assert refused.value.reason is Reason.TOO_LARGE
 
 
-def test_what_is_empty_or_missing_says_so(tmp_path: Path) -> None:
+async def test_what_is_empty_or_missing_says_so(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     for content, said in (
         (tmp_path / "empty.jpg", "the file is empty"),
@@ -71,7 +71,7 @@ def test_what_is_empty_or_missing_says_so(tmp_path: Path) -> None:
         (tmp_path, "the file cannot be read: Is a directory"),
     ):
         with pytest.raises(JobError, match=said):
-            read_image(content, 9)
+            await read_image(content, 9)
 
 
 def test_types() -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.small_model import SPEC
-from worker.engine.serving import ServingModel
+from worker.engine.serving import ServingModel, WithdrawnError
 from worker.metrics import Metrics
 
 BOUND = 10.0
@@ -31,17 +31,17 @@ class Work:
         self.serving = serving
         self.done = asyncio.Event()
         self.begun = asyncio.Event()
-        self.goes_on: bool | None = None
+        self.goes_on = False
 
     async def run(self) -> None:
         try:
-            with self.serving:
-                self.begun.set()
-                await self.done.wait()
-        except asyncio.CancelledError:
-            self.goes_on = self.serving.withdrawn()
-            if not self.goes_on:
-                raise
+            await self.serving.hold(self._work)
+        except WithdrawnError:
+            self.goes_on = True
+
+    async def _work(self, _: ServingModel) -> None:
+        self.begun.set()
+        await self.done.wait()
 
 
 async def begin(serving: ServingModel) -> tuple[Work, asyncio.Task[None]]:
@@ -67,8 +67,8 @@ async def test_it_is_drained_when_its_last_job_has_left() -> None:
     await second
     async with asyncio.timeout(BOUND):
         await draining
-    assert one.goes_on is None
-    assert other.goes_on is None
+    assert not one.goes_on
+    assert not other.goes_on
 
 
 async def test_a_job_that_is_not_done_in_time_is_told_to_go_on_elsewhere() -> None:
@@ -77,7 +77,7 @@ async def test_a_job_that_is_not_done_in_time_is_told_to_go_on_elsewhere() -> No
     async with asyncio.timeout(BOUND):
         await serving.drained(0.0)
         await task
-    assert work.goes_on is True
+    assert work.goes_on
     assert task.cancelling() == 0, "what it does next is not cancelled"
 
 
@@ -87,7 +87,7 @@ async def test_a_job_that_is_withdrawn_by_its_caller_does_not_go_on() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert work.goes_on is False
+    assert not work.goes_on
     async with asyncio.timeout(BOUND):
         await serving.drained(BOUND)
 
@@ -100,7 +100,7 @@ async def test_nor_does_one_that_both_have_cancelled() -> None:
         await serving.drained(0.0)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert work.goes_on is False
+    assert not work.goes_on
 
 
 async def test_its_identity_is_one_value_once_it_is_known_what_computes() -> None:

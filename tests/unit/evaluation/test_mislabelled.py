@@ -48,6 +48,11 @@ def test_nothing_is_suggested_that_no_image_is_labelled_with_nor_to_an_unknown_c
     assert likely_mislabelled(answered(rows, "abc")) == []
 
 
+def test_a_high_score_is_enough_where_the_classs_own_images_have_more() -> None:
+    rows = [("a", (0.99, 0.01)), ("a", (0.09, 0.91)), ("a", (0.11, 0.89)), ("b", (0.0, 1.0))]
+    assert [each.row for each in likely_mislabelled(answered(rows))] == [1]
+
+
 def test_the_likeliest_come_first() -> None:
     rows = [("a", (0.8, 0.2)), ("a", (0.1, 0.9)), ("a", (0.05, 0.95)), ("b", (0.2, 0.8))]
     assert [each.row for each in likely_mislabelled(answered(rows))] == [2, 1]

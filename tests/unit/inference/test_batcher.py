@@ -308,6 +308,91 @@ async def test_put_back_wakes_all_the_slots_that_it_has_work_for(clock: Timers) 
     assert sorted(map(len, slots.batches())) == [2, 2]
 
 
+class Busy:
+    """A slot that computes, and would take a full batch meanwhile."""
+
+    def __init__(self, batcher: Batcher[str, str]) -> None:
+        self.computed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(batcher.take_full(self.computed))
+
+    async def end(self) -> Batch[str, str] | None:
+        self.computed.set_result(None)
+        return await self.task
+
+
+async def test_a_busy_slot_takes_a_batch_that_is_full_and_no_other(clock: Timers) -> None:
+    batcher = make(clock, max_batch=2)
+    busy = Busy(batcher)
+    await quiet()
+    batcher.submit("a", 0)
+    await quiet()
+    assert not busy.task.done(), "it may still grow"
+    batcher.submit("b", 0)
+    await quiet()
+    batch = busy.task.result()
+    assert batch is not None
+    assert (items(batch), batch.reason) == (["a", "b"], CloseReason.FULL)
+
+
+async def test_a_busy_slot_goes_away_empty_handed_when_it_is_free(clock: Timers) -> None:
+    batcher = make(clock, max_batch=2)
+    busy = Busy(batcher)
+    batcher.submit("a", 0)
+    await quiet()
+    assert await busy.end() is None
+    assert items(await taken(batcher)) == ["a"]
+
+
+async def test_a_batch_is_full_for_a_busy_slot_if_its_images_allow_no_larger_one(
+    clock: Timers,
+) -> None:
+    batcher = make(clock, max_batch=8)
+    busy = Busy(batcher)
+    batcher.submit("a", 0, most=1)
+    await quiet()
+    batch = busy.task.result()
+    assert batch is not None
+    assert items(batch) == ["a"]
+
+
+async def test_a_free_slot_comes_before_a_busy_one(clock: Timers) -> None:
+    batcher = make(clock, max_batch=1)
+    busy, free = Busy(batcher), Slots(batcher, 1)
+    await quiet()
+    batcher.submit("a", 0)
+    batcher.submit("b", 0)
+    await quiet()
+    assert free.batches() == [["a"]]
+    batch = busy.task.result()
+    assert batch is not None
+    assert items(batch) == ["b"]
+
+
+async def test_of_two_busy_slots_one_is_woken_for_each_full_batch(clock: Timers) -> None:
+    batcher = make(clock, max_batch=2)
+    slots = [Busy(batcher) for _ in range(2)]
+    await quiet()
+    for item in "abcde":
+        batcher.submit(item, 0)
+    await quiet()
+    batches = [await slot.task for slot in slots]
+    assert [items(batch) for batch in batches if batch] == [["a", "b"], ["c", "d"]]
+    assert len(batcher) == 1
+
+
+async def test_a_busy_slot_that_is_cancelled_passes_its_wake_up_on(clock: Timers) -> None:
+    batcher = make(clock, max_batch=1)
+    first, second = Busy(batcher), Busy(batcher)
+    await quiet()
+    batcher.submit("a", 0)
+    first.task.cancel()
+    await quiet()
+    assert first.task.cancelled()
+    batch = second.task.result()
+    assert batch is not None
+    assert items(batch) == ["a"]
+
+
 Event = tuple[str, int]
 EVENTS = st.lists(
     st.one_of(
@@ -317,6 +402,8 @@ EVENTS = st.lists(
         st.tuples(st.just("cancel_slot"), st.integers(0, 5)),
         st.tuples(st.just("put_back"), st.integers(0, 5)),
         st.tuples(st.just("pass"), st.integers(1, 20)),
+        st.tuples(st.just("compute"), st.integers(1, 3)),
+        st.tuples(st.just("computed"), st.integers(0, 5)),
     ),
     max_size=60,
 )
@@ -332,6 +419,7 @@ class Run:
         self.tickets: list[Ticket[str, str]] = []
         self.waiting: list[asyncio.Task[Batch[str, str]]] = []
         self.taken: list[Batch[str, str]] = []
+        self.busy: list[Busy] = []
 
     def do(self, event: Event) -> None:
         name, number = event
@@ -345,6 +433,12 @@ class Run:
                 self.tickets[number % len(self.tickets)].result.cancel()
             case "cancel_slot" if self.waiting:
                 self.waiting[number % len(self.waiting)].cancel()
+            case "compute":
+                self.busy += [Busy(self.batcher) for _ in range(number)]
+            case "computed" if self.busy:
+                computed = self.busy[number % len(self.busy)].computed
+                if not computed.done():
+                    computed.set_result(None)
             case "put_back" if self.taken:
                 self.batcher.put_back(self.taken.pop(number % len(self.taken)).tickets)
             case _:
@@ -355,6 +449,11 @@ class Run:
             self.waiting.remove(task)
             if not task.cancelled():
                 self.taken.append(task.result())
+        for busy in [busy for busy in self.busy if busy.task.done()]:
+            self.busy.remove(busy)
+            if batch := busy.task.result():
+                assert batch.reason is CloseReason.FULL
+                self.taken.append(batch)
 
     async def play(self, events: list[Event]) -> None:
         for event in events:
@@ -363,6 +462,7 @@ class Run:
             self.collect()
             assert all(1 <= len(batch.tickets) <= self.batcher.max_batch for batch in self.taken)
             assert not self.starving(), "a free slot and an image that is due, and no batch"
+            assert not self.overfull(), "a busy slot and a full batch, and it was not taken"
         # With enough slots and time, nobody is forgotten.
         while [ticket for ticket in self.tickets if not ticket.result.done()]:
             before = len(self.taken)
@@ -384,8 +484,12 @@ class Run:
         ]
         return bool(due and [task for task in self.waiting if not task.done()])
 
+    def overfull(self) -> bool:
+        self.batcher._drop_withdrawn()
+        return bool(self.busy) and not self.waiting and self.batcher._is_full()
+
     async def end(self) -> None:
-        for task in self.waiting:
+        for task in (*self.waiting, *(busy.task for busy in self.busy)):
             task.cancel()
         await asyncio.gather(*self.waiting, return_exceptions=True)
 

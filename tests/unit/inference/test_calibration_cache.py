@@ -10,6 +10,7 @@ from worker.device import CPU
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
 from worker.inference.placement import Placement
 from worker.inference.selection_cache import MEASUREMENTS
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.settings import BatchingSettings
 
 RECORD = CalibrationRecord(8, solo=True, taken=0.05)
@@ -23,10 +24,13 @@ def cache(
     limit: int = 32,
     *,
     lends_cores: bool = True,
+    kernels: Kernels = PLAIN_KERNELS,
 ) -> CalibrationCache:
     placements = [Placement(CPU, threads)] * 2
     batching = BatchingSettings(calibration_limit=limit)
-    return CalibrationCache(directory, digest, placements, cores, batching, lends_cores=lends_cores)
+    return CalibrationCache(
+        directory, digest, placements, cores, batching, lends_cores=lends_cores, kernels=kernels
+    )
 
 
 def test_a_record_holds_for_its_model_layout_settings_and_backend_alone(tmp_path: Path) -> None:
@@ -40,6 +44,7 @@ def test_a_record_holds_for_its_model_layout_settings_and_backend_alone(tmp_path
         cache(directory, cores=4),
         cache(directory, limit=16),
         cache(directory, lends_cores=False),
+        cache(directory, kernels=Kernels("bf16")),
     ):
         assert other.read("paddle") is None
 

@@ -28,6 +28,7 @@ from worker.inference.protocol import (
     read_start,
     to_message,
 )
+from worker.kernels import Kernels
 from worker.model import AllAbove, BestAbove, BestOnes, CenterCrop, ModelSpec, Normalize, Resize
 from worker.runtime.messages import BadMessageError
 from worker.runtime.processes import anonymous_file
@@ -61,6 +62,7 @@ def travelled(message: Mapping[str, object]) -> dict[str, object]:
         replace(START, spec=replace(SPEC, rule=AllAbove(), resize=None)),
         replace(START, spec=replace(SPEC, crop=None, resize=Resize(None, (32, 48)))),
         replace(START, device=Device("gpu", (3,)), backend="openvino"),
+        replace(START, kernels=Kernels("fp16", tensorrt=True), buffers=2),
         replace(
             START,
             failpoints=Failpoints((((255, 0, 9), "predictor.kill"), ((0, 0, 0), "decode.hang")), 2),
@@ -81,7 +83,7 @@ def test_a_rule_arrives_as_its_kind() -> None:
         assert read.spec.rule.activation == rule.activation
 
 
-@pytest.mark.parametrize("request_", [Run(7), Run(1, solo_threads=2), DropSolo()])
+@pytest.mark.parametrize("request_", [Run(7), Run(1, solo_threads=2), Run(3, first=8), DropSolo()])
 def test_a_request_arrives_as_it_was_sent(request_: Run | DropSolo) -> None:
     assert read_request(travelled(to_message(request_))) == request_
 
@@ -135,6 +137,7 @@ def test_memory_is_shared_by_all_who_map_it(memory: int) -> None:
     owner.crops[2] = 9
     process.scores[:] = 0.5
     assert (process.crops[2] == 9).all()
+    assert owner.size == len(owner._map), "what a GPU copies from lies in it"
     assert owner.scores.shape == (3, 7)
     assert owner.scores.sum(dtype=np.float64) == 3 * 7 / 2
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from pathlib import Path
 
 import pytest
 import structlog
 
 from worker.clock import Clock
-from worker.device import CPU, Device
-from worker.errors import ModelError, PredictorCrashedError, SettingsError, UnfitSystemError
+from worker.device import CPU
+from worker.errors import ModelError, PredictorCrashedError
 from worker.inference.placement import Placement
 from worker.inference.protocol import BackendName
-from worker.inference.selection import BackendSelection, SelectionStep, check_choice
+from worker.inference.selection import BackendSelection, SelectionStep
 from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
 from worker.inference.trials import Trial
 
@@ -230,31 +229,3 @@ async def test_without_a_directory_it_measures_each_time(tmp_path: Path) -> None
     worker = Worker(tmp_path / "file", trials(100, 150), trials(100, 90))
     assert await worker.select() == "onnxruntime"
     assert await worker.select() == "paddle"
-
-
-@pytest.mark.parametrize("choice", ["auto", "paddle"])
-def test_paddle_goes_with_every_device(choice: BackendName) -> None:
-    for device in (CPU, Device("gpu", (0, 1)), Device("npu")):
-        check_choice(choice, device)
-
-
-@pytest.mark.parametrize("choice", ["onnxruntime", "openvino"])
-def test_the_others_compute_on_the_cpu_alone(choice: BackendName) -> None:
-    with pytest.raises(SettingsError) as refused:
-        check_choice(choice, Device("gpu", (0,)))
-    assert str(refused.value) == (
-        f"predictor.backend: {choice} computes on the CPU alone, and device is gpu:0: "
-        "set predictor.backend to auto or paddle, or device to cpu"
-    )
-
-
-def test_one_that_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr("sys.version_info", (3, 12, 1))
-    with pytest.raises(UnfitSystemError) as refused:
-        check_choice("openvino", CPU)
-    assert str(refused.value) == (
-        "predictor.backend: openvino needs openvino and paddle2onnx, not installed here; "
-        "pip install '.[hpip]' in a checkout of this project installs it; "
-        "or set predictor.backend to auto or paddle"
-    )

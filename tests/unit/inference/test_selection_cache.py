@@ -9,8 +9,10 @@ import pytest
 
 from worker.device import CPU
 from worker.inference.placement import Placement
+from worker.inference.protocol import BackendName
 from worker.inference.selection_cache import MEASUREMENTS, SelectionCache, SelectionRecord
 from worker.inference.trials import Trial
+from worker.kernels import PLAIN_KERNELS, Kernels
 
 PADDLE = Trial("paddle", 236.0)
 CRASHED = Trial("openvino", 0.0, "it crashed", passing=True)
@@ -19,10 +21,16 @@ RECORD = SelectionRecord((PADDLE, Trial("openvino", 99.5, taken=0.25)), 2)
 
 
 def cache(
-    directory: Path, digest: str = "sha256:1", slots: int = 2, cores: int = 2, max_batch: int = 0
+    directory: Path,
+    digest: str = "sha256:1",
+    slots: int = 2,
+    cores: int = 2,
+    max_batch: int = 0,
+    kernels: Kernels = PLAIN_KERNELS,
 ) -> SelectionCache:
     placements = [Placement(CPU, 1)] * slots
-    return SelectionCache(directory, digest, placements, cores, max_batch, ("paddle", "openvino"))
+    backends: tuple[BackendName, ...] = ("paddle", "openvino")
+    return SelectionCache(directory, digest, placements, cores, max_batch, backends, kernels)
 
 
 def disturbed(taken: float, rate: float = 100.0) -> tuple[Trial, ...]:
@@ -37,6 +45,7 @@ def test_trials_are_kept_for_their_model_and_layout_alone(tmp_path: Path) -> Non
         cache(tmp_path / "new", slots=1),
         cache(tmp_path / "new", cores=4),
         cache(tmp_path / "new", max_batch=16),
+        cache(tmp_path / "new", kernels=Kernels("bf16")),
     ):
         assert other.read() is None
 

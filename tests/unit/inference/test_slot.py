@@ -1,14 +1,15 @@
-"""How long a slot waits for its process, without a process."""
+"""How long a slot waits for its process, and where it puts batches; without a process."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.small_model import SPEC
-from worker.device import CPU
+from worker.device import CPU, Device
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Ran, Run, SharedBatch
 from worker.inference.slot import Slot
@@ -35,3 +36,56 @@ def test_to_load_a_second_copy_of_the_network_takes_as_long_as_a_start_may(
     slot.prepare_solo()
     slot.run(list(slot._shared.crops), solo=True)
     assert asked == [(Run(1, 2), 61), (Run(1, 2), 1)]
+
+
+@pytest.mark.parametrize(("device", "buffers"), [("cpu", 1), ("gpu:0", 2), ("npu:0", 1)])
+def test_a_gpus_slot_has_room_for_the_next_batch(device: str, buffers: int) -> None:
+    slot = Slot(
+        SPEC,
+        Device.parse(device),
+        threads=1,
+        capacity=3,
+        timeout=1,
+        start_timeout=60,
+        failpoints=Failpoints(),
+    )
+    assert slot.buffers == slot._start.buffers == buffers
+
+
+def test_a_batch_that_is_staged_is_not_copied_again_and_one_for_another_process_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.inference.slot.buffers_for", lambda device: 2)
+    slot = Slot(
+        SPEC, CPU, threads=1, capacity=2, timeout=1, start_timeout=60, failpoints=Failpoints()
+    )
+    asked: list[object] = []
+
+    def ask(message: object, timeout: float) -> Ran:
+        asked.append(message)
+        return Ran(0.0, 0.0)
+
+    monkeypatch.setattr(slot, "_ask", ask)
+    assert slot.stage([], 1) is None, "there is no process"
+    first, second = shared_batch(4), shared_batch(4)
+    images = [np.full((8, 8, 3), value, np.uint8) for value in (7, 9)]
+    slot._shared = first
+    staged = slot.stage(images, 1)
+    assert first.crops[:, 0, 0, 0].tolist() == [0, 0, 7, 9], "the first batch is left alone"
+    first.crops[2:] = 1  # to see that nothing is copied
+    first.scores[2:] = 0.5
+    scores, _ = slot.run(images, buffer=1, staged=staged)
+    assert (first.crops[2:] == 1).all()
+    assert asked == [Run(2, first=2)]
+    assert (scores == 0.5).all()
+    slot._shared = second
+    slot.run(images, buffer=1, staged=staged)
+    assert second.crops[:, 0, 0, 0].tolist() == [0, 0, 7, 9]
+
+
+def shared_batch(rows: int) -> SharedBatch:
+    memory = anonymous_file()
+    try:
+        return SharedBatch(memory, rows, SPEC.input_size, 1)
+    finally:
+        os.close(memory)

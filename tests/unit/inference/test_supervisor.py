@@ -14,7 +14,7 @@ import pytest
 from tests.support.traces import Traces
 from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError, PredictorError
-from worker.inference.batcher import Batcher
+from worker.inference.batcher import Batcher, Ticket
 from worker.inference.calibration import RunTime
 from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
@@ -29,10 +29,13 @@ BOUND = 10.0
 class StandIn:
     """A slot whose process comes up, or runs, as the test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffers: int = 1) -> None:
         self.running = False
         self.pid: int | None = None
         self.backend = "stand-in"
+        self.buffers = buffers
+        self.staged: list[tuple[int, int]] = []
+        self.runs: list[tuple[int, int, bool]] = []
         self.starts = 0
         self.solo: list[bool] = []
         self.dropped = False
@@ -40,6 +43,7 @@ class StandIn:
         self.interrupted = threading.Event()
         self.on_start: Callable[[], None] = lambda: None
         self.on_run: Callable[[Sequence[Pixels]], None] = lambda crops: None
+        self.on_stage: Callable[[Sequence[Pixels]], None] = lambda crops: None
 
     def start(self, within: float | None = None) -> None:
         if not self.running:
@@ -47,8 +51,21 @@ class StandIn:
             self.on_start()
             self.running, self.pid = True, self.starts
 
-    def run(self, crops: Sequence[Pixels], *, solo: bool = False) -> tuple[Scores, float]:
+    def stage(self, crops: Sequence[Pixels], buffer: int) -> int:
+        self.staged.append((len(crops), buffer))
+        self.on_stage(crops)
+        return self.starts
+
+    def run(
+        self,
+        crops: Sequence[Pixels],
+        *,
+        solo: bool = False,
+        buffer: int = 0,
+        staged: int | None = None,
+    ) -> tuple[Scores, float]:
         self.solo.append(solo)
+        self.runs.append((len(crops), buffer, staged == self.starts))
         self.on_run(crops)
         return np.full((len(crops), 2), 0.5, np.float32), 0.001
 
@@ -75,11 +92,13 @@ class StandIn:
 class Stage:
     """A supervisor that serves a stand-in, and the batcher that feeds it."""
 
-    def __init__(self, tracer: Tracer | None = None, others: int = 0) -> None:
-        self.slot = StandIn()
+    def __init__(
+        self, tracer: Tracer | None = None, others: int = 0, buffers: int = 1, most: int = 8
+    ) -> None:
+        self.slot = StandIn(buffers)
         self.now = 0.0
         self.metrics = Metrics()
-        self.batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(8)
+        self.batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(most)
         self.supervisor = SlotSupervisor(
             cast(Slot, self.slot),
             0,
@@ -108,8 +127,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def serving(tracer: Tracer | None = None) -> AsyncIterator[Stage]:
-    stage = Stage(tracer)
+async def serving(
+    tracer: Tracer | None = None, buffers: int = 1, most: int = 8
+) -> AsyncIterator[Stage]:
+    stage = Stage(tracer, buffers=buffers, most=most)
     await stage.supervisor.start()
     stage.supervisor.serve()
     yield stage
@@ -419,3 +440,129 @@ async def test_stopping_while_a_process_starts_waits_for_its_interruption_alone(
     assert await asyncio.to_thread(began.wait, BOUND)
     await asyncio.wait_for(stage.supervisor.stop(), BOUND)
     assert stage.slot.starts == 1
+
+
+class Held:
+    """Runs that last until the test lets them end, one after another."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.began = asyncio.Queue[int]()
+        self.end = threading.Semaphore(0)
+        self.staged = asyncio.Queue[int]()
+        stage.slot.on_run = self.run
+        stage.slot.on_stage = self.stage
+
+    def run(self, crops: Sequence[Pixels]) -> None:
+        self.loop.call_soon_threadsafe(self.began.put_nowait, len(crops))
+        assert self.end.acquire(timeout=BOUND)
+
+    def stage(self, crops: Sequence[Pixels]) -> None:
+        self.loop.call_soon_threadsafe(self.staged.put_nowait, len(crops))
+
+
+async def answers(tickets: Sequence[Ticket[Pixels, Scores | Poisoned]]) -> None:
+    async with asyncio.timeout(BOUND):
+        for ticket in tickets:
+            assert isinstance(await ticket.result, np.ndarray)
+
+
+async def test_a_full_batch_is_put_together_while_another_one_is_computed() -> None:
+    async with serving(buffers=2, most=2) as stage:
+        held = Held(stage)
+        first = [stage.batcher.submit(CROP, 0)]
+        async with asyncio.timeout(BOUND):
+            assert await held.began.get() == 1
+            later = [stage.batcher.submit(CROP, 0) for _ in range(3)]
+            assert await held.staged.get() == 2
+            assert held.began.empty(), "the first batch is still computed"
+            held.end.release()
+            assert await held.began.get() == 2
+            held.end.release()
+            assert await held.began.get() == 1
+            held.end.release()
+        await answers(first + later)
+        assert stage.slot.staged == [(2, 1)]
+        assert stage.slot.runs == [(1, 0, False), (2, 1, True), (1, 0, False)]
+        assert stage.value("classify_batches_total", reason="full") == 1
+
+
+async def test_a_batch_that_may_still_grow_is_not_put_together_ahead() -> None:
+    async with serving(buffers=2, most=8) as stage:
+        held = Held(stage)
+        first = [stage.batcher.submit(CROP, 0)]
+        async with asyncio.timeout(BOUND):
+            await held.began.get()
+            later = [stage.batcher.submit(CROP, 0) for _ in range(3)]
+            await asyncio.sleep(0)
+            assert len(stage.batcher) == 3
+            held.end.release()
+            assert await held.began.get() == 3
+            held.end.release()
+        await answers(first + later)
+        assert stage.slot.staged == []
+
+
+async def test_what_was_put_together_for_a_process_that_died_is_put_together_anew() -> None:
+    async with serving(buffers=2, most=1) as stage:
+        held = Held(stage)
+        first = stage.batcher.submit(CROP, 0)
+        async with asyncio.timeout(BOUND):
+            await held.began.get()
+            later = stage.batcher.submit(CROP, 0)
+            await held.staged.get()
+
+            def crash_once(crops: Sequence[Pixels]) -> None:
+                if stage.slot.starts == 1:
+                    stage.slot.running = False
+                    raise PredictorCrashedError("gone")
+
+            stage.slot.on_run = crash_once
+            held.end.release()
+        await answers([first, later])
+        # The first answer came from a process that was up; the second batch's own run ended it.
+        assert stage.slot.runs == [(1, 0, False), (1, 1, True), (1, 1, False)]
+        assert stage.slot.starts == 2
+
+
+async def test_a_slot_that_goes_down_gives_back_what_was_put_together_for_it() -> None:
+    async with serving(buffers=2, most=1) as stage:
+        held = Held(stage)
+        tried = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        first = stage.batcher.submit(CROP, 0)
+
+        def refuse() -> None:
+            if stage.slot.starts > 4:
+                loop.call_soon_threadsafe(tried.set)
+            raise ModelError("no such file")
+
+        async with asyncio.timeout(BOUND):
+            await held.began.get()
+            later = stage.batcher.submit(CROP, 0)
+            await held.staged.get()
+            stage.slot.on_start = refuse
+            stage.slot.running = False
+            held.end.release()
+            await tried.wait()
+        assert len(stage.batcher) == 1, "others can answer it"
+        stage.slot.on_start = lambda: None
+        stage.slot.on_run = lambda crops: None
+        await answers([first, later])
+
+
+async def test_stopping_while_a_batch_is_computed_and_another_one_is_ready_waits_for_none() -> None:
+    stage = Stage(buffers=2, most=1)
+    held = Held(stage)
+    await stage.supervisor.start()
+    stage.supervisor.serve()
+    tickets = [stage.batcher.submit(CROP, 0)]
+    async with asyncio.timeout(BOUND):
+        await held.began.get()
+        tickets.append(stage.batcher.submit(CROP, 0))
+        await held.staged.get()
+        stopping = asyncio.create_task(stage.supervisor.stop())
+        assert await asyncio.to_thread(stage.slot.interrupted.wait, BOUND)
+        held.end.release()
+        await stopping
+    assert not any(ticket.result.done() for ticket in tickets)

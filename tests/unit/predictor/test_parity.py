@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from worker.errors import ModelError, ParityError
+from worker.kernels import Precision
 from worker.predictor.parity import TOLERANCE, compare, load_checked, probe_crops
 from worker.predictor.parity_cache import CHECK_VERSION, Parity, ParityCache
 
@@ -69,6 +70,34 @@ def test_wrong_answers_do_not_pass(cache: ParityCache) -> None:
     assert kept is not None
     assert not kept.agrees
     assert kept.deviation == pytest.approx(TOLERANCE * 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("precision", "difference", "agrees"),
+    [
+        ("fp32", 2e-3, False),
+        ("fp16", 1.9e-2, True),
+        ("fp16", 2.1e-2, False),
+        ("bf16", 0.09, True),
+        ("bf16", 0.11, False),
+    ],
+)
+def test_with_fewer_digits_scores_may_differ_by_more(
+    cache: ParityCache, *, precision: Precision, difference: float, agrees: bool
+) -> None:
+    other = PLAIN + np.array([[difference, 0, 0], [0, 0, 0]], np.float32)
+    if agrees:
+        load_checked(answering(other), answering(PLAIN), (8, 6), cache, precision)
+        return
+    with pytest.raises(ParityError, match="a score differs by"):
+        load_checked(answering(other), answering(PLAIN), (8, 6), cache, precision)
+
+
+def test_with_fewer_digits_another_class_may_be_the_best_one() -> None:
+    close = np.array([[0.300, 0.304]], np.float32)
+    other = np.array([[0.304, 0.300]], np.float32)
+    assert compare(other, close, "fp16").agrees
+    assert not compare(other, close).agrees
 
 
 def test_one_that_cannot_load_does_not_pass(cache: ParityCache) -> None:

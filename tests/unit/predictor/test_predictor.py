@@ -90,6 +90,27 @@ def test_normalisation_is_the_references_formula_to_the_last_bit(
     np.testing.assert_array_equal(network.batches[-1], expected)
 
 
+class CropNetwork:
+    """A backend that normalises by itself."""
+
+    name = "on the device"
+
+    def __init__(self) -> None:
+        self.batches: list[npt.NDArray[np.uint8]] = []
+
+    def run_crops(self, crops: npt.NDArray[np.uint8]) -> Tensor:
+        self.batches.append(crops.copy())
+        return uniform(crops.astype(np.float32))
+
+
+def test_crops_reach_a_backend_that_normalises_them_as_they_are() -> None:
+    network = CropNetwork()
+    predictor = Predictor(make_spec(), network)
+    images = np.random.default_rng(3).integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8)
+    np.testing.assert_array_equal(predictor.scores(images), np.full((3, 4), 0.25))
+    np.testing.assert_array_equal(network.batches[-1], images)
+
+
 def test_channels_stay_in_rgb_order() -> None:
     network = Network(uniform)
     no_change = Normalize(1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

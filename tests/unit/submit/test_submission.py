@@ -114,6 +114,25 @@ async def test_items_are_sent_as_they_say(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert all(answer.latency is not None for answer in answers[:5])
 
 
+async def test_a_file_is_served_until_its_job_has_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(b"any")
+    monkeypatch.setattr(kafka, "JobClient", lambda *_: Script())
+    offered: list[int] = []
+
+    def note(_: ItemResult) -> None:
+        offered.append(len(submission._server._offered))
+
+    async def one() -> AsyncIterator[Item]:
+        yield Item("served", path, Encoding.URL)
+
+    submission = Submission(Settings(), Options(), lambda _: None, note)
+    await submission.run(one())
+    assert offered == [0]
+
+
 async def test_a_refused_job_and_a_result_that_makes_no_sense(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -157,8 +157,8 @@ def _mislabelled(report: Report) -> str:
         return "<p>No label looks wrong.</p>"
     count = _some(len(report.summary.suspects), MOST_SUSPECTS, "images")
     return (
-        f"<p>{count} that score as high for another class as its own images do on average, and "
-        "higher than for their label. If the model was trained on other images, look at these "
+        f"<p>{count} that score as high for another class as its own images do on average, or 0.9, "
+        "and higher than for their label. If the model was trained on other images, look at these "
         f"labels first.</p>{suspect_cards(report, MOST_SUSPECTS)}"
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Backend", "own_sentence"]
+__all__ = ["Backend", "CropBackend", "own_sentence"]
 
 LONGEST = 1000
 """Characters of a sentence."""
@@ -32,6 +32,30 @@ class Backend(Protocol):
 
         Args:
             batch: `[N, 3, H, W] float32`, normalised.
+
+        Returns:
+            `[N, C] float32`: scores, or logits, as the network answers.
+
+        Raises:
+            Exception: whatever the library raises; the caller takes it for a failed batch.
+        """
+        ...
+
+
+@runtime_checkable
+class CropBackend(Protocol):
+    """A loaded network that normalises crops on its device; used by one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """What computes, for logs and metrics."""
+        ...
+
+    def run_crops(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Normalise crops, and compute the network.
+
+        Args:
+            crops: `[N, H, W, 3] uint8`.
 
         Returns:
             `[N, C] float32`: scores, or logits, as the network answers.

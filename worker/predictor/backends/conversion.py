@@ -3,25 +3,28 @@
 Beside each ONNX file is its SHA-256, as `sha256sum` writes it. A file that is not what the
 converter wrote (cut off, damaged, another one) is never loaded: the model is converted again.
 
-It is done in a process of its own, with the arguments OWNER PROGRAM PARAMS TARGET: the converter
-writes to standard output, and a native crash must cost no more than that process.
+It is done in a process of its own, with the arguments OWNER PROGRAM PARAMS TARGET and, where the
+network is changed too, CHANGES: the converter writes to standard output, and a native crash must
+cost no more than that process.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from worker.cache import exclusive, sha256_of, write_whole
 from worker.errors import ModelError
 from worker.hpip import CONVERTER, package_version
-from worker.model import ModelSpec
+from worker.model import ModelSpec, Normalize
+from worker.predictor.backends.onnx_graph import PLAIN_FORM, Form, change
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import die_with, module_command
 
@@ -50,8 +53,11 @@ class Converted:
     digest: str
 
 
-def to_onnx(spec: ModelSpec, directory: Path) -> Converted:
+def to_onnx(spec: ModelSpec, directory: Path, form: Form = PLAIN_FORM) -> Converted:
     """Convert a model, on the first call and when its file in `directory` is not what it was.
+
+    Args:
+        form: what is changed in the network besides.
 
     Returns:
         The ONNX file in `directory`.
@@ -61,7 +67,7 @@ def to_onnx(spec: ModelSpec, directory: Path) -> Converted:
         OSError: the directory cannot be written.
     """
     digest = spec.digest.removeprefix("sha256:")
-    target = directory / f"{digest}-{package_version(CONVERTER)}-{OPSET}.onnx"
+    target = directory / f"{digest}-{package_version(CONVERTER)}-{OPSET}{form.suffix}.onnx"
     # Without the lock, which a directory that cannot be written does not give.
     if known := _unchanged(target):
         return known
@@ -72,7 +78,7 @@ def to_onnx(spec: ModelSpec, directory: Path) -> Converted:
         if target.exists():
             log.warning("%s is not as it was converted: %s is converted anew", target, spec.name)
             target.unlink()
-        _convert(spec, target)
+        _convert(spec, target, form)
         digest = sha256_of(target)
         write_whole(_digest_file(target), f"{digest}  {target.name}\n".encode("ascii"))
         return Converted(target, digest)
@@ -91,9 +97,9 @@ def _digest_file(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _convert(spec: ModelSpec, target: Path) -> None:
+def _convert(spec: ModelSpec, target: Path, form: Form) -> None:
     arguments = map(str, (os.getpid(), spec.program, spec.params, target))
-    command = module_command(__name__, *arguments)
+    command = module_command(__name__, *arguments, *_changes(spec, form))
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, with paths
             command,
@@ -114,9 +120,27 @@ def _convert(spec: ModelSpec, target: Path) -> None:
         )
 
 
+def _changes(spec: ModelSpec, form: Form) -> list[str]:
+    """Say on a command line what is changed in the network, and what it needs to know for that."""
+    if form == PLAIN_FORM:
+        return []
+    told = {
+        "form": asdict(form),
+        "normalize": asdict(spec.normalize),
+        "input_size": spec.input_size,
+    }
+    return [json.dumps(told)]
+
+
+def _changed(model: bytes, changes: str) -> bytes:
+    told = json.loads(changes)
+    height, width = told["input_size"]
+    return change(model, Form(**told["form"]), Normalize(**told["normalize"]), (height, width))
+
+
 def main() -> None:
     """Convert what the command line names."""
-    owner, program, params, target = sys.argv[1:]
+    owner, program, params, target, *changes = sys.argv[1:]
     die_with(int(owner))
     converter = importlib.import_module(CONVERTER)
     # "polygraphy", the default, installs packages from the network while it runs. The backends
@@ -124,4 +148,6 @@ def main() -> None:
     model: bytes = converter.export(
         program, params, None, opset_version=OPSET, optimize_tool="none"
     )
+    for each in changes:
+        model = _changed(model, each)
     write_whole(Path(target), model)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker.device import CPU, Device
 from worker.errors import ModelError
+from worker.kernels import Precision
 from worker.runtime.libraries import PADDLE_REMEDY, importing
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ ONEDNN_SHAPES = 2
 """Input shapes whose kernels oneDNN keeps. Each batch size is a shape and costs a copy of the
 weights (ResNet50: 80 MB). Under load batches are full, one shape; making kernels again for the
 others costs 4 % of a run (measured with ResNet50)."""
+
+_REDUCED: Mapping[Precision, str] = {"fp16": "Half", "bf16": "Bfloat16"}
+"""Names in Paddle's enumeration of precisions, but for that of its default."""
 
 _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     "npu": {
@@ -200,6 +204,7 @@ def configure_device(
     threads: int,
     *,
     onednn: bool = True,
+    precision: Precision = "fp32",
 ) -> None:
     """Make `config` run on `device`.
 
@@ -208,6 +213,7 @@ def configure_device(
         device: a single one.
         threads: threads of the math library on CPU.
         onednn: whether oneDNN computes on CPU, as in PaddleX, or Paddle's own kernels.
+        precision: bf16 is for oneDNN and GPUs, fp16 for GPUs.
     """
     index = device.index
     match device.kind:
@@ -216,12 +222,17 @@ def configure_device(
             if onednn:
                 config.enable_mkldnn()
                 config.set_mkldnn_cache_capacity(ONEDNN_SHAPES)
+                if precision == "bf16":
+                    config.enable_mkldnn_bfloat16()
             else:
                 # Otherwise it is on: Paddle's default.
                 config.disable_mkldnn()
             config.set_cpu_math_library_num_threads(threads)
         case "gpu":
-            config.enable_use_gpu(GPU_MEMORY_MIB, index)
+            reduced = _REDUCED.get(precision)
+            # The enumeration is the configuration's own: Paddle need not be imported for it.
+            named = () if reduced is None else (getattr(config.Precision, reduced),)
+            config.enable_use_gpu(GPU_MEMORY_MIB, index, *named)
         case "xpu":
             config.enable_xpu()
             config.set_xpu_device_id(index)

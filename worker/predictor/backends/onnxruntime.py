@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from worker.kernels import Precision
+
 __all__ = ["OnnxRuntimeBackend"]
 
 
@@ -17,17 +19,23 @@ class OnnxRuntimeBackend:
     Args:
         threads: CPU threads within an operator.
         solo: whether nothing else is computed meanwhile.
+        precision: fp32; it has kernels for nothing else on CPU.
 
     Attributes:
         name: `onnxruntime`.
 
     Raises:
+        ValueError: another precision.
         Exception: whatever the library raises for a network that it does not support.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, model: Path, threads: int, *, solo: bool = False) -> None:
+    def __init__(
+        self, model: Path, threads: int, *, solo: bool = False, precision: Precision = "fp32"
+    ) -> None:
+        if precision != "fp32":
+            raise ValueError(f"ONNX Runtime does not compute with {precision} on CPU")
         library = importlib.import_module(self.name)
         options = library.SessionOptions()
         options.intra_op_num_threads = threads

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from worker.kernels import Precision
+
 __all__ = ["OpenVinoBackend"]
+
+_PRECISION: Mapping[Precision, str] = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 
 
 class OpenVinoBackend:
@@ -17,19 +22,21 @@ class OpenVinoBackend:
     Args:
         threads: CPU threads.
         solo: whether nothing else is computed meanwhile, which makes no difference here.
+        precision: fp32, or bf16 where the processor has it.
 
     Attributes:
-        name: `openvino`.
+        name: `openvino`, or `openvino+bf16`.
 
     Raises:
         Exception: whatever the library raises for a network that it does not support.
     """
 
-    name = "openvino"
-
-    def __init__(self, model: Path, threads: int, *, solo: bool = False) -> None:
+    def __init__(
+        self, model: Path, threads: int, *, solo: bool = False, precision: Precision = "fp32"
+    ) -> None:
         del solo
-        core = importlib.import_module(self.name).Core()
+        self.name = "openvino" if precision == "fp32" else f"openvino+{precision}"
+        core = importlib.import_module("openvino").Core()
         options = {
             "INFERENCE_NUM_THREADS": threads,
             # One batch at a time, on all of its threads.
@@ -38,7 +45,7 @@ class OpenVinoBackend:
             # Otherwise each process pins its threads to the first cores, and all slots share those.
             "ENABLE_CPU_PINNING": False,
             # Otherwise bfloat16 on processors that have it, which costs two digits.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": _PRECISION[precision],
         }
         compiled = core.compile_model(str(model), "CPU", options)
         if len(compiled.outputs) != 1:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from worker.device import CPU, Device
 from worker.errors import ModelError
+from worker.kernels import Precision
 from worker.model import ModelSpec
 from worker.predictor.backends import own_sentence
 from worker.predictor.backends.devices import (
@@ -22,7 +23,7 @@ from worker.predictor.backends.devices import (
     probe_build,
 )
 
-__all__ = ["PaddleBackend", "onednn_version"]
+__all__ = ["PaddleBackend", "paddle_version"]
 
 
 class PaddleBackend:
@@ -33,9 +34,11 @@ class PaddleBackend:
         threads: CPU threads of the math library.
         onednn: whether oneDNN computes on CPU, or Paddle's own kernels: several times slower, and
             never wrong.
+        precision: bf16 is for oneDNN and GPUs, fp16 for GPUs.
+        stream: of CUDA, as Paddle wraps it: where it computes; None leaves it to Paddle.
 
     Attributes:
-        name: `paddle`, or `paddle+onednn`.
+        name: `paddle` or `paddle+onednn`, with `+fp16` or `+bf16`.
 
     Raises:
         ModelError: the device is not available, Paddle cannot load the files, or the network's
@@ -43,15 +46,26 @@ class PaddleBackend:
     """
 
     def __init__(
-        self, spec: ModelSpec, device: Device, threads: int, *, onednn: bool = True
+        self,
+        spec: ModelSpec,
+        device: Device,
+        threads: int,
+        *,
+        onednn: bool = True,
+        precision: Precision = "fp32",
+        stream: object | None = None,
     ) -> None:
         self.name = "paddle+onednn" if onednn and device.kind == "cpu" else "paddle"
+        if precision != "fp32":
+            self.name += f"+{precision}"
         paddle = import_paddle(device)
         check_device(device, probe_build(paddle))
         try:
-            self._predictor = _create_predictor(
-                paddle.inference, spec, device, threads, onednn=onednn
-            )
+            config = _configure(paddle.inference, spec)
+            configure_device(config, device, threads, onednn=onednn, precision=precision)
+            if stream is not None:
+                config.set_exec_stream(stream)
+            self._predictor = paddle.inference.create_predictor(config)
         except Exception as error:
             # Paddle raises Python's own exceptions for its kinds of errors, from IndexError to
             # SystemError.
@@ -79,27 +93,38 @@ class PaddleBackend:
         """
         self._input.reshape(list(batch.shape))
         self._input.copy_from_cpu(batch)
+        return self._answer()
+
+    def run_tensor(self, batch: object) -> npt.NDArray[np.float32]:
+        """Compute the network on a tensor that is on its device already; it is not copied.
+
+        Args:
+            batch: a `paddle.Tensor`, `[N, 3, H, W] float32`, normalised.
+
+        Returns:
+            `[N, C] float32`.
+        """
+        self._input.share_external_data(batch)
+        return self._answer()
+
+    def _answer(self) -> npt.NDArray[np.float32]:
         self._predictor.run()
         scores: npt.NDArray[np.float32] = self._output.copy_to_cpu()
         return scores
 
 
-def onednn_version() -> str:
-    """Name the kernels that compute on CPU, with their version: others may answer otherwise.
+def paddle_version() -> str:
+    """Find Paddle's version: other kernels may answer otherwise.
 
     Returns:
-        The backend's name and Paddle's version.
+        Such as `3.3.1`.
     """
-    return f"paddle+onednn {import_paddle(CPU).__version__}"
+    return str(import_paddle(CPU).__version__)
 
 
-def _create_predictor(
+def _configure(
     inference: Any,  # noqa: ANN401 - a module without types
     spec: ModelSpec,
-    device: Device,
-    threads: int,
-    *,
-    onednn: bool,
 ) -> Any:  # noqa: ANN401
     config = inference.Config(str(spec.program), str(spec.params))
     config.disable_glog_info()
@@ -108,5 +133,4 @@ def _create_predictor(
         config.enable_new_ir(True)
         config.enable_new_executor(True)
     config.enable_memory_optim()
-    configure_device(config, device, threads, onednn=onednn)
-    return inference.create_predictor(config)
+    return config

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.model import Normalize
-from worker.predictor.normalizer import Normalizer
+from worker.predictor.normalization import Normalizer
 from worker.training.crop_file import Crops, map_crops
 from worker.training.names import FEATURES, ROWS
 from worker.training.plan import SPLIT_IDS

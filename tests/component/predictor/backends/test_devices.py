@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from worker.device import CPU, Device
+from worker.kernels import Precision
 from worker.predictor.backends.devices import (
     PaddleBuild,
     check_device,
@@ -30,6 +31,8 @@ class Recorder:
 
     def __getattr__(self, name: str) -> object:
         assert hasattr(self._config, name), f"Paddle's Config has no {name}"
+        if name == "Precision":
+            return self._config.Precision
 
         def record(*arguments: object) -> None:
             self.calls.append((name, *arguments))
@@ -68,6 +71,20 @@ def test_configuration_of_each_device(device: str, calls: list[tuple[object, ...
     recorder = Recorder()
     configure_device(recorder, Device.parse(device), threads=3)
     assert recorder.calls == calls
+
+
+@pytest.mark.parametrize(("precision", "named"), [("fp16", "Half"), ("bf16", "Bfloat16")])
+def test_a_gpu_is_told_of_another_precision_than_its_own(precision: Precision, named: str) -> None:
+    recorder = Recorder()
+    configure_device(recorder, Device.parse("gpu:1"), threads=3, precision=precision)
+    kind = getattr(import_paddle(CPU).inference.PrecisionType, named)
+    assert recorder.calls == [("enable_use_gpu", 512, 1, kind)]
+
+
+def test_onednn_is_told_of_bf16() -> None:
+    recorder = Recorder()
+    configure_device(recorder, CPU, threads=3, precision="bf16")
+    assert ("enable_mkldnn_bfloat16",) in recorder.calls
 
 
 def test_cpu_configuration_is_in_force_in_paddle() -> None:
