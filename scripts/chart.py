@@ -25,7 +25,7 @@ from worker.settings.registry import Setting, describe
 CHART = Path(__file__).parents[1] / "deploy" / "helm" / "classify-worker"
 TABLE = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- end of values -->)", re.DOTALL)
 HEAD = "| Key | Type | Default | Description |\n|-----|------|---------|-------------|\n"
-OWN_DIRECTORIES = ("model_dir", "model_cache")
+OWN_DIRECTORIES = ("model_dir", "model_cache", "model_check")
 """Settings with a path that is a directory: a volume's, not a Secret's."""
 
 

@@ -25,7 +25,8 @@ opencv=$(sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements/runtime.txt)
 lock headless.txt pyproject.toml --extra gpu --extra otel --constraints requirements/runtime.txt --no-emit-package opencv-python - \
     <<<"opencv-python-headless==$opencv"
 
-lock dev.txt pyproject.toml --extra demo --extra hpip --extra otel --extra test --group build \
+lock dev.txt pyproject.toml --extra demo --extra edge --extra hpip --extra otel --extra test \
+    --group build \
     --constraints requirements/runtime.txt --constraints requirements/headless.txt
 
 # What builds the wheel, for the image; what checks the image and what is in deploy/; what lists and

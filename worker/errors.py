@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 __all__ = [
     "TRANSIENT_REASONS",
     "DatasetError",
+    "ExportError",
     "Failure",
     "JobError",
     "KafkaSetupError",
@@ -24,6 +25,7 @@ __all__ = [
     "Reason",
     "SettingsError",
     "Stage",
+    "TrainingError",
     "UnfitSystemError",
     "WorkerError",
 ]
@@ -111,14 +113,17 @@ class WorkerError(Exception):
 
     WorkerError
     ├── JobError                  one job is at fault; becomes a `Failure`
+    ├── ClientError               a client's job has no result; see `worker.client.errors`
     ├── SettingsError             the configuration is at fault; the worker does not start
     ├── DatasetError              a data set is missing, in no known layout or contradicts itself
+    ├── ExportError               a bundle for other devices cannot be made, or answers otherwise
     ├── KafkaSetupError           broker unreachable, topic missing, not authorised
     ├── ModelError                a model directory is missing, damaged or not supported
     │   └── ParityError           a backend does not answer it as plain Paddle does
     ├── PredictorError            the predictor raised an error for a batch
     │   ├── PredictorCrashedError its process died
     │   └── PredictorTimeoutError it did not answer in time and was killed
+    ├── TrainingError             a model cannot be trained as asked, or came out wrong
     └── UnfitSystemError          a package needs what this system does not have
     """
 
@@ -158,6 +163,10 @@ class DatasetError(WorkerError):
     """A data set cannot be used; the message names what is wrong with it and the remedy."""
 
 
+class ExportError(WorkerError):
+    """A bundle cannot be made as asked; the message says why and what to change."""
+
+
 class KafkaSetupError(WorkerError):
     """Kafka cannot be used as configured; the message names the topic or address and the remedy."""
 
@@ -180,6 +189,10 @@ class PredictorCrashedError(PredictorError):
 
 class PredictorTimeoutError(PredictorError):
     """The predictor did not answer within `predictor.timeout` and was killed."""
+
+
+class TrainingError(WorkerError):
+    """A training cannot go on; the message names what is wrong and the remedy."""
 
 
 class UnfitSystemError(WorkerError, ImportError):

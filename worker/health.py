@@ -52,6 +52,8 @@ class Health:
         images_stalled: asks whether no image process could be had for too long.
         on_change: called with why the worker is not ready, whenever that may have changed.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
+        changing: what a change of the model is doing, which leaves the worker ready: the one before
+            serves meanwhile; else empty.
         selecting: what the selection of the backend is doing, which takes part of a minute: why it
             is not warm; else empty.
     """
@@ -63,6 +65,8 @@ class Health:
         self.on_change: Callable[[Sequence[str]], None] = lambda _: None
         self.pulling = False
         self.selecting = ""
+        self.changing = ""
+        metrics.model_changing.set_function(lambda: bool(self.changing))
         self._metrics = metrics
         self._kafka = kafka
         self._missing = {"warm": True} | ({"assigned": True} if kafka else {})

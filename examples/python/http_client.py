@@ -3,26 +3,24 @@
 python http_client.py IMAGE [SERVICE]    IMAGE: a file or an http(s) URL
 """
 
-import base64
 import sys
 from pathlib import Path
 
-import requests
+from worker.client import JobRefused, SyncHttpClient
 
 
 def main(image: str, service: str = "http://localhost:8080") -> None:
     """Print the categories and save the picture as classified.jpg."""
-    if not image.startswith(("http://", "https://")):
-        image = base64.b64encode(Path(image).read_bytes()).decode()
-    request = {"image": image, "inferenceParams": {"topK": 5}}
-    # Where the worker asks for a token, post with headers={"Authorization": f"Bearer {token}"}.
-    response = requests.post(f"{service}/image-classification", json=request, timeout=60)
-    answer = response.json()
-    if answer["errorCode"] != 0:
-        sys.exit(f"{answer['errorCode']}: {answer['errorMsg']}")
-    for category in answer["result"]["categories"]:
-        print(f"{category['score']:.5f}  {category['name']}")
-    Path("classified.jpg").write_bytes(base64.b64decode(answer["result"]["image"]))
+    # Where the worker asks for a token: SyncHttpClient(service, token=...).
+    with SyncHttpClient(service) as client:
+        try:
+            result = client.classify(image, top_k=5, visualize=True)
+        except JobRefused as error:
+            sys.exit(f"{error.code}: {error.message}")
+    for category in result.categories:
+        print(f"{category.score:.5f}  {category.name}")
+    if result.image is not None:
+        Path("classified.jpg").write_bytes(result.image)
 
 
 if __name__ == "__main__":

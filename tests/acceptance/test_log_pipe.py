@@ -142,7 +142,7 @@ def test_standard_output_is_empty_and_standard_error_has_log_lines_alone(
         service = serve(stdout=stdout, stderr=stderr)
     service.wait_until_ready()
     assert service.classify(complained_about()) == 200
-    assert service.end(signal.SIGHUP) == 0
+    assert service.end(signal.SIGINT) == 0
     assert out.read_bytes() == b""
     lines = [json.loads(line) for line in err.read_text("utf-8").splitlines()]
     native = [line for line in lines if line["event"] == "native_message"]

@@ -19,6 +19,7 @@ from tests.support.harness import BOUND, Names, Traffic, Worker, until
 from tests.support.images import job, noise_jpeg
 from tests.support.secured import KEY_PASSWORD, SecuredBroker
 from tests.support.workers import MakeWorker
+from worker.client import KafkaClient
 from worker.errors import KafkaSetupError
 from worker.kafka.topics import ensure_topics
 from worker.settings.sources import load
@@ -162,7 +163,7 @@ async def test_a_worker_signs_in_in_plain_text(
     await assert_answers(make_client(secured.client("PLAIN", **SIGNED_IN)), traffic)
 
 
-async def test_worker_and_submit_sign_in_by_scram(
+async def test_worker_submit_and_client_sign_in_by_scram(
     secured: SecuredBroker, make_client: MakeClient, traffic: Traffic
 ) -> None:
     longer, shorter = (
@@ -171,6 +172,9 @@ async def test_worker_and_submit_sign_in_by_scram(
     )
     await assert_answers(make_client(longer), traffic)
     await asyncio.to_thread(submit, shorter | traffic.names.environ())
+    settings = load(environ=longer | traffic.names.environ()).settings
+    async with KafkaClient(settings=settings.kafka) as client:
+        assert (await client.classify(noise_jpeg(2))).categories
 
 
 def test_a_worker_with_a_wrong_password_says_so(

@@ -10,8 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from demo.broker import KafkaBroker
 from demo.images import Photograph, photographs
 from tests.support.harness import Names, Traffic, Worker, until
+from tests.support.stand_in_worker import answer, of_another, stand_in
 from tests.support.workers import MakeWorker
-from worker.contract.jobs import Category, ModelIdentity, Success
-from worker.contract.parsing import parse_job
 from worker.contract.records import Message, Record
-from worker.contract.results import result_message, without_copies
+from worker.contract.results import without_copies
 
 BOUND = 60.0
-MODEL = ModelIdentity("model", "sha256:0", "paddle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,52 +238,6 @@ def test_kafka_that_cannot_be_used(command: Command, names: Names) -> None:
 def test_wrong_usage(command: Command, arguments: list[str]) -> None:
     ended = command(*arguments)
     assert (ended.status, ended.answers) == (2, {})
-
-
-Respond = Callable[[Record], Sequence[Message]]
-
-
-@asynccontextmanager
-async def stand_in(
-    bootstrap_servers: str,
-    traffic: Traffic,
-    respond: Respond,
-    configs: Mapping[str, Mapping[str, str]] | None = None,
-) -> AsyncIterator[None]:
-    """In a worker's place: publishes what `respond` makes of each job."""
-    await traffic.create_topics(configs=configs)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
-    await consumer.start()
-    partition = TopicPartition(traffic.names.jobs, 0)
-    consumer.assign([partition])
-    consumer.seek(partition, 0)
-
-    async def work() -> None:
-        async for r in consumer:
-            record = Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-            for message in respond(record):
-                await traffic.producer.send_and_wait(
-                    traffic.names.results, message.value, message.key, headers=list(message.headers)
-                )
-
-    task = asyncio.create_task(work())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await consumer.stop()
-
-
-def answer(record: Record, label: str) -> Message:
-    outcome = Success((Category(0, label, 0.5),))
-    return result_message(record, parse_job(record).job_id, outcome, MODEL)
-
-
-def of_another(record: Record) -> Message:
-    """The result of somebody else's job, with a correlation id of its own."""
-    other = Record("other", 0, record.offset, 0, None, record.value, [("correlation-id", b"c")])
-    return answer(other, "other")
 
 
 async def run(command: Command, *arguments: str, given: str | None = None) -> Ended:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from typer.main import get_command
 
 from tests.support.paths import ROOT
+from worker import client
 from worker.cli.commands import app
 from worker.metrics import Metrics
 from worker.settings.sources import describe, load
@@ -23,6 +26,7 @@ from worker.settings.sources import describe, load
 README = (ROOT / "README.md").read_text("utf-8")
 METRICS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 SECURED = (ROOT / "docs" / "secured-kafka.md").read_text("utf-8")
+CLIENT = (ROOT / "docs" / "client.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -113,6 +117,21 @@ def test_the_ways_into_a_secured_kafka_can_be_used(example: str, tmp_path: Path)
     names = re.findall(r"\bWORKER_\w+_FILE\b", SECURED)
     loaded = load(path, environ=dict.fromkeys(names, str(secret)))
     assert loaded.settings.kafka.security_protocol != "PLAINTEXT"
+
+
+@pytest.mark.parametrize("example", blocks("python", CLIENT))
+def test_what_the_clients_examples_import_is_there(example: str) -> None:
+    imports = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").startswith("worker")]
+    assert ours
+    for node in ours:
+        module = import_module(node.module or "")
+        assert [each.name for each in node.names if not hasattr(module, each.name)] == []
+
+
+def test_what_the_client_exports_is_documented() -> None:
+    undocumented = [name for name in client.__all__ if f"`{name}" not in CLIENT]
+    assert undocumented == ["Category", "ModelIdentity", "Source"]  # in tables, without a name
 
 
 def test_the_readmes_environment_can_be_used() -> None:

@@ -303,17 +303,18 @@ class Traffic:
             while name not in await self.admin.list_topics():  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(PAUSE)
 
-    async def grow(self, partitions: int) -> None:
-        """Give the jobs topic more partitions."""
-        await self.admin.create_partitions({self.names.jobs: NewPartitions(partitions)})
-        await self.learn(partitions)
+    async def grow(self, partitions: int, topic: str | None = None) -> None:
+        """Give a topic, the jobs topic by default, more partitions."""
+        grown = {topic or self.names.jobs: NewPartitions(partitions)}
+        await self.admin.create_partitions(grown)
+        await self.learn(partitions, topic)
 
-    async def learn(self, partitions: int) -> None:
-        """Return once the producer knows that the jobs topic has so many partitions."""
+    async def learn(self, partitions: int, topic: str | None = None) -> None:
+        """Return once the producer knows that a topic has so many partitions."""
         async with asyncio.timeout(BOUND):
             while True:
                 await self.producer.client.force_metadata_update()
-                if len(await self.producer.partitions_for(self.names.jobs)) == partitions:
+                if len(await self.producer.partitions_for(topic or self.names.jobs)) == partitions:
                     return
 
     async def send(

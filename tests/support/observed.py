@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from tests.support.harness import Names, Traffic, Worker
@@ -20,6 +21,9 @@ from tests.support.loopback import ImageServer
 from tests.support.paths import ROOT
 from tests.support.prometheus import Server, alertmanager, prometheus
 from tests.support.workers import ONE_SMALL_SLOT
+from worker.drift.baseline import write_baseline
+from worker.drift.counting import BaselineCounts
+from worker.model import load_model_spec
 
 __all__ = ["Observed", "observe"]
 
@@ -54,6 +58,8 @@ class Observed:
 @contextmanager
 def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Observed]:
     """Run everything, with all that can happen to jobs, and stop it afterwards."""
+    baseline = directory / "baseline.json"
+    _write_baseline(baseline, model)
     with ExitStack() as stack:
         names = Names.new()
         workers = [
@@ -66,6 +72,10 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
                     "WORKER_HTTP__INFER": "true",
                     "WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.0/8",
                     "WORKER_FETCH__ATTEMPTS": "1",
+                    "WORKER_DRIFT__BASELINE": str(baseline),
+                    "WORKER_DRIFT__WINDOW": "100",
+                    "WORKER_SHADOW__MODEL": str(model),
+                    "WORKER_SHADOW__SHARE": "1",
                     "WORKER_FAILPOINTS": f"predictor.kill={POISON[1:]}",
                     **delivery,
                 },
@@ -89,9 +99,22 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
         )
         # Counters are seen at 0 before anything happens.
         watching.wait_for("classify_ready == 1")
+        # Later on there may be no idle core to start on.
+        watching.wait_for("classify_shadow_up == 1")
         both = partial(_write_targets, targets, workers)
         asyncio.run(_load(bootstrap_servers, names, workers, both))
         yield Observed(watching, alerts, began)
+
+
+def _write_baseline(path: Path, model: Path) -> None:
+    """A baseline of the model, of what it answers to noise of one kind."""
+    spec = load_model_spec(model)
+    counts = BaselineCounts()
+    scores = np.full(1000, 1e-4, np.float32)
+    scores[0] = 1 - float(scores[1:].sum())
+    for _ in range(100):
+        counts.count(scores, spec.label(0))
+    write_baseline(path, counts.baseline(spec.name, spec.digest, "sha256:0"))
 
 
 async def _create_topics(bootstrap_servers: str, names: Names) -> None:

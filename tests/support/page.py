@@ -12,6 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
+from selenium_axe_python.axe import Axe
 
 from demo.images import photographs
 
@@ -108,6 +109,17 @@ class Page:
         screen = {"width": width, "height": 640, "deviceScaleFactor": 1, "mobile": True}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+
+    def found_by_axe(self) -> list[str]:
+        """What axe, with all its rules, finds wrong on the page as it is shown now."""
+        axe = Axe(self.driver)
+        axe.inject()  # type: ignore[no-untyped-call]
+        results = axe.run()
+        assert len(results["passes"]) > 10
+        return [
+            f"{one['id']}: {[node['target'] for node in one['nodes']]}"
+            for one in results["violations"]
+        ]
 
     def be_offline(self, offline: bool) -> None:
         """Cut the browser off from the network, or give it back."""

@@ -30,8 +30,8 @@ class Steps:
         ended: the order in which both were taken down.
     """
 
-    pool = SimpleNamespace(stalled=None, pids=())
-    process, images_stalled, spec = None, None, SPEC
+    pool, pids = SimpleNamespace(), ()
+    process, stalled, images_stalled, spec = None, None, None, SPEC
 
     def __init__(self, model: WorkerError | None, brokers: WorkerError | None) -> None:
         self.model, self.brokers = model, brokers

@@ -30,6 +30,7 @@ BOUNDED = {
     "name",
     "digest",
     "device",
+    "direction",
     "version",
     "backend",
     "class",

@@ -8,15 +8,20 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from worker import __version__, logs
+from worker.app.model_control import ModelControl
 from worker.app.model_loading import resolve_spec
 from worker.app.notices import Notices, Silence
+from worker.app.shadowing import cast_shadow
 from worker.app.stopping import Stopper
 from worker.cache import watch_disk
+from worker.contract.jobs import ModelIdentity
+from worker.drift.watch import DriftWatch
 from worker.engine.engine import Engine
 from worker.failpoints import Failpoints
 from worker.health import Health, watch_event_loop
@@ -47,12 +52,14 @@ class App:
     Args:
         kafka: whether to work for a topic; without it there is only HTTP.
         failpoints: faults to inject, for tests.
-        signals: stop the worker: in order at the first one, at once at the second.
+        signals: stop the worker: in order at the first one, at once at the second; or have it look
+            for its model again (SIGHUP).
+        reread: reads the settings again, for a change of the model while the worker works.
         notices: called at each step of the start.
 
     Raises:
-        SettingsError: `predictor.backend` does not go with the device, or tracing cannot be used
-            as configured.
+        SettingsError: `predictor.backend` does not go with the device, tracing cannot be used as
+            configured, or `drift.baseline` cannot be read.
         UnfitSystemError: the backend, or what tracing needs, is not installed.
     """
 
@@ -63,6 +70,7 @@ class App:
         *,
         kafka: bool = True,
         signals: StopSignals | None = None,
+        reread: Callable[[], Settings] | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._settings = settings
@@ -81,6 +89,7 @@ class App:
             available_cores(),
         )
         self.metrics = Metrics()
+        self._drift = DriftWatch(settings.drift, self.metrics)
         self._describe_worker()
         self._gpus = GpuWatch(self.metrics, settings.device)
         logs.count_dropped(self.metrics.log_lines_dropped.inc)
@@ -96,6 +105,14 @@ class App:
                 settings.http, settings.decode.max_bytes, self.metrics, tracer=self._tracer
             )
         self._predictors: Callable[[], Sequence[int]] = tuple
+        self._models = ModelControl(
+            settings,
+            reread or (lambda: settings),
+            self._health,
+            self.metrics,
+            slots=len(self._placements),
+            on_serving=self._describe_identity,
+        )
         self._describe_model(settings.model_source)
 
     async def run(self) -> None:
@@ -113,6 +130,7 @@ class App:
                 self._pids,
                 lambda: self._stopped,
             ).hear
+            self._signals.on_hangup = self._models.hang_up
         async with AsyncExitStack() as stack:
             if self._tracing is not None:
                 # Last of all: jobs end until the very end.
@@ -148,7 +166,8 @@ class App:
             metrics_port=server.metrics_port,
         )
         self._notices.listening(server.port, server.metrics_port)
-        spec = await resolve_spec(settings, health)
+        await self._models.begin()
+        spec = await resolve_spec(settings, self._note_pulling)
         engine = Engine(
             spec,
             self._placements,
@@ -157,11 +176,12 @@ class App:
             metrics,
             nursery=nursery,
             tracer=self._tracer,
+            drift=self._drift,
         )
-        health.predictor_stalled = engine.pool.stalled
+        health.predictor_stalled = engine.stalled
         health.images_stalled = engine.images_stalled
         engine.pool.on_selecting = self._selecting
-        self._predictors = lambda: engine.pool.pids
+        self._predictors = lambda: engine.pids
         self._describe_model(spec.name, spec.digest)
         # Side by side: each takes a second. The connection is begun first, and so ended last.
         connecting = asyncio.create_task(self._connect(engine, stack), name="connect")
@@ -179,7 +199,7 @@ class App:
             await asyncio.gather(*steps, return_exceptions=True)
         kafka = connecting.result()
         model = engine.identity
-        self._describe_model(model.name, model.digest, model.backend)
+        self._describe_identity(model)
         # What is here now stays to the end. To look through all of it for garbage, again and again,
         # would hold up the loop for tens of milliseconds each time.
         gc.collect()
@@ -187,9 +207,18 @@ class App:
         stack.callback(gc.unfreeze)
         health.set_warm()
         if self._classify is not None:
-            self._classify.open(engine.process, model)
+            self._classify.open(engine.process)
+        await stack.enter_async_context(self._models.open(engine, server.admin))
+        if settings.shadow.model is not None:
+            stack.push_async_callback(_end, self._cast_shadow(engine))
         log.info("warm", model=model.name, backend=model.backend, predictors=engine.pool.pids)
         return kafka
+
+    def _cast_shadow(self, engine: Engine) -> asyncio.Task[None]:
+        """Have a second model beside the first, in the background: nobody waits for it."""
+        placements = [replace(placement, idle=True) for placement in self._placements]
+        casting = cast_shadow(engine, self._settings, placements, self._failpoints, self.metrics)
+        return asyncio.create_task(casting, name="shadow")
 
     async def _connect(self, engine: Engine, stack: AsyncExitStack) -> KafkaService | None:
         """Connect to Kafka, if this worker works for a topic; `stack` disconnects."""
@@ -213,6 +242,9 @@ class App:
         await kafka.connect()
         return kafka
 
+    def _note_pulling(self, pulling: bool) -> None:
+        self._health.pulling = pulling
+
     def _selecting(self, step: str, backends: Sequence[str]) -> None:
         self._health.selecting = step
         self._notices.selecting(step, backends)
@@ -229,6 +261,9 @@ class App:
             metrics.expect_kafka(kafka.results_topic, kafka.dead_letters_topic)
             metrics.expect_retries(map(duration_label, self._settings.retry.delays))
         metrics.worker.info({"group": group, "replica": replica, "topic": topic})
+
+    def _describe_identity(self, model: ModelIdentity) -> None:
+        self._describe_model(model.name, model.digest, model.backend)
 
     def _describe_model(self, name: str, digest: str = "", backend: str = "") -> None:
         """What the metrics say of the model: its digest once it is here, its backend once up."""
@@ -294,4 +329,13 @@ class App:
         deadline = self._settings.shutdown.deadline
         log.info("stopping", signal=number.name, deadline_seconds=deadline)
         self._health.set_draining()
+        if self._signals is not None:
+            # As a second signal it ends the worker.
+            self._signals.on_hangup = None
+        self._models.stop()
         self._stop.set()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
 from worker.cache import models_directory
-from worker.health import Health
 from worker.model import ModelSpec, load_model_spec
 from worker.settings import Settings
 from worker.zoo.catalogue import ZooModel
 from worker.zoo.download import Progress
 from worker.zoo.resolve import resolve_model
 
-__all__ = ["resolve_spec"]
+__all__ = ["in_daemon_thread", "resolve_spec"]
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
+async def resolve_spec(settings: Settings, note_pulling: Callable[[bool], object]) -> ModelSpec:
     """Read the model that the settings name; pull it first if it is published and not here.
 
     Cancelling leaves a pull behind, which ends with the process; the next one goes on from there.
 
+    Args:
+        note_pulling: is told when a pull begins, and in the end that there is none.
+
     Returns:
-        The model, whose files are on this machine.
+        The model, whose files are on this machine. Links on the way to its directory are followed
+        once and for all: where they lead later is another model.
 
     Raises:
         ModelError: there is no such model, it cannot be pulled, or it is damaged.
@@ -40,7 +45,7 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
     cache = settings.model_cache or models_directory()
 
     def begin(model: ZooModel) -> None:
-        health.pulling = True
+        note_pulling(True)
         log.info("pulling_model", model=model.name)
 
     def announce(model: ZooModel) -> Progress:
@@ -54,14 +59,19 @@ async def resolve_spec(settings: Settings, health: Health) -> ModelSpec:
 
         return progress
 
+    def find() -> tuple[Path, ModelSpec]:
+        found = settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
+        given = Path(os.path.realpath(found))
+        return given, load_model_spec(given)
+
     try:
-        return await _in_daemon_thread(
-            lambda: load_model_spec(
-                settings.model_dir or resolve_model(settings.model, cache, settings.zoo, announce)
-            )
-        )
+        given, spec = await in_daemon_thread(find)
     finally:
-        health.pulling = False
+        note_pulling(False)
+    if spec.directory != given:
+        # Of a training's output.
+        log.info("model_found", given=str(given), directory=str(spec.directory), model=spec.name)
+    return spec
 
 
 def _log_tenths(model: ZooModel) -> Progress:
@@ -78,7 +88,7 @@ def _log_tenths(model: ZooModel) -> Progress:
     return progress
 
 
-async def _in_daemon_thread(call: Callable[[], T]) -> T:
+async def in_daemon_thread(call: Callable[[], T]) -> T:
     """Like `asyncio.to_thread`, but neither cancelling nor the end of the process waits for it."""
     outcome: Future[T] = Future()
     # From here on cancelling cannot take it back, and the thread may always set its outcome.

@@ -16,8 +16,10 @@ from worker.cli.config import config
 from worker.cli.dataset import dataset
 from worker.cli.dead_letters import dead_letters
 from worker.cli.doctor import doctor
+from worker.cli.evaluate import evaluate
 from worker.cli.health import health
 from worker.cli.help import Command, Group, canonical_name
+from worker.cli.model import model
 from worker.cli.models import models
 from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
 from worker.cli.paddlex import command_instead
@@ -25,6 +27,7 @@ from worker.cli.predict import predict
 from worker.cli.run import run, serve
 from worker.cli.submit import submit
 from worker.cli.top import top
+from worker.cli.train import train
 from worker.errors import (
     KafkaSetupError,
     ModelError,
@@ -61,9 +64,11 @@ app = typer.Typer(
         "token_normalize_func": canonical_name,
     },
 )
-for command in (run, serve, submit, predict, top, bench, config, doctor, health):
+COMMANDS = (run, serve, submit, predict, train, evaluate, top, bench, config, doctor, health)
+for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(models)
+app.add_typer(model)
 app.add_typer(dataset)
 app.add_typer(dead_letters)
 

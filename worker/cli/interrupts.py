@@ -13,11 +13,11 @@ import sys
 # As in `typing`; see `worker`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from types import FrameType
     from typing import Any
 
-__all__ = ["end_at_once", "run_until_interrupted"]
+__all__ = ["end_at_once", "run_until_interrupted", "watch_for_stop"]
 
 SHOW_CURSOR = b"\x1b[?25h\n"
 """What a progress bar has hidden on a terminal."""
@@ -66,6 +66,28 @@ def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
         return True
 
     return asyncio.run(watched())
+
+
+def watch_for_stop() -> Callable[[], int]:
+    """Let Ctrl-C and SIGTERM be seen, for work that saves what it has before it ends.
+
+    A second signal ends the process at once.
+
+    Returns:
+        A function that returns the signal's number once there was one, and else 0.
+    """
+    seen = 0
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        if seen:
+            _end(number, frame)
+        seen = number
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, note)
+    return lambda: seen
 
 
 def _end(

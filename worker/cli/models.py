@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.help import Command, Group
+from worker.cli.models_export import export_model
 from worker.cli.options import EXIT_UNAVAILABLE, Config, Overrides
 from worker.cli.sizes import size_in_bytes, size_in_words
 from worker.errors import ModelError
@@ -31,7 +32,7 @@ __all__ = ["models"]
 
 models = typer.Typer(
     name="models",
-    help="The published models: list, show and pull them.\n\n"
+    help="The published models: list, show and pull them; any model exported to other devices.\n\n"
     "Example:\n"
     "    classify-worker models list --local",
     no_args_is_help=True,
@@ -191,6 +192,9 @@ def pull_models(
                 transfer.done(model.name, pulled)
     if failed:
         raise typer.Exit(EXIT_UNAVAILABLE)
+
+
+models.command("export", cls=Command)(export_model)
 
 
 def _settings(config: Path | None, overrides: Sequence[str]) -> Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,13 +26,8 @@ from worker.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from worker.cli.status import Status
-    from worker.predict import ImageClassificationPipeline, PipelineConfig
     from worker.predict.inputs import Source
     from worker.predict.saving import Saver
-    from worker.settings import Settings
-    from worker.zoo.catalogue import ZooModel
-    from worker.zoo.download import Progress
 
 __all__ = ["predict"]
 
@@ -109,6 +103,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
             param_hint="INPUT",
         )
     # Here, so that `--help` and other commands do not pay for loading them.
+    from worker.cli.classifier import load_classifier  # noqa: PLC0415
     from worker.cli.output_file import OutputFile as ResultFile  # noqa: PLC0415
     from worker.cli.predict_settings import pipeline_config, refuse_others  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
@@ -138,11 +133,14 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
                 "classify-worker: nothing was classified: the sources name no image", err=True
             )
             return
-        classifier = _load(chosen, loaded.settings, status)
+        classifier = load_classifier(chosen, loaded.settings, status)
     from worker.cli.predict_report import PredictReport  # noqa: PLC0415
+    from worker.model.locate import explain_choice  # noqa: PLC0415
     from worker.predict import FailedInput  # noqa: PLC0415
     from worker.predict.saving import FileSaver  # noqa: PLC0415
 
+    if choice := explain_choice(chosen.model, classifier.spec.directory):
+        typer.echo(f"classify-worker: {choice}", err=True)
     names = [source.input_path or "" for source in sources]
     with classifier, PredictReport(output_format, names, file) as report:
         report.begin()
@@ -171,21 +169,3 @@ def _plan(given: list[str], save_dir: str | None) -> tuple[list[Source], Saver |
 def _lines() -> list[str]:
     lines = (line.strip() for line in sys.stdin.buffer)
     return [os.fsdecode(line) for line in lines if line]
-
-
-def _load(
-    chosen: PipelineConfig, settings: Settings, status: Status
-) -> ImageClassificationPipeline:
-    from worker.cli.transfer import Transfer  # noqa: PLC0415
-    from worker.predict import ImageClassificationPipeline  # noqa: PLC0415
-
-    with ExitStack() as shown:
-
-        def announce(model: ZooModel) -> Progress:
-            status.end()  # its line and the progress bar's would overwrite each other
-            return shown.enter_context(Transfer(1)).of(model.name)
-
-        def selecting(step: str) -> None:
-            status.say(f"{step}, once per model and machine" if step else "starting to compute")
-
-        return ImageClassificationPipeline(chosen, announce, settings, selecting)

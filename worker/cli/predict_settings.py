@@ -1,4 +1,4 @@
-"""Which of the worker's settings `predict` follows, and the refusal of the others."""
+"""Which of the worker's settings `predict` and `evaluate` follow; the others are refused."""
 
 from __future__ import annotations
 
@@ -41,10 +41,13 @@ NOT_FOLLOWED = (
 COMMAND_LINE = "command line"
 
 
-def refuse_others(loaded: Loaded) -> None:
+def refuse_others(loaded: Loaded, command: str = "predict") -> None:
     """Refuse a setting of the command line that would have no effect.
 
     One in a file or in the environment is meant for the worker, and is not refused.
+
+    Args:
+        command: that it was given to, for the message.
 
     Raises:
         SettingsError: naming all of them.
@@ -56,7 +59,7 @@ def refuse_others(loaded: Loaded) -> None:
     ]
     if others:
         raise SettingsError(
-            f"predict: {', '.join(others)}: of no effect here, but on the worker (run, serve); "
+            f"{command}: {', '.join(others)}: of no effect here, but on the worker (run, serve); "
             "see docs/predict.md for the settings that predict follows"
         )
 

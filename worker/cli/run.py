@@ -20,7 +20,7 @@ from worker.cli.options import (
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from worker.cli.narration import Narration
@@ -141,7 +141,11 @@ def _work(
     log_uncaught()
     narration = Narration(settings, kafka=kafka) if narrates(settings.log) else None
     try:
-        _run_loop(_run_app(settings, signals, narration, kafka=kafka))
+
+        def reread() -> Settings:
+            return load(config, overrides or ()).settings
+
+        _run_loop(_run_app(settings, signals, reread, narration, kafka=kafka))
         if narration is not None:
             narration.stopped()
     except (WorkerError, typer.Exit):
@@ -155,14 +159,20 @@ def _work(
 
 
 async def _run_app(
-    settings: Settings, signals: StopSignals | None, narration: Narration | None, *, kafka: bool
+    settings: Settings,
+    signals: StopSignals | None,
+    reread: Callable[[], Settings],
+    narration: Narration | None,
+    *,
+    kafka: bool,
 ) -> None:
     # Here, so that `--help` and other commands do not pay for loading clients and codecs.
     from worker.app import App  # noqa: PLC0415
     from worker.failpoints import Failpoints  # noqa: PLC0415
 
     failpoints = Failpoints.from_environ(os.environ)
-    await App(settings, failpoints, kafka=kafka, signals=signals, notices=narration).run()
+    app = App(settings, failpoints, kafka=kafka, signals=signals, reread=reread, notices=narration)
+    await app.run()
 
 
 def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -95,7 +95,7 @@ def submit(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
             "--timeout",
             metavar="SECONDS",
             min=0.1,
-            help="How long a job's result is waited for once the job is sent.",
+            help="How long each job has, from its turn to be sent to its result.",
             rich_help_panel=KAFKA_GROUP,
         ),
     ] = 60.0,

@@ -24,13 +24,13 @@ class JobEnvelope:
         name: becomes the job's id, shortened if it is too long.
         correlation: travels as `correlation-id` and comes back with the result.
         top_k: None leaves the number of categories to the worker.
-        visualize: False asks for no picture; True leaves it to the worker.
+        visualize: whether a picture is asked for; None leaves it to the worker.
     """
 
     name: str
     correlation: str
     top_k: int | None = None
-    visualize: bool = True
+    visualize: bool | None = None
 
     def with_base64(self, image: bytes) -> Message:
         """Make a JSON job that holds an encoded image."""
@@ -52,8 +52,8 @@ class JobEnvelope:
         ]
         if self.top_k is not None:
             headers.append((TOP_K, b"%d" % self.top_k))
-        if not self.visualize:
-            headers.append((VISUALIZE, b"false"))
+        if self.visualize is not None:
+            headers.append((VISUALIZE, b"true" if self.visualize else b"false"))
         return Message(None, image, tuple(headers))
 
     def with_url(self, url: str) -> Message:
@@ -69,8 +69,8 @@ class JobEnvelope:
         job = {"jobId": self._job_id, **written}
         if self.top_k is not None and not {"inferenceParams", "topK", "topk"} & job.keys():
             job["inferenceParams"] = {"topK": self.top_k}
-        if not self.visualize:
-            job.setdefault("visualize", False)
+        if self.visualize is not None:
+            job.setdefault("visualize", self.visualize)
         headers = (
             (CONTENT_TYPE, b"application/json"),
             (CORRELATION_ID, self.correlation.encode()),

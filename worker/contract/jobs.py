@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.errors import Failure
 
@@ -89,16 +89,34 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model computed a result.
+
+    Attributes:
+        name: the model's own, from its `inference.yml`.
+        digest: over network, weights and configuration, `sha256:...`.
+        backend: what computes it, such as `paddle+onednn`; of slots that differ, all, with commas.
+    """
+
+    name: str
+    digest: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
     """The outcome of a job that was done.
 
     Attributes:
         categories: best first; empty if no score reaches the model's threshold.
         picture: the labelled picture as JPEG bytes, or None when none was asked for.
+        model: what computed it, which need not be the one that serves now; None if that is not
+            known. Answers are equal if they say the same.
     """
 
     categories: tuple[Category, ...]
     picture: bytes | None = None
+    model: ModelIdentity | None = field(default=None, compare=False, repr=False)
 
     @property
     def best(self) -> Category | None:
@@ -134,18 +152,3 @@ class Duplicate:
 
 Ending = Outcome | Postponed | Duplicate
 """What becomes of a record."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """Which model computed a result.
-
-    Attributes:
-        name: the model's own, from its `inference.yml`.
-        digest: over network, weights and configuration, `sha256:...`.
-        backend: what computes it, such as `paddle+onednn`; of slots that differ, all, with commas.
-    """
-
-    name: str
-    digest: str
-    backend: str

@@ -138,12 +138,16 @@ class Result:
         message: `errorMsg`.
         categories: best first; empty for a failure.
         picture: a JPEG file's bytes, or None if the result has none.
+        picture_omitted: whether the picture was left out: the topic takes no message so large.
+        model: what computed the result; None if it does not say so, as over HTTP.
     """
 
     code: int
     message: str
     categories: tuple[Category, ...] = ()
     picture: bytes | None = None
+    picture_omitted: bool = False
+    model: ModelIdentity | None = None
 
 
 def result_source(record: Record) -> tuple[str | None, str | None]:
@@ -180,7 +184,14 @@ def _read_result(body: Mapping[str, Any]) -> Result:
         return Result(code, message)
     result = body["result"]
     categories = categories_from_json(result["categories"])
-    return Result(code, message, categories, _read_picture(result.get("image")))
+    return Result(
+        code,
+        message,
+        categories,
+        _read_picture(result.get("image")),
+        result.get("imageOmitted") is True,
+        _read_model(body.get("model")),
+    )
 
 
 def _read_picture(image: object) -> bytes | None:
@@ -192,3 +203,11 @@ def _read_picture(image: object) -> bytes | None:
         return pybase64.b64decode(image, validate=True)
     except binascii.Error as error:
         raise ValueError(f"result.image is not Base64: {error}") from error
+
+
+def _read_model(model: object) -> ModelIdentity | None:
+    if not isinstance(model, Mapping):
+        return None
+    fields = [model.get(name) for name in ("name", "digest", "backend")]
+    texts = [each for each in fields if isinstance(each, str)]
+    return ModelIdentity(*texts) if len(texts) == len(fields) else None

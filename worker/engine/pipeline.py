@@ -6,11 +6,11 @@ Stages know nothing of each other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,43 +21,32 @@ from worker.contract.jobs import Category, ImageSource, Job, Outcome, RawImage, 
 from worker.engine.categories import choose_categories
 from worker.engine.content import ContentHash, Encoded, digest_of_crop
 from worker.engine.result_cache import Computed, Key, ResultCache
+from worker.engine.serving import ServingModel, WithdrawnError
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
 from worker.images.sniffing import refuse_unknown
-from worker.imaging.images import ImageProcesses, Picture, PreparedImage
+from worker.imaging.images import Picture, PreparedImage
 from worker.imaging.protocol import Pixels
 from worker.logs import get_logger
 from worker.metrics import Metrics
-from worker.metrics.answers import Answers
 from worker.model import ModelSpec
 from worker.settings import Settings
 
 if TYPE_CHECKING:
     from worker.tracing.tracer import Tracer
 
-__all__ = ["Classified", "Classifier", "Pipeline"]
+__all__ = ["Classified", "Pipeline"]
 
 AnyImage: TypeAlias = ImageSource | Path | Pixels
 """An image in any form that the engine takes."""
 
+Offer: TypeAlias = Callable[[ModelSpec, Encoded, npt.NDArray[np.uint8], Category | None], None]
+"""Is given the model, the image, its crop `[H, W, 3] uint8`, which is valid for the call alone, and
+the best category of the answer."""
+
+T = TypeVar("T")
+
 log = get_logger(__name__)
-
-
-class Classifier(Protocol):
-    """What turns crops into scores: the predictor pool."""
-
-    async def classify(
-        self, crop: npt.NDArray[np.uint8], urgency: float, most: int | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Compute the scores of one crop; see `PredictorPool.classify`.
-
-        Args:
-            crop: `[H, W, 3] uint8`.
-
-        Returns:
-            `[C] float32`.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +56,44 @@ class Classified:
     Attributes:
         categories: best first; empty if none reaches the model's threshold.
         picture: the whole image, `[h, w, 3] uint8` BGR.
+        scores: of all classes, `[C] float32`, 0 to 1; None where results are kept
+            (`result_cache.max_entries`), which are kept without them.
     """
 
     categories: tuple[Category, ...]
     picture: Pixels
+    scores: npt.NDArray[np.float32] | None = None
 
 
 class Pipeline:
     """Runs images through the stages; many at a time, for one event loop.
 
     Args:
-        images: the processes that decode and draw.
+        serving: tells which model serves now; a job asks when its image is here.
         tracer: makes spans of the stages; None without tracing.
+        offer: is told of each image that the network has computed; must return at once.
     """
 
     def __init__(
         self,
-        spec: ModelSpec,
+        serving: Callable[[], ServingModel],
         fetcher: ImageFetcher,
-        classifier: Classifier,
-        images: ImageProcesses,
         settings: Settings,
         metrics: Metrics,
         *,
         tracer: Tracer | None = None,
+        offer: Offer = lambda *_: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._spec = spec
+        self._serving = serving
+        self._offer = offer
         self._fetcher = fetcher
-        self._classifier = classifier
-        self._images = images
         self._settings = settings
         self._metrics = metrics
         timed = metrics.time_stage
         self._timed = timed if tracer is None else tracer.with_spans(timed)
         self._clock = clock
-        self._top_k = settings.predictor.top_k or spec.top_k
-        self._answers = Answers(metrics, spec)
+        self._top_k = settings.predictor.top_k
         self._cache: ResultCache | None = None
         if settings.result_cache.max_entries:
             patience = settings.batching.patience
@@ -168,21 +158,45 @@ class Pipeline:
         """
         if isinstance(image, UrlImage):
             image = await self._fetch(image, held, deadline)
+        return await self._with_model(
+            partial(self._classify, image, held, top_k=top_k, deadline=deadline, most=most)
+        )
+
+    async def _with_model(self, work: Callable[[ServingModel], Awaitable[T]]) -> T:
+        """Do something with the model that serves now; with the next one if that ends meanwhile."""
+        while True:
+            try:
+                return await self._serving().hold(work)
+            except WithdrawnError:
+                continue
+
+    async def _classify(
+        self,
+        image: Encoded | Path | Pixels,
+        held: Reservation,
+        model: ServingModel,
+        *,
+        top_k: int,
+        deadline: float | None,
+        most: int | None,
+    ) -> Classified:
         urgency = self._urgency(deadline)
         with self._timed(Stage.DECODE):
-            prepared = await self._images.prepare(image, urgency, None, held.add, whole=True)
+            prepared = await model.images.prepare(image, urgency, None, held.add, whole=True)
         assert prepared.pixels is not None
-        infer = partial(self._infer, prepared, urgency, top_k, most)
+        scores = None
         try:
             if self._cache is None:
-                computed = await infer()
+                scores = await model.classifier.classify(prepared.crop, urgency, most)
+                computed = _computed(model, scores, top_k)
             else:
+                infer = partial(self._infer, model, prepared, urgency, top_k, most)
                 # The pixels are wanted in any case: what is computed once is the network.
-                key = Key(digest_of_crop(prepared.crop), self._spec.digest, top_k)
+                key = Key(digest_of_crop(prepared.crop), model.spec.digest, top_k)
                 computed = await self._cache.get(key, np.ndarray, urgency, deadline, infer)
         finally:
-            self._images.release(prepared)
-        return Classified(computed.success.categories, prepared.pixels)
+            model.images.release(prepared)
+        return Classified(computed.success.categories, prepared.pixels, scores)
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
@@ -203,14 +217,19 @@ class Pipeline:
             raise
 
     async def _run(self, job: Job, held: Reservation) -> Success:
-        visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
         image = job.image
         if isinstance(image, UrlImage):
             image = await self._fetch(image, held, job.deadline)
+        return await self._with_model(partial(self._answer, job, image, held))
+
+    async def _answer(
+        self, job: Job, image: Encoded, held: Reservation, model: ServingModel
+    ) -> Success:
+        visualize = self._settings.picture.enabled if job.visualize is None else job.visualize
         urgency = self._urgency(job.deadline)
-        top_k = job.top_k or self._top_k
+        top_k = job.top_k or self._top_k or model.spec.top_k
         side = self._settings.picture.max_side if visualize else None
-        compute = partial(self._compute, image, urgency, side, top_k, held)
+        compute = partial(self._compute, model, image, urgency, side, top_k, held)
         content = None
         if self._cache is not None:
             content = await self._content.digest(image, held)
@@ -218,7 +237,7 @@ class Pipeline:
             success = (await compute()).success
         else:
             quality = self._settings.picture.quality if visualize else 0
-            key = Key(content, self._spec.digest, top_k, side, quality)
+            key = Key(content, model.spec.digest, top_k, side, quality)
             found = await self._cache.get(key, type(image), urgency, job.deadline, compute)
             success = found.success
         if success.picture is not None:
@@ -226,21 +245,29 @@ class Pipeline:
         return success
 
     async def _compute(
-        self, image: Encoded, urgency: float, side: int | None, top_k: int, held: Reservation
+        self,
+        model: ServingModel,
+        image: Encoded,
+        urgency: float,
+        side: int | None,
+        top_k: int,
+        held: Reservation,
     ) -> Computed:
+        images = model.images
         with self._timed(Stage.DECODE):
-            prepared = await self._images.prepare(image, urgency, side, held.add)
+            prepared = await images.prepare(image, urgency, side, held.add)
         try:
-            computed = await self._infer(prepared, urgency, top_k)
+            computed = await self._infer(model, prepared, urgency, top_k)
+            self._offer(model.spec, image, prepared.crop, computed.success.best)
             # Others may have its memory while it is drawn.
-            self._images.release_crop(prepared)
+            images.release_crop(prepared)
             if prepared.picture is None:
                 return computed
-            categories = computed.success.categories
-            picture = await self._draw(prepared.picture, categories)
+            success = computed.success
+            picture = await self._draw(model, prepared.picture, success.categories)
         finally:
-            self._images.release(prepared)
-        return Computed(Success(categories, picture), computed.answered)
+            images.release(prepared)
+        return Computed(Success(success.categories, picture, success.model), computed.answered)
 
     async def _fetch(self, image: UrlImage, held: Reservation, deadline: float | None) -> RawImage:
         with self._timed(Stage.FETCH):
@@ -251,21 +278,33 @@ class Pipeline:
         return RawImage(data)
 
     async def _infer(
-        self, prepared: PreparedImage, urgency: float, top_k: int, most: int | None = None
+        self,
+        model: ServingModel,
+        prepared: PreparedImage,
+        urgency: float,
+        top_k: int,
+        most: int | None = None,
     ) -> Computed:
-        scores = await self._classifier.classify(prepared.crop, urgency, most)
-        categories = choose_categories(scores, top_k, self._spec)
-        answered = self._answers.count(scores, categories[0].name if categories else None)
-        return Computed(Success(categories), answered)
+        scores = await model.classifier.classify(prepared.crop, urgency, most)
+        return _computed(model, scores, top_k)
 
-    async def _draw(self, picture: Picture, categories: Sequence[Category]) -> bytes:
+    async def _draw(
+        self, model: ServingModel, picture: Picture, categories: Sequence[Category]
+    ) -> bytes:
         best = categories[0] if categories else None
         label, score = (None, 0.0) if best is None else (best.name, best.score)
         with self._timed(Stage.DRAW):
-            jpeg = await self._images.draw(picture, label, score, self._settings.picture.quality)
+            jpeg = await model.images.draw(picture, label, score, self._settings.picture.quality)
         return bytes(jpeg)
 
     def _urgency(self, deadline: float | None) -> float:
         if deadline is not None:
             return deadline
         return self._clock.wall() + self._settings.batching.patience
+
+
+def _computed(model: ServingModel, scores: npt.NDArray[np.float32], top_k: int) -> Computed:
+    """Make an answer of a network's scores, and count it."""
+    categories = choose_categories(scores, top_k, model.spec)
+    answered = model.answers.count(scores, categories[0].name if categories else None)
+    return Computed(Success(categories, model=model.identity), answered)

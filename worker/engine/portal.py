@@ -22,8 +22,9 @@ R = TypeVar("R")
 
 Start = Callable[[AsyncExitStack], Awaitable[T]]
 
-FORKED = "a pipeline works in the process that made it, and in no fork: make one in each"
-CLOSED = "the pipeline is closed: make another"
+_FORKED = "a {} works in the process that made it, and in no fork: make one in each"
+_CLOSED = "the {} is closed: make another"
+CLOSED = _CLOSED.format("pipeline")
 
 
 class Portal(Generic[T]):
@@ -34,6 +35,8 @@ class Portal(Generic[T]):
     Args:
         start: starts it, in the loop; what it puts on the stack is called at the end.
         name: of the thread.
+        thing: what the messages of errors call it.
+        error: what is raised when it cannot be used: `RuntimeError`, or a subclass.
 
     Attributes:
         value: what `start` returned.
@@ -42,7 +45,16 @@ class Portal(Generic[T]):
         Exception: whatever `start` raises.
     """
 
-    def __init__(self, start: Start[T], name: str) -> None:
+    def __init__(
+        self,
+        start: Start[T],
+        name: str,
+        *,
+        thing: str = "pipeline",
+        error: type[RuntimeError] = RuntimeError,
+    ) -> None:
+        self._thing = thing
+        self._error = error
         self._process = os.getpid()
         self._lock = threading.Lock()
         # Invariant: read and set under the lock, so that no call comes after the end has begun.
@@ -78,7 +90,7 @@ class Portal(Generic[T]):
                 if not self._closed:
                     return asyncio.run_coroutine_threadsafe(call, self._life.loop)
         call.close()
-        raise RuntimeError(self._refusal())
+        raise self._error(self._refusal())
 
     def call(self, call: Coroutine[Any, Any, R]) -> R:
         """Make a call, and wait for its end.
@@ -94,7 +106,7 @@ class Portal(Generic[T]):
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise RuntimeError(CLOSED) from None
+            raise self._error(_CLOSED.format(self._thing)) from None
         finally:
             future.cancel()
 
@@ -106,7 +118,7 @@ class Portal(Generic[T]):
         """
         refusal = self._refusal()
         if refusal is not None:
-            raise RuntimeError(refusal)
+            raise self._error(refusal)
 
     def close(self) -> None:
         """Cancel all calls, end what was started, and wait for the end; nothing in a fork."""
@@ -119,8 +131,8 @@ class Portal(Generic[T]):
     def _refusal(self) -> str | None:
         # Threads do not survive a fork: waiting for this one would never end.
         if os.getpid() != self._process:
-            return FORKED
-        return CLOSED if self._closed else None
+            return _FORKED.format(self._thing)
+        return _CLOSED.format(self._thing) if self._closed else None
 
 
 class _Life:

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import HttpVersion11, web
 
 from worker.budget import Budget, Reservation
-from worker.contract.jobs import Job, ModelIdentity, Outcome
+from worker.contract.jobs import Job, Outcome
 from worker.contract.traces import TRACEPARENT
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.reading import Reading
@@ -63,17 +63,15 @@ class Classify:
         metrics.requests_in_flight.set_function(lambda: budget.jobs)
         metrics.requests_buffered.set_function(lambda: budget.bytes)
         self._process: Process | None = None
-        self._model: ModelIdentity | None = None
         self._draining = False
 
-    def open(self, process: Process, model: ModelIdentity) -> None:
+    def open(self, process: Process) -> None:
         """Accept requests from now on.
 
         Args:
             process: answers them.
-            model: what it computes with, which responses name in their headers.
         """
-        self._process, self._model = process, model
+        self._process = process
 
     async def drain(self, timeout: float) -> None:
         """Refuse new requests, and wait at most `timeout` seconds for those under way."""
@@ -130,7 +128,7 @@ class Classify:
         try:
             outcome = self._counted(await self._outcome(request, held))
             self._log_outcome(log_id, outcome)
-            return outcome_response(log_id, outcome, self._model)
+            return outcome_response(log_id, outcome)
         except asyncio.CancelledError:
             self._metrics.requests.labels("failure", DISCONNECTED).inc()
             raise

@@ -14,7 +14,7 @@ from worker.contract.jobs import ModelIdentity, Outcome
 from worker.contract.results import error_fields, outcome_fields
 from worker.errors import Failure, Reason
 
-__all__ = ["RETRY_AFTER", "SERVER", "healthy", "new_log_id", "outcome_response", "refuse"]
+__all__ = ["RETRY_AFTER", "SERVER", "healthy", "new_log_id", "outcome_response", "refuse", "tell"]
 
 SERVER = "classify-worker"
 """The `Server` header. aiohttp's default would reveal its version and Python's."""
@@ -32,24 +32,19 @@ def new_log_id() -> str:
     return str(uuid.uuid4())
 
 
-def outcome_response(
-    log_id: str, outcome: Outcome, model: ModelIdentity | None = None
-) -> web.Response:
+def outcome_response(log_id: str, outcome: Outcome) -> web.Response:
     """Make the response that has the outcome of a job, in the shape of PaddleX's service.
 
     Its body has no field for the model, and clients may refuse one that they do not know. So a
     result names its model in headers.
-
-    Args:
-        model: what computed a result.
 
     Returns:
         Status 200 with the result, or the status of the failure.
     """
     status = outcome.status if isinstance(outcome, Failure) else 200
     headers = {"Retry-After": RETRY_AFTER} if status == Reason.UNAVAILABLE.status else {}
-    if model is not None and not isinstance(outcome, Failure):
-        headers |= _model_headers(model)
+    if not isinstance(outcome, Failure) and outcome.model is not None:
+        headers |= _model_headers(outcome.model)
     return _in_shape(status, {"logId": log_id, **outcome_fields(outcome)}, headers)
 
 
@@ -75,6 +70,16 @@ def refuse(
         A failure with `status`.
     """
     return _in_shape(status, {"logId": log_id, **error_fields(status, message)}, headers)
+
+
+def tell(log_id: str, status: int, message: str, result: Mapping[str, object]) -> web.Response:
+    """Make the response to an operator: whatever the status, `result` has the facts.
+
+    Returns:
+        `errorCode` 0 with status 200; else both are the status.
+    """
+    code = 0 if status == 200 else status
+    return _in_shape(status, {"logId": log_id, **error_fields(code, message), "result": result}, {})
 
 
 def healthy(log_id: str) -> web.Response:

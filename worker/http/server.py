@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -14,6 +15,7 @@ from worker.errors import Failure, Reason, Stage
 from worker.health import Health
 from worker.http import page
 from worker.http.access import REALM, Access
+from worker.http.admin import Admin
 from worker.http.certificates import Certificates
 from worker.http.classify import PATH, Classify
 from worker.http.files import file_handler
@@ -50,6 +52,9 @@ class HttpServer:
 
     Args:
         classify: the handler of `POST /image-classification`, or None to serve only the probes.
+
+    Attributes:
+        admin: the handler of `/admin/model`, which is beside metrics and probes.
     """
 
     def __init__(
@@ -69,8 +74,10 @@ class HttpServer:
             certificates=self._make_certificates(settings.tls),
             metrics=metrics,
         )
-        probes = self._probes.routes()
         secured = settings.token_file is not None
+        guarded = secured or settings.tls.client_ca_file is not None
+        self.admin = Admin(guarded=guarded, read_timeout=settings.read_timeout)
+        probes = [*self._probes.routes(), *self.admin.routes()]
         service = [] if classify is None else _service_routes(classify, health, secured=secured)
         about = (
             "this worker classifies for Kafka alone, since http.infer is off"
@@ -81,7 +88,7 @@ class HttpServer:
         if own_port is None or own_port == settings.port != 0:
             self._sites = [site("http.port", settings.port, [*probes, *service], about)]
             return
-        paths = "/metrics, /livez and /readyz are the paths of this port"
+        paths = "/metrics, /livez, /readyz and /admin/model are the paths of this port"
         self._sites = [site("http.metrics_port", own_port, probes, paths)]
         if classify is not None:
             self._sites.insert(0, site("http.port", settings.port, service, about))
@@ -177,7 +184,9 @@ class _Probes:
         return _probe(self._health.not_live())
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return _probe(self._health.not_ready())
+        health = self._health
+        notes = [f"a change of the model is under way: {health.changing}"] * bool(health.changing)
+        return _probe(health.not_ready(), notes)
 
 
 def _service_routes(
@@ -201,5 +210,11 @@ def _service_routes(
     ]
 
 
-def _probe(reasons: list[str]) -> web.Response:
-    return web.Response(text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+def _probe(reasons: list[str], notes: Sequence[str] = ()) -> web.Response:
+    """Answer a probe.
+
+    Args:
+        notes: what is said besides, whatever the answer.
+    """
+    lines = [*(reasons or ["ok"]), *notes]
+    return web.Response(text="\n".join(lines) + "\n", status=503 if reasons else 200)

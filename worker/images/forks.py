@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from worker.errors import UnfitSystemError
 from worker.imaging.protocol import Frames, Setup, frame
 from worker.runtime.children import die_with
+from worker.runtime.priority import run_when_idle
 
 __all__ = ["main"]
 
@@ -29,9 +30,12 @@ _NICE = 10
 
 
 def main() -> None:
-    """Serve the owner until it closes the socket or dies; the arguments are OWNER SOCKET."""
-    owner, descriptor = (int(argument) for argument in sys.argv[1:3])
+    """Serve the owner until it closes the socket or dies; the arguments are OWNER SOCKET IDLE."""
+    owner, descriptor, idle = (int(argument) for argument in sys.argv[1:4])
     die_with(owner)
+    if idle:
+        # What is forked inherits it.
+        run_when_idle()
     owner_socket = socket.socket(fileno=descriptor)
     with owner_socket, suppress(BrokenPipeError, ConnectionResetError):
         try:

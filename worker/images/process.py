@@ -30,6 +30,7 @@ from worker.images.preparation import prepare_image
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.imaging.protocol import MAX_TEXT, Frames, Setup, frame
+from worker.runtime.priority import be_first_to_go
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,7 +73,7 @@ def serve(setup: Setup, descriptors: Descriptors) -> None:
     """Answer calls until the owner closes the socket."""
     _limit(resource.RLIMIT_CORE, 0, for_good=True)
     _limit(resource.RLIMIT_AS, setup.memory, for_good=True)
-    _be_first_to_go()
+    be_first_to_go()
     with suppress(BrokenPipeError, ConnectionResetError):
         _Process(setup, descriptors).run()
 
@@ -256,10 +257,3 @@ def _limit(what: int, value: int, *, for_good: bool = False) -> None:
 
 
 _inherited: dict[int, tuple[int, int]] = {}
-
-
-def _be_first_to_go() -> None:
-    """Have the kernel take this process, when memory runs out, before the worker and predictors."""
-    # Absent on other systems, and read-only in some containers.
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

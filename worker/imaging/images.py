@@ -164,6 +164,7 @@ class ImageProcesses:
         self._pool = ProcessPool(
             count, setup, self.cells, limits.timeout, metrics, nursery=nursery, clock=clock
         )
+        self.show = self._pool.show
         self.stop = self._pool.stop
 
     async def start(self) -> None:
@@ -180,6 +181,11 @@ class ImageProcesses:
     def stalled(self) -> bool:
         """Whether no image process could be had for a while."""
         return self._pool.stalled
+
+    @property
+    def busy(self) -> int:
+        """How many processes decode or draw an image now."""
+        return self._pool.busy
 
     @property
     def pids(self) -> list[int]:

@@ -36,6 +36,9 @@ _CHUNK = 64 * 1024
 class Nursery:
     """Forks image processes; for one event loop.
 
+    Args:
+        idle: whether they take only the time of cores that nobody else wants.
+
     Attributes:
         pid: of the process that forks; None while there is none.
         on_started: called with the number of a process that has been forked, and its pid.
@@ -44,7 +47,8 @@ class Nursery:
         on_lost: called when the process that forks is gone, and with it all that it forked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle: bool = False) -> None:
+        self._idle = idle
         self.on_started: Callable[[int, int], None] = lambda *_: None
         self.on_ended: Callable[[int, int | None, float], None] = lambda *_: None
         self.on_lost: Callable[[], None] = lambda: None
@@ -71,7 +75,7 @@ class Nursery:
         try:
             process, _ = start_logged(
                 "worker.images.forks",
-                (os.getpid(), theirs.fileno()),
+                (os.getpid(), theirs.fileno(), int(self._idle)),
                 (theirs.fileno(),),
                 name="native.image",
                 environ=child_environment() | _ENVIRONMENT,

@@ -97,12 +97,18 @@ class ProcessPool:
         self._copying: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._usage = Usage(metrics, clock, self._fleet, self._queued)
+        self.show = self._usage.show
         self.start = self._fleet.start
 
     @property
     def stalled(self) -> bool:
         """Whether no image process could be had for a while."""
         return self._fleet.stalled
+
+    @property
+    def busy(self) -> int:
+        """How many processes have a call."""
+        return sum(bool(process.calls) for process in self._fleet)
 
     @property
     def pids(self) -> list[int]:

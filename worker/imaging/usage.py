@@ -39,6 +39,11 @@ class Usage:
         self._busy_shown = 0.0
         self._up_shown = 0.0
         self._cpu_shown = 0.0
+        self._metrics = metrics
+
+    def show(self) -> None:
+        """Have the metrics show these processes, and no others."""
+        metrics = self._metrics
         metrics.image_processes.set_function(self._usable)
         metrics.image_processes_busy.read = lambda: [((), self._busy_seconds())]
         metrics.image_processes_up.read = lambda: [((), self._up_seconds())]

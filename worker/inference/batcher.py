@@ -118,6 +118,11 @@ class Batcher(Generic[T, R]):
         """Images waiting for a batch."""
         return len(self._ready)
 
+    @property
+    def idle(self) -> bool:
+        """Whether a slot waits for images, and no image for a slot."""
+        return bool(self._free_slots) and not self._ready
+
     def submit(
         self,
         item: T,

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from worker.device import Device
+from worker.runtime.cgroups import control_groups
 
 __all__ = ["Placement", "available_cores", "place"]
 
 MOST_CPU_SLOTS = 8
 """More slots would cost a copy of the weights each, for little: cores are then grouped."""
-
-CGROUPS = Path("/sys/fs/cgroup")
-"""Where the kernel shows control groups: version 2, or a directory per controller of version 1."""
-
-MEMBERSHIP = Path("/proc/self/cgroup")
-"""The groups that this process is in, one a line: `ID:CONTROLLERS:PATH`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +22,12 @@ class Placement:
 
     Attributes:
         device: a single one, `cpu` or `gpu:N` and the like.
+        idle: whether it takes only the time of cores that nobody else wants.
     """
 
     device: Device
     threads: int
+    idle: bool = False
 
 
 def available_cores() -> int:
@@ -74,22 +70,9 @@ def place(device: Device, slots: int, threads: int, cores: int) -> list[Placemen
 
 def _quota() -> int | None:
     """Whole cores of the tightest CPU quota on this process, or None without one."""
-    quotas = [cores for group in _groups() if (cores := _quota_of(group)) is not None]
+    groups = control_groups("cpu", "cpu", "cpu,cpuacct")
+    quotas = [cores for group in groups if (cores := _quota_of(group)) is not None]
     return max(1, int(min(quotas))) if quotas else None
-
-
-def _groups() -> Iterator[Path]:
-    """Directories of the control groups whose CPU quota may bind this process."""
-    # In a container the root is its own group; elsewhere it has no quota.
-    roots = {CGROUPS, CGROUPS / "cpu", CGROUPS / "cpu,cpuacct"}
-    yield from roots
-    with suppress(OSError):
-        for line in MEMBERSHIP.read_text("utf-8", "replace").splitlines():
-            controllers, _, path = line.partition(":")[2].partition(":")
-            if "cpu" in controllers.split(",") or not controllers:
-                # A container does not see the host's path: a missing file sets no limit.
-                inner = PurePosixPath(path.lstrip("/"))
-                yield from (root / group for root in roots for group in (inner, *inner.parents))
 
 
 def _quota_of(group: Path) -> float | None:

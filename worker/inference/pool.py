@@ -102,7 +102,6 @@ class PredictorPool:
             kernels=self._kernels,
         )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
-        metrics.ready_images.set_function(lambda: len(self._batcher))
         self._supervisors = [
             SlotSupervisor(
                 Slot(
@@ -113,6 +112,7 @@ class PredictorPool:
                     timeout=predictor.timeout,
                     start_timeout=predictor.start_timeout,
                     failpoints=failpoints,
+                    idle=placement.idle,
                     kernels=self._kernels,
                 ),
                 index,
@@ -124,6 +124,11 @@ class PredictorPool:
             )
             for index, placement in enumerate(placements)
         ]
+
+    def show(self) -> None:
+        """Have the metrics show these slots, and those of no other pool."""
+        metrics = self._metrics
+        metrics.ready_images.set_function(lambda: len(self._batcher))
         metrics.predictor_busy.read = self._busy
         metrics.predictor_cpu.read = lambda: self._usage(attrgetter("cpu_seconds"))
         metrics.predictor_memory.read = lambda: self._usage(attrgetter("resident_bytes"))
@@ -282,6 +287,24 @@ class PredictorPool:
         """Whether a slot is busy or down for longer than a time-out and a restart can take."""
         return any(supervisor.stalled for supervisor in self._supervisors)
 
+    def idle_cores(self, cores: int) -> int:
+        """Count the cores that no slot uses.
+
+        Args:
+            cores: that there are.
+
+        Returns:
+            0 unless a slot is idle and no image waits for one.
+        """
+        busy = [supervisor.busy for supervisor in self._supervisors]
+        if not self._batcher.idle or all(busy):
+            return 0
+        if self._supervisors[0].solo and busy[0]:
+            # It may compute an image alone, on all of them.
+            return 0
+        used = zip(self._placements, busy, strict=True)
+        return max(0, cores - sum(placement.threads for placement, is_busy in used if is_busy))
+
     @property
     def pids(self) -> list[int]:
         """The predictor processes that are up."""
@@ -301,7 +324,6 @@ class PredictorPool:
         for supervisor in self._supervisors:
             supervisor.interrupt()
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
-        self._metrics.predictor_slots.set(0)
 
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""

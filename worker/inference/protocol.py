@@ -74,6 +74,7 @@ class Start:
         spec: without labels and thresholds, thousands of which the process does not need.
         threads: CPU threads, but for runs that name others.
         capacity: most images of one batch.
+        idle: whether the process takes only the time of cores that nobody else wants.
         buffers: batches that the shared memory holds: one that is computed, and with two, one that
             is put together meanwhile.
     """
@@ -84,6 +85,7 @@ class Start:
     capacity: int
     failpoints: Failpoints
     backend: BackendName
+    idle: bool = False
     kernels: Kernels = PLAIN_KERNELS
     buffers: int = 1
 

@@ -40,6 +40,7 @@ from worker.inference.protocol import (
 )
 from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.model import ModelSpec
+from worker.model.files import ModelFiles
 from worker.runtime.child_environment import child_environment
 from worker.runtime.messages import BadMessageError, Channel
 from worker.runtime.native_output import NativeOutput
@@ -77,6 +78,7 @@ class Slot:
         timeout: seconds for one batch.
         start_timeout: seconds to load the model.
         failpoints: faults to inject, for tests.
+        idle: whether its process takes only the time of cores that nobody else wants.
         kernels: how the network is computed.
 
     Attributes:
@@ -85,7 +87,7 @@ class Slot:
         buffers: batches that the memory shared with its process holds; see `stage`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a process is told meets here
         self,
         spec: ModelSpec,
         device: Device,
@@ -95,14 +97,24 @@ class Slot:
         timeout: float,
         start_timeout: float,
         failpoints: Failpoints,
+        idle: bool = False,
         kernels: Kernels = PLAIN_KERNELS,
     ) -> None:
         self._spec = spec
+        self._files = ModelFiles(spec)
         # Thousands of labels or thresholds, which the process does not need, could fill the socket.
         bare = replace(spec, labels=(), rule=type(spec.rule)())
         self.buffers = buffers_for(device)
         self._start = Start(
-            bare, device, threads, capacity, failpoints, "paddle", kernels, self.buffers
+            bare,
+            device,
+            threads,
+            capacity,
+            failpoints,
+            "paddle",
+            idle,
+            kernels,
+            self.buffers,
         )
         self._solo_threads = 0
         self.backend = ""
@@ -151,7 +163,8 @@ class Slot:
 
         Raises:
             ModelError: the process says why it cannot load the model, or why not with this
-                backend, or the network has other classes than the model's description.
+                backend, or the network has other classes than the model's description; or the
+                files are another model's by now.
             UnfitSystemError: it says which library the system lacks.
             PredictorError: it died or took too long.
             OSError: the system has no room for another process.
@@ -165,6 +178,8 @@ class Slot:
             raise
 
     def _start_process(self, timeout: float) -> None:
+        # With files that were replaced meanwhile, results would say the wrong digest.
+        self._files.check()
         ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:

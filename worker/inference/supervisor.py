@@ -119,6 +119,8 @@ class SlotSupervisor:
         self._staging = ThreadPoolExecutor(1, f"stage-{index}") if slot.buffers > 1 else None
         self._serving: asyncio.Task[None] | None = None
         self._stopped = False
+        # Invariant: whether the metrics count the process as up.
+        self._counted = False
         # Invariant: while the slot is busy or down, when it must have made progress; else None.
         self._due: float | None = None
         self._busy = 0.0
@@ -170,7 +172,7 @@ class SlotSupervisor:
             OSError: the system has no room for another process.
         """
         await self._in_thread(self._slot.start)
-        self._metrics.predictor_slots.inc()
+        self._count(up=True)
         log.info("predictor_loaded", slot=self._index, backend=self._slot.backend)
 
     @property
@@ -263,11 +265,17 @@ class SlotSupervisor:
         await self._in_thread(self._slot.kill)
         for thread in filter(None, (self._thread, self._staging)):
             thread.shutdown(wait=False)
+        self._count(up=False)
 
     @property
     def pid(self) -> int | None:
         """The predictor process, or None while there is none."""
         return self._slot.pid
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is being computed."""
+        return self._busy_since is not None
 
     @property
     def busy_seconds(self) -> float:
@@ -447,7 +455,13 @@ class SlotSupervisor:
                 self._metrics.predictor_restarts.labels("timeout").inc()
             case _:
                 return
-        self._metrics.predictor_slots.dec()
+        self._count(up=False)
+
+    def _count(self, *, up: bool) -> None:
+        """Note for the metrics whether the process is up. Other slots are counted there too."""
+        if up != self._counted:
+            self._counted = up
+            self._metrics.predictor_slots.inc(1 if up else -1)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

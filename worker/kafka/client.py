@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from typing import Any, Protocol
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -20,6 +19,7 @@ from worker.kafka.connections import report_closed_transports
 from worker.kafka.consumer import Consumer
 from worker.kafka.oauth import token_provider
 from worker.kafka.record_batches import send_plain_batches
+from worker.logs import get_logger
 from worker.settings import KafkaSettings, PublishSettings, Settings, TlsSettings
 
 __all__ = [
@@ -46,7 +46,7 @@ BATCH_BYTES = 1024 * 1024
 one. The fewer do, the more of them wait for a batch to be sent, and aiokafka lets all of those try
 again for each that is."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 name_all_codes()
 report_closed_transports()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 
-import structlog
 from aiokafka import TopicPartition
 
 from worker.contract.records import Record
 from worker.kafka.batches import Batch, LegacyBatch, next_offset, open_batch, split
 from worker.kafka.damage import BeyondEndError, ContentError, Damage, DamageError, TooLargeError
+from worker.logs import get_logger
 
 __all__ = ["FetchedBatches"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class FetchedBatches:

@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.errors import (
@@ -31,6 +30,7 @@ from worker.kafka.damage import Damage
 from worker.kafka.fetch_buffer import FetchBuffer
 from worker.kafka.fetch_response import PartitionResponse, read_partition_response
 from worker.kafka.fetched_batches import FetchedBatches
+from worker.logs import get_logger
 
 if TYPE_CHECKING:
     from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
@@ -51,7 +51,7 @@ takes milliseconds for as much as this, and the processor's cache does not hold 
 SMALLEST_SHARE = 64 * 1024
 """Bytes that a fetch asks for of one partition at least, however many partitions there are."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["JobClient"]
 
+NOTICED = 5.0
+"""Seconds after which a new partition of the results topic is noticed: results may be in it."""
+
 
 class JobClient:
     """A producer for the jobs topic and a consumer of the results topic; a context manager.
 
     The consumer belongs to no group: it reads every result, and commits no offsets. It is
     positioned at the topic's end before the first job can be sent. So it misses no result of these
-    jobs, and reads none of earlier ones.
+    jobs, and reads none of earlier ones. A partition that the topic gets later is read from its
+    beginning.
 
     Attributes:
         max_bytes: largest message that the jobs topic takes.
@@ -66,6 +70,7 @@ class JobClient:
             auto_offset_reset="earliest",
             # Whatever the setting says of jobs: a result of an aborted transaction is none.
             isolation_level="read_committed",
+            metadata_max_age_ms=round(1000 * min(NOTICED, self._settings.metadata_max_age)),
         )
         try:
             await self._producer.start()
@@ -127,6 +132,7 @@ class JobClient:
             KafkaSetupError: the results topic cannot be read.
         """
         assert self._consumer is not None
+        _assign_new_partitions(self._consumer, self._settings.results_topic)
         try:
             polled = await self._consumer.getmany(timeout_ms=round(wait * 1000))
         except KafkaError as error:
@@ -146,3 +152,18 @@ class JobClient:
 
     def _unusable(self, error: KafkaError) -> KafkaSetupError:
         return KafkaSetupError(f"cannot submit to {self._settings.bootstrap_servers}: {error}")
+
+
+def _assign_new_partitions(consumer: Consumer, topic: str) -> None:
+    """Read partitions that the topic has got meanwhile, from their beginning."""
+    assigned: set[TopicPartition] = consumer.assignment()
+    numbers = consumer.partitions_for_topic(topic) or ()
+    new = {TopicPartition(topic, number) for number in numbers} - assigned
+    if not new:
+        return
+    # A new assignment has no positions. Nothing is awaited here, so nothing is fetched in between.
+    positions = {partition: consumer.current_position(partition) for partition in assigned}
+    consumer.assign([*assigned, *new])
+    for partition, position in (positions | dict.fromkeys(new, 0)).items():
+        if position is not None:
+            consumer.seek(partition, position)

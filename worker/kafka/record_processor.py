@@ -51,7 +51,7 @@ class RecordProcessor:
     """Runs the jobs of records and makes results and dead letters of their outcomes.
 
     Args:
-        identify: says which model computes, as results name it.
+        identify: says which model serves now, which results without one of their own name.
         run_job: computes the outcome of a job; raises nothing that a job is to blame for.
         settings: name the topics that the messages go to.
         retries: says which jobs are tried again later; none are, by default.
@@ -209,7 +209,8 @@ class RecordProcessor:
 
     def _messages(self, record: Record, job_id: str | None, outcome: Outcome) -> Sequence[Outgoing]:
         topics = self._settings
-        result = result_message(record, job_id, outcome, self._identify())
+        computed_by = outcome.model if isinstance(outcome, Success) else None
+        result = result_message(record, job_id, outcome, computed_by or self._identify())
         messages = [Outgoing(topics.results_topic, result, (without_picture, without_copies))]
         if isinstance(outcome, Failure):
             messages.append(self._dead_letter(record, job_id, outcome))

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
@@ -23,6 +22,7 @@ from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import KafkaSetupError
 from worker.kafka.client import make_admin, stop_bounded
 from worker.kafka.diagnosis import find_cause
+from worker.logs import get_logger
 from worker.retry import Retry
 from worker.settings import KafkaSettings
 
@@ -36,7 +36,7 @@ _POLICY = "cleanup.policy"
 UNREACHED = (KafkaConnectionError, NodeNotReadyError)
 """Errors of a request to a broker that is down; another one may answer it."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

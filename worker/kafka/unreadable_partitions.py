@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
 from aiokafka import TopicPartition
 
 from worker.kafka.damage import Damage
+from worker.logs import get_logger
 
 __all__ = ["UnreadablePartitions"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class UnreadablePartitions(dict[TopicPartition, Damage]):

@@ -18,19 +18,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from worker.contract.model_changes import ChangeOutcome
 from worker.contract.traces import sampled_trace
 from worker.errors import TRANSIENT_REASONS, Reason, Stage
 from worker.metrics.exposition import collect, expose
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
 __all__ = [
+    "AGREED",
     "BATCH_WAIT",
     "CACHE_HIT",
     "CACHE_MISS",
     "CACHE_SHARED",
+    "DIFFERED",
     "DISCONNECTED",
+    "DROPPED",
+    "FAILED",
+    "HIGHER",
     "IMAGE_STAGES",
+    "LOWER",
     "MADE_ROOM",
+    "MOST_MODELS",
     "NO_CERTIFICATE",
     "NO_ROOM",
     "NO_TOKEN",
@@ -72,7 +80,11 @@ STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
 SECONDS_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300)
 TRANSACTION_BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+DIFFERENCE_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
 RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+
+MOST_MODELS = 4
+"""Models whose answers have series: the one that answers, and those before it."""
 
 # The values of labels, all that there are.
 OUTCOMES = (("success", "ok"), *(("failure", reason.label) for reason in Reason))
@@ -86,11 +98,15 @@ CLIENTS = ("consumer", "producer")
 DRAIN_CAUSES = ("rebalance", "shutdown")
 COMMIT_OUTCOMES = ("success", "failure")
 TRANSACTION_OUTCOMES = ("committed", "aborted", "fenced")
+MODEL_CHANGES = tuple(outcome.label for outcome in ChangeOutcome)
 UNREADABLE_KINDS = ("content", "damage")
 NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM = "token", "certificate", "no_room", "made_room"
 TURNED_AWAY = (NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM)
 CACHE_HIT, CACHE_SHARED, CACHE_MISS = "hit", "shared", "miss"
 CACHE_OUTCOMES = (CACHE_HIT, CACHE_SHARED, CACHE_MISS)
+AGREED, DIFFERED, DROPPED, FAILED = "agreed", "differed", "dropped", "failed"
+SHADOW_OUTCOMES = (AGREED, DIFFERED, DROPPED, FAILED)
+HIGHER, LOWER = DIRECTIONS = ("higher", "lower")
 DISCONNECTED = "disconnected"
 """The `reason` of a request whose client left."""
 
@@ -124,6 +140,8 @@ class Metrics:
             buckets=STAGE_BUCKETS,
         )
         self._of_stage: dict[str, Histogram] = {}
+        # Invariant: at most MOST_MODELS digests, the model that answers last.
+        self._models: list[str] = []
         self.in_flight = gauge("classify_jobs_in_flight", "Jobs taken in and not yet ended.")
         self.buffered = gauge(
             "classify_buffered_bytes", "Bytes of records and images held by jobs in flight."
@@ -304,6 +322,71 @@ class Metrics:
             buckets=RATIO_BUCKETS,
         )
 
+        self.drift_index = scraped(
+            GaugeMetricFamily,
+            "classify_drift_stability_index",
+            "Population stability index of the last answers against drift.baseline, by kind "
+            "(classes, scores, entropies).",
+            ["digest", "kind"],
+        )
+        self.drift_window = scraped(
+            GaugeMetricFamily,
+            "classify_drift_window_images",
+            "Last answers that are compared with drift.baseline, up to drift.window.",
+            ["digest"],
+        )
+        self.drift_baseline = scraped(
+            GaugeMetricFamily,
+            "classify_drift_baseline_fits",
+            "1 while drift.baseline is of the model that answers, 0 while it is of another one.",
+            ["digest"],
+        )
+
+        self.shadow_up = scraped(
+            GaugeMetricFamily,
+            "classify_shadow_up",
+            "1 while the shadow model has a predictor process, else 0.",
+            ["name", "digest", "backend"],
+        )
+        self.shadow_images = counter(
+            "classify_shadow_images",
+            "Images drawn for the shadow model: agreed or differed in the best class, dropped for "
+            "want of an idle core, failed.",
+            ["outcome"],
+        )
+        self.shadow_difference = histogram(
+            "classify_shadow_score_difference_ratio",
+            "By how much the shadow model's best score was higher or lower than the first model's.",
+            ["direction"],
+            buckets=DIFFERENCE_BUCKETS,
+        )
+        self.shadow_duration = histogram(
+            "classify_shadow_duration_seconds",
+            "Time of the shadow model for one image, on cores that the first model leaves idle.",
+            buckets=STAGE_BUCKETS,
+        )
+        self.shadow_cpu = scraped(
+            CounterMetricFamily,
+            "classify_shadow_cpu_seconds",
+            "User and system CPU time of the shadow model's processes; begins again with each.",
+        )
+        self.shadow_memory = scraped(
+            GaugeMetricFamily,
+            "classify_shadow_resident_memory_bytes",
+            "Resident memory of the shadow model's processes.",
+        )
+
+        # The model that serves.
+        self.model_changes = counter(
+            "classify_model_changes",
+            "Changes of the model while the worker ran, by outcome: changed, unchanged, bad_model, "
+            "check_failed, bad_settings, no_memory, failed.",
+            ["outcome"],
+        )
+        self.model_changing = gauge(
+            "classify_model_change_under_way", "1 while a change of the model is under way."
+        )
+
         # Kafka.
         self.partitions = PartitionMetrics(registry=self.registry)
         self.lag_age = scraped(
@@ -435,6 +518,8 @@ class Metrics:
             (self.expired, EXPIRED),
             (self.result_cache_lookups, CACHE_OUTCOMES),
             (self.batches, CLOSE_REASONS),
+            (self.shadow_images, SHADOW_OUTCOMES),
+            (self.shadow_difference, DIRECTIONS),
             (self.predictor_restarts, RESTART_CAUSES),
             (self.turned_away, TURNED_AWAY),
             (self.image_process_restarts, IMAGE_RESTART_CAUSES),
@@ -442,10 +527,32 @@ class Metrics:
             (self.drain_overruns, DRAIN_CAUSES),
             (self.commits, COMMIT_OUTCOMES),
             (self.transactions, TRANSACTION_OUTCOMES),
+            (self.model_changes, MODEL_CHANGES),
         ):
             for value in values:
                 metric.labels(value)
         self.unreadable_batches.read = lambda: [((kind,), 0.0) for kind in UNREADABLE_KINDS]
+
+    def expect_model(self, digest: str) -> None:
+        """Begin the series of a model's answers.
+
+        Those of the last `MOST_MODELS` models stay, and earlier ones end: a worker whose model is
+        changed every day would have more of them without end.
+        """
+        if digest in self._models:
+            self._models.remove(digest)
+        self._models.append(digest)
+        self.best_score.labels(digest)
+        self.score_entropy.labels(digest)
+        if len(self._models) > MOST_MODELS:
+            earliest = self._models.pop(0)
+            self.best_score.remove(earliest)
+            self.score_entropy.remove(earliest)
+            samples = [one for family in self.predictions.collect() for one in family.samples]
+            series = {(sample.labels["digest"], sample.labels["class"]) for sample in samples}
+            for model, name in series:
+                if model == earliest:
+                    self.predictions.remove(model, name)
 
     def expect_slots(self, count: int) -> None:
         """Begin the counters of the predictor slots, before there are any."""

@@ -7,8 +7,9 @@ or lower scores.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from worker.metrics import Metrics
     from worker.model import ModelSpec
 
-__all__ = ["Answered", "Answers", "entropy"]
+__all__ = ["NONE", "Answered", "Answers", "Observe", "entropy"]
+
+Observe: TypeAlias = Callable[[str, float | None, float | None], Callable[[], None]]
+"""Is told of an answer: its best class (or `NONE`), its best score and its entropy, None where
+there is none. What it returns is called once for each job with that answer."""
 
 MOST_CLASSES = 100
 """Classes of a model that have series of their own. Of a longer list, these are the first that
@@ -39,20 +44,29 @@ class Answered:
 
     counter: Counter
     observed: tuple[tuple[Histogram, float], ...]
+    compared: Callable[[], None] | None = None
 
     def count(self) -> None:
         """Count it."""
         self.counter.inc()
         for histogram, value in self.observed:
             histogram.observe(value)
+        if self.compared is not None:
+            self.compared()
 
 
 class Answers:
-    """Counts the answers of one model; for one event loop."""
+    """Counts the answers of one model; for one event loop.
 
-    def __init__(self, metrics: Metrics, spec: ModelSpec) -> None:
+    Args:
+        observe: compares them with the model's baseline; None if there is none.
+    """
+
+    def __init__(self, metrics: Metrics, spec: ModelSpec, observe: Observe | None = None) -> None:
         self._metrics = metrics
         self._digest = spec.digest
+        self._observe = observe
+        metrics.expect_model(spec.digest)
         self._best_score = metrics.best_score.labels(spec.digest)
         self._score_entropy = metrics.score_entropy.labels(spec.digest)
         # By the class's whole name.
@@ -77,12 +91,13 @@ class Answers:
         Returns:
             What was counted, to be counted again if another image is answered with the same.
         """
-        counter, found = self._counter(NONE if best is None else best), entropy(scores)
+        name, found = NONE if best is None else best, entropy(scores)
+        best_score = None if found is None else float(scores.max())
         observed: tuple[tuple[Histogram, float], ...] = ()
-        if found is not None:
-            best_score = float(scores.max())
+        if found is not None and best_score is not None:
             observed = ((self._best_score, best_score), (self._score_entropy, found))
-        answered = Answered(counter, observed)
+        compared = None if self._observe is None else self._observe(name, best_score, found)
+        answered = Answered(self._counter(name), observed, compared)
         answered.count()
         return answered
 

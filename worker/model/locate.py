@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["PROGRAM_FILES", "advise", "inference_directory"]
+__all__ = ["PROGRAM_FILES", "advise", "explain_choice", "inference_directory"]
 
 PROGRAM_FILES = ("inference.json", "inference.pdmodel")
 """The network, in the format of now and the one before."""
 
 _EXPORTED = ("inference", "best_model/inference")
-"""Where PaddleX's training leaves the inference model, below its output or its best model."""
+"""Where a training, `classify-worker train` or PaddleX's, leaves the inference model: below its
+output or its best model."""
 
 _WEIGHTS = ".pdparams"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -25,6 +26,22 @@ def inference_directory(directory: Path) -> Path:
     """
     candidates = (directory, *(directory / below for below in _EXPORTED))
     return next((each for each in candidates if _has_program(each)), directory)
+
+
+def explain_choice(given: Path | str, taken: Path) -> str | None:
+    """Say which model was taken, where what was given is the output of a training.
+
+    Args:
+        given: what the user named: a path, or a model's name.
+        taken: the directory of the model's files.
+
+    Returns:
+        A sentence; None where what was given is the model's directory itself, or a name.
+    """
+    directory = Path(given).expanduser()
+    if taken == directory or not directory.is_dir():
+        return None
+    return f"{given} is the output of a training: its model in {taken} is used"
 
 
 def advise(given: Path | str) -> str | None:

@@ -68,7 +68,7 @@ class ImageCall:
         if isinstance(self._found, JobError):
             return self._found
         while not wait((self._found,), CHECK_INTERVAL).done:
-            if self._portal.value.pool.stalled():
+            if self._portal.value.stalled():
                 raise PredictorError("the predictor processes cannot be started again")
             if self._portal.value.images.stalled:
                 raise PredictorError("the image processes cannot be started again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -167,6 +167,26 @@ class ImageClassificationPipeline:
         results = self._predict(given, size, count)
         return results if on_error == "yield" else _raising(results)
 
+    def classify(
+        self, sources: Iterable[Source], batch_size: int | None = None
+    ) -> Iterator[tuple[Source, Classified | JobError]]:
+        """Classify images one by one, as `predict` does, with all that is known of each.
+
+        Args:
+            sources: of a file with several pages, the first page is taken, as the worker does.
+            batch_size: as for `predict`, and in range.
+
+        Yields:
+            Each source, in order, with its best category, its pixels and the scores of all classes,
+            or with what is wrong with it.
+
+        Raises:
+            RuntimeError: it is closed, or this is a fork of the process that made it.
+            PredictorError: the network's processes cannot be started again.
+        """
+        self._portal.check()
+        return self._classify(sources, batch_size or self.config.batch_size, 1)
+
     def pages(self, given: object) -> Iterator[Source]:
         """The single images in `given`, lazily and in order: of TIFF and PDF files each page.
 
@@ -194,18 +214,24 @@ class ImageClassificationPipeline:
         self.close()
 
     def _predict(self, given: object, size: int, count: int) -> ResultsAndFailures:
-        together = min(size, CAPACITY) * self._devices
         in_groups = isinstance(given, Iterator)
+        for source, found in self._classify(self.pages(given), size, count, in_groups=in_groups):
+            yield _result(source, found)
+
+    def _classify(
+        self, sources: Iterable[Source], size: int, count: int, *, in_groups: bool = False
+    ) -> Iterator[tuple[Source, Classified | JobError]]:
+        together = min(size, CAPACITY) * self._devices
         # Enough that all cores have something to read while the network computes.
         ahead = 0 if in_groups else max(1, self._cores // together)
         calls = work_ahead(
-            self.pages(given),
+            sources,
             lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
             together * (1 + ahead),
             in_groups=in_groups,
         )
         for call in calls:
-            yield _result(call.source, call.wait())
+            yield call.source, call.wait()
 
     def _fetch(self, url: str) -> bytes:
         return self._portal.call(self._portal.value.fetch(url))

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import ModelError
-from worker.model import ModelSpec
+from worker.model import Activation, ModelSpec
 from worker.predictor.activations import ACTIVATIONS
 from worker.predictor.backends import Backend, CropBackend, own_sentence
-from worker.predictor.normalization import channel_terms
+from worker.predictor.normalization import Normalizer
 from worker.predictor.parity import probe_crops
 
 __all__ = ["Predictor"]
@@ -39,7 +39,7 @@ class Predictor:
     def __init__(self, spec: ModelSpec, backend: Backend | CropBackend) -> None:
         self.spec = spec
         self._backend = backend
-        self._alpha, self._beta = channel_terms(spec.normalize)
+        self._normalize = Normalizer(spec.normalize)
         self._buffer = np.empty((0, 3, *spec.input_size), np.float32)
         # Invariant: 0 until the network's first answer; all later ones have as many scores.
         self._classes = 0
@@ -57,6 +57,11 @@ class Predictor:
     def classes(self) -> int:
         """How many classes the network tells apart."""
         return self._classes
+
+    @property
+    def activation(self) -> Activation | None:
+        """What makes scores of the network's answers; None where they are scores."""
+        return self.spec.rule.activation if self._logits else None
 
     @property
     def backend(self) -> str:
@@ -97,10 +102,7 @@ class Predictor:
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)
         tensor = self._buffer[:count]
-        for channel in range(3):
-            # PaddleX's arithmetic, `x * (scale / std) - mean / std` in float32.
-            np.multiply(crops[..., channel], self._alpha[channel], out=tensor[:, channel])
-            tensor[:, channel] -= self._beta[channel]
+        self._normalize(crops, tensor)
         return self._backend.run(tensor)
 
     def _rows(self, answer: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:

@@ -31,6 +31,7 @@ from worker.predictor.predictor import Predictor
 from worker.predictor.staging import lock_for
 from worker.runtime.children import die_with
 from worker.runtime.messages import Channel
+from worker.runtime.priority import be_first_to_go, run_when_idle
 
 __all__ = ["main", "serve"]
 
@@ -54,6 +55,10 @@ def serve(channel: Channel, memory: int) -> None:
         EOFError: the owner closed the channel: the regular end.
     """
     start = read_start(channel.receive())
+    if start.idle:
+        # Before a library starts its threads.
+        run_when_idle()
+        be_first_to_go()
     try:
         predictors = _Predictors(start)
     except (ModelError, UnfitSystemError) as error:

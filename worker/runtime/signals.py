@@ -1,4 +1,4 @@
-"""Signals that stop a worker, and the watchdog that ends it in time.
+"""Signals that stop a worker or have it change its model, and the watchdog that ends it in time.
 
 Both are threads of their own: an event loop that is held up hears nothing, and keeps no deadline.
 """
@@ -27,23 +27,35 @@ class StopSignals:
     Attributes:
         handler: called with each signal, in that thread. Until somebody sets it, a signal ends the
             process in order: nothing is begun yet that must be ended.
+        on_hangup: called in that thread in place of `handler` with a SIGHUP that is a request, as
+            operators of services send it. It is none if the terminal of the process has gone.
+            None leaves all to `handler`.
     """
 
     def __init__(self) -> None:
         self.handler: Callable[[signal.Signals], None] = _end_gracefully
+        self.on_hangup: Callable[[], None] | None = None
+        self._had_terminal = _has_terminal()
         numbers = {signal.SIGTERM, signal.SIGINT}
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             numbers.add(signal.SIGHUP)
         self._numbers = frozenset(numbers)
         for number in numbers:
             # For a thread that was there before, in which the signal is not blocked.
-            signal.signal(number, lambda number, _: self.handler(signal.Signals(number)))
+            signal.signal(number, lambda number, _: self._hear(signal.Signals(number)))
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _listen(self) -> None:
         while True:
-            number = signal.Signals(signal.sigwait(self._numbers))
+            self._hear(signal.Signals(signal.sigwait(self._numbers)))
+
+    def _hear(self, number: signal.Signals) -> None:
+        # A shell sends the signal on to its jobs when its terminal is closed. By then it is gone.
+        gone = self._had_terminal and not _has_terminal()
+        if number == signal.SIGHUP and self.on_hangup is not None and not gone:
+            self.on_hangup()
+        else:
             self.handler(number)
 
 
@@ -74,6 +86,15 @@ class Watchdog:
         self._armed.wait()
         time.sleep(self._seconds)
         self._end()
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal that is there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _end_gracefully(_: signal.Signals) -> None:

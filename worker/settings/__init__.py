@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from worker.device import CPU, DEVICE_FORMS, Device
 from worker.settings.base import Group, Unit
+from worker.settings.comparison import DriftSettings, ShadowSettings
 from worker.settings.delivery import ResultsSettings, TransactionSettings
 from worker.settings.images import DecodeSettings, FetchSettings, PictureSettings
 from worker.settings.inference import (
@@ -38,6 +39,7 @@ __all__ = [
     "BackendChoice",
     "BatchingSettings",
     "DecodeSettings",
+    "DriftSettings",
     "DuplicateSettings",
     "FetchSettings",
     "Group",
@@ -54,6 +56,7 @@ __all__ = [
     "RetrySettings",
     "SaslSettings",
     "Settings",
+    "ShadowSettings",
     "ShutdownSettings",
     "TlsSettings",
     "TopicSettings",
@@ -83,6 +86,22 @@ class Settings(Group):
     model_cache: Path | None = Field(
         None, description="Directory that holds models by name; the user's cache when unset."
     )
+    model_check: Path | None = Field(
+        None,
+        description="Data set of golden images that a model must answer before it takes another "
+        "one's place while the worker runs; see docs/model-change.md.",
+    )
+    model_check_top1: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="Least share of the golden images whose best class must be the right one.",
+    )
+    model_watch: bool = Field(
+        False,
+        description="Whether a new model in the directory that model or model_dir names, or behind "
+        "a link there, is changed to as soon as it is whole.",
+    )
     device: Device = Field(CPU, description=f"{DEVICE_FORMS}.")
     delivery: Literal["at_least_once", "exactly_once"] = Field(
         "at_least_once",
@@ -100,6 +119,8 @@ class Settings(Group):
     predictor: PredictorSettings = PredictorSettings()
     picture: PictureSettings = PictureSettings()
     result_cache: ResultCacheSettings = ResultCacheSettings()
+    drift: DriftSettings = DriftSettings()
+    shadow: ShadowSettings = ShadowSettings()
     publish: PublishSettings = PublishSettings()
     results: ResultsSettings = ResultsSettings()
     transactions: TransactionSettings = TransactionSettings()

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.client.outcomes import Classification
 from worker.contract.jobs import Category
-from worker.contract.results import Result
 from worker.errors import SettingsError, WorkerError
 from worker.image_formats import ImageFormat
 from worker.predict.naming import output_name
@@ -25,7 +25,7 @@ class DirectorySaver:
 
     directory: Path
 
-    def save(self, number: int, name: str, result: Result) -> Path | None:
+    def save(self, number: int, name: str, result: Classification) -> Path | None:
         """Write the picture of a result.
 
         Args:
@@ -38,10 +38,10 @@ class DirectorySaver:
         Raises:
             WorkerError: the directory cannot be written; the message says why.
         """
-        if result.picture is None:
+        if result.image is None:
             return None
         path = self.directory / f"{number:04d}-{output_name(name).stem}.jpg"
-        return _write(path, result.picture)
+        return _write(path, result.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class FileSaver:
         """Whether the file gets the result as JSON, and not its picture."""
         return self.file.suffix.lower() == JSON_SUFFIX
 
-    def save(self, _: int, name: str, result: Result) -> Path | None:
+    def save(self, _: int, name: str, result: Classification) -> Path | None:
         """Write the picture, or the JSON that `predict` writes.
 
         Args:
@@ -69,7 +69,7 @@ class FileSaver:
         """
         if self.wants_json:
             return _write_json(self.file, name, result.categories)
-        return None if result.picture is None else _write(self.file, result.picture)
+        return None if result.image is None else _write(self.file, result.image)
 
 
 Saver = DirectorySaver | FileSaver

@@ -6,6 +6,7 @@ from deploy.grafana.source.frame import Frame, Place, Row, Variable
 from deploy.grafana.source.panels import (
     GREEN,
     RED,
+    YELLOW,
     Query,
     bars,
     fault_count,
@@ -14,7 +15,16 @@ from deploy.grafana.source.panels import (
     number,
     table,
 )
-from deploy.grafana.source.promql import gauge, growth, increase, largest, quantile, rate, total
+from deploy.grafana.source.promql import (
+    gauge,
+    growth,
+    increase,
+    largest,
+    quantile,
+    rate,
+    smallest,
+    total,
+)
 
 DIGEST = 'digest=~"$digest"'
 
@@ -77,6 +87,18 @@ MODEL = Row(
                 unit="s",
             ),
             4,
+            6,
+        ),
+        Place(
+            graph(
+                "Changes of the model",
+                "Changes while the workers ran, by outcome, and replicas where one is under way."
+                " After any but changed and unchanged, the model of before serves on.",
+                Query(total(increase("classify_model_changes_total"), "outcome"), "{{outcome}}"),
+                Query(total(gauge("classify_model_change_under_way")), "under way"),
+                unit="short",
+            ),
+            24,
             6,
         ),
     ),
@@ -167,6 +189,156 @@ ANSWERS = Row(
     ),
 )
 
+DRIFT = Row(
+    "Drift (with drift.baseline)",
+    (
+        Place(
+            graph(
+                "Stability index",
+                "How far the last answers of each replica are from the baseline that the model was"
+                " evaluated with: the largest index of all replicas. By a rule of thumb, from 0.1"
+                " on something has changed, and from 0.25 on much.",
+                Query(
+                    _short(
+                        largest(gauge("classify_drift_stability_index", DIGEST), "kind", "digest")
+                    ),
+                    "{{kind}} {{digest}}",
+                ),
+                unit="none",
+                steps=((None, GREEN), (0.1, YELLOW), (0.25, RED)),
+            ),
+            12,
+        ),
+        Place(
+            graph(
+                "Answers compared",
+                "Last answers that are compared with the baseline. There is no index before a"
+                " replica has drift.window of them.",
+                Query(gauge("classify_drift_window_images", DIGEST), "{{instance}}"),
+                unit="short",
+            ),
+            8,
+        ),
+        Place(
+            number(
+                "Baseline of this model",
+                "1: drift.baseline is of the model that answers. 0: of another one in some"
+                " replica, so that nothing is compared there.",
+                Query(smallest(gauge("classify_drift_baseline_fits", DIGEST))),
+                unit="short",
+                decimals=0,
+                steps=((None, RED), (1, GREEN)),
+                latest=True,
+            ),
+            4,
+        ),
+    ),
+)
+
+SHADOW = Row(
+    "Shadow model (with shadow.model)",
+    (
+        Place(
+            table(
+                "Shadow models",
+                "Which second model is compared with the one that answers, where its processes are"
+                " up.",
+                Query(
+                    largest(gauge("classify_shadow_up"), "instance", "name", "digest", "backend")
+                    + " > 0"
+                ),
+                columns={
+                    "instance": "Replica",
+                    "name": "Model",
+                    "digest": "Digest",
+                    "backend": "Backend",
+                },
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Agreement",
+                "Share of the compared images for which both models have the same best class.",
+                Query(
+                    total(rate("classify_shadow_images_total", 'outcome="agreed"'))
+                    + " / "
+                    + total(rate("classify_shadow_images_total", 'outcome=~"agreed|differed"')),
+                    "same best class",
+                ),
+                unit="percentunit",
+                maximum=1,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Score difference",
+                "Median and 95 % of how much higher or lower the second model's best score is.",
+                *(
+                    Query(
+                        quantile(
+                            share,
+                            "classify_shadow_score_difference_ratio",
+                            f'direction="{direction}"',
+                        ),
+                        f"{direction}, {name}",
+                    )
+                    for direction in ("higher", "lower")
+                    for share, name in ((0.5, "median"), (0.95, "95 %"))
+                ),
+                unit="percentunit",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "What became of the share",
+                "Images drawn for the second model. Dropped: there was no idle core for them.",
+                Query(total(rate("classify_shadow_images_total"), "outcome"), "{{outcome}}"),
+                unit="suffix: images/s",
+                stacked=True,
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Time for an image",
+                "The second model's time for an image alone, at the lowest priority; and the first"
+                " model's for a batch.",
+                *(
+                    Query(quantile(share, "classify_shadow_duration_seconds"), f"second, {name}")
+                    for share, name in ((0.5, "median"), (0.95, "95 %"))
+                ),
+                Query(
+                    quantile(0.5, "classify_stage_duration_seconds", 'stage="infer"'),
+                    "first, a batch, median",
+                ),
+                unit="s",
+            ),
+            8,
+        ),
+        Place(
+            graph(
+                "Cores",
+                "Processor time of the second model's processes, which take what is left over.",
+                Query(rate("classify_shadow_cpu_seconds_total"), "{{instance}}"),
+                unit="suffix: cores",
+            ),
+            4,
+        ),
+        Place(
+            graph(
+                "Memory",
+                "Resident memory of the second model's processes.",
+                Query(gauge("classify_shadow_resident_memory_bytes"), "{{instance}}"),
+                unit="bytes",
+            ),
+            4,
+        ),
+    ),
+)
+
 SLOT = "{{instance}} slot {{slot}}"
 
 PREDICTORS = Row(
@@ -252,7 +424,7 @@ DASHBOARD = Frame(
     uid="classify-model",
     title="Model",
     description="What the model answers: classes, scores, entropy; and what computes it.",
-    rows=(MODEL, ANSWERS, PREDICTORS, GPU),
+    rows=(MODEL, ANSWERS, DRIFT, SHADOW, PREDICTORS, GPU),
     variables=(
         Variable(
             "digest",

@@ -7,24 +7,12 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium_axe_python.axe import Axe
 
 from tests.support.page import CHELSEA, Page
 from tests.support.paths import IMAGES
 
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 SCREENS = pytest.mark.parametrize("width", [None, 320], ids=["desktop", "phone"])
-
-
-def found_by_axe(page: Page) -> list[str]:
-    """What axe, with all its rules, finds wrong on the page as it is shown now."""
-    axe = Axe(page.driver)
-    axe.inject()  # type: ignore[no-untyped-call]
-    results = axe.run()
-    assert len(results["passes"]) > 10
-    return [
-        f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in results["violations"]
-    ]
 
 
 def look_at(page: Page, scheme: str, width: int | None) -> None:
@@ -38,21 +26,21 @@ def look_at(page: Page, scheme: str, width: int | None) -> None:
 def test_axe_finds_nothing(page: Page, tmp_path: Path, scheme: str, width: int | None) -> None:
     look_at(page, scheme, width)
     page.until_text("state", "Ready")
-    assert found_by_axe(page) == []
+    assert page.found_by_axe() == []
     page["url"].send_keys("http://10.0.0.1/cat.png", Keys.ENTER)
     page.until_shown("problem")
-    assert found_by_axe(page) == []
+    assert page.found_by_axe() == []
     page["top-k"].send_keys("1000")
     page.choose(CHELSEA.path)
     page.until_shown("raw").find_element(By.TAG_NAME, "summary").click()
-    assert found_by_axe(page) == []
+    assert page.found_by_axe() == []
     (tmp_path / "note.jpg").write_text("This is a text and no image.")
     page.choose(CHELSEA.path, tmp_path / "note.jpg", IMAGES / "coffee.jpg")
     page.until_text("status", "2 answered, 1 failed.")
-    assert found_by_axe(page) == []
+    assert page.found_by_axe() == []
     page.be_offline(True)
     page.until_text("state", "does not answer")
-    assert found_by_axe(page) == []
+    assert page.found_by_axe() == []
 
 
 @SCHEMES
@@ -62,7 +50,7 @@ def test_axe_finds_nothing_in_the_documentation(page: Page, scheme: str, width: 
     page.driver.get(page.driver.current_url + "docs")
     page.until_shown("schemas")
 
-    assert found_by_axe(page) == []
+    assert page.found_by_axe() == []
     assert page.run(
         "const { scrollWidth, clientWidth } = document.documentElement;"
         "return scrollWidth === clientWidth"

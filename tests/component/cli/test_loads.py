@@ -23,6 +23,7 @@ COMMANDS = {
     "run --help": HEAVY | SETTINGS,
     "serve --help": HEAVY | SETTINGS,
     "predict --help": HEAVY | SETTINGS,
+    "evaluate --help": HEAVY | SETTINGS | {"rich", "worker.evaluation"},
     "submit --help": HEAVY | SETTINGS,
     "bench --help": HEAVY | SETTINGS | {"rich", "worker.bench"},
     "dead-letters --help": HEAVY | SETTINGS,
@@ -33,6 +34,7 @@ COMMANDS = {
     "dataset check --help": HEAVY | SETTINGS | {"rich", "worker.datasets"},
     "models --help": HEAVY | SETTINGS,
     "models list --help": HEAVY | SETTINGS,
+    "models export --help": HEAVY | SETTINGS | {"worker.edge"},
     "models list": HEAVY,
     "models show PP-LCNet_x1_0": HEAVY,
     "config --help": HEAVY | SETTINGS,
@@ -41,6 +43,10 @@ COMMANDS = {
 }
 
 FACES = {
+    "worker.client": HEAVY | SETTINGS | {"pydantic"},
+    # A client needs that for its own protocol, and no codec.
+    "worker.client.http": CODECS | {"aiokafka", "numpy", "paddle", "pydantic"},
+    "worker.client.kafka": CODECS | {"numpy", "paddle", "typer"},
     "worker": HEAVY | SETTINGS | {"pydantic", "typer"},
     "worker.contract": HEAVY | SETTINGS | {"pydantic"},
     "worker.datasets": HEAVY | SETTINGS | {"pydantic"},
@@ -104,7 +110,7 @@ def test_importing_a_package_loads_only_what_it_needs(module: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "package", ["worker", "worker.datasets", "worker.predict", "worker.submit"]
+    "package", ["worker", "worker.client", "worker.datasets", "worker.predict", "worker.submit"]
 )
 def test_a_package_has_all_names_that_it_lists(package: str, tmp_path: Path) -> None:
     program = f"import {package} as face\nassert all(hasattr(face, name) for name in face.__all__)"

@@ -34,6 +34,7 @@ from worker.contract.jobs import (
 )
 from worker.device import CPU
 from worker.engine.pipeline import Pipeline
+from worker.engine.serving import ServingModel
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.failpoints import Failpoints
 from worker.health import Health
@@ -66,6 +67,8 @@ CACHE = ResultCacheSettings(max_entries=10)
 
 class Network:
     """The predictor of this process, which a test may hold up, or replace by an error."""
+
+    backend = "in-process"
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -109,11 +112,10 @@ class Core:
         self._fetcher = fetcher
 
     def pipeline(self, **settings: Any) -> Pipeline:
+        model = ServingModel(self.spec, self.network, self.images, self.metrics)
         return Pipeline(
-            self.spec,
+            lambda: model,
             self._fetcher,
-            self.network,
-            self.images,
             Settings(**settings),
             self.metrics,
             clock=Clock(wall=lambda: self.now),
@@ -270,6 +272,10 @@ async def test_an_image_of_a_caller_in_python_is_classified_in_full_size(
             found = await pipeline.classify(image, held, top_k=3, most=7)
         seen.append(found.categories)
         np.testing.assert_array_equal(found.picture, pixels)
+        assert found.scores is not None
+        best = found.categories[0]
+        assert (int(found.scores.argmax()), len(found.scores)) == (best.id, 1000)
+        assert best.score == round(float(found.scores.max()), 5)
         held.release()
     assert set(seen) == {job.categories}
     assert core.network.limits == [None, 7, 7, 7, 7]
@@ -494,5 +500,6 @@ async def test_for_a_caller_in_python_the_result_cache_spares_the_network_alone(
     assert other.categories == found[0].categories[:2]
     for each in (*found, other):
         np.testing.assert_array_equal(each.picture, pixels)
+        assert each.scores is None
     assert len(core.network.urgencies) == 2
     held.release()

@@ -80,7 +80,7 @@ async def by_http(engine: Engine) -> tuple[str, str, str, list[str]]:
     """What an answer to a request says."""
     metrics, settings = Metrics(), HttpSettings(host="127.0.0.1", port=0)
     classify = Classify(settings, 1 << 20, metrics)
-    classify.open(engine.process, engine.identity)
+    classify.open(engine.process)
     server = HttpServer(settings, Health(10.0, metrics), metrics, classify)
     await server.start()
     try:

@@ -65,6 +65,7 @@ class Bench:
         self.images = ImageProcesses(
             spec, count, cells, self.limits, self.metrics, failpoints(stage), retry=retry
         )
+        self.images.show()
 
     async def answer(self, image: RawImage, side: int | None = 64) -> bytes | JobError:
         """Take an image all the way."""

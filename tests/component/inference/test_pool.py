@@ -60,6 +60,7 @@ class Pool:
             self.metrics,
             Failpoints(ACTIONS, slow),
         )
+        self.pool.show()
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import time
@@ -71,6 +73,46 @@ def test_until_somebody_handles_them_signals_end_it_in_order(start: Start) -> No
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(BOUND) == 0
+
+
+HEEDS_HANGUPS = """
+import os, sys
+if len(sys.argv) > 1:
+    os.open(sys.argv[1], os.O_RDWR)  # of a session's leader it becomes the terminal
+from worker.runtime.signals import StopSignals
+signals = StopSignals()
+signals.handler = lambda number: (print(number.name, flush=True), os._exit(3))
+signals.on_hangup = lambda: print("hung up", flush=True)
+print("up", flush=True)
+os.read(0, 1)
+"""
+
+
+def test_a_hangup_without_a_terminal_is_a_request(start: Start) -> None:
+    process = start(HEEDS_HANGUPS, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline() == b"hung up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(BOUND) == 3
+    assert process.stdout.read() == b"SIGTERM\n"
+
+
+def test_a_hangup_stops_it_only_if_its_terminal_has_gone(start: Start) -> None:
+    end, side = pty.openpty()
+    try:
+        process = start(HEEDS_HANGUPS, os.ttyname(side), start_new_session=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline() == b"hung up\n", "the terminal is still there"
+    finally:
+        os.close(side)
+        os.close(end)
+    assert process.wait(BOUND) == 3
+    assert process.stdout.read() == b"SIGHUP\n"
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(start: Start) -> None:

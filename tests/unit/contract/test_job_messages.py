@@ -15,7 +15,7 @@ JPEG = b"\xff\xd8\xff\xe0 not more than its beginning"
 
 
 def envelope(
-    name: str = "cat.jpg", top_k: int | None = None, *, visualize: bool = True
+    name: str = "cat.jpg", top_k: int | None = None, *, visualize: bool | None = None
 ) -> JobEnvelope:
     return JobEnvelope(name, "run-1", top_k, visualize)
 
@@ -51,9 +51,10 @@ def test_url() -> None:
     assert job == Job(UrlImage("https://example.org/cat.jpg?size=2"), "cat.jpg")
 
 
+@pytest.mark.parametrize("visualize", [None, False, True])
 @pytest.mark.parametrize("kind", ["base64", "raw", "url", "job"])
-def test_options_travel_with_every_kind(kind: str) -> None:
-    asked = envelope(top_k=3, visualize=False)
+def test_options_travel_with_every_kind(kind: str, visualize: bool | None) -> None:
+    asked = envelope(top_k=3, visualize=visualize)
     message = {
         "base64": lambda: asked.with_base64(JPEG),
         "raw": lambda: asked.with_raw(JPEG, "image/jpeg"),
@@ -61,7 +62,7 @@ def test_options_travel_with_every_kind(kind: str) -> None:
         "job": lambda: asked.with_job({"image": "aGVsbG8="}),
     }[kind]()
     job = as_read(message)
-    assert (job.top_k, job.visualize) == (3, False)
+    assert (job.top_k, job.visualize) == (3, visualize)
 
 
 def test_a_written_job_keeps_what_it_says() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.messages import FAILURE, MODEL, RECORD, SUCCESS, body, result
 from tests.support.paths import GOLDEN
-from worker.contract.jobs import Category, Outcome, Success
+from worker.contract.jobs import Category, ModelIdentity, Outcome, Success
 from worker.contract.records import Headers, Message, Record
 from worker.contract.results import (
     outcome_fields,
@@ -162,6 +162,27 @@ def test_a_success_without_a_category() -> None:
 def test_a_picture() -> None:
     result = read_result(message(result={**GOOD["result"], "image": "/9j/4A=="}))  # type: ignore[dict-item]
     assert result.picture == b"\xff\xd8\xff\xe0"
+
+
+def test_a_picture_that_was_left_out() -> None:
+    result = read_result(message(result={**GOOD["result"], "imageOmitted": True}))  # type: ignore[dict-item]
+    assert (result.picture, result.picture_omitted) == (None, True)
+    assert not read_result(message()).picture_omitted
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"name": "m", "digest": "sha256:0", "backend": "paddle"}, True),
+        ({"name": "m", "digest": "sha256:0"}, False),
+        ({"name": "m", "digest": "sha256:0", "backend": 5}, False),
+        (None, False),
+        ("m", False),
+    ],
+)
+def test_the_model_is_told_if_the_result_tells_it(model: object, expected: bool) -> None:
+    found = read_result(message(model=model)).model
+    assert found == (ModelIdentity("m", "sha256:0", "paddle") if expected else None)
 
 
 def test_a_failure() -> None:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from worker.budget import Reservation
-from worker.contract.jobs import Job, ModelIdentity, Outcome
+from worker.contract.jobs import Job, Outcome
 from worker.errors import Failure, Reason, SettingsError, Stage
 from worker.health import Health
 from worker.http.classify import PATH, Classify
@@ -37,7 +37,7 @@ class Service:
     def __init__(self, settings: HttpSettings, client: aiohttp.ClientSession) -> None:
         self.metrics = Metrics()
         self.classify = Classify(settings, 1 << 20, self.metrics)
-        self.classify.open(process, ModelIdentity("any", "sha256:ab", "paddle"))
+        self.classify.open(process)
         self.server = HttpServer(settings, Health(10.0, self.metrics), self.metrics, self.classify)
         self.scheme = "https" if settings.tls.enabled else "http"
         self._client = client

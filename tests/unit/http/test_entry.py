@@ -71,7 +71,7 @@ class Server:
     def __init__(self, settings: HttpSettings, trust: ssl.SSLContext | None) -> None:
         self.metrics = Metrics()
         self.classify = Classify(settings, 1 << 20, self.metrics)
-        self.classify.open(self._never, None)  # type: ignore[arg-type] # no result names a model
+        self.classify.open(self._never)
         self.http = HttpServer(settings, Health(10.0, self.metrics), self.metrics, self.classify)
         self._trust = trust
         self._writers: list[asyncio.StreamWriter] = []

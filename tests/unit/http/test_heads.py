@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from worker.budget import Reservation
-from worker.contract.jobs import Job, ModelIdentity, Outcome
+from worker.contract.jobs import Job, Outcome
 from worker.health import Health
 from worker.http.classify import Classify
 from worker.http.heads import FOLDED, Head
@@ -108,7 +108,7 @@ async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Stre
     """A connection to a server that finds no job in any body."""
     metrics, settings = Metrics(), HttpSettings(host="127.0.0.1", port=0)
     classify = Classify(settings, 1 << 20, metrics)
-    classify.open(never_asked, ModelIdentity("any", "sha256:ab", "paddle"))
+    classify.open(never_asked)
     server = HttpServer(settings, Health(10.0, metrics), metrics, classify)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -28,7 +28,7 @@ MODEL = ModelIdentity("cats", "sha256:ab", "paddle")
 
 
 async def answered(job: Job, held: Reservation) -> Outcome:
-    return Success((Category(0, "cat", 1.0),))
+    return Success((Category(0, "cat", 1.0),), model=MODEL)
 
 
 class Service:
@@ -37,7 +37,7 @@ class Service:
     def __init__(self, client: aiohttp.ClientSession, settings: HttpSettings) -> None:
         metrics = Metrics()
         classify = Classify(settings, 1 << 20, metrics)
-        classify.open(answered, MODEL)
+        classify.open(answered)
         self._client = client
         self.server = HttpServer(settings, Health(10.0, metrics), metrics, classify)
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo.ports import free_ports
 from worker.budget import Reservation
-from worker.contract.jobs import Job, ModelIdentity, Outcome
+from worker.contract.jobs import Job, Outcome
 from worker.errors import SettingsError
 from worker.health import Health
 from worker.http.classify import Classify
@@ -154,7 +154,7 @@ async def answer_to_a_broken_body(turns: int) -> bytes:
     """
     metrics = Metrics()
     classify = Classify(LOOPBACK, 1 << 20, metrics)
-    classify.open(never_asked, ModelIdentity("any", "sha256:ab", "paddle"))
+    classify.open(never_asked)
     server = HttpServer(LOOPBACK, Health(10.0, metrics), metrics, classify)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -22,6 +22,7 @@ class Bench:
         self.metrics = Metrics()
         clock = Clock(lambda: self.now)
         self.usage = Usage(self.metrics, clock, cast("Any", self.processes), tuple)
+        self.usage.show()
 
     def process(self, role: Role) -> SimpleNamespace:
         process = SimpleNamespace(role=role, born=self.now, since=self.now, calls=["a call"])

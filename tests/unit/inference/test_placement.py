@@ -69,8 +69,8 @@ def test_one_slot_for_each_listed_device(device: str, slots: int, expected: list
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where control groups are, on a machine of six cores; there are none yet."""
-    monkeypatch.setattr("worker.inference.placement.CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr("worker.inference.placement.MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr("worker.runtime.cgroups.CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr("worker.runtime.cgroups.MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(6)))
     return tmp_path / "cgroup"
 

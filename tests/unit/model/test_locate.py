@@ -9,6 +9,7 @@ import pytest
 from tests.support.zoo_host import model_files
 from worker.errors import ModelError
 from worker.model import find_model, load_model_spec
+from worker.model.locate import explain_choice
 from worker.settings import ZooSettings
 from worker.zoo.resolve import resolve_model
 
@@ -35,6 +36,22 @@ def test_a_training_output_is_its_inference_model(tmp_path: Path, below: str) ->
     assert (spec.directory, spec.params.parent) == (model, model)
     assert spec.digest == load_model_spec(model).digest
     assert find_model(str(tmp_path / "output"), tmp_path) == tmp_path / "output"
+
+
+@pytest.mark.parametrize("below", [".", "best_model"])
+def test_what_was_taken_of_a_training_output_is_said(tmp_path: Path, below: str) -> None:
+    model = write_model(tmp_path / "my output" / "best_model" / "inference")
+    given = tmp_path / "my output" / below
+    taken = load_model_spec(given).directory
+    assert taken == model
+    said = f"{given} is the output of a training: its model in {model} is used"
+    assert explain_choice(str(given), taken) == said
+
+
+def test_nothing_is_said_of_a_model_itself_or_of_a_name(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "best_model" / "inference")
+    assert explain_choice(model, load_model_spec(model).directory) is None
+    assert explain_choice("PP-LCNet_x1_0", model) is None
 
 
 def test_a_model_without_a_name_is_called_as_the_directory_that_was_given(tmp_path: Path) -> None:

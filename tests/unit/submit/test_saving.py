@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from worker.client import Classification
 from worker.contract.jobs import Category
-from worker.contract.results import Result
 from worker.errors import SettingsError, WorkerError
 from worker.submit.items import Encoding, Item
 from worker.submit.saving import DirectorySaver, FileSaver, make_saver, single_item
 
 JPEG = b"\xff\xd8 a picture"
-RESULT = Result(0, "Success", (Category(282, "tiger cat", 0.38878),), JPEG)
-WITHOUT_PICTURE = Result(0, "Success", RESULT.categories)
+RESULT = Classification((Category(282, "tiger cat", 0.38878),), JPEG, "job")
+WITHOUT_PICTURE = Classification(RESULT.categories, None, "job")
 
 
 def item(number: int) -> Item:

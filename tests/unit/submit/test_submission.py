@@ -1,77 +1,25 @@
-"""Orders of events that a real broker seldom produces, with a scripted one in its place."""
+"""What becomes of items, with a scripted broker and worker."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import pytest
 
-from worker.contract.jobs import Category, ModelIdentity, Success
+from tests.support.job_transport import Script
+from worker.client import kafka
+from worker.contract.jobs import UrlImage
 from worker.contract.parsing import parse_job
-from worker.contract.records import Message, Record
-from worker.contract.results import result_message, without_copies
-from worker.errors import KafkaSetupError
+from worker.contract.records import Message
+from worker.contract.results import without_copies
+from worker.errors import Failure, JobError, KafkaSetupError, Reason, Stage
 from worker.settings import Settings
-from worker.submit import Encoding, Item, ItemResult, Options, Submission, submission
+from worker.submit import Encoding, Item, ItemResult, Options, Submission
 
 Shape = Callable[[Message], Message]
-
-MODEL = ModelIdentity("m", "sha256:0", "paddle")
-
-
-class Script:
-    """A broker and a worker in one.
-
-    Args:
-        early: results come before their job is acknowledged.
-        shape: what becomes of a result on its way.
-    """
-
-    max_bytes = 1000
-
-    def __init__(self, *, early: bool = False, shape: Shape = lambda message: message) -> None:
-        self._early = early
-        self._shape = shape
-        self._results: asyncio.Queue[Record] = asyncio.Queue()
-        self._polled = asyncio.Event()
-        self.waiting = self.most_waiting = self.sent = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    async def send(self, message: Message) -> str:
-        record = Record("jobs", 0, self.sent, 0, message.key, message.value, message.headers)
-        self.sent += 1
-        self.waiting += 1
-        self.most_waiting = max(self.most_waiting, self.waiting)
-        outcome = Success((Category(1, "any", 0.5),))
-        job_id = parse_job(record).job_id
-        result = self._shape(result_message(record, job_id, outcome, MODEL))
-        self._polled.clear()
-        self._results.put_nowait(
-            Record("results", 0, record.offset, 0, result.key, result.value, result.headers)
-        )
-        if self._early:
-            await self._polled.wait()
-            for _ in range(10):  # turns of the loop, in which the result is looked at
-                await asyncio.sleep(0)
-        return record.id
-
-    async def poll(self, wait: float) -> list[Record]:
-        try:
-            async with asyncio.timeout(wait):
-                record = await self._results.get()
-        except TimeoutError:
-            return []
-        self.waiting -= 1
-        self._polled.set()
-        return [record]
+REFUSED = Failure(Reason.NOT_FOUND, "there is no image", Stage.FETCH)
 
 
 async def items(count: int) -> AsyncIterator[Item]:
@@ -90,7 +38,7 @@ async def run(
         for number in range(missing):
             yield Item(f"{number}.jpg", Path(f"/nowhere/{number}.jpg"), Encoding.BASE64)
 
-    monkeypatch.setattr(submission, "JobClient", lambda *_: script)
+    monkeypatch.setattr(kafka, "JobClient", lambda *_: script)
     answers: list[ItemResult] = []
     made = Submission(Settings(), Options(timeout=30.0), lambda _: None, answers.append)
     await made.run(given())
@@ -105,14 +53,6 @@ async def test_results_find_their_jobs_before_and_after_the_acknowledgement(
 ) -> None:
     answers = await run(Script(early=early, shape=shape), 5, monkeypatch)
     assert {answer.code for answer in answers} == {0}
-
-
-async def test_few_jobs_are_outstanding_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submission, "MAX_OUTSTANDING", 3)
-    script = Script()
-    await run(script, 40, monkeypatch)
-    assert script.sent == 40
-    assert script.most_waiting == 3
 
 
 async def test_a_file_that_cannot_be_read_costs_itself_and_says_why(
@@ -130,3 +70,80 @@ async def test_a_broker_that_fails_ends_the_run(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(KafkaSetupError, match="gone"):
         await run(Failing(), 5, monkeypatch)
+
+
+async def submit(script: Script, monkeypatch: pytest.MonkeyPatch, *given: Item) -> list[ItemResult]:
+    async def each() -> AsyncIterator[Item]:
+        for item in given:
+            yield item
+
+    monkeypatch.setattr(kafka, "JobClient", lambda *_: script)
+    answers: list[ItemResult] = []
+    options = Options(top_k=2, visualize=False)
+    await Submission(Settings(), options, lambda _: None, answers.append).run(each())
+    return sorted(answers, key=lambda answer: answer.number)
+
+
+async def test_items_are_sent_as_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    script = Script()
+    given = [
+        Item("raw", path, Encoding.RAW),
+        Item("base64", path, Encoding.BASE64),
+        Item("served", path, Encoding.URL),
+        Item("url", UrlImage("http://h/cat.jpg"), Encoding.URL),
+        Item("mine", {"image": "QUJD", "jobId": "mine", "topk": 7}, Encoding.JSON),
+        Item("bad", JobError(Reason.NOT_JSON, "the line is not JSON"), Encoding.JSON),
+    ]
+    answers = await submit(script, monkeypatch, *given)
+    jobs = {job.job_id: job for job in map(parse_job, script.sent)}
+    assert {name: type(job.image).__name__ for name, job in jobs.items()} == {
+        "raw": "RawImage",
+        "base64": "EncodedImage",
+        "served": "UrlImage",
+        "url": "UrlImage",
+        "mine": "EncodedImage",
+    }
+    assert {name: (job.top_k, job.visualize) for name, job in jobs.items()} == {
+        name: (7 if name == "mine" else 2, False) for name in jobs
+    }
+    assert [answer.code for answer in answers] == [0, 0, 0, 0, 0, None]
+    assert (answers[5].reason, answers[5].error) == ("not_json", "the line is not JSON")
+    assert [answer.record_id is None for answer in answers] == [False] * 5 + [True]
+    assert all(answer.latency is not None for answer in answers[:5])
+
+
+async def test_a_file_is_served_until_its_job_has_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(b"any")
+    monkeypatch.setattr(kafka, "JobClient", lambda *_: Script())
+    offered: list[int] = []
+
+    def note(_: ItemResult) -> None:
+        offered.append(len(submission._server._offered))
+
+    async def one() -> AsyncIterator[Item]:
+        yield Item("served", path, Encoding.URL)
+
+    submission = Submission(Settings(), Options(), lambda _: None, note)
+    await submission.run(one())
+    assert offered == [0]
+
+
+async def test_a_refused_job_and_a_result_that_makes_no_sense(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    item = Item("a", {"image": "x"}, Encoding.JSON)
+    (refused,) = await submit(Script(outcome=REFUSED), monkeypatch, item)
+    assert (refused.code, refused.error, refused.reason) == (404, "there is no image", None)
+
+    def broken(message: Message) -> Message:
+        return replace(message, value=b"{")
+
+    (senseless,) = await submit(Script(shape=broken), monkeypatch, item)
+    assert (senseless.code, senseless.reason) == (None, None)
+    assert "does not follow the schema" in (senseless.error or "")
+    assert senseless.latency is not None

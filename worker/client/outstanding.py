@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
-from worker.submit.items import Item
+from worker.contract.records import Record
 
 __all__ = ["Outstanding", "PendingJob"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PendingJob:
     """One job without a result.
 
     Attributes:
-        number: its number in the submission, from 1.
         correlation: its `correlation-id`, unique to it.
-        began: when it was sent, in seconds of the caller's clock.
+        answer: gets the record of its result, or why there will be none.
         record_id: `topic-partition-offset` of its record; None until that is acknowledged.
-        expires: when waiting for its result ends; None until its record is acknowledged.
     """
 
-    number: int
     correlation: str
-    item: Item
-    began: float
+    answer: asyncio.Future[Record]
     record_id: str | None = None
-    expires: float | None = None
 
 
 class Outstanding:
@@ -39,19 +35,20 @@ class Outstanding:
 
     def __init__(self) -> None:
         self._jobs: dict[str, PendingJob] = {}
-        # Invariant: only jobs in `_jobs`, in the order in which their records were acknowledged.
-        # All wait equally long, so they also expire in this order.
+        # Invariant: only jobs in `_jobs`, those whose records are acknowledged.
         self._located: dict[str, PendingJob] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
 
     def add(self, job: PendingJob) -> None:
         """Add a job before it is sent: its result may come before the acknowledgement."""
         self._jobs[job.correlation] = job
 
-    def locate(self, correlation: str, record_id: str, expires: float) -> None:
-        """Note that a job's record is acknowledged. Does nothing if its result is there already."""
-        job = self._jobs.get(correlation)
-        if job is not None:
-            job.record_id, job.expires = record_id, expires
+    def locate(self, job: PendingJob, record_id: str) -> None:
+        """Note that a job's record is acknowledged, also if its result is there already."""
+        job.record_id = record_id
+        if job.correlation in self._jobs:
             self._located[record_id] = job
 
     def take(self, correlation: str | None, record_id: str | None) -> PendingJob | None:
@@ -62,28 +59,22 @@ class Outstanding:
         """
         job = self._jobs.get(correlation or "") or self._located.get(record_id or "")
         if job is not None:
-            self._forget(job)
+            self.forget(job)
         return job
 
-    def take_expired(self, now: float) -> list[PendingJob]:
-        """Remove all jobs that have expired.
-
-        Args:
-            now: seconds, on the clock of `expires`.
+    def take_all(self) -> list[PendingJob]:
+        """Remove all jobs.
 
         Returns:
-            These jobs, the earliest first.
+            These jobs, in the order in which they were added.
         """
-        expired: list[PendingJob] = []
-        for job in self._located.values():
-            if job.expires is None or job.expires > now:
-                break
-            expired.append(job)
-        for job in expired:
-            self._forget(job)
-        return expired
+        jobs = list(self._jobs.values())
+        self._jobs.clear()
+        self._located.clear()
+        return jobs
 
-    def _forget(self, job: PendingJob) -> None:
-        del self._jobs[job.correlation]
+    def forget(self, job: PendingJob) -> None:
+        """Remove a job whose result is no longer wanted. Does nothing if it is gone already."""
+        self._jobs.pop(job.correlation, None)
         if job.record_id is not None:
-            del self._located[job.record_id]
+            self._located.pop(job.record_id, None)

@@ -1,0 +1,67 @@
+"""Which images of a data set are evaluated, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from worker.datasets import Dataset, Item, Split
+from worker.errors import DatasetError
+from worker.evaluation.selection import select
+
+
+def dataset(*splits: Split | None) -> Dataset:
+    items = tuple(
+        Item(Path(f"{number}.jpg"), f"{number}.jpg", "ab"[number % 2], split)
+        for number, split in enumerate(splits)
+    )
+    return Dataset("flowers", "a layout", items, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("splits", "part", "count"),
+    [
+        (("train", "train", "val", "test"), "test", 1),
+        (("train", "val", "val"), "val", 2),
+        (("train", "train"), "all", 2),
+        ((None, None, None), "all", 3),
+    ],
+)
+def test_the_default_is_what_was_kept_to_test_with(
+    splits: tuple[Split | None, ...], part: str, count: int
+) -> None:
+    found = select(dataset(*splits), None, 0)
+    assert (found.part, len(found.dataset.items)) == (part, count)
+
+
+def test_it_is_said_which_images_were_taken() -> None:
+    split = select(dataset("train", "val", "test", "test"), None, 0)
+    assert split.why == "the split 'test' is evaluated: 2 of 4 images"
+    unsplit = select(dataset(None, None), None, 0)
+    assert unsplit.why.startswith("all 2 images are evaluated, as the data are not split;")
+    assert "--split test" in unsplit.why
+    assert select(dataset(None, None), "all", 0).why == "all 2 images are evaluated"
+
+
+def test_data_that_are_not_split_are_split_as_training_does() -> None:
+    whole = dataset(*[None] * 40)
+    parts = {part: select(whole, part, 3) for part in ("train", "val", "test")}
+    names = [item.name for each in parts.values() for item in each.dataset.items]
+    assert sorted(names) == sorted(item.name for item in whole.items)
+    assert parts["test"].why == (
+        f"the split 'test' is evaluated: {len(parts['test'].dataset.items)} of 40 images, "
+        "split here with seed 3"
+    )
+    assert select(whole, "test", 3).dataset == parts["test"].dataset
+    assert parts["test"].dataset.labels == whole.labels
+
+
+def test_a_split_that_is_not_there_is_refused() -> None:
+    given = dataset("train", "val")
+    with pytest.raises(DatasetError, match=r"no images in 'test'; it has train \(1\), val \(1\)"):
+        select(given, "test", 0)
+    one = replace(given, items=(Item(Path("a.jpg"), "a.jpg", "a"),))
+    with pytest.raises(DatasetError, match="has 1 that are not split"):
+        select(one, "test", 0)

@@ -1,0 +1,74 @@
+"""What is refused before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.model_files import CROP, NORMALIZE, RESIZE, document, write
+from worker.cache import exclusive
+from worker.cli.train_report import TrainReport
+from worker.errors import ModelError, TrainingError
+from worker.settings import Settings
+from worker.training.options import Options
+from worker.training.outputs import write_result
+from worker.training.run import train
+
+
+def run(output: Path, options: Options, *, resume: bool = False) -> object:
+    return train(
+        options,
+        output,
+        resume=resume,
+        settings=Settings(),
+        reporter=TrainReport(),
+        stopping=lambda: False,
+        announce=lambda _: lambda *_: None,
+    )
+
+
+def model_in(directory: Path, program: str = "inference.json") -> str:
+    return str(write(directory / "model", document(RESIZE, CROP, NORMALIZE), program))
+
+
+def test_the_format_of_before_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    options = Options("no data", model_in(tmp_path, "inference.pdmodel"))
+    with pytest.raises(ModelError, match=r"inference\.pdmodel is in the format before inference"):
+        run(tmp_path / "out", options)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "best_model"])
+def test_another_training_is_not_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(TrainingError, match="holds a training already"):
+        run(tmp_path / "out", Options("no data", model_in(tmp_path)))
+
+
+def test_two_trainings_do_not_write_into_one_directory(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    with (
+        exclusive(output / ".lock"),
+        pytest.raises(TrainingError, match="another training writes into"),
+    ):
+        run(output, Options("no data", model_in(tmp_path)))
+
+
+def test_a_training_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+    write_result(tmp_path, {"done": True})
+    assert run(tmp_path, Options("no data", "no model"), resume=True) == {"done": True}
+
+
+@pytest.mark.parametrize(
+    ("device", "said"), [("gpu:0,1", "name one device"), ("abacus", "not a device")]
+)
+def test_a_device_must_be_one(tmp_path: Path, device: str, said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        run(tmp_path / "out", Options("no data", model_in(tmp_path), device=device))
+
+
+def test_a_training_that_is_refused_leaves_nothing_that_could_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="no data"):
+        run(tmp_path / "out", Options("no data", model_in(tmp_path)))
+    assert [each.name for each in (tmp_path / "out").iterdir()] == [".lock"]

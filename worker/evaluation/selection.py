@@ -1,0 +1,74 @@
+"""Which images of a data set are evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from worker.datasets import Dataset, Split, split
+from worker.errors import DatasetError
+
+__all__ = ["Part", "Selection", "select"]
+
+Part = Split | Literal["all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The images of a data set that are evaluated.
+
+    Attributes:
+        dataset: with these images alone.
+        part: what they are called.
+        why: a sentence for the user: which images were taken, and of how many.
+    """
+
+    dataset: Dataset
+    part: Part
+    why: str
+
+
+def select(dataset: Dataset, wanted: Part | None, seed: int) -> Selection:
+    """Choose the images.
+
+    Args:
+        wanted: a split; None is what there is to test with, else to choose by (`val`), else all.
+            Data that are not split are split as training does it.
+        seed: of that splitting.
+
+    Returns:
+        At least one image.
+
+    Raises:
+        DatasetError: the data have no such images; the message says which they have.
+    """
+    total = len(dataset.items)
+    part = wanted or _default(dataset)
+    if part == "all":
+        why = f"all {total} images are evaluated"
+        if wanted is None and not dataset.is_split:
+            why += (
+                ", as the data are not split; if the model was trained on them, --split test takes "
+                "those that train did not use"
+            )
+        return Selection(dataset, part, why)
+    found, how = dataset.of(part), ""
+    if not found:
+        found, how = split(dataset, seed=seed).of(part), f", split here with seed {seed}"
+    if not found:
+        counts = {each: len(dataset.of(each)) for each in ("train", "val", "test")}
+        have = ", ".join(f"{each} ({count})" for each, count in counts.items() if count)
+        raise DatasetError(
+            f"the data set {dataset.source} has no images in {part!r}; it has "
+            f"{have or f'{total} that are not split'}: choose one with --split, or --split all"
+        )
+    return Selection(
+        replace(dataset, items=found),
+        part,
+        f"the split {part!r} is evaluated: {len(found)} of {total} images{how}",
+    )
+
+
+def _default(dataset: Dataset) -> Part:
+    order: tuple[Split, ...] = ("test", "val")
+    return next((part for part in order if dataset.of(part)), "all")

@@ -1,0 +1,32 @@
+"""How a process gives way to others: for the processor, and when memory runs out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["be_first_to_go", "run_when_idle"]
+
+_LOWEST = 19
+"""The priority that all systems have; Linux has one below it."""
+
+
+def run_when_idle() -> None:
+    """Have this process, and the threads that it starts from now on, take only what is left over.
+
+    On Linux that is time in which no other thread wants the core (`SCHED_IDLE`).
+    """
+    # Both, since a container's profile may forbid either.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _LOWEST)
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def be_first_to_go() -> None:
+    """Have the kernel end this process, when memory runs out, before those that matter more."""
+    # Absent on other systems, and read-only in some containers.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

@@ -1,0 +1,70 @@
+"""A training's state in one file, which is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.errors import TrainingError
+
+__all__ = ["Arrays", "load", "save"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_FACTS = "facts"
+
+
+def save(path: Path, facts: Mapping[str, object], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write a state: readers see the one before or this one, also after a crash.
+
+    Args:
+        facts: what JSON has.
+
+    Raises:
+        OSError: the disk is full, or cannot be written.
+    """
+    # Numbers and text alone: a pickle would run code when it is loaded.
+    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    half = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        with half.open("xb") as file:
+            everything: dict[str, Any] = {_FACTS: text, **arrays}
+            np.savez(file, **everything)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """Read a state.
+
+    Returns:
+        Its facts, and its arrays by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+        TrainingError: it is damaged.
+    """
+    try:
+        # Opened here: numpy would leave a file open that is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as read:
+            arrays = {name: read[name] for name in read.files}
+        facts: dict[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingError(
+            f"{path} is damaged ({error}): train into another directory, without --resume"
+        ) from error
+    return facts, arrays
