@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker.cache import cache_directory, exclusive, write_whole
+from worker.cache import cache_directory, exclusive, sha256_of, write_whole
 from worker.errors import UnfitSystemError
 
 __all__ = ["VERSION", "web_runtime"]
@@ -67,10 +67,7 @@ def web_runtime(archive: Path | None = None) -> Mapping[str, Path]:
 
 def _whole(directory: Path) -> bool:
     try:
-        return all(
-            hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest
-            for name, (_, digest) in FILES.items()
-        )
+        return all(sha256_of(directory / name) == digest for name, (_, digest) in FILES.items())
     except OSError:
         return False
 
