@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from worker.errors import ExportError
 from worker.model import Normalize
+from worker.predictor.normalization import Normalizer
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import die_with, module_command
 
@@ -84,12 +85,11 @@ class _Samples:
 
 
 def _tensors(crops: npt.NDArray[np.uint8], normalize: Normalize) -> Iterator[Tensor]:
-    mean, std = (
-        np.array(values, np.float32)[:, None, None] for values in (normalize.mean, normalize.std)
-    )
+    normalizer = Normalizer(normalize)
     for crop in crops:
-        planes = crop.transpose(2, 0, 1) * (np.float32(normalize.scale) / std) - mean / std
-        yield np.ascontiguousarray(planes[np.newaxis], np.float32)
+        tensor = np.empty((1, 3, *crop.shape[:2]), np.float32)
+        normalizer(crop[np.newaxis], tensor)
+        yield tensor
 
 
 def main() -> None:
