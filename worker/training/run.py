@@ -204,6 +204,7 @@ class Training:
                 phases=[asdict(phase) for phase in self._options.phases()],
             )
             trainer.answer()
+            known = len(Read.load(self._checkpoint).skipped)
             with CropReader(spec, settings.decode, BATCH) as reader:
                 reading = ImageReading(
                     plan, self._checkpoint, reader, crops, trainer, self._reporter
@@ -211,7 +212,7 @@ class Training:
                 read = reading.run(self._stopping)
             if read.done < len(plan.items):
                 return None
-            for each in read.skipped:
+            for each in read.skipped[known:]:
                 self._record.write("skipped", **asdict(each))
             check_usable(plan, read.skipped)
             trainer.ask(do="train", probe=read.probe)
