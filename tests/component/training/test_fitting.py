@@ -13,15 +13,12 @@ import paddle
 import pytest
 import yaml
 
-from worker.device import CPU
 from worker.errors import TrainingError
-from worker.model import Normalize, load_model_spec
-from worker.predictor.backends.paddle import PaddleBackend
-from worker.predictor.predictor import Predictor
+from worker.model import Normalize
 from worker.training.crop_file import CropFile
 from worker.training.phases import HEAD, NETWORK, Phase
 from worker.training.plan import SPLIT_IDS
-from worker.training.process.export import TOLERANCE
+from worker.training.process.export import TOLERANCE, answer
 from worker.training.process.fitting import Fitting, StoppedError
 from worker.training.process.network import Network
 from worker.training.process.rows import Rows
@@ -176,10 +173,16 @@ def test_what_is_written_answers_as_what_was_trained(
         "PostProcess": {"Topk": {"topk": CLASSES, "label_list": labels}},
     }
     (model / "inference.yml").write_text(yaml.safe_dump(description), "utf-8")
-    spec = load_model_spec(model)
-    predictor = Predictor(spec, PaddleBackend(spec, CPU, 1, onednn=False))
-    scores = predictor.scores(rows.crops(PROBE))
-    np.testing.assert_allclose(scores, state.best_weights["scores"], atol=TOLERANCE)
+    np.save(tmp_path / "network" / "probe.npy", rows.crops(PROBE))
+    state.save(tmp_path / "network")
+    request = {"do": "check", "to": str(model), "directory": str(tmp_path / "network")}
+    checked = answer({**request, "device": "cpu", "threads": 1}, Interrupting())
+    assert checked["plain"] <= TOLERANCE
+    # What answers otherwise is no model of this training.
+    state.best_weights["scores"] = state.best_weights["scores"] + 2 * TOLERANCE
+    state.save(tmp_path / "network")
+    with pytest.raises(TrainingError, match="answers otherwise than the one that was trained"):
+        answer({**request, "device": "cpu", "threads": 1}, Interrupting())
 
 
 def test_a_rate_that_is_too_high_is_named(
