@@ -177,7 +177,7 @@ async def test_whatever_is_wrong_with_the_new_model_the_old_one_serves_on(
     assert bench.metrics.render().count("sha256:") <= series + 10, "none of them has series"
 
 
-async def test_files_that_change_while_they_are_loaded_do_not_serve(
+async def test_neither_files_that_change_meanwhile_nor_an_end_leave_anything_behind(
     bench: Bench, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(models.new, tmp_path / "copy"))
@@ -188,10 +188,23 @@ async def test_files_that_change_while_they_are_loaded_do_not_serve(
             (copy / "inference.json").write_bytes(b"{ }")
         check(self, thoroughly=thoroughly)
 
+    before = bench.engine.pids
     monkeypatch.setattr(ModelFiles, "check", write_then_check)
     change = await bench.change(copy)
     assert change.outcome is ChangeOutcome.BAD_MODEL
     assert "no longer those" in change.message
+    assert await bench.answer() == (digest(models.old), "old red")
+
+    # A worker that stops ends a change in whatever it is doing.
+    task = bench.changes.begin(str(models.new))
+    assert task is not None
+    while not bench.health.changing.startswith("loading"):
+        await asyncio.wait((task,), timeout=0.01)
+        assert not task.done()
+    await bench.changes.stop()
+    assert task.cancelled()
+    assert bench.engine.pids == before
+    assert bench.changes.begin(str(models.new)) is None
     assert await bench.answer() == (digest(models.old), "old red")
 
 

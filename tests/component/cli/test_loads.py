@@ -38,6 +38,8 @@ COMMANDS = {
     "models export --help": HEAVY | SETTINGS | {"worker.edge"},
     "models list": HEAVY,
     "models show PP-LCNet_x1_0": HEAVY,
+    "model --help": HEAVY | SETTINGS | {"rich", "worker.top"},
+    "model set --help": HEAVY | SETTINGS | {"rich", "worker.top"},
     "config --help": HEAVY | SETTINGS,
     "config": HEAVY,
     "config image_classification": HEAVY | SETTINGS,
