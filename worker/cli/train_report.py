@@ -65,6 +65,10 @@ class TrainReport:
         else:
             self._task = self._progress.add_task(f"{what} …", total=None, figures="")
 
+    def note(self, fact: str) -> None:
+        """See `worker.training.reporting`."""
+        self._line(printable(f"classify-worker: {fact}"))
+
     def downloading(self, name: str) -> Callable[[int, int | None], None]:
         """Show the download of a model.
 
