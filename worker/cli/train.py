@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -134,7 +135,8 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     from worker.training.options import Options, read_options  # noqa: PLC0415
     from worker.training.run import train as run_training  # noqa: PLC0415
 
-    stopped = watch_for_stop()
+    # From when it is first asked: before, there is nothing to save, and Ctrl-C ends a download.
+    stopped = cache(watch_for_stop)
     settings = load(config, ()).settings
     configure(LogSettings(level="warning", format="console"))
     given: dict[str, Any] = {
@@ -165,7 +167,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             resume=resume,
             settings=settings,
             reporter=report,
-            stopping=lambda: bool(stopped()),
+            stopping=lambda: bool(stopped()()),
             announce=lambda model: report.downloading(model.name),
         )
     if result is None:
@@ -174,5 +176,5 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             "--resume",
             err=True,
         )
-        raise typer.Exit(128 + stopped())
+        raise typer.Exit(128 + stopped()())
     report.summarise(result, save_dir)
