@@ -23,11 +23,7 @@ class Reader:
     """
 
     def __init__(self, positions: Positions, numbers: Collection[int] | None) -> None:
-<<<<<<< HEAD
-        self.positions = dict(positions)
-=======
         self.positions: Positions = dict(positions)
->>>>>>> client12
         self.assignments = 0
         self._numbers = numbers
 
