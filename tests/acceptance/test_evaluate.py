@@ -171,6 +171,11 @@ def test_data_that_cannot_be_evaluated_are_refused_at_once(data: Path, model_dir
     missing = classify_worker(data, "evaluate", "--model", model_dir, "--data", "nowhere")
     assert missing.done.returncode == 1
     assert "the data set nowhere cannot be used: it does not exist" in missing.done.stderr
+    other = classify_worker(
+        data, *("evaluate", "--model", model_dir, "--data", "data", "--against", "nowhere/")
+    )
+    assert (other.done.returncode, other.done.stdout) == (3, "")
+    assert "model 'nowhere/' is neither a directory nor in the model cache" in other.done.stderr
     (data / "file").write_text("")
     taken = classify_worker(
         data, *("evaluate", "--model", model_dir, "--data", "data", "--report", "file")

@@ -308,4 +308,4 @@ def test_compose_has_the_lines_for_http_with_tokens(
 )
 def test_each_example_says_where_a_token_goes(name: str) -> None:
     text = (ROOT / "examples" / name).read_text("utf-8")
-    assert re.search(r"(//|#) Where the worker asks for a token.*(\n.*)?Bearer ", text)
+    assert re.search(r"(//|#) Where the worker asks for a token.*(\n.*)?(Bearer |token=)", text)

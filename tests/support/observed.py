@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -60,6 +61,7 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
     """Run everything, with all that can happen to jobs, and stop it afterwards."""
     baseline = directory / "baseline.json"
     _write_baseline(baseline, model)
+    second = _second_model(model, directory)
     with ExitStack() as stack:
         names = Names.new()
         workers = [
@@ -74,7 +76,7 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
                     "WORKER_FETCH__ATTEMPTS": "1",
                     "WORKER_DRIFT__BASELINE": str(baseline),
                     "WORKER_DRIFT__WINDOW": "100",
-                    "WORKER_SHADOW__MODEL": str(model),
+                    "WORKER_SHADOW__MODEL": str(second),
                     "WORKER_SHADOW__SHARE": "1",
                     "WORKER_FAILPOINTS": f"predictor.kill={POISON[1:]}",
                     **delivery,
@@ -115,6 +117,19 @@ def _write_baseline(path: Path, model: Path) -> None:
     for _ in range(100):
         counts.count(scores, spec.label(0))
     write_baseline(path, counts.baseline(spec.name, spec.digest, "sha256:0"))
+
+
+def _second_model(model: Path, directory: Path) -> Path:
+    """A model whose scores are a little higher for some images, and lower for others."""
+    second = directory / "second"
+    shutil.copytree(model, second)
+    config = second / "inference.yml"
+    content = yaml.safe_load(config.read_text("utf-8"))
+    for step in content["PreProcess"]["transform_ops"]:
+        if "NormalizeImage" in step:
+            step["NormalizeImage"]["std"] = [0.2, 0.25, 0.3]
+    config.write_text(yaml.safe_dump(content), "utf-8")
+    return second
 
 
 async def _create_topics(bootstrap_servers: str, names: Names) -> None:

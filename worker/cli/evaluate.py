@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -20,17 +20,7 @@ from worker.cli.options import (
     Overrides,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from worker.datasets import Dataset
-    from worker.evaluation.report import Report
-    from worker.evaluation.run import Evaluation
-
 __all__ = ["evaluate"]
-
-BATCH = 8
-"""Images that the network computes at once, unless the user or a setting says otherwise."""
 
 AGAINST_GROUP = "Comparison"
 
@@ -162,6 +152,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
     _check_outputs(report, baseline)
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.evaluate_report import print_report  # noqa: PLC0415
+    from worker.cli.evaluate_work import check_model, choose, measure, write  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
     from worker.datasets import digest, open_dataset  # noqa: PLC0415
     from worker.evaluation.report import Report  # noqa: PLC0415
@@ -171,19 +162,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
 
     configure(LogSettings(level="warning", format="console"))
     options = {"device": device, "batch_size": batch_size, "use_hpip": use_hpip}
+    given = list(overrides or ())
+    first, second = choose(config, given, {"model": model, **options}), None
+    if against is not None or against_overrides:
+        given += against_overrides or ()
+        second = choose(config, given, {"model": against or model, **options})
+        check_model(second)
     with open_dataset(data) as dataset:
         with Status("reading the data"):
             selection = select(dataset, None if split is None else split.value, seed)
             data_digest = digest(selection.dataset)
-        first = _evaluate(selection.dataset, config, overrides or (), {"model": model, **options})
-        second = None
-        if against is not None or against_overrides:
-            given = [*(overrides or ()), *(against_overrides or ())]
-            second = _evaluate(
-                selection.dataset, config, given, {"model": against or model, **options}
-            )
-        found = Report(selection, data_digest, first, second)
-        _write(found, report, baseline)
+        evaluation = measure(first, selection.dataset)
+        other = None if second is None else measure(second, selection.dataset)
+        found = Report(selection, data_digest, evaluation, other)
+        write(found, report, baseline)
     if as_json:
         typer.echo(found.as_json(), nl=False)
     print_report(found, figures=not as_json, report=report, baseline=baseline)
@@ -204,62 +196,3 @@ def _check_outputs(report: Path | None, baseline: Path | None) -> None:
         raise typer.BadParameter(
             f"{baseline} is a directory: name a file in it", param_hint="--baseline"
         )
-
-
-def _evaluate(
-    dataset: Dataset,
-    config: Path | None,
-    overrides: Sequence[str],
-    options: Mapping[str, object | None],
-) -> Evaluation:
-    """Load a model with its own settings, and evaluate it."""
-    from rich.console import Console  # noqa: PLC0415
-
-    from worker.cli.classifier import load_classifier  # noqa: PLC0415
-    from worker.cli.predict_settings import pipeline_config, refuse_others  # noqa: PLC0415
-    from worker.cli.report import progress_bar  # noqa: PLC0415
-    from worker.cli.status import Status  # noqa: PLC0415
-    from worker.evaluation.run import evaluate as measure  # noqa: PLC0415
-    from worker.model.locate import explain_choice  # noqa: PLC0415
-    from worker.predict.template import PIPELINE_NAME  # noqa: PLC0415
-    from worker.settings import ResultCacheSettings  # noqa: PLC0415
-    from worker.settings.sources import load  # noqa: PLC0415
-
-    loaded = load(config, overrides)
-    refuse_others(loaded, "evaluate")
-    if options["batch_size"] is None and not loaded.settings.batching.max_batch:
-        options = {**options, "batch_size": BATCH}
-    chosen = pipeline_config(PIPELINE_NAME, loaded, options)
-    # What is kept has no scores of all classes, and an image seldom comes twice.
-    settings = loaded.settings.model_copy(update={"result_cache": ResultCacheSettings()})
-    name = PurePath(chosen.model).name
-    with Status(f"loading {name}") as status:
-        classifier = load_classifier(chosen, settings, status)
-    if choice := explain_choice(chosen.model, classifier.spec.directory):
-        typer.echo(f"classify-worker: {choice}", err=True)
-    console = Console(stderr=True)
-    bar = progress_bar(console, f"evaluated by {name}", disable=not console.is_terminal)
-    with classifier, bar:
-        task = bar.add_task("", total=len(dataset.items))
-        return measure(classifier, dataset, lambda: bar.advance(task))
-
-
-def _write(found: Report, report: Path | None, baseline: Path | None) -> None:
-    from worker.cache import write_whole  # noqa: PLC0415
-    from worker.drift.baseline import write_baseline  # noqa: PLC0415
-    from worker.errors import WorkerError  # noqa: PLC0415
-    from worker.evaluation.page.page import page  # noqa: PLC0415
-
-    evaluation = found.evaluation
-    if baseline is not None:
-        model = evaluation.model
-        counted = evaluation.baseline.baseline(model.name, model.digest, found.data_digest)
-        write_baseline(baseline, counted)
-    if report is None:
-        return
-    try:
-        report.mkdir(parents=True, exist_ok=True)
-        write_whole(report / "report.json", found.as_json())
-        write_whole(report / "report.html", page(found))
-    except OSError as error:
-        raise WorkerError(f"the report in {report} cannot be written: {error.strerror}") from error

@@ -28,6 +28,7 @@ from worker.inference.placement import available_cores
 from worker.model import ModelSpec
 from worker.predictor.backends import own_sentence
 from worker.predictor.backends.conversion import OPSET, to_onnx
+from worker.predictor.backends.paddle import PaddleBackend
 from worker.predictor.loading import ONNX_BACKENDS, load_predictor
 from worker.predictor.predictor import Predictor
 
@@ -111,7 +112,8 @@ def export(
     runtime = web_runtime(order.web_archive) if page else {}
     threads = available_cores()
     on_step(f"loading {spec.name}")
-    predictor = load_predictor(spec, CPU, threads)
+    # Its own kernels: oneDNN's scores may be further from them than a bundle's are allowed to be.
+    predictor = Predictor(spec, PaddleBackend(spec, CPU, threads, onednn=False))
     images = candidates(spec, predictor, limits)
     on_step("converting to ONNX")
     onnx = to_onnx(spec, cache_directory() / "onnx").path
@@ -224,7 +226,8 @@ class _Maker:
             )
         kept = choose(same)
         self.on_step("measuring the accuracy")
-        accuracy = calibration.accuracy(self.predictor, int8)
+        before = load_predictor(self.predictor.spec, CPU, self.threads)
+        accuracy = calibration.accuracy(before, int8)
         return _Int8(
             kept,
             int8.scores(np.stack([image.crop for image in kept])),

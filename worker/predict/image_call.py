@@ -70,7 +70,7 @@ class ImageCall:
         while not wait((self._found,), CHECK_INTERVAL).done:
             if self._portal.value.stalled():
                 raise PredictorError("the predictor processes cannot be started again")
-            if self._portal.value.images.stalled:
+            if self._portal.value.images_stalled():
                 raise PredictorError("the image processes cannot be started again")
         try:
             return self._found.result()

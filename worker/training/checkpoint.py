@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import TrainingError
+from worker.training.arrays import Arrays, read_archive
 
-__all__ = ["Arrays", "load", "save"]
-
-Arrays = dict[str, npt.NDArray[Any]]
+__all__ = ["load", "save"]
 
 _FACTS = "facts"
 
@@ -57,13 +55,11 @@ def load(path: Path) -> tuple[dict[str, Any], Arrays]:
         TrainingError: it is damaged.
     """
     try:
-        # Opened here: numpy would leave a file open that is no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as read:
-            arrays = {name: read[name] for name in read.files}
+        arrays = read_archive(path)
         facts: dict[str, Any] = json.loads(arrays.pop(_FACTS).tobytes())
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{path} is damaged ({error}): train into another directory, without --resume"
         ) from error

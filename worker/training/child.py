@@ -39,10 +39,15 @@ class TrainingProcess:
             # Sums in another order come out otherwise: libraries choose neither threads nor kernels
             # by what else goes on.
             OMP_DYNAMIC="FALSE",
+            # Threads that wait for one another leave the processors to image processes.
+            OMP_WAIT_POLICY="PASSIVE",
             MKL_DYNAMIC="FALSE",
             FLAGS_cudnn_deterministic="1",
             FLAGS_embedding_deterministic="1",
             NVIDIA_TF32_OVERRIDE="0",
+            # Else glibc gives the memory of each layer back, and the kernel clears it for the next.
+            MALLOC_MMAP_THRESHOLD_=str(32 * 1024 * 1024),
+            MALLOC_TRIM_THRESHOLD_=str(1024 * 1024 * 1024),
         )
         try:
             self._process, self._output = start_logged(
@@ -67,6 +72,10 @@ class TrainingProcess:
         trace: TracebackType | None,
     ) -> None:
         self._channel.close()
+        self.kill()
+
+    def kill(self) -> None:
+        """End it now."""
         end_process(self._process)
 
     def ask(self, **request: object) -> None:
@@ -122,7 +131,7 @@ class TrainingProcess:
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         advice = (
             "; a kernel that is short of memory ends processes like this: use a smaller "
-            "--batch_size"
+            "--batch-size"
             if status == -9
             else ""
         )

@@ -22,7 +22,7 @@ def map_crops(descriptor: int, count: int, input_size: tuple[int, int]) -> Crops
     """Map the crops of a file.
 
     Returns:
-        `[count, H, W, 3] uint8`, shared with whoever else maps it.
+        `[count, H, W, 3] uint8`, shared with all that map it.
     """
     shape = (count, *input_size, 3)
     memory = mmap.mmap(descriptor, math.prod(shape))

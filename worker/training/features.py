@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from worker.cache import write_whole
+from worker.training.arrays import read_array
 from worker.training.child import TrainingProcess
 from worker.training.crop_file import CropFile
 from worker.training.crops import CropReader
@@ -23,7 +24,7 @@ from worker.training.reporting import Reporter
 
 __all__ = ["BATCH", "ImageReading", "Read"]
 
-BATCH = 32
+BATCH = 8
 """Images whose features are computed together. Batches begin at its multiples, however often a
 training is resumed, so that all of them come out the same."""
 
@@ -144,7 +145,7 @@ class ImageReading:
         path, cells = self._directory / PROBE, self._crops.crops
         crops = cells[[row % len(cells) for row in wanted]]
         if read.probe:
-            crops = np.concatenate([np.load(path, allow_pickle=False)[: len(read.probe)], crops])
+            crops = np.concatenate([read_array(path)[: len(read.probe)], crops])
         content = io.BytesIO()
         np.save(content, crops)
         write_whole(path, content.getvalue())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,31 @@ from selenium.webdriver.common.by import By
 from selenium_axe_python.axe import Axe
 
 from demo.images import photographs
-from tests.support.edge import export_onnx
+from tests.support.edge import classify, export_onnx
 from tests.support.page import CHELSEA, Page, give
 from tests.support.small_model import SPEC
 from worker.edge.description import describe
 from worker.images.transform import Transform
 from worker.model import CenterCrop, Interpolation, ModelSpec, Resize
 from worker.model.transforms import ResizeBackend
+
+FILTERS: list[tuple[ResizeBackend, Interpolation]] = [
+    ("cv2", "nearest"),
+    ("cv2", "bilinear"),
+    ("pil", "nearest"),
+    ("pil", "bilinear"),
+    ("pil", "bicubic"),
+    ("pil", "box"),
+    ("pil", "hamming"),
+    ("pil", "lanczos"),
+]
+SCALED = [
+    ((90, 61), 40, None, CenterCrop(32, 30)),
+    ((31, 44), None, (50, 60), CenterCrop(50, 60)),
+    ((64, 64), None, (32, 32), CenterCrop(31, 20)),
+    ((40, 40), 40, None, CenterCrop(32, 32)),
+]
+"""`(width, height)`, `short` and `size` of the resize, and the crop."""
 
 PREPARE = """
     const [pixels, width, height, model, done] = arguments;
@@ -62,7 +82,17 @@ def test_photographs_get_the_best_class_of_predict(page: Page, spec: ModelSpec) 
     page.until_positive("time")
 
 
+def test_the_program_of_the_bundle_answers_as_the_page_does(bundle: Path, spec: ModelSpec) -> None:
+    known = photographs()
+    done = classify(bundle, "--json", *(each.path for each in known))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [json.loads(line)["categories"] for line in done.stdout.splitlines()]
+    assert [categories[0]["id"] for categories in found] == [each.class_id for each in known]
+    assert {len(categories) for categories in found} == {spec.top_k}
+
+
 def test_this_browser_agrees_with_the_exporter(page: Page) -> None:
+    page.until(page["check"].is_enabled, "a button that can be pressed")
     page["check"].click()
     page.until_text("checked", "This browser agrees")
 
@@ -105,27 +135,9 @@ def test_the_page_is_for_everybody(page: Page, scheme: str) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("backend", "name"),
-    [
-        ("cv2", "nearest"),
-        ("cv2", "bilinear"),
-        ("pil", "bilinear"),
-        ("pil", "bicubic"),
-        ("pil", "box"),
-        ("pil", "hamming"),
-        ("pil", "lanczos"),
-    ],
-)
-def test_pixels_are_scaled_in_the_browser_as_in_the_worker(
-    page: Page, backend: ResizeBackend, name: Interpolation
-) -> None:
-    for (width, height), resize, crop in (
-        ((90, 61), Resize(40, None, name, backend), CenterCrop(32, 30)),
-        ((31, 44), Resize(None, (50, 60), name, backend), CenterCrop(50, 60)),
-        ((64, 64), Resize(None, (32, 32), name, backend), CenterCrop(31, 20)),
-        ((40, 40), Resize(40, None, name, backend), CenterCrop(32, 32)),
-    ):
+def test_pixels_are_scaled_in_the_browser_as_in_the_worker(page: Page) -> None:
+    for (backend, name), ((width, height), short, size, crop) in itertools.product(FILTERS, SCALED):
+        resize = Resize(short, size, name, backend)
         rgb = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
         rgba = np.dstack([rgb, np.full((height, width), 255, np.uint8)])
         told = describe(replace(SPEC, resize=resize, crop=crop), 3, None)
@@ -135,4 +147,4 @@ def test_pixels_are_scaled_in_the_browser_as_in_the_worker(
         )
         expected = Transform(resize, crop)(np.ascontiguousarray(rgb[:, :, ::-1]))
         planes = np.array(found).reshape(3, crop.height, crop.width)
-        np.testing.assert_array_equal(planes.transpose(1, 2, 0), expected, err_msg=f"{width}")
+        np.testing.assert_array_equal(planes.transpose(1, 2, 0), expected, err_msg=f"{resize}")

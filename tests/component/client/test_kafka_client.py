@@ -86,10 +86,12 @@ async def test_a_broker_that_restarts_costs_nothing(
     broker = make_broker()
     await asyncio.to_thread(broker.start)
     names = Names.new()
+    # However long the broker takes to start again.
+    patient = settings(broker.bootstrap_servers, names, request_timeout=BOUND)
     async with (
         Traffic(broker.bootstrap_servers, names) as traffic,
         stand_in(broker.bootstrap_servers, traffic, any_result),
-        KafkaClient(settings=settings(broker.bootstrap_servers, names)) as client,
+        KafkaClient(settings=patient) as client,
     ):
         await client.classify(JPEG)
         await asyncio.to_thread(broker.stop)

@@ -65,19 +65,18 @@ def answers(bundle: Path, *arguments: str | Path) -> list[list[dict[str, Any]]]:
     return [json.loads(line)["categories"] for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ["openvino", "ncnn"])  # onnx is in tests/acceptance/edge
 def test_a_bundle_answers_as_the_model_does(
     spec: ModelSpec, tmp_path: Path, name: FormatName
 ) -> None:
-    chosen = FORMATS[name]
     exported = made(spec, name, tmp_path / "bundle")
     assert exported.checked.count(": agrees: ") == 2
-    assert exported.nbytes < exported.source_bytes * (0.6 if chosen.half else 1.01)
+    assert exported.nbytes < exported.source_bytes * 0.6
 
     told = json.loads((tmp_path / "bundle" / "model.json").read_text("utf-8"))
     assert (told["digest"], told["opset"]) == (spec.digest, 14)
-    assert told["precision"] == ("float16" if chosen.half else "float32")
-    assert {*told["network"]} == {*chosen.network}
+    assert told["precision"] == "float16"
+    assert {*told["network"]} == {*FORMATS[name].network}
 
     known = photographs()[:6]
     found = answers(tmp_path / "bundle", *(photograph.path for photograph in known))

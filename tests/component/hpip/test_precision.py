@@ -27,6 +27,7 @@ from worker.predictor.parity import TOLERANCES, probe_crops
 from worker.predictor.predictor import Predictor
 
 GPU = Device.parse("gpu:0")
+LOADING = "worker.predictor.loading"
 
 Scores = npt.NDArray[np.float32]
 
@@ -77,6 +78,17 @@ def test_each_form_of_a_network_is_a_file_of_its_own(spec: ModelSpec) -> None:
     first, second = (file.path.stat().st_size for file in made)
     assert second < 0.6 * first, "weights have half the bytes"
     assert [to_onnx(spec, directory, form) for form in (full, half)] == made
+
+
+def test_a_network_for_a_gpu_is_loaded_when_it_answers_as_plain_paddle_does(
+    spec: ModelSpec, expected: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the provider is as on a GPU, whose place the CPU takes."""
+    monkeypatch.setattr(f"{LOADING}.gpu_providers", lambda *_: [CPU_PROVIDER])
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache_directory() / "loaded"))
+    loaded = load_predictor(spec, GPU, 1, "onnxruntime", capacity=4)
+    assert loaded.backend == "onnxruntime+cuda"
+    np.testing.assert_allclose(loaded.scores(probe_crops(spec.input_size)), expected, atol=1e-5)
 
 
 def test_a_build_of_onnx_runtime_without_cuda_says_what_to_install(spec: ModelSpec) -> None:

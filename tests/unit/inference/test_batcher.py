@@ -368,6 +368,19 @@ async def test_a_free_slot_comes_before_a_busy_one(clock: Timers) -> None:
     assert items(batch) == ["b"]
 
 
+async def test_a_busy_slot_does_not_forestall_a_free_one_that_has_been_woken(
+    clock: Timers,
+) -> None:
+    batcher = make(clock, max_batch=1)
+    free = Slots(batcher, 1)
+    await quiet()
+    busy = Busy(batcher)
+    batcher.submit("a", 0)  # the busy slot looks first, since it was made before
+    await quiet()
+    assert free.batches() == [["a"]]
+    assert await busy.end() is None
+
+
 async def test_of_two_busy_slots_one_is_woken_for_each_full_batch(clock: Timers) -> None:
     batcher = make(clock, max_batch=2)
     slots = [Busy(batcher) for _ in range(2)]

@@ -27,8 +27,8 @@ class Played:
         self._answers = answers
         self.value = SimpleNamespace(
             classify=self._classify,
-            pool=SimpleNamespace(stalled=lambda: stalled == "pool"),
-            images=SimpleNamespace(stalled=stalled == "images"),
+            stalled=lambda: stalled == "pool",
+            images_stalled=lambda: stalled == "images",
         )
 
     async def _classify(self, image: object, *_: object, **__: object) -> None:

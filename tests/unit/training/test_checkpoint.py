@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from worker.errors import TrainingError
-from worker.training.checkpoint import Arrays, load, save
+from worker.training.arrays import Arrays
+from worker.training.checkpoint import load, save
 
 
 def test_facts_and_arrays_are_read_as_they_were_saved(tmp_path: Path) -> None:

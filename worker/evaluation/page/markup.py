@@ -5,8 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-__all__ = ["percent", "section", "table", "text", "wide"]
+if TYPE_CHECKING:
+    from worker.evaluation.summary import Share
+
+__all__ = ["percent", "section", "share_markup", "some_of", "table", "text", "wide"]
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -80,3 +84,32 @@ def wide(name: str, markup: str) -> str:
         Markup.
     """
     return f'<div class="wide" role="region" tabindex="0" aria-label="{text(name)}">{markup}</div>'
+
+
+def share_markup(share: Share) -> str:
+    """Write a share with its interval.
+
+    Returns:
+        Markup.
+    """
+    low, high = share.interval
+    return (
+        f"{percent(share.value)}<small>{share.right} of {share.images}; "
+        f"95 %: {percent(low)} to {percent(high)}</small>"
+    )
+
+
+def some_of(count: int, most: int, things: str) -> str:
+    """Say how many of something are shown.
+
+    Args:
+        count: how many there are.
+        most: how many are shown.
+        things: what they are, as markup.
+
+    Returns:
+        Markup.
+    """
+    if count <= most:
+        return f"{count} {things}"
+    return f"{most} of {count} {things} (report.json has all)"

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker.evaluation.page.cards import NOTHING, differing_cards, mistake_cards, suspect_cards
+from worker.evaluation.page.against import against_markup
+from worker.evaluation.page.cards import NOTHING, mistake_cards, suspect_cards
 from worker.evaluation.page.curve import curve_markup
-from worker.evaluation.page.markup import percent, section, table, text
+from worker.evaluation.page.markup import (
+    percent,
+    section,
+    share_markup,
+    some_of,
+    table,
+    text,
+)
 from worker.evaluation.page.matrix import Matrix, choose_matrix, matrix_markup, target
 
 if TYPE_CHECKING:
@@ -15,11 +23,10 @@ if TYPE_CHECKING:
 
     from worker.evaluation.figures import Confusion
     from worker.evaluation.report import Report
-    from worker.evaluation.summary import Share
 
 __all__ = ["page"]
 
-MOST_WORST, MOST_SUSPECTS, MOST_DIFFERING, MOST_IN_CELL = 24, 24, 24, 8
+MOST_WORST, MOST_SUSPECTS, MOST_IN_CELL = 24, 24, 8
 """Images of a list; report.json has all."""
 
 MOST_ROWS = 100
@@ -61,7 +68,7 @@ def _sections(report: Report, matrix: Matrix) -> list[tuple[str, str, str]]:
     """Name, title and markup of each section."""
     sections = []
     if report.other is not None:
-        sections.append(("against", "Against the other model", _against(report)))
+        sections.append(("against", "Against the other model", against_markup(report)))
     sections += [
         ("confusion", "Confusion matrix", _confusion(report, matrix)),
         ("worst", "Worst mistakes", _worst(report)),
@@ -101,9 +108,9 @@ def _names(names: Sequence[str]) -> str:
 
 def _headline(report: Report) -> str:
     summary = report.summary
-    figures = [("top-1", _share(summary.top1))]
+    figures = [("top-1", share_markup(summary.top1))]
     if summary.top5 is not None:
-        figures.append(("top-5", _share(summary.top5)))
+        figures.append(("top-5", share_markup(summary.top5)))
     figures += [
         ("macro F1", f"{summary.macro_f1:.3f}"),
         ("calibration error", f"{summary.calibration_error:.3f}"),
@@ -111,14 +118,6 @@ def _headline(report: Report) -> str:
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
     return f'<dl class="figures">{rows}</dl>\n'
-
-
-def _share(share: Share) -> str:
-    low, high = share.interval
-    return (
-        f"{percent(share.value)}<small>{share.right} of {share.images}; "
-        f"95 %: {percent(low)} to {percent(high)}</small>"
-    )
 
 
 def _confusion(report: Report, matrix: Matrix) -> str:
@@ -147,7 +146,7 @@ def _worst(report: Report) -> str:
     if not worst:
         return "<p>There are no mistakes.</p>"
     return (
-        f"<p>{_some(len(worst), MOST_WORST, 'mistakes')}, the most confident first.</p>"
+        f"<p>{some_of(len(worst), MOST_WORST, 'mistakes')}, the most confident first.</p>"
         f"{mistake_cards(report, worst[:MOST_WORST])}"
     )
 
@@ -155,18 +154,12 @@ def _worst(report: Report) -> str:
 def _mislabelled(report: Report) -> str:
     if not report.summary.suspects:
         return "<p>No label looks wrong.</p>"
-    count = _some(len(report.summary.suspects), MOST_SUSPECTS, "images")
+    count = some_of(len(report.summary.suspects), MOST_SUSPECTS, "images")
     return (
         f"<p>{count} that score as high for another class as its own images do on average, or 0.9, "
         "and higher than for their label. If the model was trained on other images, look at these "
         f"labels first.</p>{suspect_cards(report, MOST_SUSPECTS)}"
     )
-
-
-def _some(count: int, most: int, things: str) -> str:
-    if count <= most:
-        return f"{count} {things}"
-    return f"{most} of {count} {things} (report.json has all)"
 
 
 def _classes(report: Report) -> str:
@@ -184,7 +177,7 @@ def _classes(report: Report) -> str:
     only_model = report.evaluation.answers.classes.only_model
     absent = f"<p>Classes of the model alone: {_names(only_model)}.</p>" if only_model else ""
     heads = ("class", "images", "precision", "recall", "F1")
-    count = _some(len(figures), MOST_ROWS, "classes that occur")
+    count = some_of(len(figures), MOST_ROWS, "classes that occur")
     return f"<p>{count}, the worst first.</p>{table('Classes', heads, rows)}{absent}"
 
 
@@ -196,7 +189,7 @@ def _cells(report: Report, matrix: Matrix) -> str:
     for group in matrix.groups:
         label = text(answers.classes.names[group.label])
         answer = text(answers.answer_name(group.rows[0]) or NOTHING)
-        count = _some(len(group.rows), MOST_IN_CELL, "images")
+        count = some_of(len(group.rows), MOST_IN_CELL, "images")
         parts.append(
             f'<h3 id="{target(group)}">{label} answered with {answer}</h3><p>{count}</p>'
             f"{mistake_cards(report, group.rows[:MOST_IN_CELL])}"
@@ -210,52 +203,9 @@ def _unusable(report: Report) -> str:
         (text(report.image(each.item)), text(each.reason), text(each.message))
         for each in unusable[:MOST_ROWS]
     ]
-    count = _some(len(unusable), MOST_ROWS, "images")
+    count = some_of(len(unusable), MOST_ROWS, "images")
     heads = ("image", "reason", "what is wrong")
     return f"<p>{count}</p>{table('Images that cannot be used', heads, rows)}"
-
-
-def _against(report: Report) -> str:
-    comparison, summary, other = report.comparison, report.other_summary, report.other
-    assert comparison is not None
-    assert summary is not None
-    assert other is not None
-    test, images = comparison.test, max(comparison.images, 1)
-    top5 = (
-        []
-        if summary.top5 is None or report.summary.top5 is None
-        else [("top-5", _share(report.summary.top5), _share(summary.top5))]
-    )
-    rows = [
-        ("model", text(report.evaluation.model.name), text(other.model.name)),
-        ("backend", text(report.evaluation.model.backend), text(other.model.backend)),
-        ("top-1", _share(report.summary.top1), _share(summary.top1)),
-        *top5,
-        ("macro F1", f"{report.summary.macro_f1:.3f}", f"{summary.macro_f1:.3f}"),
-        (
-            "calibration error",
-            f"{report.summary.calibration_error:.3f}",
-            f"{summary.calibration_error:.3f}",
-        ),
-        ("right alone", str(test.first), str(test.second)),
-    ]
-    differing = len(comparison.differing)
-    shown = (
-        ""
-        if not differing
-        else (
-            f"<p>{_some(differing, MOST_DIFFERING, 'images')} get different answers.</p>"
-            f"{differing_cards(report, MOST_DIFFERING)}"
-        )
-    )
-    return (
-        f"{table('Both models', ('figure', 'first', 'second'), rows)}"
-        f"<p>Both answer {comparison.agreeing} of {comparison.images} images alike "
-        f"({percent(comparison.agreeing / images)}); on these, scores differ by "
-        f"{comparison.score_mean:.4f} on average and {comparison.score_most:.4f} at most. "
-        f"McNemar's test: p = {test.p_exact:.3g} (exact), {test.p_corrected:.3g} (chi-squared "
-        f"{test.statistic:.2f}, with continuity correction).</p>{shown}"
-    )
 
 
 def _about(report: Report) -> str:

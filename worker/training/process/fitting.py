@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 
 from worker.errors import TrainingError
-from worker.training.checkpoint import Arrays
+from worker.training.arrays import Arrays
 from worker.training.phases import Phase, learning_rate
 from worker.training.process.rows import Indices, Rows, batches
 from worker.training.process.serving import Owner
@@ -27,7 +27,7 @@ SAY_EVERY = 0.1
 SAVE_EVERY = 60.0
 """Seconds of work that a crash costs at most; a signal costs none."""
 
-EVALUATED = 32
+EVALUATED = 8
 """Images at a time that are evaluated."""
 
 
@@ -110,7 +110,7 @@ class Fitting:
         value = float(loss)
         if not math.isfinite(value):
             raise TrainingError(
-                f"the loss of epoch {state.epoch + 1} is {value}: use a smaller --learning_rate"
+                f"the loss of epoch {state.epoch + 1} is {value}: use a smaller --learning-rate"
             )
         loss.backward()
         self._optimizer.step()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import paddle
 from paddle import nn
 
-from worker.training.checkpoint import Arrays
+from worker.training.arrays import Arrays
 
 __all__ = ["Network"]
 

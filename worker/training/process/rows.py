@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from worker.model import Normalize
 from worker.predictor.normalization import Normalizer
+from worker.training.arrays import read_archive
 from worker.training.crop_file import Crops, map_crops
 from worker.training.names import FEATURES, ROWS
 from worker.training.plan import SPLIT_IDS
@@ -50,9 +51,9 @@ class Rows:
         input_size: tuple[int, int],
         normalize: Normalize,
     ) -> None:
-        with np.load(directory / ROWS, allow_pickle=False) as read:
-            self.targets: Indices = read["targets"]
-            self._splits: npt.NDArray[np.int8] = read["splits"]
+        read = read_archive(directory / ROWS)
+        self.targets: Indices = read["targets"]
+        self._splits: npt.NDArray[np.int8] = read["splits"]
         self._crops: Crops = map_crops(crops, cells, input_size)
         self._normalize = Normalizer(normalize)
         path, shape = directory / FEATURES, (len(self.targets), width)

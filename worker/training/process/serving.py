@@ -77,7 +77,7 @@ def _describe(error: Exception) -> dict[str, str]:
         case WorkerError():
             return {"kind": "training", "message": str(error)[:LONGEST]}
         case MemoryError():
-            message = "there is not enough memory: use a smaller --batch_size"
+            message = "there is not enough memory: use a smaller --batch-size"
             return {"kind": "training", "message": message}
         case _:
             message = f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker.training.checkpoint import Arrays, load, save
+from worker.training.arrays import Arrays
+from worker.training.checkpoint import load, save
 from worker.training.names import STATE
 
 __all__ = ["Best", "State"]

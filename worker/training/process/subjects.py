@@ -9,7 +9,7 @@ import numpy.typing as npt
 import paddle
 from paddle import nn
 
-from worker.training.checkpoint import Arrays
+from worker.training.arrays import Arrays
 from worker.training.process.network import Network
 from worker.training.process.rows import Indices, Rows
 

@@ -90,9 +90,14 @@ function opencvNearest(source, target, wanted) {
   return places(wanted).map((place) => Math.min(Math.floor(place * step), source - 1));
 }
 
-function pillowNearest(source, target, wanted) {
+/** Pillow adds up steps, so its places are off by rounding, which decides between two pixels. */
+function pillowNearest(source, target, { first, count }) {
   const step = source / target;
-  return places(wanted).map((place) => Math.min(Math.floor((place + 0.5) * step), source - 1));
+  const taken = [];
+  for (let place = 0, at = step * 0.5; place < first + count; place += 1, at += step) {
+    if (place >= first) taken.push(Math.min(Math.floor(at), source - 1));
+  }
+  return taken;
 }
 
 function pick(rgba, width, columns, rows) {
