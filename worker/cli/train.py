@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,6 @@ from worker.cli.options import INPUT_GROUP, OUTPUT_GROUP, Config, Device, Model
 
 if TYPE_CHECKING:
     from worker.training.options import Options
-    from worker.zoo.catalogue import ZooModel
-    from worker.zoo.download import Progress
 
 __all__ = ["train"]
 
@@ -23,6 +22,8 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     data: Annotated[
         str | None,
         typer.Option(
+            "--data",
+            "-d",
             metavar="DATA",
             help="The labelled pictures: a folder for each class, or another layout of "
             "docs/datasets.md.",
@@ -70,7 +71,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             metavar="RATE",
             min=1e-12,
             max=10.0,
-            help="The highest rate: 0.005 for the head, with --unfreeze 0.00002 for the network.",
+            help="The highest rate: 0.001 for the head, with --unfreeze 0.00002 for the network.",
             show_default=False,
             rich_help_panel=TRAINING_GROUP,
         ),
@@ -128,14 +129,14 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.interrupts import watch_for_stop  # noqa: PLC0415
     from worker.cli.train_report import TrainReport  # noqa: PLC0415
-    from worker.cli.transfer import Transfer  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
     from worker.settings.sources import load  # noqa: PLC0415
     from worker.training.options import Options, read_options  # noqa: PLC0415
     from worker.training.run import train as run_training  # noqa: PLC0415
 
-    stopped = watch_for_stop()
+    # From when it is first asked: before, there is nothing to save, and Ctrl-C ends a download.
+    stopped = cache(watch_for_stop)
     settings = load(config, ()).settings
     configure(LogSettings(level="warning", format="console"))
     given: dict[str, Any] = {
@@ -159,20 +160,15 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         options = read_options(save_dir, given)
     else:
         options = Options(**{"model": str(settings.model_dir or settings.model), **given})
-    with TrainReport() as report, Transfer(1) as transfer:
-
-        def announce(model: ZooModel) -> Progress:
-            report.say(f"downloading {model.name}")
-            return transfer.of(model.name)
-
+    with TrainReport() as report:
         result = run_training(
             options,
             save_dir,
             resume=resume,
             settings=settings,
             reporter=report,
-            stopping=lambda: bool(stopped()),
-            announce=announce,
+            stopping=lambda: bool(stopped()()),
+            announce=lambda model: report.downloading(model.name),
         )
     if result is None:
         typer.echo(
@@ -180,5 +176,5 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             "--resume",
             err=True,
         )
-        raise typer.Exit(128 + stopped())
+        raise typer.Exit(128 + stopped()())
     report.summarise(result, save_dir)

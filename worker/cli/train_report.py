@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,6 +64,23 @@ class TrainReport:
             self._line(f"{what} ...")
         else:
             self._task = self._progress.add_task(f"{what} …", total=None, figures="")
+
+    def note(self, fact: str) -> None:
+        """See `worker.training.reporting`."""
+        self._line(printable(f"classify-worker: {fact}"))
+
+    def downloading(self, name: str) -> Callable[[int, int | None], None]:
+        """Show the download of a model.
+
+        Returns:
+            A function to call with the bytes that are here, and those in all.
+        """
+
+        def update(have: int, total: int | None) -> None:
+            mebibytes = f"{have / 2**20:.1f} MiB"
+            self._show(f"downloading {name}", have, total or have + 1, mebibytes)
+
+        return update
 
     def reading(self, done: int, total: int, skipped: int) -> None:
         """See `worker.training.reporting`."""

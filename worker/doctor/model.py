@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from worker.cache import models_directory
 from worker.doctor.findings import Finding, Status
-from worker.errors import ModelError
-from worker.model import load_model_spec
+from worker.drift.baseline import read_baseline
+from worker.errors import ModelError, SettingsError
+from worker.model import ModelSpec, load_model_spec
 from worker.settings import Settings, ZooSettings
 from worker.zoo.catalogue import ZooModel, addresses, catalogue
 from worker.zoo.request import InterruptedTransferError, RefusedTransferError, get
@@ -18,6 +19,7 @@ from worker.zoo.resolve import resolve_model
 __all__ = ["look_at_model"]
 
 SUBJECT = "Model"
+BASELINE = "Drift baseline"
 
 
 def look_at_model(settings: Settings, timeout: float) -> Sequence[Finding]:
@@ -43,7 +45,25 @@ def look_at_model(settings: Settings, timeout: float) -> Sequence[Finding]:
     classes = f"{len(spec.labels)} labels" if spec.labels else "no labels"
     size = spec.params.stat().st_size / 2**20
     found = f"{spec.name} ({size:.1f} MiB, {classes}, {spec.digest[:19]}) in {spec.directory}"
-    return [Finding(SUBJECT, Status.OK, found)]
+    return [Finding(SUBJECT, Status.OK, found), *_look_at_baseline(settings.drift.baseline, spec)]
+
+
+def _look_at_baseline(path: Path | None, spec: ModelSpec) -> Sequence[Finding]:
+    """The drift baseline, if there is one: it has to be of this model."""
+    if path is None:
+        return []
+    try:
+        baseline = read_baseline(path)
+    except SettingsError as error:
+        return [Finding(BASELINE, Status.FAIL, "it cannot be used", str(error))]
+    found = f"{path}, of {baseline.model} ({baseline.digest[:19]}) and {baseline.images} images"
+    if baseline.digest == spec.digest:
+        return [Finding(BASELINE, Status.OK, found)]
+    remedy = (
+        "answers are compared with nothing: call classify-worker evaluate --model "
+        f"{spec.directory} --data DATA --baseline {path}"
+    )
+    return [Finding(BASELINE, Status.WARN, f"{found}: another model", remedy)]
 
 
 def _look_for(model: ZooModel, zoo: ZooSettings, cache: Path, timeout: float) -> Finding:

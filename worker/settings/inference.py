@@ -49,7 +49,7 @@ class PredictorSettings(Group):
         "fp32",
         description="Numbers that the network is computed with. fp16 is for GPUs; bf16 for GPUs, "
         "and with paddle or openvino for processors that have it. Both change scores: "
-        "evaluate --against says by how much.",
+        "classify-worker evaluate --against-set says by how much.",
     )
     tensorrt: bool = Field(
         False,

@@ -72,6 +72,10 @@ class TrainingProcess:
         trace: TracebackType | None,
     ) -> None:
         self._channel.close()
+        self.kill()
+
+    def kill(self) -> None:
+        """End it now."""
         end_process(self._process)
 
     def ask(self, **request: object) -> None:

@@ -83,9 +83,11 @@ def _beginnings(history: Sequence[Epoch], x: Callable[[int], float]) -> list[str
     for index, each in enumerate(history):
         if each["phase"] != before:
             before = each["phase"]
+            # A name near the right edge ends there.
+            anchor = ' text-anchor="end"' if index > 0.8 * len(history) else ""
             lines += [
                 _line(x(index), TOP, x(index), bottom, dashes=' stroke-dasharray="4"'),
-                f'<text x="{x(index):.1f}" y="{bottom + 16}">{before}</text>',
+                f'<text x="{x(index):.1f}" y="{bottom + 16}"{anchor}>{before}</text>',
             ]
     return lines
 

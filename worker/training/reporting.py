@@ -15,6 +15,10 @@ class Reporter(Protocol):
         """Tell what is being done, such as `cutting the head off`."""
         ...
 
+    def note(self, fact: str) -> None:
+        """Tell a fact that stays: a sentence."""
+        ...
+
     def reading(self, done: int, total: int, skipped: int) -> None:
         """Tell how many images have been read, and how many of them could not be."""
         ...

@@ -18,6 +18,7 @@ from worker.datasets import digest, open_dataset
 from worker.device import Device
 from worker.errors import DatasetError
 from worker.model import ModelSpec, load_model_spec
+from worker.model.locate import explain_choice
 from worker.settings import Settings
 from worker.training.beginning import (
     begin,
@@ -93,6 +94,8 @@ def train(
             refuse_another(output)
         cache = settings.model_cache or models_directory()
         spec = load_model_spec(resolve_model(options.model, cache, settings.zoo, announce))
+        if choice := explain_choice(options.model, spec.directory):
+            reporter.note(choice)
         refuse_old_format(spec)
         device = choose_device(options)
         reporter.say("reading the data set")
@@ -204,6 +207,7 @@ class Training:
                 phases=[asdict(phase) for phase in self._options.phases()],
             )
             trainer.answer()
+            known = len(Read.load(self._checkpoint).skipped)
             with CropReader(spec, settings.decode, BATCH) as reader:
                 reading = ImageReading(
                     plan, self._checkpoint, reader, crops, trainer, self._reporter
@@ -211,7 +215,7 @@ class Training:
                 read = reading.run(self._stopping)
             if read.done < len(plan.items):
                 return None
-            for each in read.skipped:
+            for each in read.skipped[known:]:
                 self._record.write("skipped", **asdict(each))
             check_usable(plan, read.skipped)
             trainer.ask(do="train", probe=read.probe)

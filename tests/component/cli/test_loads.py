@@ -25,6 +25,7 @@ COMMANDS = {
     "predict --help": HEAVY | SETTINGS,
     "evaluate --help": HEAVY | SETTINGS | {"rich", "worker.evaluation"},
     "submit --help": HEAVY | SETTINGS,
+    "train --help": HEAVY | SETTINGS | {"rich", "worker.training"},
     "bench --help": HEAVY | SETTINGS | {"rich", "worker.bench"},
     "dead-letters --help": HEAVY | SETTINGS,
     "dead-letters list --help": HEAVY | SETTINGS | {"worker.dead_letters"},

@@ -19,6 +19,7 @@ from worker import create_pipeline
 from worker.cache import CACHE_VARIABLE, sha256_of
 from worker.device import CPU
 from worker.errors import ModelError
+from worker.kernels import Precision
 from worker.model import ModelSpec
 from worker.predictor.backends import Backend
 from worker.predictor.backends.conversion import Converted, to_onnx
@@ -66,6 +67,26 @@ def test_openvino_leaves_it_to_the_system_on_which_core_a_slot_runs(
     OpenVinoBackend(converted, 1)
     (model,) = compiled
     assert model.get_property("ENABLE_CPU_PINNING") is False
+
+
+@pytest.mark.parametrize(
+    ("precision", "told", "name"), [("fp32", "f32", "openvino"), ("bf16", "bf16", "openvino+bf16")]
+)
+def test_openvino_is_told_the_precision(
+    converted: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision, told: str, name: str
+) -> None:
+    openvino = importlib.import_module("openvino")
+    options: list[dict[str, Any]] = []
+    compile_model = openvino.Core.compile_model
+
+    def compile_and_keep(core: Any, model: str, device: str, given: dict[str, Any]) -> Any:
+        options.append(given)
+        return compile_model(core, model, device, given)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_and_keep)
+    backend = OpenVinoBackend(converted, 1, precision=precision)
+    assert backend.name == name
+    assert [given["INFERENCE_PRECISION_HINT"] for given in options] == [told]
 
 
 def test_a_model_is_converted_once(spec: ModelSpec, converted: Path) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import paddle
 import pytest
+import yaml
 
 from worker.errors import TrainingError
 from worker.model import Normalize
 from worker.training.crop_file import CropFile
 from worker.training.phases import HEAD, NETWORK, Phase
 from worker.training.plan import SPLIT_IDS
+from worker.training.process.export import TOLERANCE, answer
 from worker.training.process.fitting import Fitting, StoppedError
 from worker.training.process.network import Network
 from worker.training.process.rows import Rows
@@ -27,6 +29,7 @@ from worker.training.process.subjects import Head, Subject, WholeNetwork
 SIZE, FEATURES, CLASSES, IMAGES = (8, 8), 6, 3, 30
 SPLITS = ["val"] * 6 + ["train"] * 20 + ["test"] * 4
 PROBE = np.arange(4)
+CHW = {"ToCHWImage": None}
 
 PHASES = [
     replace(HEAD, epochs=4, batch_size=8),
@@ -151,6 +154,37 @@ def test_the_backbone_learns_too_but_not_its_statistics(
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     # Weight and bias of the convolution, scale and offset of the normalisation; and the head.
     assert changed == {*(f"backbone.{place}" for place in range(4)), "head.weight", "head.bias"}
+
+
+def test_what_is_written_answers_as_what_was_trained(
+    make_rows: MakeRows, backbone: Path, tmp_path: Path
+) -> None:
+    rows = make_rows(tmp_path / "network")
+    state = fit(PHASES[1], rows, backbone, tmp_path / "network", Interrupting())
+    model = tmp_path / "model"
+    model.mkdir()
+    network = Network(backbone, FEATURES, CLASSES)
+    network.restore(state.best_weights)
+    network.save(model / "inference", SIZE)
+    operations = [{"ResizeImage": {"size": list(SIZE)}}, {"NormalizeImage": None}, CHW]
+    labels = [f"class {number}" for number in range(CLASSES)]
+    description = {
+        "PreProcess": {"transform_ops": operations},
+        "PostProcess": {"Topk": {"topk": CLASSES, "label_list": labels}},
+    }
+    (model / "inference.yml").write_text(yaml.safe_dump(description), "utf-8")
+    np.save(tmp_path / "network" / "probe.npy", rows.crops(PROBE))
+    state.save(tmp_path / "network")
+    request = {"do": "check", "to": str(model), "directory": str(tmp_path / "network")}
+    checked = answer({**request, "device": "cpu", "threads": 1}, Interrupting())
+    plain = checked["plain"]
+    assert isinstance(plain, float)
+    assert plain <= TOLERANCE
+    # What answers otherwise is no model of this training.
+    state.best_weights["scores"] = state.best_weights["scores"] + 2 * TOLERANCE
+    state.save(tmp_path / "network")
+    with pytest.raises(TrainingError, match="answers otherwise than the one that was trained"):
+        answer({**request, "device": "cpu", "threads": 1}, Interrupting())
 
 
 def test_a_rate_that_is_too_high_is_named(

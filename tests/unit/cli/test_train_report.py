@@ -44,6 +44,15 @@ def test_without_a_terminal_there_are_some_lines() -> None:
     )
 
 
+def test_a_download_is_shown_whether_its_size_is_known_or_not() -> None:
+    report, stream = shown(terminal=False)
+    with report:
+        progress = report.downloading("PP-LCNet_x1_0")
+        progress(2**20, None)
+        progress(2**22, 2**22)
+    assert "downloading PP-LCNet_x1_0: 4.0 MiB" in stream.getvalue().splitlines()
+
+
 def test_on_a_terminal_a_bar_has_loss_and_accuracy() -> None:
     report, stream = shown(terminal=True)
     go_through(report)

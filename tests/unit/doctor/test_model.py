@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from demo.ports import free_ports
 from tests.support.zoo_host import Host, make_archive, model_files
 from worker.doctor.findings import Finding, Status
 from worker.doctor.model import look_at_model
-from worker.settings import Settings, ZooSettings
+from worker.drift.baseline import write_baseline
+from worker.drift.counting import BaselineCounts
+from worker.model import load_model_spec
+from worker.settings import DriftSettings, Settings, ZooSettings
 
 NAME = "PP-LCNet_x1_0"
 
@@ -41,6 +45,26 @@ def test_a_model_that_is_here(tmp_path: Path, by_path: bool) -> None:
     assert found.status is Status.OK
     assert found.found.startswith("made up (0.0 MiB, no labels, sha256:")
     assert found.found.endswith(f" in {directory}")
+
+
+def test_a_baseline_is_to_be_of_the_same_model(tmp_path: Path) -> None:
+    directory, path = write_model(tmp_path / NAME), tmp_path / "baseline.json"
+    settings = Settings(model_dir=directory, drift=DriftSettings(baseline=path))
+
+    def look_at_baseline() -> Finding:
+        model, baseline = look_at_model(settings, 10.0)
+        assert model.status is Status.OK
+        return baseline
+
+    assert look_at_baseline().status is Status.FAIL
+    counts = BaselineCounts()
+    counts.count(np.array([0.75, 0.25], np.float32), "cat")
+    write_baseline(path, counts.baseline("other", "sha256:0", "sha256:1"))
+    found = look_at_baseline()
+    assert found.status is Status.WARN
+    assert f"evaluate --model {directory}" in found.remedy
+    write_baseline(path, counts.baseline("it", load_model_spec(directory).digest, "sha256:1"))
+    assert look_at_baseline().status is Status.OK
 
 
 def test_a_damaged_one_is_no_model(tmp_path: Path) -> None:

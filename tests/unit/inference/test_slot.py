@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.model_files import CROP, NORMALIZE, RESIZE, document, write
 from tests.support.small_model import SPEC
 from worker.device import CPU, Device
+from worker.errors import ModelError
 from worker.failpoints import Failpoints
 from worker.inference.protocol import Ran, Run, SharedBatch
 from worker.inference.slot import Slot
+from worker.model import load_model_spec
 from worker.runtime.processes import anonymous_file
 
 
@@ -89,3 +93,15 @@ def shared_batch(rows: int) -> SharedBatch:
         return SharedBatch(memory, rows, SPEC.input_size, 1)
     finally:
         os.close(memory)
+
+
+def test_no_process_starts_with_files_that_were_replaced(tmp_path: Path) -> None:
+    spec = load_model_spec(write(tmp_path / "model", document(RESIZE, CROP, NORMALIZE)))
+    slot = Slot(
+        spec, CPU, threads=1, capacity=1, timeout=1, start_timeout=60, failpoints=Failpoints()
+    )
+    spec.params.write_bytes(b"other weights")
+    # Its results would name the model that was read. Nothing is started, or this test would fail.
+    with pytest.raises(ModelError, match="no longer those of the model"):
+        slot.start()
+    assert slot.pid is None

@@ -23,7 +23,7 @@ class Reader:
     """
 
     def __init__(self, positions: Positions, numbers: Collection[int] | None) -> None:
-        self.positions = dict(positions)
+        self.positions: Positions = dict(positions)
         self.assignments = 0
         self._numbers = numbers
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.model_files import CROP, NORMALIZE, RESIZE, document, write
 from worker.cache import exclusive
 from worker.cli.train_report import TrainReport
-from worker.errors import ModelError, TrainingError
+from worker.errors import DatasetError, ModelError, TrainingError
 from worker.settings import Settings
 from worker.training.options import Options
 from worker.training.outputs import write_result
@@ -36,6 +36,17 @@ def test_the_format_of_before_is_refused_with_what_to_do(tmp_path: Path) -> None
     options = Options("no data", model_in(tmp_path, "inference.pdmodel"))
     with pytest.raises(ModelError, match=r"inference\.pdmodel is in the format before inference"):
         run(tmp_path / "out", options)
+
+
+def test_which_model_of_a_trainings_output_is_trained_further_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "first" / "best_model").mkdir(parents=True)
+    inference = tmp_path / "first" / "best_model" / "inference"
+    write(inference, document(RESIZE, CROP, NORMALIZE))
+    with pytest.raises(DatasetError):
+        run(tmp_path / "out", Options("no data", str(tmp_path / "first")))
+    assert f"its model in {inference} is used" in "".join(capsys.readouterr().err.split("\n"))
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "best_model"])
@@ -69,6 +80,6 @@ def test_a_device_must_be_one(tmp_path: Path, device: str, said: str) -> None:
 
 
 def test_a_training_that_is_refused_leaves_nothing_that_could_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="no data"):
+    with pytest.raises(DatasetError, match="no data"):
         run(tmp_path / "out", Options("no data", model_in(tmp_path)))
     assert [each.name for each in (tmp_path / "out").iterdir()] == [".lock"]

@@ -22,7 +22,7 @@ from worker.training.names import PROBE
 from worker.training.process.serving import Owner, Request, serve
 from worker.training.process.state import State
 
-__all__ = ["TOLERANCE", "main"]
+__all__ = ["TOLERANCE", "answer", "main"]
 
 TOLERANCE = 1e-5
 """Largest difference between a score of the trainer and of the model that was written."""
@@ -30,10 +30,19 @@ TOLERANCE = 1e-5
 
 def main() -> None:
     """Answer `{do: write}` with `{}`, and `{do: check}` with how much scores differ."""
-    serve(_answer)
+    serve(answer)
 
 
-def _answer(request: Request, _: Owner) -> dict[str, object]:
+def answer(request: Request, _: Owner) -> dict[str, object]:
+    """Write the best model, or check the one that was written.
+
+    Returns:
+        Of a check the largest difference of a score: with Paddle's own kernels (`plain`), which
+        compute as the trainer does, and with what a worker serves it with (`served`).
+
+    Raises:
+        TrainingError: the model answers otherwise than what was trained.
+    """
     directory, state = Path(request["to"]), State.load(Path(request["directory"]))
     if request["do"] == "write":
         import_paddle(CPU).set_device("cpu")
