@@ -139,12 +139,12 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     stopped = cache(watch_for_stop)
     settings = load(config, ()).settings
     configure(LogSettings(level="warning", format="console"))
+    # Whole paths, so that it can be resumed from any directory.
+    if model is not None and (directory := Path(model).expanduser()).is_dir():
+        model = str(directory.absolute())
     given: dict[str, Any] = {
-        # Whole paths, so that it can be resumed from any directory.
         "data": None if data is None else str(Path(data).expanduser().absolute()),
-        "model": model
-        if model is None or not Path(model).is_dir()
-        else str(Path(model).absolute()),
+        "model": model,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -152,8 +152,6 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         "device": device,
         "seed": seed,
     }
-    if model is not None and Path(model).expanduser().is_dir():
-        given["model"] = str(Path(model).expanduser().absolute())
     given = {name: value for name, value in given.items() if value is not None}
     options: Options
     if resume:
