@@ -1,4 +1,4 @@
-"""Waits for work in image processes, but not for ever where there are none any more."""
+"""Waits for work in image processes, and ends where there are none any more."""
 
 from __future__ import annotations
 
