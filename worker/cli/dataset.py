@@ -9,17 +9,16 @@ import typer
 
 from worker.cli.help import Command, Group
 from worker.cli.options import EXIT_FAILED, Config, Overrides
-from worker.errors import SettingsError
 
 if TYPE_CHECKING:
     from worker.datasets.check import Checked
     from worker.datasets.dataset import Dataset
     from worker.settings import DecodeSettings
-    from worker.settings.sources import Loaded
 
 __all__ = ["dataset"]
 
-COMMAND_LINE = "command line"
+FOLLOWED = ("decode.",)
+"""Groups of the worker's settings that a check follows."""
 
 dataset = typer.Typer(
     name="dataset",
@@ -73,6 +72,7 @@ def check_dataset(
     """
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.dataset_report import as_plain, print_report  # noqa: PLC0415
+    from worker.cli.followed import refuse_others  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
     from worker.datasets.opening import open_dataset  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
@@ -80,7 +80,7 @@ def check_dataset(
     from worker.settings.sources import load  # noqa: PLC0415
 
     loaded = load(config, overrides or ())
-    _refuse_others(loaded)
+    refuse_others(loaded, "dataset check", FOLLOWED)
     # What becomes of image processes is said of the image.
     configure(LogSettings(level="error", format="console"))
     with Status("reading the data set") as status, open_dataset(data, strict=False) as opened:
@@ -107,17 +107,3 @@ def _check(opened: Dataset, settings: DecodeSettings) -> Checked:
     with progress_bar(console, "checked", disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         return check(opened, settings, lambda: progress.advance(task))
-
-
-def _refuse_others(loaded: Loaded) -> None:
-    """Refuse a setting of the command line that would have no effect."""
-    others = [
-        key
-        for key, source in loaded.sources.items()
-        if source == COMMAND_LINE and not key.startswith("decode.")
-    ]
-    if others:
-        raise SettingsError(
-            f"dataset check: {', '.join(others)}: of no effect here; of the settings it follows "
-            "those of decode. alone"
-        )

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from worker.cache import models_directory, write_whole
 from worker.cli.classifier import load_classifier
-from worker.cli.predict_settings import pipeline_config, refuse_others
+from worker.cli.followed import refuse_others
+from worker.cli.predict_settings import EVALUATE_FOLLOWS, pipeline_config
 from worker.cli.report import progress_bar
 from worker.cli.status import Status
 from worker.drift.baseline import write_baseline
@@ -63,7 +64,7 @@ def choose(
         SettingsError: an option or a setting is not right, or has no effect here.
     """
     loaded = load(config, overrides)
-    refuse_others(loaded, "evaluate")
+    refuse_others(loaded, "evaluate", EVALUATE_FOLLOWS)
     if options["batch_size"] is None and not loaded.settings.batching.max_batch:
         options = {**options, "batch_size": BATCH}
     chosen = pipeline_config(PIPELINE_NAME, loaded, options)

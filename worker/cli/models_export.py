@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["export_model", "report"]
 
+FOLLOWED = ("model_cache", "zoo.", "decode.")
+"""Settings of the worker, and groups of them, that an export follows."""
+
 
 class Format(enum.StrEnum):
     """What a network is converted to."""
@@ -117,6 +120,7 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
         )
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cache import models_directory  # noqa: PLC0415
+    from worker.cli.followed import refuse_others  # noqa: PLC0415
     from worker.cli.status import Status  # noqa: PLC0415
     from worker.cli.transfer import Transfer  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
@@ -125,7 +129,9 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
     from worker.settings.sources import load  # noqa: PLC0415
     from worker.zoo.resolve import resolve_model  # noqa: PLC0415
 
-    settings = load(config, overrides or ()).settings
+    loaded = load(config, overrides or ())
+    refuse_others(loaded, "models export", FOLLOWED)
+    settings = loaded.settings
     configure(LogSettings(level="warning", format="console"))
     with ExitStack() as shown, Status(f"finding {model}") as status:
         from worker.edge.export import Order, export  # noqa: PLC0415

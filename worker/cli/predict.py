@@ -104,8 +104,13 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
         )
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.classifier import load_classifier  # noqa: PLC0415
+    from worker.cli.followed import refuse_others  # noqa: PLC0415
     from worker.cli.output_file import OutputFile as ResultFile  # noqa: PLC0415
-    from worker.cli.predict_settings import pipeline_config, refuse_others  # noqa: PLC0415
+    from worker.cli.predict_settings import (  # noqa: PLC0415
+        PREDICT_FOLLOWS,
+        PREDICT_FOLLOWS_NOT,
+        pipeline_config,
+    )
     from worker.cli.status import Status  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
@@ -113,7 +118,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
 
     file = None if output is None else ResultFile(output)
     loaded = load(config, overrides or ())
-    refuse_others(loaded)
+    refuse_others(loaded, "predict", PREDICT_FOLLOWS, PREDICT_FOLLOWS_NOT)
     # Warnings of native code are shown in one form; the rest of its output is left out.
     configure(LogSettings(level="warning", format="console"))
     options = {

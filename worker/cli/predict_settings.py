@@ -1,11 +1,11 @@
-"""Which of the worker's settings `predict` and `evaluate` follow; the others are refused."""
+"""Which of the worker's settings `predict` and `evaluate` follow, and what wins over what."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.errors import SettingsError
 from worker.predict.pipeline_config import PipelineConfig, load_config
+from worker.settings.sources.command_line import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,55 +13,30 @@ if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.settings.sources import Loaded
 
-__all__ = ["pipeline_config", "refuse_others"]
+__all__ = ["EVALUATE_FOLLOWS", "PREDICT_FOLLOWS", "PREDICT_FOLLOWS_NOT", "pipeline_config"]
 
-FOLLOWED = (
+EVALUATE_FOLLOWS = (
     "model",
     "model_dir",
     "model_cache",
     "device",
     "zoo.",
     "decode.",
-    "fetch.",
-    "result_cache.",
     "batching.max_batch",
     "predictor.backend",
     "predictor.precision",
     "predictor.tensorrt",
-    "predictor.top_k",
 )
-"""Settings, and groups of them, that `predict` follows."""
+"""Settings, and groups of them, that `evaluate` follows."""
 
-NOT_FOLLOWED = (
+PREDICT_FOLLOWS = (*EVALUATE_FOLLOWS, "fetch.", "result_cache.", "predictor.top_k")
+"""Those that `predict` follows."""
+
+PREDICT_FOLLOWS_NOT = (
     # The user types the URL and may reach any address.
     "fetch.allow_networks",
     "fetch.trust_env",
 )
-
-COMMAND_LINE = "command line"
-
-
-def refuse_others(loaded: Loaded, command: str = "predict") -> None:
-    """Refuse a setting of the command line that would have no effect.
-
-    One in a file or in the environment is meant for the worker, and is not refused.
-
-    Args:
-        command: that it was given to, for the message.
-
-    Raises:
-        SettingsError: naming all of them.
-    """
-    others = [
-        key
-        for key, source in loaded.sources.items()
-        if source == COMMAND_LINE and (key in NOT_FOLLOWED or not key.startswith(FOLLOWED))
-    ]
-    if others:
-        raise SettingsError(
-            f"{command}: {', '.join(others)}: of no effect here, but on the worker (run, serve); "
-            "see docs/predict.md for the settings that predict follows"
-        )
 
 
 def pipeline_config(
@@ -88,7 +63,7 @@ def pipeline_config(
     given: dict[str, object] = {}
     for name, value in chosen.items():
         sources = {loaded.sources[key] for key in keys[name]} - {"default"}
-        if COMMAND_LINE in sources or (sources and not _is_file(pipeline)):
+        if SOURCE in sources or (sources and not _is_file(pipeline)):
             given[name] = value
     given |= {name: value for name, value in options.items() if value is not None}
     return load_config(pipeline).overridden("predict", **given)

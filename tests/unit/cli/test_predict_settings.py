@@ -1,47 +1,22 @@
-"""Which of the worker's settings `predict` follows, and what wins over what."""
+"""Of the worker's settings and the pipeline's own, what wins over what."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from worker.cli.predict_settings import pipeline_config, refuse_others
+from worker.cli.followed import refuse_others
+from worker.cli.predict_settings import PREDICT_FOLLOWS, pipeline_config
 from worker.device import CPU
-from worker.errors import SettingsError
 from worker.settings.sources import load
 
 NAME = "image_classification"
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        "model=X",
-        "model_cache=/m",
-        "zoo.offline=true",
-        "fetch.read_timeout=3",
-        "decode.max_side=9",
-        "result_cache.max_entries=9",
-    ],
-)
-def test_settings_that_are_followed(override: str) -> None:
-    refuse_others(load(None, [override], {}))
-
-
-@pytest.mark.parametrize(
-    "key", ["kafka.group_id", "fetch.trust_env", "http.port", "intake.max_jobs"]
-)
-def test_a_setting_without_effect_is_refused(key: str) -> None:
-    with pytest.raises(SettingsError, match=f"{key}: of no effect here"):
-        refuse_others(load(None, [f"{key}=1"], {}))
 
 
 def test_a_workers_file_and_environment_are_taken_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "worker.yaml"
     file.write_text("kafka: {group_id: mine}\nmodel: FromFile\n")
     loaded = load(file, [], {"WORKER_HTTP__PORT": "1"})
-    refuse_others(loaded)
+    refuse_others(loaded, "predict", PREDICT_FOLLOWS)
     assert pipeline_config(NAME, loaded, {}).model == "FromFile"
 
 
