@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from worker.contract.jobs import RawImage, UrlImage
-from worker.errors import JobError, Reason
-from worker.images.local_files import read_file
+from worker.errors import JobError, Reason, SettingsError
+from worker.images.local_files import file_errors, read_file
 from worker.images.sniffing import sniff
 
 __all__ = [
     "Content",
     "JobRequest",
     "Source",
+    "check_limits",
     "check_several",
     "content_of",
     "content_type",
@@ -90,6 +92,20 @@ def check_several(images: object) -> None:
         raise TypeError("classify_many takes several images: pass a list, or another iterable")
 
 
+def check_limits(**limits: int | None) -> None:
+    """Refuse limits with which no image would ever be taken.
+
+    Args:
+        limits: by the names of arguments; None is no limit of the caller's.
+
+    Raises:
+        SettingsError: one is below 1.
+    """
+    for name, value in limits.items():
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} is to be 1 or more, not {value}")
+
+
 def size_of(image: Source) -> int:
     """Tell how many bytes a source holds before it is sent; 0 for a path, which is read later."""
     return len(image) if isinstance(image, bytes | bytearray) else getattr(image, "nbytes", 0)
@@ -111,7 +127,7 @@ async def read_image(content: Path | RawImage, most: int) -> bytes:
         what, data = "image", content.data
     else:
         # In a thread: a disk, or a network behind it, may be slow.
-        what, data = "file", await asyncio.to_thread(read_file, content, most)
+        what, data = "file", await asyncio.to_thread(_read_plain, content, most)
     if not data:
         raise JobError(Reason.NOT_AN_IMAGE, f"the {what} is empty")
     if len(data) > most:
@@ -119,6 +135,15 @@ async def read_image(content: Path | RawImage, most: int) -> bytes:
             Reason.TOO_LARGE, f"the {what} has more than the {most} bytes that are accepted"
         )
     return data
+
+
+def _read_plain(path: Path, most: int) -> bytes:
+    with file_errors():
+        mode = path.stat().st_mode
+    # A pipe that nobody writes to would hold the thread, and with it the end of the program.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise JobError(Reason.NOT_FOUND, "it is no plain file: pass the bytes")
+    return read_file(path, most)
 
 
 def content_type(image: bytes) -> str:
