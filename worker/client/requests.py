@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from worker.contract.jobs import RawImage, UrlImage
 from worker.errors import JobError, Reason, SettingsError
-from worker.images.local_files import file_errors, read_file
+from worker.images.local_files import read_file
 from worker.images.sniffing import sniff
 
 __all__ = [
@@ -127,7 +126,7 @@ async def read_image(content: Path | RawImage, most: int) -> bytes:
         what, data = "image", content.data
     else:
         # In a thread: a disk, or a network behind it, may be slow.
-        what, data = "file", await asyncio.to_thread(_read_plain, content, most)
+        what, data = "file", await asyncio.to_thread(read_file, content, most)
     if not data:
         raise JobError(Reason.NOT_AN_IMAGE, f"the {what} is empty")
     if len(data) > most:
@@ -135,15 +134,6 @@ async def read_image(content: Path | RawImage, most: int) -> bytes:
             Reason.TOO_LARGE, f"the {what} has more than the {most} bytes that are accepted"
         )
     return data
-
-
-def _read_plain(path: Path, most: int) -> bytes:
-    with file_errors():
-        mode = path.stat().st_mode
-    # A pipe that nobody writes to would hold the thread, and with it the end of the program.
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise JobError(Reason.NOT_FOUND, "it is no plain file: pass the bytes")
-    return read_file(path, most)
 
 
 def content_type(image: bytes) -> str:

@@ -70,7 +70,7 @@ async def test_what_is_empty_or_missing_says_so(tmp_path: Path) -> None:
         (tmp_path / "empty.jpg", "the file is empty"),
         (RawImage(b""), "the image is empty"),
         (tmp_path / "none.jpg", "there is no such file"),
-        (tmp_path / "pipe.jpg", "it is no plain file: pass the bytes"),
+        (tmp_path / "pipe.jpg", "it is no plain file"),
         (tmp_path, "the file cannot be read: Is a directory"),
     ):
         with pytest.raises(JobError, match=said):
