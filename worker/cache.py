@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import platformdirs
 
@@ -19,6 +20,7 @@ __all__ = [
     "cache_directory",
     "exclusive",
     "models_directory",
+    "replacing",
     "sha256_of",
     "watch_disk",
     "write_whole",
@@ -124,8 +126,12 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def write_whole(path: Path, content: bytes) -> None:
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file that readers see whole or not at all, also when several write it at once.
+
+    Yields:
+        A file that takes the place of `path` when the block ends well, and is removed otherwise.
 
     Raises:
         OSError: the directory cannot be written.
@@ -134,8 +140,18 @@ def write_whole(path: Path, content: bytes) -> None:
     half = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         with half.open("xb") as file:
-            file.write(content)
+            yield file
         half.replace(path)
     except BaseException:
         half.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file as `replacing` does, at once.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(content)

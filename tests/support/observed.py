@@ -29,6 +29,9 @@ from worker.model import load_model_spec
 __all__ = ["Observed", "observe"]
 
 PARTITIONS = 4
+IDLE_BOUND = 150.0
+"""Seconds for what takes only what is left over of the processors."""
+
 POISON = "#fe0102"
 DELIVERY: tuple[dict[str, str], ...] = (
     {
@@ -101,8 +104,8 @@ def observe(bootstrap_servers: str, model: Path, directory: Path) -> Iterator[Ob
         )
         # Counters are seen at 0 before anything happens.
         watching.wait_for("classify_ready == 1")
-        # Later on there may be no idle core to start on.
-        watching.wait_for("classify_shadow_up == 1")
+        # Later on there may be no idle core to start on. It gives way to all other programs too.
+        watching.wait_for("classify_shadow_up == 1", IDLE_BOUND)
         both = partial(_write_targets, targets, workers)
         asyncio.run(_load(bootstrap_servers, names, workers, both))
         yield Observed(watching, alerts, began)

@@ -62,9 +62,9 @@ class Server:
         answer = self.ask("/api/v1/query", query=expression)
         return cast("list[dict[str, Any]]", answer["data"]["result"])
 
-    def wait_for(self, expression: str) -> None:
+    def wait_for(self, expression: str, timeout: float = BOUND) -> None:
         """Return once an expression has a series."""
-        until(lambda: bool(self.query(expression)), expression, BOUND)
+        until(lambda: bool(self.query(expression)), expression, timeout)
 
     def query_range(
         self, expression: str, start: float, end: float, step: str

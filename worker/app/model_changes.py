@@ -118,7 +118,8 @@ class ModelChanges:
         Returns:
             How it ended.
         """
-        while self._current is not None:
+        # A change that was cancelled before it ran stays the current one.
+        while self._current is not None and not self._stopped:
             await asyncio.wait((self._current,))
         if self._stopped:
             raise asyncio.CancelledError
@@ -189,7 +190,8 @@ class ModelChanges:
             return ChangeOutcome.CHECK_FAILED, str(error), error.figures
         except OSError as error:
             # No room for another process, or a disk that fails.
-            return ChangeOutcome.FAILED, f"{error.filename or self._wanted}: {error.strerror}", None
+            where = error.filename or self._wanted
+            return ChangeOutcome.FAILED, f"{where}: {error.strerror or error}", None
         except (WorkerError, MemoryShortageError) as error:
             return _of(error), str(error), None
         except Exception as error:

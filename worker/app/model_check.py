@@ -14,6 +14,7 @@ from worker.engine.categories import choose_categories
 from worker.engine.model_slots import ModelSlots
 from worker.engine.serving import ServingModel
 from worker.errors import DatasetError, JobError
+from worker.wording import first_few
 
 __all__ = ["CheckFailedError", "check_model"]
 
@@ -94,7 +95,7 @@ def _explain(
     said += f"model_check_top1 wants {of.least:.1%}"
     unknown = sorted({item.label for item in items} - set(model.spec.labels))
     if unknown:
-        some = ", ".join(unknown[:MOST_NAMED]) + (", ..." if len(unknown) > MOST_NAMED else "")
+        some = first_few(unknown, MOST_NAMED)
         return f"{said}: the model has no class {some}; add the images of its own classes"
     shown = (f"{item.name} is {item.label}, answered {answer}" for item, answer in wrong)
     return f"{said}: {'; '.join(list(shown)[:MOST_NAMED])}"

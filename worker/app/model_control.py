@@ -116,6 +116,6 @@ class ModelControl:
             return settings.model_dir
         try:
             return find_model(settings.model, settings.model_cache or models_directory())
-        except ModelError:
-            # It is being pulled, or replaced.
+        except (ModelError, OSError):
+            # It is being pulled, or replaced; or its disk is away.
             return None

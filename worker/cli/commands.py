@@ -124,11 +124,11 @@ def _give_up_stdout() -> None:
 
 def _die(error: Exception | str, status: int) -> NoReturn:
     # Errors are rare, and most commands log nothing.
-    from worker.cli.rows import printable, wrap_lines  # noqa: PLC0415
+    from worker.cli.rows import printable_lines, wrap_lines  # noqa: PLC0415
     from worker.logs import say  # noqa: PLC0415
 
     # Names in it may be those of files and topics that others made.
-    text = "\n".join(map(printable, f"classify-worker: {error}".split("\n")))
+    text = printable_lines(f"classify-worker: {error}")
     if sys.stderr.isatty():
         text = wrap_lines(text, shutil.get_terminal_size().columns)
     say(text)

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from worker.cli.rows import printable, wrap
 from worker.evaluation.classes import almost_equal
+from worker.wording import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from worker.evaluation.report import Report
@@ -118,19 +119,19 @@ def notes(found: Report) -> Iterator[str]:
         taken = [f"{data!r} for {model!r}" for data, model in classes.taken.items()]
         yield (
             f"classes of the data that have one of several names of the model, {len(taken)}: "
-            f"{_some(taken, MOST_NAMES)}"
+            f"{first_few(taken, MOST_NAMES)}"
         )
     if classes.only_data:
         yield (
             f"classes of the data that the model does not know, {len(classes.only_data)}, whose "
-            f"images are all wrong: {_some(list(map(repr, classes.only_data)), MOST_NAMES)}"
+            f"images are all wrong: {first_few(list(map(repr, classes.only_data)), MOST_NAMES)}"
         )
     for data, model in almost_equal(classes):
         yield f"{data!r} of the data and {model!r} of the model differ only in how they are written"
     if classes.only_model:
         yield (
             f"classes of the model that the data lack, {len(classes.only_model)}: "
-            f"{_some(list(map(repr, classes.only_model)), MOST_NAMES)}"
+            f"{first_few(list(map(repr, classes.only_model)), MOST_NAMES)}"
         )
     unusable = found.evaluation.unusable
     if unusable:
@@ -146,7 +147,7 @@ def notes(found: Report) -> Iterator[str]:
     if suspects:
         answers = found.evaluation.answers
         images = [found.image(int(answers.item[each.row])) for each in suspects]
-        yield f"likely mislabelled, {len(suspects)}: {_some(images, MOST_IMAGES)}"
+        yield f"likely mislabelled, {len(suspects)}: {first_few(images, MOST_IMAGES)}"
 
 
 def _figure(name: str, value: str) -> str:
@@ -156,8 +157,3 @@ def _figure(name: str, value: str) -> str:
 def _share(share: Share) -> str:
     low, high = share.interval
     return f"{share.value:.4f}  ({share.right} of {share.images}; 95 %: {low:.4f} to {high:.4f})"
-
-
-def _some(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -102,7 +102,7 @@ def set_model(
         wanted = str(directory.absolute())
     answer = _ask(url, wanted, timeout, token_file, ca_file)
     if answer.result is None:
-        typer.echo(f"classify-worker: {answer.message}", err=True)
+        _say(f"classify-worker: {answer.message}", err=True)
         raise typer.Exit(EXIT_FAILED)
     if as_json:
         typer.echo(json.dumps(answer.result, indent=2))
@@ -126,16 +126,16 @@ def show(
     """
     answer = _ask(url, None, 10.0, token_file, ca_file)
     if answer.result is None:
-        typer.echo(f"classify-worker: {answer.message}", err=True)
+        _say(f"classify-worker: {answer.message}", err=True)
         raise typer.Exit(EXIT_FAILED)
     if as_json:
         typer.echo(json.dumps(answer.result, indent=2))
         return
-    typer.echo(f"serves {_named(answer.result['model'])}")
+    _say(f"serves {_named(answer.result['model'])}")
     if (change := answer.result.get("change")) is not None:
-        typer.echo(f"changing to {change['wanted']}: {change['step']}")
+        _say(f"changing to {change['wanted']}: {change['step']}")
     if (last := answer.result.get("last")) is not None:
-        typer.echo(f"last change, to {last['wanted']}: {last['outcome']}, {last['message']}")
+        _say(f"last change, to {last['wanted']}: {last['outcome']}, {last['message']}")
 
 
 def _ask(
@@ -153,7 +153,7 @@ def _ask(
     try:
         return request(address, wanted, timeout)
     except NoAnswerError as error:
-        typer.echo(f"classify-worker: {error}", err=True)
+        _say(f"classify-worker: {error}", err=True)
         raise typer.Exit(EXIT_UNAVAILABLE) from error
 
 
@@ -161,16 +161,23 @@ def _tell(change: dict[str, Any]) -> None:
     serving = _named(change["model"])
     match change["outcome"]:
         case "changed":
-            typer.echo(f"serves {serving}, in place of {_named(change['former'])}")
+            _say(f"serves {serving}, in place of {_named(change['former'])}")
         case "unchanged":
-            typer.echo(f"serves {serving}, as before")
+            _say(f"serves {serving}, as before")
         case _:
-            typer.echo(f"classify-worker: {change['message']}", err=True)
-            typer.echo(f"serves {serving}, as before", err=True)
+            _say(f"classify-worker: {change['message']}", err=True)
+            _say(f"serves {serving}, as before", err=True)
     if (check := change.get("check")) is not None:
         failed = change["outcome"] == "check_failed"
-        typer.echo(f"golden images: {check['right']} of {check['images']} right", err=failed)
+        _say(f"golden images: {check['right']} of {check['images']} right", err=failed)
 
 
 def _named(identity: dict[str, Any]) -> str:
     return f"{identity['name']} ({identity['digest'][:19]}, {identity['backend']})"
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    from worker.cli.rows import printable_lines  # noqa: PLC0415 - as above
+
+    # Whatever answers at the address has made it up.
+    typer.echo(printable_lines(text), err=err)

@@ -57,7 +57,7 @@ def request(address: Address, model: str | None, timeout: float) -> Answer:
     if address.credentials.token:
         headers["Authorization"] = f"Bearer {address.credentials.token}"
     body = None if model is None else json.dumps({"model": model})
-    connection = _connection(address, timeout)
+    connection = address.connect(timeout)
     try:
         connection.request("GET" if model is None else "POST", f"{base}{PATH}", body, headers)
         response = connection.getresponse()
@@ -75,14 +75,6 @@ def request(address: Address, model: str | None, timeout: float) -> Answer:
     finally:
         connection.close()
     return _read(address, response.status, text)
-
-
-def _connection(address: Address, timeout: float) -> http.client.HTTPConnection:
-    if not address.secure:
-        return http.client.HTTPConnection(address.host, address.port, timeout=timeout)
-    return http.client.HTTPSConnection(
-        address.host, address.port, timeout=timeout, context=address.credentials.context
-    )
 
 
 def _read(address: Address, status: int, text: bytes) -> Answer:

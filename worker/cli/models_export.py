@@ -150,9 +150,12 @@ def export_model(  # noqa: PLR0913, PLR0917 - a command has as many parameters a
 
 def report(exported: Exported) -> None:
     """Say what was made: on standard error the images that were not used."""
+    from worker.cli.rows import printable, printable_lines  # noqa: PLC0415 - as above
+
+    # Names of files and classes are whatever their makers chose.
     for line in exported.skipped:
-        typer.echo(f"classify-worker: not used: {line}", err=True)
-    typer.echo(exported.checked)
+        typer.echo(printable(f"classify-worker: not used: {line}"), err=True)
+    typer.echo(printable_lines(exported.checked))
     if (accuracy := exported.accuracy) is not None:
         typer.echo(
             f"accuracy on {accuracy.images} held-out images: {accuracy.before:.4f} before, "

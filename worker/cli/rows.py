@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-__all__ = ["GAP", "Column", "Rows", "printable", "wrap", "wrap_lines"]
+__all__ = ["GAP", "Column", "Rows", "printable", "printable_lines", "wrap", "wrap_lines"]
 
 GAP = 2
 """Spaces between columns."""
@@ -134,3 +134,12 @@ def printable(text: str) -> str:
         The text; each character that is not printable is replaced.
     """
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def printable_lines(text: str) -> str:
+    """Make a text of several lines safe to print.
+
+    Returns:
+        The text, each line as `printable` makes it.
+    """
+    return "\n".join(map(printable, text.split("\n")))

@@ -135,16 +135,20 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     from worker.training.options import Options, read_options  # noqa: PLC0415
     from worker.training.run import train as run_training  # noqa: PLC0415
 
-    # From when it is first asked: before, there is nothing to save, and Ctrl-C ends a download.
-    stopped = cache(watch_for_stop)
+    watch = cache(watch_for_stop)
+
+    def stop_signal() -> int:
+        """Its number, or 0; heard from the first call on: before, Ctrl-C has nothing to save."""
+        return watch()()
+
     settings = load(config, ()).settings
     configure(LogSettings(level="warning", format="console"))
+    # Whole paths, so that it can be resumed from any directory.
+    if model is not None and (directory := Path(model).expanduser()).is_dir():
+        model = str(directory.absolute())
     given: dict[str, Any] = {
-        # Whole paths, so that it can be resumed from any directory.
         "data": None if data is None else str(Path(data).expanduser().absolute()),
-        "model": model
-        if model is None or not Path(model).is_dir()
-        else str(Path(model).absolute()),
+        "model": model,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -152,8 +156,6 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         "device": device,
         "seed": seed,
     }
-    if model is not None and Path(model).expanduser().is_dir():
-        given["model"] = str(Path(model).expanduser().absolute())
     given = {name: value for name, value in given.items() if value is not None}
     options: Options
     if resume:
@@ -167,7 +169,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             resume=resume,
             settings=settings,
             reporter=report,
-            stopping=lambda: bool(stopped()()),
+            stopping=lambda: bool(stop_signal()),
             announce=lambda model: report.downloading(model.name),
         )
     if result is None:
@@ -176,5 +178,5 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             "--resume",
             err=True,
         )
-        raise typer.Exit(128 + stopped()())
+        raise typer.Exit(128 + stop_signal())
     report.summarise(result, save_dir)

@@ -69,8 +69,9 @@ class Call:
     @property
     def latency(self) -> float | None:
         """Seconds from sending it to its result; None if there is none."""
-        known = self.began is not None and self.ended is not None
-        return self.ended - self.began if known else None  # type: ignore[operator]
+        if self.began is None or self.ended is None:
+            return None
+        return self.ended - self.began
 
 
 class Client(ABC):

@@ -12,8 +12,9 @@ from worker.datasets.contents import digest, digest_of_file
 from worker.datasets.dataset import Dataset
 from worker.datasets.findings import Finding
 from worker.datasets.judging import ClassCount, FileFacts, count_classes, judge
-from worker.errors import JobError, PredictorError
+from worker.errors import JobError
 from worker.failpoints import Failpoints
+from worker.imaging.gathering import gather_watched
 from worker.imaging.images import ImageProcesses
 from worker.imaging.protocol import LANES
 from worker.inference.placement import available_cores
@@ -22,9 +23,6 @@ from worker.model import CenterCrop, Channels, Resize
 from worker.settings import DecodeSettings
 
 __all__ = ["Checked", "check"]
-
-CHECK_INTERVAL = 5.0
-"""Seconds between checks that there still are image processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +100,8 @@ async def _look_at(
     waiting = iter(paths)
     try:
         await images.start()
-        workers = [asyncio.create_task(_work(waiting, images, facts, on_file)) for _ in range(most)]
-        try:
-            await _all_done(workers, images)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        work = (_work(waiting, images, facts, on_file) for _ in range(most))
+        await gather_watched(work, images)
     finally:
         images.stop()
     return facts
@@ -148,15 +141,3 @@ async def _problem(images: ImageProcesses, path: Path) -> str | None:
         return error.message
     images.release(prepared)
     return None
-
-
-async def _all_done(workers: list[asyncio.Task[None]], images: ImageProcesses) -> None:
-    pending = set(workers)
-    while pending:
-        done, pending = await asyncio.wait(
-            pending, timeout=CHECK_INTERVAL, return_when=asyncio.FIRST_EXCEPTION
-        )
-        for worker in done:
-            worker.result()
-        if images.stalled:
-            raise PredictorError("the image processes cannot be started again")

@@ -9,11 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from worker.cache import sha256_of
 from worker.datasets.dataset import Dataset, Item
 
 __all__ = ["digest", "digest_of_file", "same_contents"]
-
-CHUNK = 1024 * 1024
 
 
 def digest(dataset: Dataset, contents: Mapping[Path, str | None] | None = None) -> str:
@@ -45,17 +44,11 @@ def digest_of_file(path: Path) -> str | None:
     Returns:
         64 hexadecimal digits; None if it cannot be read, or is no plain file.
     """
-    whole = hashlib.sha256()
     try:
         # Opening a pipe would wait for its writer.
-        if not stat.S_ISREG(path.stat().st_mode):
-            return None
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                whole.update(chunk)
+        return sha256_of(path) if stat.S_ISREG(path.stat().st_mode) else None
     except (OSError, ValueError):
         return None
-    return whole.hexdigest()
 
 
 def same_contents(items: Iterable[Item]) -> list[list[Item]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -24,6 +23,7 @@ from worker.edge.web_runtime import VERSION
 from worker.errors import ExportError
 from worker.model import ModelSpec
 from worker.runtime.child_environment import child_environment
+from worker.runtime.tools import run_tool
 
 __all__ = ["check_bundle", "write_bundle", "write_page"]
 
@@ -110,25 +110,20 @@ def check_bundle(directory: Path, remedy: str) -> str:
         ExportError: it does not answer as the model does.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter, and a program of ours
+        ended = run_tool(
             [sys.executable, "-s", str(directory / "classify.py"), "--check"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
             # Compiled files would be left in the bundle, and the program's own modules not found.
-            env=child_environment(PYTHONDONTWRITEBYTECODE="1", PYTHONSAFEPATH=""),
+            environ=child_environment(PYTHONDONTWRITEBYTECODE="1", PYTHONSAFEPATH=""),
             timeout=TIMEOUT,
-            check=False,
         )
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise ExportError(f"the bundle's check took more than {TIMEOUT:g} s") from error
-    said = done.stdout.decode(errors="replace").strip()
-    if done.returncode != 0:
+    if ended.status != 0:
         raise ExportError(
             f"the bundle does not answer as the model does, and was not kept: {remedy}. It said "
-            f"(exit status {done.returncode}):\n{said}"
+            f"(exit status {ended.status}):\n{ended.said}"
         )
-    return said
+    return ended.said
 
 
 def _check(

@@ -20,6 +20,7 @@ from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.model import ModelSpec
 from worker.predictor.parity import Scorer
+from worker.wording import first_few
 
 __all__ = ["Accuracy", "Calibration", "open_calibration"]
 
@@ -159,8 +160,8 @@ def open_calibration(
         if foreign:
             raise ExportError(
                 f"{data} has classes that {spec.name} does not have, "
-                f"{', '.join(map(repr, foreign[:_SHOWN]))}{' ...' if len(foreign) > _SHOWN else ''}"
-                ": name them as the model's labels do, or leave them out"
+                f"{first_few(list(map(repr, foreign)), _SHOWN)}: name them as the model's labels "
+                "do, or leave them out"
             )
         items = split(dataset, seed=SEED).items
         ranges = [item for item in items if item.split == "train"]

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from worker.edge.formats import FORMATS, FormatName
 from worker.errors import ExportError
 from worker.predictor.backends import own_sentence
 from worker.runtime.child_environment import child_environment
+from worker.runtime.tools import run_tool
 
 __all__ = ["convert"]
 
@@ -76,26 +76,18 @@ def _to_ncnn(onnx: Path, input_size: tuple[int, int], directory: Path, *, half: 
         shape = f"inputshape=[1,3,{height},{width}]f32"
         command = [str(_pnnx()), source.name, shape, f"fp16={int(half)}"]
         try:
-            done = subprocess.run(  # noqa: S603 - the package's own program, with names of ours
-                command,
-                cwd=work,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=child_environment(),
-                timeout=TIMEOUT,
-                check=False,
+            ended = run_tool(
+                command, environ=child_environment(), timeout=TIMEOUT, directory=Path(work)
             )
-        except subprocess.TimeoutExpired as error:
+        except TimeoutError as error:
             raise ExportError(
                 f"pnnx took more than {TIMEOUT:g} s to convert this network"
             ) from error
         made = [source.with_suffix(f".ncnn.{kind}") for kind in ("param", "bin")]
-        if done.returncode != 0 or not all(each.is_file() for each in made):
-            lines = done.stdout.decode(errors="replace").strip().splitlines()
+        if ended.status != 0 or not all(each.is_file() for each in made):
             raise ExportError(
-                f"pnnx cannot convert this network (exit status {done.returncode}): "
-                f"{lines[-1] if lines else 'no message'}; try --format onnx"
+                f"pnnx cannot convert this network (exit status {ended.status}): "
+                f"{ended.lines[-1]}; try --format onnx"
             )
         _refuse_unknown(made[0])
         for file, target in zip(made, FORMATS["ncnn"].network, strict=True):

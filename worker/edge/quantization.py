@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,8 +20,10 @@ import numpy.typing as npt
 
 from worker.errors import ExportError
 from worker.model import Normalize
+from worker.predictor.normalization import Normalizer
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import die_with, module_command
+from worker.runtime.tools import run_tool
 
 __all__ = ["quantize"]
 
@@ -49,25 +50,20 @@ def quantize(onnx: Path, crops: npt.NDArray[np.uint8], normalize: Normalize, tar
         numbers = json.dumps([crops.shape, normalize.scale, normalize.mean, normalize.std])
         arguments = map(str, (os.getpid(), onnx, samples, numbers, target))
         try:
-            done = subprocess.run(  # noqa: S603 - this interpreter, with paths
+            ended = run_tool(
                 module_command(__name__, *arguments),
-                cwd=work,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=child_environment(),
+                environ=child_environment(),
                 timeout=TIMEOUT,
-                check=False,
+                directory=Path(work),
             )
-        except subprocess.TimeoutExpired as error:
+        except TimeoutError as error:
             raise ExportError(
                 f"int8: {len(crops)} images took more than {TIMEOUT:g} s: name fewer"
             ) from error
-    if done.returncode != 0 or not target.is_file():
-        lines = done.stdout.decode(errors="replace").strip().splitlines()
+    if ended.status != 0 or not target.is_file():
         raise ExportError(
-            f"ONNX Runtime cannot make this network int8 (exit status {done.returncode}): "
-            f"{lines[-1] if lines else 'no message'}; leave --int8 out"
+            f"ONNX Runtime cannot make this network int8 (exit status {ended.status}): "
+            f"{ended.lines[-1]}; leave --int8 out"
         )
 
 
@@ -84,12 +80,11 @@ class _Samples:
 
 
 def _tensors(crops: npt.NDArray[np.uint8], normalize: Normalize) -> Iterator[Tensor]:
-    mean, std = (
-        np.array(values, np.float32)[:, None, None] for values in (normalize.mean, normalize.std)
-    )
+    normalizer = Normalizer(normalize)
     for crop in crops:
-        planes = crop.transpose(2, 0, 1) * (np.float32(normalize.scale) / std) - mean / std
-        yield np.ascontiguousarray(planes[np.newaxis], np.float32)
+        tensor = np.empty((1, 3, *crop.shape[:2]), np.float32)
+        normalizer(crop[np.newaxis], tensor)
+        yield tensor
 
 
 def main() -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker.cache import cache_directory, exclusive, write_whole
+from worker.cache import cache_directory, exclusive, sha256_of, write_whole
 from worker.errors import UnfitSystemError
+from worker.runtime.tools import run_tool
 
 __all__ = ["VERSION", "web_runtime"]
 
@@ -67,10 +67,7 @@ def web_runtime(archive: Path | None = None) -> Mapping[str, Path]:
 
 def _whole(directory: Path) -> bool:
     try:
-        return all(
-            hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest
-            for name, (_, digest) in FILES.items()
-        )
+        return all(sha256_of(directory / name) == digest for name, (_, digest) in FILES.items())
     except OSError:
         return False
 
@@ -95,24 +92,14 @@ def _pack(work: Path) -> None:
     command = [npm, "pack", PACKAGE, "--ignore-scripts", "--loglevel=error"]
     try:
         # With the user's own environment, which may name the registry and the proxy.
-        done = subprocess.run(  # noqa: S603 - npm, with a name of ours
-            command,
-            cwd=work,
-            env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        environ = {**os.environ, "NO_UPDATE_NOTIFIER": "1"}
+        ended = run_tool(command, environ=environ, timeout=TIMEOUT, directory=work)
+    except TimeoutError as error:
         raise UnfitSystemError(f"npm took more than {TIMEOUT:g} s to fetch {PACKAGE}") from error
-    if done.returncode != 0:
-        lines = done.stdout.decode(errors="replace").strip().splitlines()
+    if ended.status != 0:
         raise UnfitSystemError(
-            f"npm cannot fetch {PACKAGE} (exit status {done.returncode}): "
-            f"{lines[0] if lines else 'no message'}; name the package with --onnxruntime-web "
-            f"{ARCHIVE}, or leave the page out with --no-web"
+            f"npm cannot fetch {PACKAGE} (exit status {ended.status}): {ended.lines[0]}; name the "
+            f"package with --onnxruntime-web {ARCHIVE}, or leave the page out with --no-web"
         )
 
 

@@ -110,17 +110,24 @@ class ServingModel:
         try:
             return await work(self)
         except asyncio.CancelledError:
-            if task not in self._withdrawn:
-                raise
-            self._withdrawn.discard(task)
             # As `asyncio.timeout` does it: somebody else may have cancelled the job too.
-            if task.uncancel() > 0:
-                raise
-            raise WithdrawnError from None
+            if self._take_back(task) and not task.cancelling():
+                raise WithdrawnError from None
+            raise
         finally:
             self._jobs.discard(task)
+            # Of one that has ended all the same: its caller's time-outs count cancellations.
+            self._take_back(task)
             if self._left is not None and not self._jobs and not self._left.done():
                 self._left.set_result(None)
+
+    def _take_back(self, task: asyncio.Task[object]) -> bool:
+        """Count a job as not cancelled here; whether it was."""
+        withdrawn = task in self._withdrawn
+        if withdrawn:
+            self._withdrawn.discard(task)
+            task.uncancel()
+        return withdrawn
 
     async def scores(self, image: LocalImage, urgency: float) -> npt.NDArray[np.float32]:
         """Compute the scores of an image that is nobody's job; cancelling withdraws it.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import DatasetError
+from worker.wording import first_few
 
 __all__ = ["Classes", "almost_equal", "match_classes"]
 
@@ -107,5 +108,4 @@ def _form(name: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(map(repr, names[:MOST_NAMED])) + more
+    return first_few(list(map(repr, names)), MOST_NAMED)

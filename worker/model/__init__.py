@@ -167,6 +167,15 @@ def load_model_spec(directory: Path) -> ModelSpec:
         ModelError: a file is missing, unreadable or says something that is not supported; it is
             named.
     """
+    try:
+        return _load(directory)
+    except OSError as error:
+        # Not allowed, or gone since it was found: somebody replaces the model just now.
+        where = error.filename or directory
+        raise ModelError(f"{where} cannot be read: {error.strerror or error}") from error
+
+
+def _load(directory: Path) -> ModelSpec:
     given, directory = directory, inference_directory(directory)
     if not directory.is_dir():
         raise ModelError(advise(directory) or f"model directory {directory} does not exist")
@@ -209,21 +218,15 @@ def _name_of(directory: Path) -> str:
 
 
 def _check_whole(program: Path, params: Path) -> None:
-    try:
-        if program.suffix == ".pdmodel" and not is_program(program):
-            raise ModelError(f"{program} is damaged or no network: copy or pull the model again")
-        if is_cut_off(params):
-            raise ModelError(f"{params} is cut off or damaged: copy or pull the model again")
-    except OSError as error:
-        raise ModelError(f"{error.filename} cannot be read: {error.strerror}") from error
+    if program.suffix == ".pdmodel" and not is_program(program):
+        raise ModelError(f"{program} is damaged or no network: copy or pull the model again")
+    if is_cut_off(params):
+        raise ModelError(f"{params} is cut off or damaged: copy or pull the model again")
 
 
 def _read_config(path: Path) -> InferenceConfig:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
     try:
         return read_config(data, path.parent)
     except ConfigError as error:

@@ -65,7 +65,7 @@ def load_predictor(
         device: a single one; only Paddle computes on devices other than CPU and GPU.
         threads: CPU threads.
         solo: whether it computes while nothing else does, so that its threads may spin.
-        kernels: how it computes; see `worker.inference.selection.check_choice` for what goes with
+        kernels: how it computes; see `worker.inference.choice.check_choice` for what goes with
             what.
         capacity: most images of a batch, for engines that are built for it.
 

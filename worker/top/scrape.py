@@ -68,6 +68,18 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        """Make a connection, which connects with its first request.
+
+        Args:
+            timeout: seconds without any byte.
+        """
+        if not self.secure:
+            return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        return http.client.HTTPSConnection(
+            self.host, self.port, timeout=timeout, context=self.credentials.context
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -124,7 +136,7 @@ def scrape(address: Address, timeout: float = TIMEOUT) -> Snapshot:
         ScrapeError: nothing answers there in time, or what does is no worker.
     """
     deadline = time.monotonic() + timeout
-    connection = _connection(address, timeout)
+    connection = address.connect(timeout)
     headers = {"Accept": "text/plain"}
     if address.credentials.token:
         headers["Authorization"] = f"Bearer {address.credentials.token}"
@@ -141,14 +153,6 @@ def scrape(address: Address, timeout: float = TIMEOUT) -> Snapshot:
     finally:
         connection.close()
     return Snapshot(time.monotonic(), _samples(text))
-
-
-def _connection(address: Address, timeout: float) -> http.client.HTTPConnection:
-    if not address.secure:
-        return http.client.HTTPConnection(address.host, address.port, timeout=timeout)
-    return http.client.HTTPSConnection(
-        address.host, address.port, timeout=timeout, context=address.credentials.context
-    )
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from worker.cache import replacing
 from worker.errors import TrainingError
 from worker.training.arrays import Arrays, read_archive
 
@@ -31,17 +31,11 @@ def save(path: Path, facts: Mapping[str, object], arrays: Mapping[str, npt.NDArr
     """
     # Numbers and text alone: a pickle would run code when it is loaded.
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    half = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        with half.open("xb") as file:
-            everything: dict[str, Any] = {_FACTS: text, **arrays}
-            np.savez(file, **everything)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
+    everything: dict[str, Any] = {_FACTS: text, **arrays}
+    with replacing(path) as file:
+        np.savez(file, **everything)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: Path) -> tuple[dict[str, Any], Arrays]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Self
 from worker.engine.portal import Portal
 from worker.errors import JobError
 from worker.failpoints import Failpoints
+from worker.imaging.gathering import gather_watched
 from worker.imaging.images import ImageProcesses
 from worker.inference.placement import available_cores
 from worker.metrics import Metrics
@@ -64,6 +64,9 @@ class CropReader:
 
         Returns:
             For each path None, or what is wrong with the image.
+
+        Raises:
+            PredictorError: the image processes cannot be started again.
         """
         # Absolute: image processes open them, whose directory stays what it was.
         return self._portal.call(self._read_all([path.absolute() for path in paths], crops))
@@ -72,7 +75,7 @@ class CropReader:
         self, paths: Sequence[Path], crops: Sequence[Crops]
     ) -> list[JobError | None]:
         reading = (self._read(*each) for each in zip(paths, crops, strict=True))
-        return list(await asyncio.gather(*reading))
+        return await gather_watched(reading, self._portal.value)
 
     async def _read(self, path: Path, crop: Crops) -> JobError | None:
         images = self._portal.value

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from worker.datasets import Dataset, Item, Split, split
 from worker.errors import DatasetError
+from worker.wording import first_few
 
 __all__ = ["SPLIT_IDS", "Plan", "Skipped", "check_usable", "make_plan"]
 
@@ -117,10 +118,9 @@ def check_usable(plan: Plan, skipped: Iterable[Skipped]) -> None:
     }
     lacking = [label for label in plan.labels if label not in trained]
     if lacking:
-        named = ", ".join(map(repr, lacking[:MOST_NAMED]))
-        more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+        named = first_few(list(map(repr, lacking)), MOST_NAMED)
         which = "that can be read " if rows else ""
         raise DatasetError(
-            f"these classes have no image {which}to train with: {named}{more}; add some, or leave "
+            f"these classes have no image {which}to train with: {named}; add some, or leave "
             "the classes out"
         )

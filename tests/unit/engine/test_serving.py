@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -101,6 +102,28 @@ async def test_nor_does_one_that_both_have_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not work.goes_on
+
+
+async def test_a_job_that_ends_although_it_is_told_to_leave_keeps_its_answer() -> None:
+    serving = model()
+    begun, answers = asyncio.Event(), []
+
+    async def work(_: ServingModel) -> str:
+        begun.set()
+        with suppress(asyncio.CancelledError):  # as `asyncio.wait_for` does with what is there
+            await asyncio.Event().wait()
+        return "an answer"
+
+    async def run() -> None:
+        answers.append(await serving.hold(work))
+
+    task = asyncio.create_task(run())
+    await begun.wait()
+    async with asyncio.timeout(BOUND):
+        await serving.drained(0.0)
+        await task
+    assert answers == ["an answer"]
+    assert task.cancelling() == 0, "its caller's time-outs are its own"
 
 
 async def test_its_identity_is_one_value_once_it_is_known_what_computes() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.model_files import CROP, NORMALIZE, RESIZE, document, write
+from worker import model
 from worker.errors import ModelError
 from worker.model import load_model_spec
 from worker.model.files import ModelFiles
@@ -60,3 +61,17 @@ def test_content_that_looks_the_same_is_found_where_it_matters(
     files.check()
     with pytest.raises(ModelError, match="no longer those"):
         files.check(thoroughly=True)
+
+
+def test_a_file_that_goes_while_the_model_is_read_is_named(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = directory / "inference.pdiparams"
+
+    def replaced(_: Path) -> bool:
+        weights.unlink()
+        return False
+
+    monkeypatch.setattr(model, "is_cut_off", replaced)
+    with pytest.raises(ModelError, match=r"inference\.pdiparams cannot be read: No such file"):
+        load_model_spec(directory)

@@ -14,7 +14,6 @@ import importlib
 import json
 import logging
 import os
-import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from worker.model import ModelSpec, Normalize
 from worker.predictor.backends.onnx_graph import PLAIN_FORM, Form, change
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import die_with, module_command
+from worker.runtime.tools import run_tool
 
 __all__ = ["Converted", "to_onnx"]
 
@@ -101,22 +101,14 @@ def _convert(spec: ModelSpec, target: Path, form: Form) -> None:
     arguments = map(str, (os.getpid(), spec.program, spec.params, target))
     command = module_command(__name__, *arguments, *_changes(spec, form))
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter, with paths
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=child_environment(GLOG_minloglevel="2"),
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        environ = child_environment(GLOG_minloglevel="2")
+        ended = run_tool(command, environ=environ, timeout=TIMEOUT)
+    except TimeoutError as error:
         raise ModelError(f"{spec.program} took more than {TIMEOUT:g} s to convert") from error
     if not target.is_file():
-        lines = done.stdout.decode(errors="replace").strip().splitlines()
         raise ModelError(
-            f"{spec.program} cannot be converted to ONNX (exit status {done.returncode}): "
-            f"{lines[-1] if lines else 'no message'}"
+            f"{spec.program} cannot be converted to ONNX (exit status {ended.status}): "
+            f"{ended.lines[-1]}"
         )
 
 
