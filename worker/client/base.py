@@ -24,12 +24,13 @@ from worker.client.requests import (
     Content,
     JobRequest,
     Source,
+    check_limits,
     check_several,
     content_of,
     size_of,
 )
 from worker.clock import SYSTEM_CLOCK, Clock
-from worker.errors import JobError
+from worker.errors import JobError, SettingsError
 
 if TYPE_CHECKING:
     from worker.contract.results import Result
@@ -79,10 +80,25 @@ class Client(ABC):
     Args:
         timeout: seconds that a job has where a call does not say.
         max_jobs: most jobs of `classify_many` under way where a call does not say.
+        send_as: how bytes travel where a request does not say.
         clock: measures latencies.
+
+    Raises:
+        SettingsError: an argument is wrong; the message says which.
     """
 
-    def __init__(self, timeout: float, max_jobs: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        max_jobs: int,
+        send_as: Literal["raw", "base64"] = "raw",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if not timeout > 0:
+            raise SettingsError(f"timeout is to be seconds, more than 0, not {timeout}")
+        if send_as not in {"raw", "base64"}:
+            raise SettingsError(f"send_as is to be 'raw' or 'base64', not {send_as!r}")
+        self._send_as = send_as
         self._timeout = timeout
         self._max_jobs = max_jobs
         self._clock = clock
@@ -173,9 +189,11 @@ class Client(ABC):
             KafkaSetupError: Kafka cannot be used, or no longer.
             ClientClosed: the client is not open, or was closed meanwhile.
             TypeError: one of `images` is none, or `images` is one.
+            SettingsError: a limit is below 1.
             Exception: what `images` raises, after the outcomes of those before.
         """
         check_several(images)
+        check_limits(max_jobs=max_jobs, max_bytes=max_bytes)
 
         async def call(number: int, image: S, hold: Hold) -> JobOutcome[S]:
             return await self._classify(number, image, hold, top_k, visualize, timeout)

@@ -14,7 +14,7 @@ import aiohttp
 from worker import __version__
 from worker.client.base import TIMEOUT, Call, Client, closed
 from worker.client.errors import ClientClosed, ServiceError
-from worker.client.requests import content_type, read_image
+from worker.client.requests import check_limits, content_type, read_image
 from worker.client.sync import SyncClient
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.job_messages import JobEnvelope
@@ -93,8 +93,9 @@ class HttpClient(Client):
         send_as: Literal["raw", "base64"] = "raw",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_limits(max_connections=max_connections, max_image_bytes=max_image_bytes)
         # Twice as many: while one is answered, the next is read.
-        super().__init__(timeout, 2 * max_connections, clock)
+        super().__init__(timeout, 2 * max_connections, send_as, clock)
         self._url = _endpoint(url)
         self._headers = {"User-Agent": f"classify-worker-client/{__version__}"}
         if token is not None:
@@ -102,7 +103,6 @@ class HttpClient(Client):
         self._tls = tls
         self._max_connections = max_connections
         self._max_image_bytes = max_image_bytes
-        self._send_as = send_as
         self._session: aiohttp.ClientSession | None = None
         self._turns: asyncio.Semaphore | None = None
 

@@ -60,7 +60,7 @@ class KafkaClient(Client):
         send_as: Literal["raw", "base64"] = "raw",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        super().__init__(timeout, MAX_JOBS, clock)
+        super().__init__(timeout, MAX_JOBS, send_as, clock)
         whole = settings if isinstance(settings, Settings) else Settings()
         kafka = settings if isinstance(settings, KafkaSettings) else whole.kafka
         given = {
@@ -69,7 +69,6 @@ class KafkaClient(Client):
             "results_topic": results_topic,
         }
         self._transport = JobClient(_with(kafka, given), whole.publish)
-        self._send_as = send_as
         self._exchange: Exchange | None = None
 
     async def open(self) -> None:

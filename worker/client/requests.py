@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from worker.contract.jobs import RawImage, UrlImage
-from worker.errors import JobError, Reason
+from worker.errors import JobError, Reason, SettingsError
 from worker.images.local_files import read_file
 from worker.images.sniffing import sniff
 
@@ -19,6 +19,7 @@ __all__ = [
     "Content",
     "JobRequest",
     "Source",
+    "check_limits",
     "check_several",
     "content_of",
     "content_type",
@@ -88,6 +89,20 @@ def check_several(images: object) -> None:
     """
     if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Mapping):
         raise TypeError("classify_many takes several images: pass a list, or another iterable")
+
+
+def check_limits(**limits: int | None) -> None:
+    """Refuse limits with which no image would ever be taken.
+
+    Args:
+        limits: by the names of arguments; None is no limit of the caller's.
+
+    Raises:
+        SettingsError: one is below 1.
+    """
+    for name, value in limits.items():
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} is to be 1 or more, not {value}")
 
 
 def size_of(image: Source) -> int:

@@ -17,6 +17,7 @@ class Kind(enum.Enum):
     UNKNOWN_ID = ("unknown_id", True)
     ID_GAP = ("id_gap", True)
     REPEATED_LABEL = ("repeated_label", True)
+    BAD_LABEL = ("bad_label", True)
     NESTED = ("nested", True)
     # Of the images.
     UNREADABLE = ("unreadable", True)
@@ -44,7 +45,14 @@ class Kind(enum.Enum):
 
 
 _OF_LAYOUT = frozenset(
-    {Kind.BAD_LINE, Kind.UNKNOWN_ID, Kind.ID_GAP, Kind.REPEATED_LABEL, Kind.NESTED}
+    {
+        Kind.BAD_LINE,
+        Kind.UNKNOWN_ID,
+        Kind.ID_GAP,
+        Kind.REPEATED_LABEL,
+        Kind.BAD_LABEL,
+        Kind.NESTED,
+    }
 )
 
 

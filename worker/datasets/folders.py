@@ -11,7 +11,7 @@ from worker.datasets.findings import Finding, Kind
 from worker.datasets.reading import Contents, in_order
 from worker.image_formats import IMAGE_SUFFIXES, ImageFormat
 
-__all__ = ["is_hidden", "read_class_folders", "read_split_folders"]
+__all__ = ["is_file", "is_folder", "is_hidden", "read_class_folders", "read_split_folders"]
 
 MAGIC_BYTES = 32
 """First bytes of a file by which its format is recognised."""
@@ -46,7 +46,7 @@ def read_split_folders(directory: Path) -> Contents:
     contents = Contents()
     for entry in _listed(directory):
         split = split_named(entry.name)
-        if split is not None and entry.is_dir():
+        if split is not None and is_folder(entry):
             _read_classes(Path(entry.path), f"{entry.name}/", split, contents)
         else:
             message = "is not read: it is in none of train, val and test"
@@ -64,9 +64,33 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a directory, or a link to one.
+
+    Returns:
+        False also for a link that leads nowhere, or in a circle.
+    """
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a plain file, or a link to one.
+
+    Returns:
+        False also for a link that leads nowhere, or in a circle.
+    """
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def _read_classes(directory: Path, prefix: str, split: Split | None, contents: Contents) -> None:
     for entry in _listed(directory):
-        if entry.is_dir():
+        if is_folder(entry):
             contents.labels.append(entry.name)
             _read_class(entry, prefix, split, contents)
         else:
@@ -79,7 +103,7 @@ def _read_class(
 ) -> None:
     for entry in _listed(Path(folder.path)):
         name = f"{prefix}{folder.name}/{entry.name}"
-        if entry.is_dir():
+        if is_folder(entry):
             if next(_listed(Path(entry.path)), None) is None:
                 continue
             finding = Finding(
@@ -92,7 +116,9 @@ def _read_class(
         elif _is_image(entry):
             contents.items.append(Item(Path(entry.path), name, folder.name, split))
         else:
-            message = "is not read: it is not called like an image, and is none that is known"
+            message = "is not read: it is no plain file"
+            if is_file(entry):
+                message = "is not read: it is not called like an image, and is none that is known"
             contents.findings.append(Finding(Kind.NOT_READ, name, message))
 
 
@@ -111,8 +137,8 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     none, since reading it could block forever.
     """
     if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-        return entry.is_file() or entry.is_symlink()
-    return entry.is_file() and _begins_like_an_image(Path(entry.path))
+        return is_file(entry) or entry.is_symlink()
+    return is_file(entry) and _begins_like_an_image(Path(entry.path))
 
 
 def _begins_like_an_image(path: Path) -> bool:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from worker.datasets.archive import is_archive, unpack
 from worker.datasets.dataset import Dataset, split_named
-from worker.datasets.folders import is_hidden, read_class_folders, read_split_folders
+from worker.datasets.findings import Finding, Kind
+from worker.datasets.folders import (
+    is_file,
+    is_folder,
+    is_hidden,
+    read_class_folders,
+    read_split_folders,
+)
 from worker.datasets.lists import has_lists, read_lists
 from worker.datasets.reading import Contents, Root
 from worker.datasets.table import is_table, read_table
 from worker.errors import DatasetError
+from worker.model.labels import objection_to
 from worker.runtime.scratch import scratch_directory
 
 __all__ = ["LAYOUTS", "open_dataset"]
@@ -68,8 +76,15 @@ def _open(source: str, path: Path, stack: ExitStack) -> Dataset:
         # ValueError: of names that no file can have.
         why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise DatasetError(f"the data set {source} cannot be used: {why}") from error
-    items, labels = tuple(contents.items), tuple(contents.labels)
-    return Dataset(source, layout, items, labels, tuple(contents.findings))
+    findings = (*contents.findings, *_bad_labels(contents.labels))
+    return Dataset(source, layout, tuple(contents.items), tuple(contents.labels), findings)
+
+
+def _bad_labels(labels: Iterable[str]) -> Iterator[Finding]:
+    """Names of classes that no model could answer with."""
+    for label in labels:
+        if (objection := objection_to(label)) is not None:
+            yield Finding(Kind.BAD_LABEL, label, f"the class's name {objection}: rename the class")
 
 
 def _read(path: Path, stack: ExitStack) -> tuple[str, Contents]:
@@ -116,7 +131,7 @@ def _read_directory(root: Root) -> tuple[str, Contents]:
         )
     if tables or (files and not folders):
         return "CSV file", read_table(root, (tables or files)[0])
-    if any(map(split_named, folders)):
+    if _are_splits(directory, folders):
         return "split class folders", read_split_folders(directory)
     return "class folders", read_class_folders(directory)
 
@@ -133,9 +148,17 @@ def _wrapped(directory: Path) -> Path | None:
     return inner if is_data or _folders(inner) else None
 
 
+def _are_splits(directory: Path, folders: Sequence[str]) -> bool:
+    """Whether folders are splits: a class of trains is called so as well, but has no folders."""
+    splits = [name for name in folders if split_named(name)]
+    if len(splits) == len(folders):
+        return bool(splits)
+    return any(_folders(directory / name) for name in splits)
+
+
 def _folders(directory: Path) -> list[str]:
     with os.scandir(directory) as entries:
-        return [entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
+        return [entry.name for entry in entries if is_folder(entry) and not is_hidden(entry.name)]
 
 
 def _csv_files(directory: Path) -> list[str]:
@@ -143,7 +166,7 @@ def _csv_files(directory: Path) -> list[str]:
         return sorted(
             entry.name
             for entry in entries
-            if entry.name.lower().endswith(".csv") and entry.is_file() and not is_hidden(entry.name)
+            if entry.name.lower().endswith(".csv") and is_file(entry) and not is_hidden(entry.name)
         )
 
 

@@ -56,7 +56,9 @@ def _choose(items: Sequence[Item], shares: Sequence[float], seed: int) -> dict[i
     for label, groups in classes.items():
         groups.sort(key=lambda group: group[0].name)
         # Of each class by itself, so that another class's images change nothing in this one.
-        random.Random(f"{seed}:{label}").shuffle(groups)  # noqa: S311 - not a secret
+        # A folder's name need not be UTF-8.
+        lot = f"{seed}:{label}".encode(errors="surrogateescape")
+        random.Random(lot).shuffle(groups)  # noqa: S311 - not a secret
         counts = _counts(len(groups), shares)
         names = [each for each, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
         for group, name in zip(groups, names, strict=True):

@@ -24,7 +24,16 @@ PATH = "/admin/model"
 MAX_BYTES = 16 * 1024
 """Of a body, which has a name or a path."""
 
-NOT_LOCAL = (hdrs.FORWARDED, hdrs.X_FORWARDED_FOR, hdrs.VIA, hdrs.ORIGIN, "Sec-Fetch-Site")
+NOT_LOCAL = (
+    hdrs.FORWARDED,
+    hdrs.X_FORWARDED_FOR,
+    hdrs.X_FORWARDED_HOST,
+    hdrs.X_FORWARDED_PROTO,
+    "X-Real-IP",
+    hdrs.VIA,
+    hdrs.ORIGIN,
+    "Sec-Fetch-Site",
+)
 """Headers of proxies and of browsers: who asks through one on this machine is somewhere else, and a
 page from anywhere can have a browser ask here."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,12 @@ def read_file(path: Path, most: int) -> bytes:
     Raises:
         JobError: it cannot be read; the message says why.
     """
-    with file_errors(), path.open("rb") as file:
-        return file.read(most + 1)
+    with file_errors():
+        if stat.S_ISFIFO(path.stat().st_mode):
+            # Opening it would wait for its writer.
+            raise JobError(Reason.NOT_FOUND, "it is no plain file")
+        with path.open("rb") as file:
+            return file.read(most + 1)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from worker.model.fields import Field, shown
 from worker.model.yaml_tree import MAX_BYTES, ConfigError, Scalar
 
-__all__ = ["check_text", "labels_of"]
+__all__ = ["check_text", "labels_of", "objection_to"]
 
 LONGEST = 1024
 """Characters of a label or a name; each result carries some of them."""
@@ -49,9 +49,26 @@ def check_text(text: str, field: Field) -> None:
     Raises:
         ConfigError: the message says what is in it.
     """
-    objection = _objection(text)
+    objection = objection_to(text)
     if objection is not None:
         raise field.refusal(objection)
+
+
+def objection_to(text: str) -> str | None:
+    """Say why a text can be no label.
+
+    Returns:
+        What follows its name in a sentence; None if it can be one.
+    """
+    if len(text) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    if text.isprintable():
+        return None
+    for sign in text.replace("\t", ""):
+        kind = _FORBIDDEN.get(unicodedata.category(sign))
+        if kind is not None:
+            return f"is not Unicode text of one line: it holds {kind} U+{ord(sign):04X}"
+    return None
 
 
 def _label_list(field: Field) -> tuple[str, ...]:
@@ -116,19 +133,7 @@ def _entry(line: str, delimiter: str, where: str) -> tuple[int, str]:
     class_id = class_id.strip()
     if not found or not (class_id.isascii() and class_id.isdigit() and len(class_id) < 10):
         raise ConfigError(f"{where} is not a class id, {delimiter!r} and a label")
-    objection = _objection(label)
+    objection = objection_to(label)
     if objection is not None:
         raise ConfigError(f"{where}: the label {objection}")
     return int(class_id), label
-
-
-def _objection(text: str) -> str | None:
-    if len(text) > LONGEST:
-        return f"is longer than {LONGEST} characters"
-    if text.isprintable():
-        return None
-    for sign in text.replace("\t", ""):
-        kind = _FORBIDDEN.get(unicodedata.category(sign))
-        if kind is not None:
-            return f"is not Unicode text of one line: it holds {kind} U+{ord(sign):04X}"
-    return None

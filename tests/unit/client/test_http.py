@@ -309,9 +309,19 @@ async def test_a_client_is_used_while_it_is_open(service: Service) -> None:
         ({"token": ""}, "the token"),
         ({"token": "a\nb"}, "the token"),
         ({"token": "a b"}, "the token"),
+        ({"timeout": 0}, "timeout is to be seconds, more than 0, not 0"),
+        ({"timeout": float("nan")}, "timeout is to be seconds, more than 0, not nan"),
+        ({"send_as": "xml"}, "send_as is to be 'raw' or 'base64', not 'xml'"),
+        ({"max_connections": 0}, "max_connections is to be 1 or more, not 0"),
     ],
 )
-def test_wrong_arguments_are_named(arguments: dict[str, str], said: str) -> None:
+def test_wrong_arguments_are_named(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said) as wrong:
-        HttpClient(**arguments)  # type: ignore[arg-type]
+        HttpClient(**arguments)
     assert "pw" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("limit", ["max_jobs", "max_bytes"])
+def test_a_limit_with_which_nothing_would_be_taken_is_refused(limit: str) -> None:
+    with pytest.raises(SettingsError, match=f"{limit} is to be 1 or more, not 0"):
+        HttpClient().classify_many([JPEG], **{limit: 0})  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,10 +65,12 @@ async def test_images_are_read_within_the_limit(tmp_path: Path) -> None:
 
 async def test_what_is_empty_or_missing_says_so(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
     for content, said in (
         (tmp_path / "empty.jpg", "the file is empty"),
         (RawImage(b""), "the image is empty"),
         (tmp_path / "none.jpg", "there is no such file"),
+        (tmp_path / "pipe.jpg", "it is no plain file"),
         (tmp_path, "the file cannot be read: Is a directory"),
     ):
         with pytest.raises(JobError, match=said):

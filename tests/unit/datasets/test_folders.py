@@ -81,6 +81,23 @@ def test_a_link_to_nowhere_is_an_image_that_cannot_be_read_and_a_pipe_is_none(ma
     assert found(contents.findings) == {"cats/3.jpg": Kind.NOT_READ}
 
 
+def test_links_in_a_circle_cost_only_themselves(make: Make) -> None:
+    root = make({"cats/1.jpg": "", "train/cats/1.jpg": ""})
+    for name in ("cats/2.jpg", "cats/more", "dogs", "val"):
+        (root / name).symlink_to(Path(name).name)
+    contents = read_class_folders(root)
+    assert [item.name for item in contents.items] == ["cats/1.jpg", "cats/2.jpg"]
+    assert found(contents.findings)["cats/more"] == Kind.NOT_READ
+    assert [item.name for item in read_split_folders(root).items] == ["train/cats/1.jpg"]
+
+
+def test_what_is_no_plain_file_is_not_said_to_be_called_otherwise(make: Make) -> None:
+    root = make({"cats/1.jpg": ""})
+    os.mkfifo(root / "cats" / "2.jpg")
+    (finding,) = read_class_folders(root).findings
+    assert str(finding) == "cats/2.jpg: is not read: it is no plain file"
+
+
 @pytest.mark.parametrize("val", ["val", "valid", "Validation"])
 def test_splits_are_folders_of_class_folders(make: Make, val: str) -> None:
     root = make({"train/cats/1.jpg": "", "train/dogs/1.jpg": "", f"{val}/cats/2.jpg": ""})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker.datasets import open_dataset
+from worker.datasets.findings import Kind
 from worker.errors import DatasetError
 
 Make = Callable[[Mapping[str, str]], Path]
@@ -88,6 +90,31 @@ def test_a_csv_file_by_its_name(make: Make) -> None:
 def test_a_table_of_something_else_beside_class_folders(make: Make) -> None:
     with open_dataset(make({**FOLDERS, "licences.csv": "image,author\n"})) as dataset:
         assert dataset.layout == "class folders"
+
+
+def test_a_class_may_be_called_like_a_split(make: Make) -> None:
+    files = {f"{name}/1.jpg": name for name in ("car", "plane", "train", "test")}
+    with open_dataset(make(files)) as dataset:
+        assert (dataset.layout, dataset.is_split) == ("class folders", False)
+        assert dataset.labels == ("car", "plane", "test", "train")
+
+
+def test_splits_without_classes_are_no_classes(make: Make) -> None:
+    files = {"train/1.jpg": "a", "val/2.jpg": "b"}
+    with pytest.raises(DatasetError, match="holds no labelled image"), open_dataset(make(files)):
+        pass
+
+
+def test_a_class_that_no_model_could_answer_with_is_named(make: Make) -> None:
+    root = make({"cats/1.jpg": "a", "two\nlines/1.jpg": "b"})
+    not_utf8 = Path(os.fsdecode(os.fsencode(root) + b"/\xff"))
+    not_utf8.mkdir()
+    (not_utf8 / "1.jpg").write_bytes(b"")
+    with open_dataset(root, strict=False) as dataset:
+        wrong = {each.where for each in dataset.findings if each.kind is Kind.BAD_LABEL}
+    assert wrong == {"two\nlines", "\udcff"}
+    with pytest.raises(DatasetError, match=r"U\+000A: rename the class"), open_dataset(root):
+        pass
 
 
 def test_one_folder_of_images_is_a_class(make: Make) -> None:

@@ -28,6 +28,10 @@ def counts(of: Dataset, label: str) -> dict[str, int]:
     return dict(Counter(str(item.split) for item in of.items if item.label == label))
 
 
+def test_classes_whose_names_are_no_utf_8_are_split_too() -> None:
+    assert counts(split(dataset({"\udcff": 20}), seed=1), "\udcff")["train"] == 14
+
+
 def test_each_class_is_split_in_the_same_proportions() -> None:
     done = split(dataset({"a": 100, "b": 20, "c": 7}), seed=1)
     assert counts(done, "a") == {"train": 70, "val": 15, "test": 15}

@@ -202,6 +202,9 @@ async def test_with_tokens_one_is_needed(start: Start, token_file: Path) -> None
     "header",
     [
         {"X-Forwarded-For": "203.0.113.7"},
+        {"X-Forwarded-Host": "example.org"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Real-IP": "203.0.113.7"},
         {"Forwarded": "for=203.0.113.7"},
         {"Via": "1.1 proxy"},
         {"Origin": "https://example.org"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,11 @@ def test_what_is_held_in_the_end_is_what_was_accounted_for(
 def test_a_file_that_cannot_be_read_says_why(name: str, message: str) -> None:
     error = refused(Path(name))
     assert (error.reason, error.message) == (Reason.NOT_FOUND, message)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert refused(tmp_path / "pipe.jpg").message == "it is no plain file"
 
 
 def test_no_more_of_a_file_is_read_than_is_accepted() -> None:
