@@ -27,6 +27,7 @@ from worker.training.beginning import (
     refuse_another,
     refuse_old_format,
     versions,
+    writing,
 )
 from worker.training.checkpoint import load
 from worker.training.child import TrainingProcess
@@ -86,7 +87,7 @@ def train(
         UnfitSystemError: the system lacks a library.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with locked(output):
+    with locked(output), writing(output):
         finished = read_result(output)
         if resume and finished is not None:
             return finished
