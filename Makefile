@@ -36,7 +36,9 @@ help: ## This list
 
 try: $(STAMP) ## Photographs (or ARGS='your.jpg ...') through a real model, without Kafka
 	@model=$$(GLOG_minloglevel=2 $(BIN)/python -W ignore -m demo.model) && \
-		$(BIN)/classify-worker predict --format table --model "$$model" $(or $(ARGS),$(SAMPLES))
+		$(BIN)/classify-worker predict --format table --model "$$model" $(or $(ARGS),$(SAMPLES)) && \
+		printf '%s\n' "The model is $$model, and the command $(BIN)/classify-worker, as in" \
+			"$(BIN)/classify-worker serve --model $$model" >&2
 
 demo: $(STAMP) ## Photographs through real Kafka, a real model and back (KEEP=1 leaves it running)
 	$(BIN)/python -m demo $(if $(KEEP),--keep) $(ARGS)

@@ -84,6 +84,7 @@ def _start(stack: ExitStack, out: Path, console: Console) -> _Running:
         jars = fetch_jars(cache / "kafka", progress=progress)
     with _step(console, f"Preparing {MODEL_NAME}, trained on ImageNet-1k"):
         model = prepare_model(cache)
+    console.print(f"It is in {model}", markup=False, highlight=False, soft_wrap=True)
     data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="classify-worker-demo-")))
     with _step(console, "Starting Apache Kafka"):
         broker = stack.enter_context(KafkaBroker(data / "kafka", jars))

@@ -75,14 +75,18 @@ def show_running(console: Console, settings: Settings, url: str, out: Path, exam
     """
     kafka = settings.kafka
     topics = f"{kafka.jobs_topic} (jobs), {kafka.results_topic}, {kafka.dead_letters_topic}"
-    command = f"{sys.executable} -m worker submit --bootstrap-servers {kafka.bootstrap_servers}"
+    program = f"{sys.executable} -m worker"
+    submit = f"{program} submit --bootstrap-servers {kafka.bootstrap_servers}"
     lines = (
         "Running until Ctrl-C:",
         f"  Kafka    {kafka.bootstrap_servers}",
         f"  topics   {topics}",
+        f"  model    {settings.model}",
         f"  metrics  {url}/metrics (and /livez, /readyz)",
         f"  log      {out / 'worker.log'}",
         "Publish a job of your own from another terminal, and see its result:",
-        f"  {command} --save-dir {out / 'mine'} {example}",
+        f"  {submit} --save-dir {out / 'mine'} {example}",
+        "Have the worker serve another model, such as one that you have trained:",
+        f"  {program} model set DIR --url {url}",
     )
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

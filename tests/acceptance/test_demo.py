@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -74,8 +75,10 @@ def test_everything_comes_back(tmp_path: Path, model_dir: Path, kafka_jars: list
         assert all(photograph.label in row for row in rows)
     (broken,) = (line for line in demo.output.splitlines() if " broken.jpg " in line)
     assert "cut off" in broken
-    # Its directory may have any length, and is printed as it is.
-    lines = (line for line in demo.output.splitlines() if str(tmp_path) not in line)
+    assert f"It is in {model_dir}\n" in demo.output
+    # Directories may have any length, and are printed as they are.
+    paths = (str(tmp_path), str(model_dir))
+    lines = (line for line in demo.output.splitlines() if not any(p in line for p in paths))
     assert max(map(len, lines)) <= 80
     pictures = sorted((tmp_path / "pictures").glob("*.jpg"))
     assert len(pictures) == jobs - 1
@@ -97,6 +100,8 @@ def test_it_can_be_kept_and_used(tmp_path: Path, model_dir: Path, kafka_jars: li
     finally:
         demo.process.kill()
     assert done.returncode == 0, done.stderr
+    assert f"  model    {model_dir}\n" in demo.output
+    assert re.search(r"-m worker model set DIR --url http://127\.0\.0\.1:\d+\n", demo.output)
     answer = json.loads(done.stdout)
     assert answer["categories"][0]["id"] == photographs()[0].class_id
     assert Path(answer["picture"]).parent == tmp_path / "mine"

@@ -280,6 +280,8 @@ def test_positional_inputs_standard_input_and_a_file_of_results(
         ("photos/more/coffee.png", "2", "0"),
     ]
     assert rows[1]["name"] == "tiger cat"
+    assert rows[1]["model"]
+    assert rows[1]["modelDigest"].startswith("sha256:")
     assert "classify-worker: results are in new/results.csv\n" in done.stderr
 
 

@@ -115,6 +115,8 @@ def test_files_are_answered_whichever_way_they_are_sent(
         assert (answer["way"], answer["errorCode"]) == (way, 0)
         assert answer["categories"][0]["id"] == photograph.class_id
         assert len(answer["categories"]) == 2
+        assert answer["model"].keys() == {"name", "digest", "backend"}
+        assert answer["model"]["digest"].startswith("sha256:")
         assert 0 < answer["latencySeconds"] < BOUND
         drawn, given = cv2.imread(answer["picture"]), cv2.imread(path)
         assert drawn is not None

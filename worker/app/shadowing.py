@@ -82,6 +82,7 @@ async def _run(
 ) -> None:
     named = {"model": settings.shadow.model, "model_dir": None}
     spec = await resolve_spec(settings.model_copy(update=named), lambda _: None)
+    _warn_of_other_classes(engine.spec, spec)
     # The first model has as many for all of the work.
     count = max(1, round(settings.shadow.share * len(placements)))
     check_memory(engine, spec, count, otherwise="or lower shadow.share")
@@ -95,6 +96,22 @@ async def _run(
     finally:
         engine.shadow = None
         await shadow.stop()
+
+
+def _warn_of_other_classes(first: ModelSpec, second: ModelSpec) -> None:
+    """Log two models that can never agree: classes are compared by name.
+
+    Of a model without labels the number of classes is not known; they are named by their numbers.
+    """
+    if first.labels and second.labels and not set(first.labels) & set(second.labels):
+        log.warning(
+            "shadow_classes_differ",
+            model=first.name,
+            classes=len(first.labels),
+            shadow=second.name,
+            shadow_classes=len(second.labels),
+            remedy="no image can agree: name a model of the same classes in shadow.model",
+        )
 
 
 async def _start(

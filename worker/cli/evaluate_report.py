@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from worker.cli.rows import printable, wrap
+from worker.drift.watch import LARGE_CHANCE
+from worker.drift.window import DriftWindow
 from worker.evaluation.classes import almost_equal
+from worker.settings import DriftSettings
 from worker.wording import first_few
 
 if TYPE_CHECKING:
@@ -46,10 +49,30 @@ def print_report(
         written.append(f"the report is {report / 'report.html'}, and report.json beside it")
     if baseline is not None:
         written.append(f"the baseline is {baseline}: set drift.baseline of the worker to it")
+        written += _small_baseline(found)
     for note in (*notes(found), *written):
         text = f"classify-worker: {printable(note)}"
         for line in wrap(text, err.width) if err.is_terminal else [text]:
             err.out(line, highlight=False)
+
+
+def _small_baseline(found: Report) -> Iterator[str]:
+    """Say that a baseline is too small to tell a change, as the worker does that reads it."""
+    model = found.evaluation.model
+    counted = found.evaluation.baseline.baseline(model.name, model.digest, found.data_digest)
+    size = DriftSettings().window
+    window = DriftWindow(counted, size)
+    large = [kind for kind, index in window.chances().items() if index > LARGE_CHANCE]
+    if large:
+        yield (
+            f"{counted.images} images are few for a baseline: with a drift.window of {size}, "
+            f"chance alone moves {' and '.join(large)} by more than {LARGE_CHANCE}; "
+            f"{max((window.remedy(kind, LARGE_CHANCE) for kind in large), key=_number_in)}"
+        )
+
+
+def _number_in(remedy: str) -> int:
+    return int(next(word for word in remedy.split() if word.isdigit()))
 
 
 def figures_lines(found: Report) -> Iterator[str]:

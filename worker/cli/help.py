@@ -7,6 +7,7 @@ hyphens of options, and a terminal breaks long lines within words.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import textwrap
@@ -38,6 +39,9 @@ LONGEST_SUMMARY = 400
 _OTHER_NAMES = {"topk": "top-k", "save-path": "save-dir"}
 
 
+_UNKNOWN_CHOICE = re.compile(r"'(?P<given>.*)' is not one of (?P<choices>'.*')\.", re.DOTALL)
+
+
 def canonical_name(name: str) -> str:
     """Translate any name of an option to its own: PaddleX writes `--save_path` and `--topk`.
 
@@ -53,6 +57,18 @@ def canonical_name(name: str) -> str:
 
 class Command(TyperCommand):
     """A command whose help has groups of options and is wrapped between words alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own click
+        """Parse the command line; an error about a choice names the nearest one.
+
+        Returns:
+            What is left of it.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _with_nearest(error.message)
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own click
         """Collect the words of the usage line.
@@ -87,6 +103,17 @@ class Group(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
         """Write the whole help."""
         formatter.write(_help(self, ctx))
+
+
+def _with_nearest(message: str) -> str:
+    """Take out what typer's library of types says before a message, and name the nearest choice."""
+    from difflib import get_close_matches  # noqa: PLC0415 - errors are rare
+
+    message = message.removeprefix("Value error, ")
+    if (unknown := _UNKNOWN_CHOICE.fullmatch(message)) is None:
+        return message
+    near = get_close_matches(unknown["given"], re.findall("'([^']*)'", unknown["choices"]), 1)
+    return f"{message} Did you mean '{near[0]}'?" if near else message
 
 
 def usage_error_text(error: Any, width: int) -> str:  # noqa: ANN401 - typer's own click

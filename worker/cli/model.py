@@ -143,6 +143,7 @@ def _ask(
 ) -> Answer:
     # Here, so that `--help` and other commands do not pay for them.
     from worker.cli.model_request import NoAnswerError, request  # noqa: PLC0415
+    from worker.cli.model_steps import Steps  # noqa: PLC0415
     from worker.top.credentials import read_credentials  # noqa: PLC0415
     from worker.top.scrape import read_address  # noqa: PLC0415
 
@@ -151,7 +152,10 @@ def _ask(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     try:
-        return request(address, wanted, timeout)
+        if wanted is None:
+            return request(address, None, timeout)
+        with Steps(address, wanted):
+            return request(address, wanted, timeout)
     except NoAnswerError as error:
         _say(f"classify-worker: {error}", err=True)
         raise typer.Exit(EXIT_UNAVAILABLE) from error

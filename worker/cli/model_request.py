@@ -71,7 +71,10 @@ def request(address: Address, model: str | None, timeout: float) -> Answer:
         raise NoAnswerError(f"{address.name}: {error.reason or 'TLS failed'}") from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        raise NoAnswerError(f"no worker answers at {address.name}: {why}") from None
+        raise NoAnswerError(
+            f"no worker answers at {address.name}: {why}; --url says where its metrics are "
+            "(http.metrics_port, else http.port)"
+        ) from None
     finally:
         connection.close()
     return _read(address, response.status, text)

@@ -21,6 +21,7 @@ from worker.zoo.catalogue import (
     describe_family,
     is_local,
     nearest_names,
+    others_here,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def list_models(
     config: Config = None,
     overrides: Overrides = None,
 ) -> None:
-    """List the published models; those on this machine are marked.
+    """List the published models; those on this machine are marked, and other models there named.
 
     Times are the publisher's, for one image: on a Tesla T4, and on a Xeon Gold 5117 with 8 threads.
 
@@ -110,6 +111,11 @@ def list_models(
         console.width = max(NARROWEST, console.width) if console.is_terminal else FILE_WIDTH
         for line in _table(chosen, cache, console.width):
             console.out(line, highlight=False)
+        everything = family is None and max_size is None
+        if everything and (others := others_here(cache)):
+            console.out(f"\nNot published, but in {cache}:", highlight=False)
+            for name in others:
+                console.out(name, highlight=False)
 
 
 @models.command(cls=Command)

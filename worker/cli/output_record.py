@@ -6,16 +6,16 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from worker.contract.jobs import Category
+    from worker.contract.jobs import Category, ModelIdentity
 
 __all__ = ["CSV_HEADER", "OutputRecord"]
 
-CSV_HEADER = "input,page,rank,id,name,score,errorCode,error,picture\n"
+CSV_HEADER = "input,page,rank,id,name,score,errorCode,error,picture,model,modelDigest\n"
 """A row is one category, best first (`rank` from 1), or an image without any."""
 
 
@@ -33,6 +33,7 @@ class OutputRecord:
         categories: best first.
         latency: seconds from sending the job to its result; None without one.
         picture: the file in which the picture was saved, or None.
+        model: what computed the categories; None on failure, or if the result does not say.
         extra: fields of one command alone, by their names in JSON.
     """
 
@@ -45,6 +46,7 @@ class OutputRecord:
     categories: Sequence[Category] = ()
     latency: float | None = None
     picture: Path | None = None
+    model: ModelIdentity | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> str:
@@ -66,6 +68,7 @@ class OutputRecord:
             ],
             "latencySeconds": None if self.latency is None else round(self.latency, 4),
             "picture": None if self.picture is None else str(self.picture),
+            "model": None if self.model is None else asdict(self.model),
             **self.extra,
         }
         return _encodable(json.dumps(content, ensure_ascii=False))
@@ -81,7 +84,8 @@ class OutputRecord:
         return _encodable(text.getvalue())
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
-        last = (self.code, self.error, self.picture)
+        named = (None, None) if self.model is None else (self.model.name, self.model.digest)
+        last = (self.code, self.error, self.picture, *named)
         if not self.categories:
             yield (self.input, self.page, None, None, None, None, *last)
         for rank, category in enumerate(self.categories, 1):

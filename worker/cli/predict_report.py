@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from worker.cli.options import OutputFormat
     from worker.cli.output_file import OutputFile
+    from worker.contract.jobs import ModelIdentity
     from worker.predict.results import ClassificationResult
 
 __all__ = ["PredictReport", "output_record"]
@@ -45,6 +46,7 @@ class PredictReport(Report):
         out: standard output.
         err: standard error.
         clock: measures the time.
+        model: what computes the results.
     """
 
     def __init__(
@@ -55,8 +57,11 @@ class PredictReport(Report):
         out: Console | None = None,
         err: Console | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        model: ModelIdentity | None = None,
     ) -> None:
         super().__init__(form, "classified", len(names), file, out, err, clock)
+        self._model = model
         self._single = len(names) == 1
         width = self._out.width
         longest = max(map(_shown_width, names), default=0)
@@ -77,7 +82,7 @@ class PredictReport(Report):
             WorkerError: the file of results cannot be written.
         """
         self._saved = saved or self._saved
-        record = output_record(result, saved)
+        record = output_record(result, saved, self._model)
         self._add(record, self._table_lines(record), result)
         if self._total is not None:
             self._total = max(self._total, self.ended)
@@ -133,12 +138,15 @@ def _shown_width(name: str) -> int:
 
 
 def output_record(
-    result: ClassificationResult | FailedInput, saved: Sequence[Path] = ()
+    result: ClassificationResult | FailedInput,
+    saved: Sequence[Path] = (),
+    model: ModelIdentity | None = None,
 ) -> OutputRecord:
     """Convert a result to the shape that is written.
 
     Args:
         saved: the files in which the result was saved.
+        model: what computed it; a failure has none.
 
     Returns:
         The record, with the first of `saved` that is a picture.
@@ -155,4 +163,5 @@ def output_record(
         page=plain["page_index"],
         categories=[Category(*each) for each in classes],
         picture=next((path for path in saved if path.suffix != ".json"), None),
+        model=model,
     )

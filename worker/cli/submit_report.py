@@ -165,5 +165,6 @@ def output_record(answer: ItemResult) -> OutputRecord:
         categories=answer.categories,
         latency=answer.latency,
         picture=answer.picture,
+        model=answer.model,
         extra={"job": answer.item.name, "way": answer.item.encoding.value},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["chance", "stability_index"]
+__all__ = ["chance", "enough", "stability_index"]
 
 HALF = 0.5
 """Images that are added to each bin, out of as many as the smaller side has. A bin that is empty on
@@ -55,3 +55,16 @@ def chance(bins: int, expected: float, found: float) -> float:
         The mean of the index.
     """
     return (bins - 1) * (1 / expected + 1 / found)
+
+
+def enough(bins: int, other: float, limit: float) -> int | None:
+    """Compute how many must be counted on one side for an index by chance of less than `limit`.
+
+    Args:
+        other: how many are counted on the other side.
+
+    Returns:
+        The number; None if the other side is too small for any.
+    """
+    left = limit - (bins - 1) / other
+    return None if left <= 0 else math.floor((bins - 1) / left) + 1

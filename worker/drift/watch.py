@@ -94,7 +94,7 @@ class DriftWatch:
                     kind=kind,
                     images=baseline.images,
                     index_by_chance=round(index, 2),
-                    remedy="evaluate more images, or raise drift.window",
+                    remedy=window.remedy(kind, LARGE_CHANCE),
                 )
         return partial(self._observe, spec.digest)
 

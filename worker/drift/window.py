@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Mapping, Sequence
 
 from worker.drift.baseline import Baseline
 from worker.drift.counting import bin_of
-from worker.drift.stability import chance, stability_index
+from worker.drift.stability import chance, enough, stability_index
 
 __all__ = ["CLASSES", "ENTROPIES", "KINDS", "SCORES", "DriftWindow"]
 
@@ -105,6 +106,24 @@ class DriftWindow:
             kind: chance(len(expected), self._baseline.images, self._size)
             for kind, expected in self._expected.items()
         }
+
+    def remedy(self, kind: str, limit: float) -> str:
+        """Say what makes the index by chance less than `limit`: more images on the small side.
+
+        Returns:
+            A clause.
+        """
+        images = self._baseline.images
+        bins = len(self._expected[kind])
+        if kind == CLASSES:
+            # With more images, more classes are frequent.
+            bins = min(len(self._baseline.classes), MOST_CLASSES) + 1
+        if (needed := enough(bins, self._size, limit)) is not None:
+            return f"evaluate {needed} images or more for the baseline"
+        if (needed := enough(bins, images, limit)) is not None:
+            return f"raise drift.window to {needed} or more"
+        needed = 2 * (enough(bins, math.inf, limit) or 0)
+        return f"evaluate {needed} images or more, and raise drift.window to as many"
 
     def _count(self, cell: int, change: int) -> None:
         scores, entropies = self._bins

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import shutil
@@ -13,6 +12,7 @@ from worker.edge.formats import FORMATS, FormatName
 from worker.errors import ExportError
 from worker.predictor.backends import own_sentence
 from worker.runtime.child_environment import child_environment
+from worker.runtime.telemetry import import_openvino
 from worker.runtime.tools import run_tool
 
 __all__ = ["convert"]
@@ -54,9 +54,8 @@ def convert(
 
 
 def _to_openvino(onnx: Path, directory: Path, *, half: bool) -> None:
-    openvino = importlib.import_module("openvino")
+    openvino = import_openvino()
     try:
-        # Not `convert_model`, which reports its use over the network.
         network = openvino.Core().read_model(str(onnx))
         target = directory / FORMATS["openvino"].network[0]
         openvino.save_model(network, str(target), compress_to_fp16=half)

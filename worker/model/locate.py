@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["PROGRAM_FILES", "advise", "explain_choice", "inference_directory"]
+__all__ = ["PROGRAM_FILES", "advise", "explain_choice", "has_program", "inference_directory"]
 
 PROGRAM_FILES = ("inference.json", "inference.pdmodel")
 """The network, in the format of now and the one before."""
@@ -25,7 +25,7 @@ def inference_directory(directory: Path) -> Path:
         The directory itself, or the one below it that holds the inference model.
     """
     candidates = (directory, *(directory / below for below in _EXPORTED))
-    return next((each for each in candidates if _has_program(each)), directory)
+    return next((each for each in candidates if has_program(each)), directory)
 
 
 def explain_choice(given: Path | str, taken: Path) -> str | None:
@@ -59,7 +59,7 @@ def advise(given: Path | str) -> str | None:
     name = path.name.lower()
     if name.endswith(_WEIGHTS):
         beside = inference_directory(path.parent)
-        if _has_program(beside):
+        if has_program(beside):
             return (
                 f"{given} holds weights to train further; the inference model is {beside}: use it"
             )
@@ -86,5 +86,10 @@ def _advise_directory(directory: Path) -> str | None:
     return advise(archives[0]) if archives else None
 
 
-def _has_program(directory: Path) -> bool:
+def has_program(directory: Path) -> bool:
+    """Look whether a directory has a network in it.
+
+    Returns:
+        Whether a file of that name is there; it is not read.
+    """
     return any((directory / name).is_file() for name in PROGRAM_FILES)

@@ -10,6 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from worker.runtime.telemetry import WITHOUT_TELEMETRY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,7 +33,8 @@ def child_environment(environ: Mapping[str, str] | None = None, **added: str) ->
     """Make the environment for a child process.
 
     Left out are the worker's own settings (`WORKER_...`), what by its name is a secret, and values
-    with a password inside an address.
+    with a password inside an address. Libraries are told to send nothing to their makers, unless
+    the environment says otherwise.
 
     Args:
         environ: the environment of this process when None.
@@ -41,8 +44,12 @@ def child_environment(environ: Mapping[str, str] | None = None, **added: str) ->
         The variables of the child.
     """
     inherited = os.environ if environ is None else environ
-    return {
-        name: value
-        for name, value in inherited.items()
-        if not _SECRET_NAME.match(name) and not _PASSWORD_IN_ADDRESS.search(value)
-    } | added
+    return (
+        dict(WITHOUT_TELEMETRY)
+        | {
+            name: value
+            for name, value in inherited.items()
+            if not _SECRET_NAME.match(name) and not _PASSWORD_IN_ADDRESS.search(value)
+        }
+        | added
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.contract.jobs import Category
+from worker.contract.jobs import Category, ModelIdentity
 from worker.predict.save_target import JSON_SUFFIX
 from worker.submit.items import Item
 
@@ -25,6 +25,7 @@ class ItemResult:
         categories: best first; empty on failure.
         latency: seconds from sending the job to its result; None when there is no result.
         saved: the file in which the result's picture, or the result as JSON, was saved, or None.
+        model: what computed the categories; None on failure, or if the result does not say.
     """
 
     number: int
@@ -36,6 +37,7 @@ class ItemResult:
     latency: float | None = None
     saved: Path | None = None
     reason: str | None = None
+    model: ModelIdentity | None = None
 
     @property
     def picture(self) -> Path | None:

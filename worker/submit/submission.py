@@ -166,4 +166,5 @@ class Submission:
             categories=() if result is None else result.categories,
             latency=outcome.latency,
             saved=saved,
+            model=None if result is None else result.model,
         )

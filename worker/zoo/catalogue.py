@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ __all__ = [
     "describe_family",
     "is_local",
     "nearest_names",
+    "others_here",
 ]
 
 
@@ -112,14 +113,36 @@ def describe_family(family: str) -> str:
     return text
 
 
-def nearest_names(name: str, count: int = 3) -> list[str]:
+def others_here(cache: Path) -> list[str]:
+    """Look which models are in the cache that are not published ones; `--model` takes their names.
+
+    Returns:
+        Their names, sorted.
+    """
+    from worker.model.locate import has_program, inference_directory  # noqa: PLC0415 - see below
+
+    try:
+        names = sorted(path.name for path in cache.iterdir() if not path.name.startswith("."))
+    except OSError:  # there is none, or it is not ours
+        return []
+    return [
+        name
+        for name in names
+        if name not in catalogue() and has_program(inference_directory(cache / name))
+    ]
+
+
+def nearest_names(name: str, count: int = 3, others: Iterable[str] = ()) -> list[str]:
     """Find the names in the catalogue that are most like `name`.
+
+    Args:
+        others: names beside those in the catalogue.
 
     Returns:
         Up to `count` names, best first; maybe none.
     """
     # People leave out or mix up separators and case more than anything else.
-    plain = {_plain(known): known for known in catalogue()}
+    plain = {_plain(known): known for known in (*catalogue(), *others)}
     found = difflib.get_close_matches(_plain(name), plain, count, cutoff=0.6)
     return [plain[match] for match in found]
 

@@ -9,7 +9,7 @@ from worker.errors import ModelError
 from worker.model import find_model
 from worker.model.locate import advise
 from worker.settings import ZooSettings
-from worker.zoo.catalogue import ZooModel, catalogue, nearest_names
+from worker.zoo.catalogue import ZooModel, catalogue, nearest_names, others_here
 from worker.zoo.download import Progress, unwatched
 from worker.zoo.pull import pull
 
@@ -38,18 +38,18 @@ def resolve_model(
         try:
             return find_model(model, cache)
         except ModelError as error:
-            raise ModelError(f"{error}{_suggestion(model)}") from error
+            raise ModelError(f"{error}{_suggestion(model, cache)}") from error
     return pull(published, cache, settings, announce(published)).directory
 
 
-def _suggestion(model: str) -> str:
+def _suggestion(model: str, cache: Path) -> str:
     file = Path(model).name
     published = file.removesuffix("_infer.tar").removesuffix("_pretrained.pdparams")
     if published != file and published in catalogue():
         return f"; or use the published model by its name, {published}"
     if advise(model) is not None:
         return ""
-    names = nearest_names(model)
+    names = nearest_names(model, others=others_here(cache))
     if not names:
         return "; `classify-worker models list` shows the models that can be pulled by name"
     return f"; did you mean {' or '.join(names)}?"

@@ -29,6 +29,7 @@ from worker.predictor.backends.paddle import PaddleBackend
 from worker.predictor.loading import ONNX_BACKENDS, load_predictor
 from worker.predictor.parity import TOLERANCE, probe_crops
 from worker.predictor.predictor import Predictor
+from worker.runtime.child_environment import child_environment
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,32 @@ def test_answers_are_plain_paddles(
     candidate.scores(crops[1:2])
     np.testing.assert_allclose(first, expected[:1], atol=1e-5)  # not overwritten by the next
     assert TOLERANCE > 1e-5
+
+
+LOADING = """
+import sys
+from pathlib import Path
+from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
+from worker.predictor.backends.openvino import OpenVinoBackend
+for load in (OnnxRuntimeBackend, OpenVinoBackend):
+    load(Path(sys.argv[1]), 1)
+"""
+REPORTS_NOT_IN_CI = ("CI", "GITHUB_ACTIONS", "JENKINS_URL", "TF_BUILD")
+
+
+def test_libraries_leave_no_identifier_in_the_users_home(converted: Path, tmp_path: Path) -> None:
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in REPORTS_NOT_IN_CI and not name.startswith("XDG_")
+    }
+    subprocess.run(
+        [sys.executable, "-c", LOADING, str(converted)],
+        env=child_environment(environ, HOME=str(tmp_path)),
+        check=True,
+        timeout=60,
+    )
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_openvino_leaves_it_to_the_system_on_which_core_a_slot_runs(

@@ -39,7 +39,9 @@ class Attempts:
         self._failures = failures
         self._settings = Settings(shadow=ShadowSettings(model=model))
 
-    async def run(self, engine: object = None) -> list[dict[str, Any]]:
+    async def run(
+        self, engine: object = None, event: str = "shadow_failed"
+    ) -> list[dict[str, Any]]:
         casting = cast_shadow(
             cast("Any", engine),
             self._settings,
@@ -52,7 +54,7 @@ class Attempts:
         with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
             async with asyncio.timeout(BOUND):
                 await casting
-        return [dict(line) for line in logs if line["event"] == "shadow_failed"]
+        return [dict(line) for line in logs if line["event"] == event]
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -102,6 +104,33 @@ async def test_a_model_for_which_there_is_no_memory_is_not_loaded(
     (line,) = await Attempts("model", 1).run(engine)
     said = "it is loaded" if free > 1000 else "allow more memory, or lower shadow.share"
     assert said in line["error"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [(("dog", "fox"), True), (("dog", "cat"), False), ((), False)]
+)
+async def test_a_model_without_a_class_in_common_is_said_to_have_none(
+    labels: tuple[str, ...], said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = tmp_path / "inference.pdiparams"
+    params.write_bytes(bytes(1000))
+    first = replace(SPEC, labels=("cat", "cow", "hen"), params=params)
+
+    async def resolve(*_: object) -> ModelSpec:
+        return replace(first, labels=labels, name="another")
+
+    async def start(*_: object) -> None:
+        raise ModelError("it is loaded")
+
+    monkeypatch.setattr(shadowing, "resolve_spec", resolve)
+    monkeypatch.setattr(shadowing, "_start", start)
+    monkeypatch.setattr(model_memory, "free_memory", lambda: FreeMemory(10_000 * MIB))
+    identity = SimpleNamespace(backend="paddle+onednn")
+    none = SimpleNamespace(pids=[])
+    engine = SimpleNamespace(spec=first, pool=none, images=none, identity=identity)
+    lines = await Attempts("model", 1).run(engine, "shadow_classes_differ")
+    counts = [(line["classes"], line["shadow_classes"], line["shadow"]) for line in lines]
+    assert counts == ([(3, 2, "another")] if said else [])
 
 
 async def test_the_worker_has_its_processes_give_way_to_all_others(

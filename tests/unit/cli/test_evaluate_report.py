@@ -72,10 +72,13 @@ def test_names_are_safe_to_print(capfd: pytest.CaptureFixture[str]) -> None:
     out, err = capfd.readouterr()
     assert "top-1" in out
     assert "\x1b" not in out + err
-    assert err.splitlines()[-2:] == [
+    *_, directory, baseline, small = err.splitlines()
+    assert [directory, baseline] == [
         "classify-worker: the report is out/report.html, and report.json beside it",
         "classify-worker: the baseline is b.json: set drift.baseline of the worker to it",
     ]
+    assert "5 images are few for a baseline: with a drift.window of 1000, chance alone" in small
+    assert small.endswith("; evaluate 99 images or more for the baseline")
 
 
 def test_standard_output_may_be_anothers(capfd: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,37 @@ def shown(names: tuple[str, ...], columns: int) -> str:
     return done.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option", "said"),
+    [
+        (
+            ["evaluate", "--model", "x", "--data", "y", "--split", "tset"],
+            "--split",
+            "'tset' is not one of 'test', 'val', 'train', 'all'. Did you mean 'test'?",
+        ),
+        (
+            ["models", "export", "x", "--format", "onix"],
+            "--format",
+            "'onix' is not one of 'onnx', 'openvino', 'ncnn'. Did you mean 'onnx'?",
+        ),
+        (
+            ["submit", "--as", "pigeon", "x"],
+            "--as",
+            "'pigeon' is not one of 'base64', 'raw', 'url'.",
+        ),
+    ],
+)
+def test_an_unknown_choice_is_told_with_the_nearest_one(
+    arguments: list[str], option: str, said: str
+) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    last = done.output.splitlines()[-1]
+    assert last.startswith(f"Error: Invalid value for '{option}'")
+    assert last.endswith(f": {said}")
+    assert "Value error" not in last
+
+
 @pytest.mark.parametrize("width", [80, 60, 40])
 @pytest.mark.parametrize(
     ("arguments", "last"),

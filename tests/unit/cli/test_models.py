@@ -111,6 +111,17 @@ def test_those_on_this_machine(cache: Path) -> None:
     assert (row["name"], row["directory"]) == ("StarNet-S2", str(cache / "StarNet-S2"))
 
 
+def test_other_models_in_the_cache_are_named_below(cache: Path) -> None:
+    for name in ("tuned", ".making-x", "StarNet-S2"):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "inference.json").touch()
+    (cache / "empty").mkdir()
+    lines = run("list", "--local").stdout.splitlines()
+    assert lines[-3:] == ["", f"Not published, but in {cache}:", "tuned"]
+    assert "Not published" not in run("list", "--local", "--family", "StarNet").stdout
+    assert [row["name"] for row in rows("--local")] == ["StarNet-S2"]
+
+
 def test_one_model_shown() -> None:
     shown = json.loads(run("show", "FasterNet-L", "--json").stdout)
     assert shown["cpu_ms"] is None

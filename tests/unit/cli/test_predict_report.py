@@ -16,7 +16,7 @@ from worker.cli.options import OutputFormat
 from worker.cli.output_file import OutputFile
 from worker.cli.predict_report import PredictReport
 from worker.clock import Clock
-from worker.contract.jobs import Category
+from worker.contract.jobs import Category, ModelIdentity
 from worker.errors import JobError, Reason, WorkerError
 from worker.predict import ClassificationResult, FailedInput
 from worker.predict.inputs import Page
@@ -45,6 +45,7 @@ def report(
         Console(file=out, width=width, force_terminal=terminal, color_system=None),
         Console(file=err, width=width),
         clock=Clock(iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__),
+        model=ModelIdentity("cats", "sha256:0a", "openvino"),
     ) as shown:
         shown.begin()
         for item in items:
@@ -73,8 +74,10 @@ def test_json_is_a_line_for_each_input_in_order() -> None:
         ],
         "latencySeconds": None,
         "picture": None,
+        "model": {"name": "cats", "digest": "sha256:0a", "backend": "openvino"},
     }
     assert second.keys() == first.keys()
+    assert second["model"] is None
     assert second | {"errorCode": 415, "reason": "not_an_image", "categories": []} == second
     assert (second["input"], second["errorMsg"]) == ("bad.jpg", "the file is empty; send JPEG")
     assert third == first | {"input": "other.jpg"}

@@ -14,7 +14,7 @@ from rich.console import Console
 from worker.cli.options import OutputFormat
 from worker.cli.submit_report import AnswerReport
 from worker.clock import Clock
-from worker.contract.jobs import Category
+from worker.contract.jobs import Category, ModelIdentity
 from worker.submit import Encoding, Item, ItemResult
 
 CAT = Item("cat.jpg", Path("cat.jpg"), Encoding.BASE64)
@@ -27,6 +27,7 @@ GOOD = ItemResult(
     (Category(285, "[red]cat[/red]", 0.93123),),
     0.0123,
     Path("out/0001-cat.jpg"),
+    model=ModelIdentity("cats", "sha256:0a", "openvino"),
 )
 FAILED = ItemResult(
     2, Item("b\udcffd\x1b.jpg", Path("x"), Encoding.RAW), "jobs-0-2", 415, "no image", (), 0.5
@@ -71,8 +72,10 @@ def test_json_lines_where_there_is_no_terminal() -> None:
         "categories": [{"id": 285, "name": "[red]cat[/red]", "score": 0.93123}],
         "latencySeconds": 0.0123,
         "picture": "out/0001-cat.jpg",
+        "model": {"name": "cats", "digest": "sha256:0a", "backend": "openvino"},
     }
     assert (bad["errorCode"], bad["errorMsg"], bad["categories"]) == (415, "no image", [])
+    assert bad["model"] is None
     assert failed == 1
     assert err.splitlines() == [
         "classify-worker: b�d�.jpg: no image",
@@ -125,6 +128,8 @@ def test_csv_has_a_row_for_each_category() -> None:
     out, _, _ = report(OutputFormat.CSV, GOOD, FAILED)
     good, bad = csv.DictReader(io.StringIO(out))
     assert (good["input"], good["rank"], good["picture"]) == ("cat.jpg", "1", "out/0001-cat.jpg")
+    assert (good["model"], good["modelDigest"]) == ("cats", "sha256:0a")
+    assert (bad["model"], bad["modelDigest"]) == ("", "")
     assert (bad["rank"], bad["errorCode"], bad["error"]) == ("", "415", "no image")
 
 

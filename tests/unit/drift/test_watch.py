@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from tests.support.small_model import SPEC
 from worker.drift.baseline import Baseline, write_baseline
 from worker.drift.counting import BaselineCounts
-from worker.drift.watch import DriftWatch
+from worker.drift.watch import LARGE_CHANCE, DriftWatch
+from worker.drift.window import DriftWindow
 from worker.errors import SettingsError
 from worker.metrics import MOST_MODELS, Metrics
 from worker.metrics.answers import Answers
@@ -137,6 +138,26 @@ def test_a_baseline_too_small_to_tell_anything_is_said_to_be(path: Path) -> None
         DriftWatch(DriftSettings(baseline=path), Metrics()).watch(SPEC)
     assert {line["kind"] for line in logs} == {"scores", "entropies"}
     assert {line["event"] for line in logs} == {"drift_baseline_small"}
+    assert {line["remedy"] for line in logs} == {"evaluate 99 images or more for the baseline"}
+
+
+@pytest.mark.parametrize(
+    ("images", "window", "remedy"),
+    [
+        (40, 1000, "evaluate 99 images or more for the baseline"),
+        (40, 1_000_000, "evaluate 91 images or more for the baseline"),
+        (113, 80, "raise drift.window to 443 or more"),
+        (40, 80, "evaluate 182 images or more, and raise drift.window to as many"),
+    ],
+)
+def test_what_is_said_to_help_a_small_baseline_does(images: int, window: int, remedy: str) -> None:
+    assert DriftWindow(baseline(images=images), window).remedy("scores", LARGE_CHANCE) == remedy
+    numbers = [int(word) for word in remedy.split() if word.isdigit()]
+    if "evaluate" in remedy:
+        images = numbers[0]
+    if "window" in remedy:
+        window = numbers[0]
+    assert DriftWindow(baseline(images=images), window).chances()["scores"] <= LARGE_CHANCE
 
 
 def test_only_the_last_models_have_series() -> None:

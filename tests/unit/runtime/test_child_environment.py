@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker.runtime.child_environment import child_environment
+from worker.runtime.telemetry import WITHOUT_TELEMETRY
 from worker.settings.sources import describe
 
 SECRETS = {
@@ -53,11 +54,17 @@ NEEDED = {
 def test_secrets_stay_and_the_rest_is_handed_on() -> None:
     settings = {setting.env: "canary" for setting in describe().values()}
     files = {f"{name}_FILE": "canary" for name in settings}
-    assert child_environment(NEEDED | SECRETS | settings | files) == NEEDED
+    assert child_environment(NEEDED | SECRETS | settings | files) == {**NEEDED, **WITHOUT_TELEMETRY}
 
 
 def test_what_is_added_counts() -> None:
-    assert child_environment({"A": "1", "B": "2"}, B="3", C="4") == {"A": "1", "B": "3", "C": "4"}
+    made = child_environment({"A": "1", "B": "2"}, B="3", C="4")
+    assert made == {"A": "1", "B": "3", "C": "4", **WITHOUT_TELEMETRY}
+
+
+def test_libraries_send_nothing_to_their_makers_unless_the_user_says_so() -> None:
+    assert child_environment({})["ORT_DISABLE_TELEMETRY"] == "1"
+    assert child_environment({"ORT_DISABLE_TELEMETRY": "0"}) == {"ORT_DISABLE_TELEMETRY": "0"}
 
 
 def test_the_environment_of_this_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

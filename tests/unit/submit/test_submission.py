@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.job_transport import Script
+from tests.support.job_transport import MODEL, Script
 from worker.client import kafka
 from worker.contract.jobs import UrlImage
 from worker.contract.parsing import parse_job
@@ -53,6 +53,7 @@ async def test_results_find_their_jobs_before_and_after_the_acknowledgement(
 ) -> None:
     answers = await run(Script(early=early, shape=shape), 5, monkeypatch)
     assert {answer.code for answer in answers} == {0}
+    assert {answer.model for answer in answers} == {MODEL}
 
 
 async def test_a_file_that_cannot_be_read_costs_itself_and_says_why(

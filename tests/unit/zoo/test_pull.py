@@ -262,6 +262,16 @@ def test_an_unknown_name_gets_advice(
     assert advice in str(raised.value)
 
 
+def test_an_unknown_name_gets_the_names_in_the_cache_that_are_like_it(
+    cache: Path, settings: ZooSettings
+) -> None:
+    near = cache / "EfficientNet-Lite0-57934424-1"
+    near.mkdir(parents=True)
+    (near / "inference.json").touch()
+    with pytest.raises(ModelError, match=f"did you mean {near.name}"):
+        resolve_model("EfficientNet-Lite0", cache, settings)
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.kernels import Precision
+from worker.runtime.telemetry import import_openvino
 
 __all__ = ["OpenVinoBackend"]
 
@@ -36,7 +36,7 @@ class OpenVinoBackend:
     ) -> None:
         del solo
         self.name = "openvino" if precision == "fp32" else f"openvino+{precision}"
-        core = importlib.import_module("openvino").Core()
+        core = import_openvino().Core()
         options = {
             "INFERENCE_NUM_THREADS": threads,
             # One batch at a time, on all of its threads.
