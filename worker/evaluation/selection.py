@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from worker.datasets import Dataset, Split, split
 from worker.errors import DatasetError
+
+if TYPE_CHECKING:
+    from worker.evaluation.trained import Trained
 
 __all__ = ["Part", "Selection", "select"]
 
@@ -28,13 +31,17 @@ class Selection:
     why: str
 
 
-def select(dataset: Dataset, wanted: Part | None, seed: int) -> Selection:
+def select(
+    dataset: Dataset, wanted: Part | None, seed: int | None, trained: Trained | None = None
+) -> Selection:
     """Choose the images.
 
     Args:
         wanted: a split; None is what there is to test with, else to choose by (`val`), else all.
             Data that are not split are split as training does it.
-        seed: of that splitting.
+        seed: of that splitting; None is that of the training, else 0.
+        trained: the training of the model on these data, which are not split: None of `wanted` is
+            then what that training kept to test with.
 
     Returns:
         At least one image.
@@ -43,6 +50,16 @@ def select(dataset: Dataset, wanted: Part | None, seed: int) -> Selection:
         DatasetError: the data have no such images; the message says which they have.
     """
     total = len(dataset.items)
+    seed = seed if seed is not None else 0 if trained is None else trained.seed
+    if wanted is None and trained is not None and seed == trained.seed:
+        kept = split(dataset, seed=seed).of("test")
+        if kept:
+            why = (
+                f"the split 'test' is evaluated: {len(kept)} of {total} images, those that the "
+                f"training of this model on the same data kept to test with (seed {seed}); "
+                "--split all takes those that it was trained on as well"
+            )
+            return Selection(replace(dataset, items=kept), "test", why)
     part = wanted or _default(dataset)
     if part == "all":
         why = f"all {total} images are evaluated"

@@ -272,6 +272,7 @@ class Training:
             "data": {
                 "source": self._options.data,
                 "digest": self._plan.digest,
+                "seed": self._options.seed,
                 "images": self._plan.counts(read.skipped),
                 "skipped": [asdict(each) for each in read.skipped],
             },
