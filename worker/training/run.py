@@ -103,7 +103,7 @@ def train(
         try:
             with open_dataset(options.data) as dataset:
                 plan = make_plan(dataset, digest(dataset), options.seed)
-                description = description_of(spec, plan.labels)
+                description = description_of(spec, plan.labels, options.name)
                 if not resume:
                     shutil.rmtree(checkpoint, ignore_errors=True)
                     options.write(output)
