@@ -25,7 +25,8 @@ def resolve_model(
     """Find a model by its path or by its name in the cache, or pull a published one.
 
     Args:
-        announce: called before a model is pulled; it returns what is called with the progress.
+        announce: called before a model is pulled; it returns what is called with the progress. Not
+            called where nothing may be downloaded.
 
     Returns:
         The model's directory.
@@ -39,7 +40,8 @@ def resolve_model(
             return find_model(model, cache)
         except ModelError as error:
             raise ModelError(f"{error}{_suggestion(model)}") from error
-    return pull(published, cache, settings, announce(published)).directory
+    progress = unwatched if settings.offline else announce(published)
+    return pull(published, cache, settings, progress).directory
 
 
 def _suggestion(model: str) -> str:
