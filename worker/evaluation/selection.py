@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from worker.datasets import Dataset, Split, split
+from worker.datasets.contents import same_contents
+from worker.datasets.dataset import SPLITS
 from worker.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -24,11 +26,14 @@ class Selection:
         dataset: with these images alone.
         part: what they are called.
         why: a sentence for the user: which images were taken, and of how many.
+        leaked: names of images of it whose bytes are in a split to train with or to choose by as
+            well: a model may know them by heart.
     """
 
     dataset: Dataset
     part: Part
     why: str
+    leaked: tuple[str, ...] = ()
 
 
 def select(
@@ -83,6 +88,21 @@ def select(
         replace(dataset, items=found),
         part,
         f"the split {part!r} is evaluated: {len(found)} of {total} images{how}",
+        _leaked(dataset, part),
+    )
+
+
+def _leaked(dataset: Dataset, part: Split) -> tuple[str, ...]:
+    """Images of a split that one before it, in the order of their use, has too."""
+    before = SPLITS[: SPLITS.index(part)]
+    if not any(item.split in before for item in dataset.items):
+        return ()
+    return tuple(
+        item.name
+        for group in same_contents(dataset.items)
+        if any(item.split in before for item in group)
+        for item in group
+        if item.split == part
     )
 
 

@@ -84,3 +84,16 @@ def test_data_of_the_models_training_are_evaluated_on_what_it_kept() -> None:
 
 def test_a_training_that_kept_nothing_is_evaluated_whole() -> None:
     assert select(dataset(None, None), None, None, Trained("sha256:00", 0)).part == "all"
+
+
+def test_images_that_were_trained_with_are_named(tmp_path: Path) -> None:
+    rows: list[tuple[str, Split]] = [("0", "train"), ("1", "val"), ("0", "test"), ("1", "val")]
+    items = []
+    for number, (text, split) in enumerate([*rows, ("2", "test"), ("2", "test")]):
+        path = tmp_path / f"{number}.jpg"
+        path.write_text(text, "utf-8")
+        items.append(Item(path, path.name, "a", split))
+    data = Dataset("flowers", "a layout", tuple(items), ("a",))
+    assert select(data, None, None).leaked == ("2.jpg",)
+    assert select(data, "val", None).leaked == ()
+    assert select(data, "all", None).leaked == ()
