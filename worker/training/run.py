@@ -90,6 +90,7 @@ def train(
         UnfitSystemError: the system lacks a library.
     """
     if resume and (finished := read_result(output)) is not None:
+        reporter.note(f"the training in {output} is done already, and nothing is left to do")
         return finished
     device = _refuse_at_once(options, output, resume=resume)
     with open_dataset(options.data) as dataset:

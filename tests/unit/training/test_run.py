@@ -75,9 +75,12 @@ def test_two_trainings_do_not_write_into_one_directory(tmp_path: Path) -> None:
         run(output, Options("no data", model_in(tmp_path)))
 
 
-def test_a_training_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_a_training_that_is_done_is_not_done_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_result(tmp_path, {"done": True})
     assert run(tmp_path, Options("no data", "no model"), resume=True) == {"done": True}
+    assert "is done already, and nothing is left to do" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
