@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker.errors import ModelError
 from worker.model import find_model
-from worker.model.locate import advise
+from worker.model.locate import advise, near_directory
 from worker.settings import ZooSettings
 from worker.zoo.catalogue import ZooModel, catalogue, nearest_names
 from worker.zoo.download import Progress, unwatched
@@ -51,6 +51,8 @@ def _suggestion(model: str) -> str:
         return f"; or use the published model by its name, {published}"
     if advise(model) is not None:
         return ""
+    if (near := near_directory(model)) is not None:
+        return f"; did you mean the directory {near}?"
     names = nearest_names(model)
     if not names:
         return "; `classify-worker models list` shows the models that can be pulled by name"
