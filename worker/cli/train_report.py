@@ -114,7 +114,9 @@ class TrainReport:
         out.print(f"classes   {len(result['classes'])}")
         out.print(f"images    {counted}; {len(skipped)} left out")
         best = result["best"]
-        out.print(f"val       top-1 {best['top1']:.4f}, {best['phase']} epoch {best['epoch']}")
+        # Where there is nothing to choose by, it is chosen by what was trained with.
+        judged = "val" if images["val"] else "train"
+        out.print(f"{judged:<9} top-1 {best['top1']:.4f}, {best['phase']} epoch {best['epoch']}")
         made = result[best["phase"]]
         if "test_top1" in made:
             before = result["before"].get("test_top1")

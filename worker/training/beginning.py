@@ -29,6 +29,7 @@ __all__ = [
     "refuse_old_format",
     "refuse_unwritable",
     "versions",
+    "writing",
 ]
 
 LOCK = ".lock"
@@ -47,6 +48,26 @@ def locked(output: Path) -> Iterator[None]:
     except BlockingIOError as error:
         raise TrainingError(
             f"another training writes into {output}: wait for it, or name another directory"
+        ) from error
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Say of a full or failing disk which directory is on it: such errors name no file.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # who reads the progress has gone
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise TrainingError(
+            f"{output} cannot be written: {error.strerror or error}; once that is corrected, "
+            "--resume goes on with what has been begun"
         ) from error
 
 

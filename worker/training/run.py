@@ -30,6 +30,7 @@ from worker.training.beginning import (
     refuse_old_format,
     refuse_unwritable,
     versions,
+    writing,
 )
 from worker.training.checkpoint import load
 from worker.training.child import TrainingProcess
@@ -106,7 +107,7 @@ def train(
         plan = make_plan(dataset, digest(dataset), options.seed)
         description = description_of(spec, plan.labels, options.name)
         output.mkdir(parents=True, exist_ok=True)
-        with locked(output):
+        with locked(output), writing(output):
             threads = _take_place(options, output, spec, plan, resume=resume)
             training = Training(options, output, spec, plan, device, threads, reporter, stopping)
             try:

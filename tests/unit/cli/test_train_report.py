@@ -91,6 +91,15 @@ def test_the_end_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 11
 
 
+def test_what_was_trained_with_is_not_called_val(capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(0)
+    found["data"]["images"]["val"] = 0
+    shown(terminal=False)[0].summarise(found, Path("out"))
+    out = capsys.readouterr().out
+    assert "train     top-1 1.0000, head epoch 7" in out
+    assert "val  " not in out
+
+
 def test_a_network_that_was_no_better_is_said_to_be_none(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

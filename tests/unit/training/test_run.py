@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from worker.cache import exclusive
 from worker.cli.train_report import TrainReport
 from worker.errors import DatasetError, ModelError, SettingsError, TrainingError
 from worker.settings import Settings
+from worker.training.beginning import writing
 from worker.training.options import Options
 from worker.training.outputs import write_result
 from worker.training.run import train
@@ -73,6 +76,18 @@ def test_two_trainings_do_not_write_into_one_directory(tmp_path: Path) -> None:
         pytest.raises(TrainingError, match="another training writes into"),
     ):
         run(output, Options("no data", model_in(tmp_path)))
+
+
+def test_a_full_disk_is_said_to_be_where_the_training_writes(tmp_path: Path) -> None:
+    with (
+        pytest.raises(TrainingError, match=f"{tmp_path} cannot be written: No space left on dev"),
+        writing(tmp_path),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    # What names its file, and a reader of the progress who has gone, are told as everywhere.
+    for error in (FileNotFoundError(2, "no such file", "x"), BrokenPipeError(32, "broken pipe")):
+        with pytest.raises(type(error)), writing(tmp_path):
+            raise error
 
 
 def test_a_training_that_is_done_is_not_done_again(
