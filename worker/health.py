@@ -50,6 +50,7 @@ class Health:
         poll: beats with every poll.
         predictor_stalled: asks whether a predictor holds a batch for too long.
         images_stalled: asks whether no image process could be had for too long.
+        brokers_lost: asks whether no broker has answered for some time; `refresh` after a change.
         on_change: called with why the worker is not ready, whenever that may have changed.
         pulling: whether the model is being pulled, which can take minutes: why it is not warm.
         changing: what a change of the model is doing, which leaves the worker ready: the one before
@@ -62,6 +63,7 @@ class Health:
         self.poll = Heartbeat(poll_limit)
         self.predictor_stalled: Callable[[], bool] = lambda: False
         self.images_stalled: Callable[[], bool] = lambda: False
+        self.brokers_lost: Callable[[], bool] = lambda: False
         self.on_change: Callable[[Sequence[str]], None] = lambda _: None
         self.pulling = False
         self.selecting = ""
@@ -77,22 +79,22 @@ class Health:
         self._missing["warm"] = False
         # The first poll is due from now on, however long loading took.
         self.poll.beat()
-        self._update()
+        self.refresh()
 
     def set_assigned(self, assigned: bool) -> None:
         """Note whether the group has assigned partitions (none, to a spare replica)."""
         self._missing["assigned"] = not assigned
-        self._update()
+        self.refresh()
 
     def set_publishing(self, allowed: bool) -> None:
         """Note whether the brokers let this worker write to its topics; if not, its jobs wait."""
         self._missing["publishing"] = not allowed
-        self._update()
+        self.refresh()
 
     def set_draining(self) -> None:
         """Note that the worker is stopping."""
         self._draining = True
-        self._update()
+        self.refresh()
 
     def not_ready(self) -> list[str]:
         """Explain why the worker is not ready.
@@ -103,6 +105,7 @@ class Health:
         reasons = ["pulling the model"] if self.pulling else []
         reasons += [self.selecting] if self.selecting else []
         reasons += [f"not {name}" for name, missing in self._missing.items() if missing]
+        reasons += ["no broker answers"] if self.brokers_lost() else []
         return reasons + (["draining"] if self._draining else [])
 
     def not_live(self) -> list[str]:
@@ -120,7 +123,8 @@ class Health:
             reasons.append("no process decodes images")
         return reasons
 
-    def _update(self) -> None:
+    def refresh(self) -> None:
+        """Show and tell what has changed."""
         reasons = self.not_ready()
         self._metrics.ready.set(not reasons)
         self.on_change(reasons)

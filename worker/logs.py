@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import orjson
 import structlog
 
+from worker.clock import SYSTEM_CLOCK, Clock
 from worker.redaction import REDACTED, without_secrets
+from worker.repeats import Repeats
 from worker.runtime.line_writer import LineWriter
 
 if TYPE_CHECKING:
@@ -57,6 +59,9 @@ _BASE64 = re.compile(
 _LIBRARIES = {"aiokafka": logging.WARNING, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
 _OURS = "worker"
 
+_REPETITIVE = "aiokafka"
+"""It says with each attempt, ten times a second, that a broker does not answer."""
+
 
 class Logger:
     """Logs as structlog is configured; until it is, through the standard library.
@@ -90,12 +95,15 @@ def get_logger(name: str) -> Logger:
     return Logger(name)
 
 
-def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+def configure(
+    settings: LogSettings, stream: TextIO | None = None, clock: Clock = SYSTEM_CLOCK
+) -> None:
     """Set up structlog and the standard library's loggers; a second call replaces the first.
 
     Args:
         settings: level and format.
         stream: where lines go, at once; by default standard error, through a queue.
+        clock: measures how long repeated lines of libraries are left out.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[Processor] = [
@@ -125,6 +133,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     )
     handler = _handler(formatter, stream)
     handler.setFormatter(formatter)
+    handler.addFilter(_Repetitions(clock))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -217,6 +226,26 @@ class _QueueHandler(logging.Handler):
     def flush(self) -> None:
         """Called at the interpreter's end."""
         self.writer.flush(LAST_LINES)
+
+
+class _Repetitions(logging.Filter):
+    """Leaves out what aiokafka repeats; the next one told has their number in `left_out`."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(_REPETITIVE)
+        self._repeats = Repeats(clock=clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):
+            return True  # another library's
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - the handler shows what is wrong with it
+            return True
+        left_out = self._repeats.admit((record.name, record.levelno, text))
+        if left_out:
+            record.left_out = left_out
+        return left_out is not None
 
 
 def _handler(formatter: logging.Formatter, stream: TextIO | None) -> logging.Handler:

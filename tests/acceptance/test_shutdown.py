@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from demo.broker import KafkaBroker
-from tests.support.harness import Traffic, Worker, until, wait_until_gone
+from tests.support.harness import Names, Traffic, Worker, until, wait_until_gone
 from tests.support.images import job, noise_jpeg
 from tests.support.loopback import HeldImage
 from tests.support.workers import PATIENT, MakeWorker
@@ -114,6 +115,28 @@ async def test_a_signal_while_the_model_loads_ends_the_worker_promptly(
     assert await asyncio.to_thread(worker.wait, DEADLINE) == 0
     assert not worker.events("warm"), "the signal came while it loaded"
     await asyncio.to_thread(wait_until_gone, [predictor])
+
+
+async def test_a_signal_while_no_broker_answers_ends_the_worker_in_order(
+    make_broker: Callable[..., KafkaBroker], make_worker: MakeWorker, names: Names
+) -> None:
+    broker = make_broker()
+    await asyncio.to_thread(broker.start)
+    async with Traffic(broker.bootstrap_servers, names) as traffic:
+        await traffic.create_topics()
+        worker = make_worker(broker.bootstrap_servers, names).start()
+        await asyncio.to_thread(worker.wait_until_ready)
+        await traffic.send(JOBS[0])
+        await traffic.wait_until_committed({0: 1})
+    await asyncio.to_thread(broker.kill)
+    await asyncio.to_thread(worker.wait_for_event, "no_broker_answers")
+    assert worker.probe("/readyz") == (503, "no broker answers\n")
+    assert worker.value("classify_ready") == 0
+    assert worker.events("fetch_failed")
+    worker.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.wait, DEADLINE) == 0
+    told = [entry["message"] for entry in worker.events("aiokafka_message")]
+    assert len([message for message in told if "LeaveGroup request failed" in message]) == 1
 
 
 def _draining(worker: Worker) -> bool:

@@ -57,6 +57,22 @@ def test_a_worker_that_may_not_write_its_answers_is_not_ready_but_lives() -> Non
     assert life.gauge == 1
 
 
+def test_a_worker_that_no_broker_answers_is_not_ready_but_lives() -> None:
+    life = Life()
+    life.health.set_warm()
+    life.health.set_assigned(True)
+    lost = True
+    life.health.brokers_lost = lambda: lost
+    life.health.refresh()
+    assert life.health.not_ready() == ["no broker answers"]
+    assert life.gauge == 0
+    assert life.health.not_live() == []
+    lost = False
+    life.health.refresh()
+    assert life.health.not_ready() == []
+    assert life.gauge == 1
+
+
 def test_without_kafka_nothing_is_assigned_and_no_poll_is_due() -> None:
     life = Life(kafka=False)
     life.health.set_warm()

@@ -14,6 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from worker.clock import Clock
 from worker.logs import MAX_TRACE, configure, get_logger
 from worker.settings import LogSettings
 
@@ -68,6 +69,25 @@ def test_an_event_is_a_json_object_on_a_line() -> None:
         "ready": True,
         "error": None,
     }
+
+
+def test_what_aiokafka_repeats_is_left_out_for_a_while() -> None:
+    times = iter([0.0, 0.1, 0.2, 9.9, 10.0, 10.1, 10.2])
+    stream = io.StringIO()
+    configure(LogSettings(format="json"), stream, Clock(lambda: next(times)))
+    kafka, ours = logging.getLogger("aiokafka.conn"), logging.getLogger("worker.other")
+    for _ in range(6):
+        kafka.error("Unable connect to node with id %s", 1)
+        ours.error("said_again")
+    kafka.error("Unable connect to node with id %s", 2)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [line for line in lines if line["event"] == "aiokafka_message"]
+    assert [(line["message"][-1], line.get("left_out")) for line in told] == [
+        ("1", None),
+        ("1", 3),
+        ("2", None),
+    ]
+    assert [line["event"] for line in lines].count("said_again") == 6
 
 
 def test_levels() -> None:

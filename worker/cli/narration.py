@@ -31,6 +31,7 @@ WAITS = {
     "not warm": "the model to load",
     "not assigned": "the group to hand out partitions",
     "not publishing": "the brokers to allow writing",
+    "no broker answers": "a broker to answer",
 }
 """What is missing: the words of `Health`, and those that follow "waiting for"."""
 

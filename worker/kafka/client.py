@@ -208,9 +208,19 @@ async def stop_bounded(client: Client, name: str, timeout: float = STOP_TIMEOUT)
             await client.stop()
     except (KafkaError, TimeoutError) as error:
         # aiokafka raises here what ended a background task of the client, which was reported then.
-        log.warning("kafka_client_not_stopped", client=name, seconds=timeout, error=repr(error))
-        return False
+        return _not_stopped(name, timeout, error)
+    except asyncio.CancelledError as error:
+        # Some ends of aiokafka raise this for a task that they cancelled themselves.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return _not_stopped(name, timeout, error)
     return True
+
+
+def _not_stopped(name: str, seconds: float, error: BaseException) -> bool:
+    log.warning("kafka_client_not_stopped", client=name, seconds=seconds, error=repr(error))
+    return False
 
 
 def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:

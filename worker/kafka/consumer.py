@@ -89,6 +89,11 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
         node = getattr(self._coordinator, "coordinator_id", None)
         return self._is_connected(node, ConnectionGroup.COORDINATION)
 
+    @property
+    def reaches_brokers(self) -> bool:
+        """Whether there is a connection to any broker."""
+        return any(each.connected() for each in self._client._conns.values())  # noqa: SLF001 - likewise
+
     def connected_leader(self, partition: TopicPartition) -> int | None:
         """Find the broker that leads a partition.
 

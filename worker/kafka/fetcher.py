@@ -11,7 +11,7 @@ Requests, positions and resets are left to aiokafka.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
@@ -31,6 +31,8 @@ from worker.kafka.fetch_buffer import FetchBuffer
 from worker.kafka.fetch_response import PartitionResponse, read_partition_response
 from worker.kafka.fetched_batches import FetchedBatches
 from worker.logs import get_logger
+from worker.repeats import Repeats
+from worker.retry import Retry
 
 if TYPE_CHECKING:
     from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from worker.kafka.unreadable_partitions import UnreadablePartitions
 
 __all__ = ["BoundedFetcher"]
+
+FAILED_RETRY = Retry(first=0.1, longest=1.0)
+"""When a broker that did not answer a fetch is asked again."""
 
 REFUSED_PAUSE = 0.5
 """Seconds until a partition is fetched again that its broker could not serve: it may have moved."""
@@ -77,6 +82,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._batch_bytes = batch_bytes
         self._partition_bytes: int = made._max_partition_fetch_bytes  # noqa: SLF001 - likewise
         self._clock = clock
+        self._repeats = Repeats(clock=clock)
+        self._failing: dict[int, Iterator[float]] = {}  # by node
         self._unreadable_contents = 0
         self._served: Assignment | None = None
         # Bytes asked for by node. Only those of nodes in `_in_flight` count.
@@ -158,12 +165,12 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         try:
             response = await self._client.send(node_id, request)
         except KafkaError as error:
-            log.warning("fetch_failed", node=node_id, error=str(error))
             self._invalidate_preferred_read_replica_for_node(node_id, request)
-            await self._clock.sleep(self._retry_backoff)
+            await self._pause(node_id, error)
             return False
         except asyncio.CancelledError:
             return False  # the consumer was closed, or the assignment ended
+        self._failing.pop(node_id, None)
         if not assignment.active:
             return False
         asked = {
@@ -187,6 +194,14 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                         news |= self._handle_error(state, partition, for_code(found.code))
                 full |= bool(found.data)
         return news
+
+    async def _pause(self, node: int, error: KafkaError) -> None:
+        """Wait after a fetch that failed, longer each time."""
+        left_out = self._repeats.admit((node, str(error)))
+        if left_out is not None:
+            log.warning("fetch_failed", node=node, error=str(error), left_out=left_out)
+        pauses = self._failing.setdefault(node, FAILED_RETRY.pauses(self._clock))
+        await self._clock.sleep(next(pauses))
 
     def _keep(
         self,
@@ -260,6 +275,21 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             why = f"the broker answers {error.__name__} ({error.description})"
             self._buffer.note_damage(Damage(partition, state.position, None, why))
         return False
+
+    async def close(self) -> None:
+        """Stop fetching.
+
+        aiokafka's own `close` raises CancelledError if a request that it cancels is in the pause
+        after a failure, or has not begun; the consumer's connections then stay open.
+        """
+        self._fetch_task.cancel()
+        # It begins requests, so it ends before them.
+        await asyncio.gather(self._fetch_task, return_exceptions=True)
+        for request in self._pending_tasks:
+            request.cancel()
+        await asyncio.gather(*self._pending_tasks, return_exceptions=True)
+        self._pending_tasks.clear()
+        await super().close()
 
     async def poll(
         self,

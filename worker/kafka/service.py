@@ -20,6 +20,7 @@ from worker.kafka.delivery import Delivery, make_delivery
 from worker.kafka.intake import Intake
 from worker.kafka.lag import LagWatch
 from worker.kafka.parcel import Parcel, Refusals
+from worker.kafka.reach import Reach
 from worker.kafka.rebalance import RebalanceListener, release_partitions
 from worker.kafka.record_processor import RecordProcessor
 from worker.kafka.retry_waits import RetryWaits
@@ -133,9 +134,14 @@ class KafkaService:
             asyncio.create_task(intake.run(), name="intake"),
             asyncio.create_task(delivery.run(), name="delivery"),
         ]
-        measuring = asyncio.create_task(lag.run(), name="lag")
+        reach = Reach(lambda: consumer.reaches_brokers, self._health.refresh)
+        self._health.brokers_lost = reach.lost
+        # Whatever becomes of these, jobs go on.
+        watches = [
+            asyncio.create_task(lag.run(), name="lag"),
+            asyncio.create_task(reach.run(), name="reach"),
+        ]
         try:
-            # Not the measuring: whatever becomes of it, jobs go on.
             watched: list[asyncio.Future[Any]] = [*loops, stopped, self._defect]
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             intake.stop()
@@ -147,7 +153,7 @@ class KafkaService:
             )
             log.info("drained", abandoned_jobs=abandoned)
         finally:
-            tasks = [*loops, measuring, stopped]
+            tasks = [*loops, *watches, stopped]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -111,6 +111,7 @@ def test_every_reason_of_readiness_has_words() -> None:
     health = Health(1.0, Metrics())
     health.pulling = True
     health.set_publishing(False)
+    health.brokers_lost = lambda: True
     reasons = set(health.not_ready())
     for health.selecting in SelectionStep:
         reasons.update(health.not_ready())

@@ -52,6 +52,18 @@ async def test_what_a_client_died_of_does_not_stop_the_rest_from_stopping() -> N
     assert not await stop_bounded(Client(KafkaError("coordination")), "client")
 
 
+async def test_what_a_client_cancelled_itself_does_not_pass_for_a_cancelled_worker() -> None:
+    assert not await stop_bounded(Client(asyncio.CancelledError()), "client")
+
+
+async def test_stopping_can_be_cancelled() -> None:
+    stopping = asyncio.create_task(stop_bounded(Client(seconds=3600.0), "client"))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+
+
 async def test_a_defect_while_stopping_is_no_secret() -> None:
     with pytest.raises(ZeroDivisionError):
         await stop_bounded(Client(ZeroDivisionError()), "client")

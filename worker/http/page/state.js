@@ -9,6 +9,7 @@ const REASONS = [
   ["measuring backends", "starting", "Starting, measuring backends"],
   ["waiting for another worker to measure backends", "starting", "Starting, another worker measures backends"],
   ["not warm", "starting", "Starting, loading the model"],
+  ["no broker answers", "waiting", "Not ready: no Kafka broker answers"],
   ["not assigned", "starting", "Starting, waiting for Kafka's partitions"],
   ["not publishing", "waiting", "Not ready: Kafka takes no results"],
 ];
