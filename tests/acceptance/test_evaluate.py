@@ -175,7 +175,10 @@ def test_data_that_cannot_be_evaluated_are_refused_at_once(data: Path, model_dir
         data, *("evaluate", "--model", model_dir, "--data", "data", "--against", "nowhere/")
     )
     assert (other.done.returncode, other.done.stdout) == (3, "")
-    assert "model 'nowhere/' is neither a directory nor in the model cache" in other.done.stderr
+    assert (
+        "there is no directory 'nowhere/', and no model of that name in the model cache"
+        in other.done.stderr
+    )
     (data / "file").write_text("")
     taken = classify_worker(
         data, *("evaluate", "--model", model_dir, "--data", "data", "--report", "file")

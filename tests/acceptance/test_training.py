@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from tests.support.harness import BOUND, Names, Traffic, until
 from tests.support.images import job
 from tests.support.patches import CLASSES, TEST_IMAGES, TRAIN_IMAGES, write_patches
 from tests.support.workers import MakeWorker
+from worker.datasets import digest, open_dataset, split
 from worker.model import load_model_spec
+from worker.training.outputs import write_result
 
 BROKEN = "train/brick wall/no picture.png"
 
@@ -144,6 +147,26 @@ def test_evaluate_and_predict_count_as_many_right_answers(trained: Trained) -> N
     assert {each["name"]: each["right"] for each in report["per_class"]} == {
         name: pairs[name, name] for name in CLASSES
     }
+
+
+def test_data_of_the_training_are_evaluated_on_what_it_kept(
+    trained: Trained, tmp_path: Path
+) -> None:
+    output, data = tmp_path / "out", tmp_path / "photos"
+    shutil.copytree(trained.output / "best_model", output / "best_model")
+    for label in list(CLASSES)[:2]:
+        (data / label).mkdir(parents=True)
+        for path in sorted((trained.data / "train" / label).glob("*.png"))[:4]:
+            shutil.copy(path, data / label)
+    with open_dataset(data) as dataset:
+        kept = split(dataset, seed=7).of("test")
+        whole = {**trained.result["data"], "digest": digest(dataset), "seed": 7}
+    write_result(output, {**trained.result, "data": whole})
+    done = run("evaluate", "--model", output, "--data", data, "--json")
+    report = json.loads(done.stdout)
+    assert 2 <= len(kept) < 8
+    assert (report["data"]["split"], report["data"]["images"]) == ("test", len(kept))
+    assert "of 8 images, those that the training of this model on the same data kept" in done.stderr
 
 
 async def test_the_model_answers_on_a_topic(

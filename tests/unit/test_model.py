@@ -274,6 +274,6 @@ def test_a_name_leads_nowhere_but_into_the_cache(
     here = tmp_path / "some" / "where"
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
-    said = re.escape(f"neither a directory nor in the model cache ({cache})")
+    said = re.escape(f"and no model of that name in the model cache ({cache})")
     with pytest.raises(ModelError, match=said):
         find_model(model, cache)

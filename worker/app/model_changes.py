@@ -220,7 +220,9 @@ class ModelChanges:
         await self._engine.retire(former, DRAIN)
         del former
         _forget_garbage()
-        return ChangeOutcome.CHANGED, f"{spec.name} serves", check
+        # A trained model may be called like the one before it.
+        where = f" from {spec.directory}" if spec.name == serving.name else ""
+        return ChangeOutcome.CHANGED, f"{spec.name} serves{where}", check
 
     async def _prepare(self, slots: ModelSlots, files: ModelFiles) -> CheckFigures | None:
         """Have a model ready to serve."""

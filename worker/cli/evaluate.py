@@ -52,20 +52,23 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
         typer.Option(
             "--split",
             metavar="|".join(Images),
-            help="Which of them; by default test if there is one, else val, else all.",
+            help="Which of them; by default test if there is one or the model's training kept one, "
+            "else val, else all.",
             show_default=False,
             rich_help_panel=INPUT_GROUP,
         ),
     ] = None,
     seed: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--seed",
             metavar="N",
-            help="By which data that are not split are split, as train does it.",
+            help="By which data that are not split are split, as train does it; by default the "
+            "seed of the model's training on them, else 0.",
+            show_default=False,
             rich_help_panel=INPUT_GROUP,
         ),
-    ] = 0,
+    ] = None,
     model: Model = None,
     device: Device = None,
     batch_size: BatchSize = None,
@@ -157,6 +160,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
     from worker.datasets import digest, open_dataset  # noqa: PLC0415
     from worker.evaluation.report import Report  # noqa: PLC0415
     from worker.evaluation.selection import select  # noqa: PLC0415
+    from worker.evaluation.trained import training_on  # noqa: PLC0415
     from worker.logs import configure  # noqa: PLC0415
     from worker.settings import LogSettings  # noqa: PLC0415
 
@@ -170,7 +174,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
         check_model(second)
     with open_dataset(data) as dataset:
         with Status("reading the data"):
-            selection = select(dataset, None if split is None else split.value, seed)
+            models = [each.config.model for each in (first, second) if each is not None]
+            trained = training_on(dataset, models)
+            selection = select(dataset, None if split is None else split.value, seed, trained)
             data_digest = digest(selection.dataset)
         evaluation = measure(first, selection.dataset)
         other = None if second is None else measure(second, selection.dataset)

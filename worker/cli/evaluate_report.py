@@ -137,6 +137,11 @@ def notes(found: Report) -> Iterator[str]:
         Sentences.
     """
     yield found.selection.why
+    if leaked := found.selection.leaked:
+        yield (
+            f"images that are, byte by byte, to train with or to choose by as well, {len(leaked)}: "
+            f"{first_few(leaked, MOST_NAMES)}; they count, and a model may know them by heart"
+        )
     classes = found.evaluation.answers.classes
     if classes.taken:
         taken = [f"{data!r} for {model!r}" for data, model in classes.taken.items()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -55,6 +56,10 @@ def canonical_name(name: str) -> str:
     return _OTHER_NAMES.get(hyphened, hyphened)
 
 
+_EXTRA = re.compile(r"Got unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
+"""click's sentence."""
+
+
 class Command(TyperCommand):
     """A command whose help has groups of options and is wrapped between words alone."""
 
@@ -78,6 +83,22 @@ class Command(TyperCommand):
         """
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own click
+        """Read the command line; data that are given without `--data` are recognised.
+
+        Returns:
+            What is left: nothing.
+        """
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            extra = _EXTRA.fullmatch(error.message)
+            # More than one are those of a shell's pattern, say.
+            if extra and extra[1] in given and ctx.params.get("data", "") is None:
+                error.message += f": did you mean --data {shlex.quote(extra[1])}?"
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
         """Write the whole help."""
         formatter.write(_help(self, ctx))
@@ -99,6 +120,17 @@ class Group(TyperGroup):
         except typer.Abort:
             status = EXIT_FAILED
         sys.exit(status)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own click
+        """Find a command; what is given to a group of one command alone is likely meant for it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except UsageError as error:
+            names = self.list_commands(ctx)
+            if len(names) == 1 and "Did you mean" not in error.message:
+                words = " ".join(map(shlex.quote, args))
+                error.message += f" Did you mean '{ctx.command_path} {names[0]} {words}'?"
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
         """Write the whole help."""

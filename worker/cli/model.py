@@ -14,7 +14,7 @@ from worker.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE
 if TYPE_CHECKING:
     from worker.cli.model_request import Answer
 
-__all__ = ["model"]
+__all__ = ["model", "tell"]
 
 DEFAULT = "http://127.0.0.1:8080"
 
@@ -107,7 +107,7 @@ def set_model(
     if as_json:
         typer.echo(json.dumps(answer.result, indent=2))
     else:
-        _tell(answer.result)
+        tell(answer.result)
     if answer.status != 200:
         raise typer.Exit(EXIT_FAILED)
 
@@ -161,11 +161,19 @@ def _ask(
         raise typer.Exit(EXIT_UNAVAILABLE) from error
 
 
-def _tell(change: dict[str, Any]) -> None:
+def tell(change: dict[str, Any]) -> None:
+    """Print how a change ended.
+
+    Args:
+        change: as `/admin/model` answers.
+    """
     serving = _named(change["model"])
     match change["outcome"]:
         case "changed":
-            _say(f"serves {serving}, in place of {_named(change['former'])}")
+            # A trained model may be called like the one before it.
+            alike = change["model"]["name"] == change["former"]["name"]
+            where = f" from {change['wanted']}" if alike else ""
+            _say(f"serves {serving}{where}, in place of {_named(change['former'])}")
         case "unchanged":
             _say(f"serves {serving}, as before")
         case _:

@@ -43,6 +43,16 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
             rich_help_panel=OUTPUT_GROUP,
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What results, logs and metrics call the model; by default what they call the one "
+            "that it is made from. PaddleX loads its own names alone.",
+            show_default=False,
+            rich_help_panel=OUTPUT_GROUP,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -126,6 +136,8 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         raise typer.BadParameter("name a directory for the results", param_hint="--save-dir")
     if data is None and not resume:
         raise typer.BadParameter("name the labelled pictures", param_hint="--data")
+    if name is not None:
+        _check_name(name)
     # Here, so that `--help` and other commands do not pay for loading them.
     from worker.cli.interrupts import watch_for_stop  # noqa: PLC0415
     from worker.cli.train_report import TrainReport  # noqa: PLC0415
@@ -155,6 +167,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         "unfreeze": unfreeze,
         "device": device,
         "seed": seed,
+        "name": name,
     }
     given = {name: value for name, value in given.items() if value is not None}
     options: Options
@@ -180,3 +193,11 @@ def train(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
         )
         raise typer.Exit(128 + stop_signal())
     report.summarise(result, save_dir)
+
+
+def _check_name(name: str) -> None:
+    from worker.model.labels import objection_to  # noqa: PLC0415 - as above
+
+    objection = "is empty" if not name.strip() else objection_to(name)
+    if objection is not None:
+        raise typer.BadParameter(f"the name {objection}: give another one", param_hint="--name")

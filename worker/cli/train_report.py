@@ -117,9 +117,11 @@ class TrainReport:
         # Where there is nothing to choose by, it is chosen by what was trained with.
         judged = "val" if images["val"] else "train"
         out.print(f"{judged:<9} top-1 {best['top1']:.4f}, {best['phase']} epoch {best['epoch']}")
-        for name, phase in (("before", result["before"]), ("test", result[best["phase"]])):
-            if "test_top1" in phase:
-                out.print(f"{name:<9} top-1 {phase['test_top1']:.4f} on the images to test with")
+        made = result[best["phase"]]
+        if "test_top1" in made:
+            before = result["before"].get("test_top1")
+            since = "" if before is None else f"; with its new layer untrained {before:.4f}"
+            out.print(f"test      top-1 {made['test_top1']:.4f} on the images to test with{since}")
         network = result.get("network")
         if network is not None and not network["is_best"]:
             out.print("network   no better than its head alone, which is best_model")

@@ -33,6 +33,7 @@ class Kind(enum.Enum):
     NOT_READ = ("not_read", False)
     NOT_TESTED = ("not_tested", False)
     UNEVEN = ("uneven", False)
+    NEAR_NAMES = ("near_names", False)
 
     def __init__(self, label: str, wrong: bool) -> None:
         self.label = label

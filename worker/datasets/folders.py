@@ -11,12 +11,31 @@ from worker.datasets.findings import Finding, Kind
 from worker.datasets.reading import Contents, in_order
 from worker.image_formats import IMAGE_SUFFIXES, ImageFormat
 
-__all__ = ["is_file", "is_folder", "is_hidden", "read_class_folders", "read_split_folders"]
+__all__ = [
+    "count_images",
+    "is_file",
+    "is_folder",
+    "is_hidden",
+    "read_class_folders",
+    "read_split_folders",
+]
 
 MAGIC_BYTES = 32
 """First bytes of a file by which its format is recognised."""
 
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin"})
+
+
+def count_images(directory: Path) -> int:
+    """Count the images that are in a directory itself.
+
+    Returns:
+        How many files are taken for images.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    return sum(_is_image(entry) for entry in _listed(directory) if not is_folder(entry))
 
 
 def read_class_folders(directory: Path) -> Contents:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from worker.datasets.dataset import SPLITS, Dataset, Item
 from worker.datasets.findings import Finding, Kind
+from worker.datasets.labels import plain_form
 from worker.datasets.reading import leads_out
+from worker.wording import first_few
 
 __all__ = ["ClassCount", "FileFacts", "count_classes", "judge"]
 
@@ -90,6 +92,7 @@ def judge(dataset: Dataset, facts: Mapping[Path, FileFacts]) -> list[Finding]:
         *_outside(dataset.items),
         *_of_classes(classes),
         *_of_splits(classes),
+        *_near_names(dataset.labels),
     ]
 
 
@@ -185,6 +188,20 @@ def _of_splits(classes: Sequence[ClassCount]) -> Iterator[Finding]:
                 "recognised"
             )
             yield Finding(Kind.NOT_TESTED, each.name, message)
+
+
+def _near_names(labels: Sequence[str]) -> Iterator[Finding]:
+    by_form: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        by_form[plain_form(label)].append(label)
+    for names in by_form.values():
+        if len(names) > 1:
+            others = first_few(list(map(repr, names[1:])), MOST_NAMED)
+            message = (
+                f"the class is called almost like {others}: if they are one, put their images "
+                "together"
+            )
+            yield Finding(Kind.NEAR_NAMES, names[0], message)
 
 
 def _images(count: int) -> str:

@@ -11,6 +11,7 @@ from worker.datasets.archive import is_archive, unpack
 from worker.datasets.dataset import Dataset, split_named
 from worker.datasets.findings import Finding, Kind
 from worker.datasets.folders import (
+    count_images,
     is_file,
     is_folder,
     is_hidden,
@@ -61,10 +62,22 @@ def open_dataset(data: str | Path, *, strict: bool = True) -> Iterator[Dataset]:
     with ExitStack() as stack:
         dataset = _open(source, path, stack)
         if not dataset.items and not any(each.kind.wrong for each in dataset.findings):
-            raise DatasetError(f"{source} holds no labelled image; a data set is\n{LAYOUTS}")
+            raise DatasetError(
+                f"{source} holds no labelled image{_own_images(path)}; a data set is\n{LAYOUTS}"
+            )
         if strict:
             _refuse_wrong(dataset)
         yield dataset
+
+
+def _own_images(path: Path) -> str:
+    """What follows where nothing is labelled: the folder of one class was given, most likely."""
+    count = count_images(path) if path.is_dir() else 0
+    if not count:
+        return ""
+    lie = "1 image lies" if count == 1 else f"{count} images lie"
+    parent = path.absolute().parent
+    return f", but {lie} in it directly: if it is the folder of a class, give its parent, {parent}"
 
 
 def _open(source: str, path: Path, stack: ExitStack) -> Dataset:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from worker.datasets.labels import plain_form
 from worker.errors import DatasetError
 from worker.wording import first_few
 
@@ -97,14 +98,12 @@ def almost_equal(classes: Classes) -> list[tuple[str, str]]:
     """Find names that differ in case, spaces, hyphens and underscores alone: mostly slips.
 
     Returns:
-        Pairs of a name of the data alone and one of the model alone.
+        Pairs of a name of the data alone and one of the model, which the data may have as well.
     """
-    by_form = {_form(name): name for name in reversed(classes.only_model)}
-    return [(name, by_form[_form(name)]) for name in classes.only_data if _form(name) in by_form]
-
-
-def _form(name: str) -> str:
-    return "".join(sign for sign in name.casefold() if sign.isalnum())
+    model = classes.names[: classes.of_model]
+    by_form = {plain_form(name): name for name in (*reversed(model), *classes.only_model)}
+    found = ((name, by_form.get(plain_form(name))) for name in classes.only_data)
+    return [(data, other) for data, other in found if other is not None]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -87,6 +87,7 @@ class Report:
                 "split": self.selection.part,
                 "images": len(dataset.items),
                 "digest": self.data_digest,
+                "leaked": list(self.selection.leaked),
             },
             **self._figures(self.evaluation, self.summary),
             "classes": self._classes(),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from worker.datasets import Dataset, Split, split
+from worker.datasets.contents import same_contents
+from worker.datasets.dataset import SPLITS
 from worker.errors import DatasetError
+
+if TYPE_CHECKING:
+    from worker.evaluation.trained import Trained
 
 __all__ = ["Part", "Selection", "select"]
 
@@ -21,20 +26,27 @@ class Selection:
         dataset: with these images alone.
         part: what they are called.
         why: a sentence for the user: which images were taken, and of how many.
+        leaked: names of images of it whose bytes are in a split to train with or to choose by as
+            well: a model may know them by heart.
     """
 
     dataset: Dataset
     part: Part
     why: str
+    leaked: tuple[str, ...] = ()
 
 
-def select(dataset: Dataset, wanted: Part | None, seed: int) -> Selection:
+def select(
+    dataset: Dataset, wanted: Part | None, seed: int | None, trained: Trained | None = None
+) -> Selection:
     """Choose the images.
 
     Args:
         wanted: a split; None is what there is to test with, else to choose by (`val`), else all.
             Data that are not split are split as training does it.
-        seed: of that splitting.
+        seed: of that splitting; None is that of the training, else 0.
+        trained: the training of the model on these data, which are not split: None of `wanted` is
+            then what that training kept to test with.
 
     Returns:
         At least one image.
@@ -43,6 +55,16 @@ def select(dataset: Dataset, wanted: Part | None, seed: int) -> Selection:
         DatasetError: the data have no such images; the message says which they have.
     """
     total = len(dataset.items)
+    seed = seed if seed is not None else 0 if trained is None else trained.seed
+    if wanted is None and trained is not None and seed == trained.seed:
+        kept = split(dataset, seed=seed).of("test")
+        if kept:
+            why = (
+                f"the split 'test' is evaluated: {len(kept)} of {total} images, those that the "
+                f"training of this model on the same data kept to test with (seed {seed}); "
+                "--split all takes those that it was trained on as well"
+            )
+            return Selection(replace(dataset, items=kept), "test", why)
     part = wanted or _default(dataset)
     if part == "all":
         why = f"all {total} images are evaluated"
@@ -66,6 +88,21 @@ def select(dataset: Dataset, wanted: Part | None, seed: int) -> Selection:
         replace(dataset, items=found),
         part,
         f"the split {part!r} is evaluated: {len(found)} of {total} images{how}",
+        _leaked(dataset, part),
+    )
+
+
+def _leaked(dataset: Dataset, part: Split) -> tuple[str, ...]:
+    """Images of a split that one before it, in the order of their use, has too."""
+    before = SPLITS[: SPLITS.index(part)]
+    if not any(item.split in before for item in dataset.items):
+        return ()
+    return tuple(
+        item.name
+        for group in same_contents(dataset.items)
+        if any(item.split in before for item in group)
+        for item in group
+        if item.split == part
     )
 
 

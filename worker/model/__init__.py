@@ -149,7 +149,9 @@ def find_model(model: str, cache: Path) -> Path:
     if path.name == model and named.is_dir():
         return named
     raise ModelError(
-        advise(model) or f"model {model!r} is neither a directory nor in the model cache ({cache})"
+        advise(model)
+        or f"there is no directory {model!r}, and no model of that name in the model cache "
+        f"({cache})"
     )
 
 

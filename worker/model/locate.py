@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
-__all__ = ["PROGRAM_FILES", "advise", "explain_choice", "has_program", "inference_directory"]
+__all__ = [
+    "PROGRAM_FILES",
+    "advise",
+    "explain_choice",
+    "has_program",
+    "inference_directory",
+    "near_directory",
+]
 
 PROGRAM_FILES = ("inference.json", "inference.pdmodel")
 """The network, in the format of now and the one before."""
@@ -75,6 +83,22 @@ def advise(given: Path | str) -> str | None:
     if name in _FILES:
         return f"{given} is one file of a model: use its directory, {path.parent}"
     return None
+
+
+def near_directory(given: str) -> Path | None:
+    """Find the directory that was likely meant by one that does not exist.
+
+    Returns:
+        One beside it that is called almost like it, and holds a model; None if there is none.
+    """
+    path = Path(given).expanduser()
+    try:
+        beside = sorted(each.name for each in path.parent.iterdir() if each.is_dir())
+    except (OSError, ValueError):
+        return None
+    near = difflib.get_close_matches(path.name, beside, cutoff=0.6)
+    found = (path.with_name(name) for name in near)
+    return next((each for each in found if _has_program(inference_directory(each))), None)
 
 
 def _advise_directory(directory: Path) -> str | None:

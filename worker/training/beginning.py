@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,8 @@ from pathlib import Path
 from worker import __version__
 from worker.cache import exclusive, write_whole
 from worker.device import Device
-from worker.errors import ModelError, TrainingError
+from worker.errors import ModelError, SettingsError, TrainingError
 from worker.hpip import package_version
-from worker.inference.devices import find_device
 from worker.inference.placement import available_cores
 from worker.model import ModelSpec
 from worker.training.names import BEGUN
@@ -21,11 +21,13 @@ from worker.training.outputs import BEST_MODEL
 from worker.training.plan import Plan
 
 __all__ = [
+    "LOCK",
     "begin",
-    "choose_device",
     "locked",
+    "named_device",
     "refuse_another",
     "refuse_old_format",
+    "refuse_unwritable",
     "versions",
     "writing",
 ]
@@ -96,24 +98,37 @@ def refuse_old_format(spec: ModelSpec) -> None:
         )
 
 
-def choose_device(options: Options) -> Device:
-    """Choose the device to train on.
-
-    Returns:
-        A single one.
+def refuse_unwritable(output: Path) -> None:
+    """Refuse a directory that cannot be made or written into, before anything takes time.
 
     Raises:
-        TrainingError: several were named, or what was named is none.
-        ModelError: Paddle cannot use it.
-        UnfitSystemError: Paddle cannot be loaded to find out.
+        TrainingError: it is one.
     """
+    there = next(each for each in (output, *output.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise TrainingError(f"{there} is a file: name a directory for the results")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise TrainingError(f"{there} cannot be written into: name another directory")
+
+
+def named_device(options: Options) -> Device | None:
+    """Read the device to train on.
+
+    Returns:
+        A single one; None if none was named.
+
+    Raises:
+        SettingsError: several were named, or what was named is none.
+    """
+    if options.device is None:
+        return None
     try:
-        named = None if options.device is None else Device.parse(options.device)
+        named = Device.parse(options.device)
     except ValueError as error:
-        raise TrainingError(f"--device {options.device}: {error}") from error
-    if named is not None and len(named.split()) > 1:
-        raise TrainingError(f"--device {named}: name one device to train on")
-    return find_device(named)
+        raise SettingsError(f"--device {options.device}: {error}") from error
+    if len(named.split()) > 1:
+        raise SettingsError(f"--device {named}: name one device to train on")
+    return named
 
 
 def begin(checkpoint: Path, spec: ModelSpec, plan: Plan) -> int:

@@ -30,6 +30,7 @@ class Options:
         data: the data set, as it was given.
         model: a name, or a directory.
         device: None is the first GPU, else the CPU.
+        name: of the model that is made; None is that of `model`.
     """
 
     data: str
@@ -40,6 +41,7 @@ class Options:
     unfreeze: bool = False
     device: str | None = None
     seed: int = 0
+    name: str | None = None
 
     def phases(self) -> tuple[Phase, ...]:
         """What is trained, in order.

@@ -49,10 +49,13 @@ CURVE = "curve.svg"
 MOST_CATEGORIES = 5
 
 
-def description_of(spec: ModelSpec, labels: Sequence[str]) -> str:
+def description_of(spec: ModelSpec, labels: Sequence[str], name: str | None = None) -> str:
     """Make the `inference.yml` of a model that was trained from `spec`.
 
     It sees images as that one does, and answers with the classes of the data.
+
+    Args:
+        name: of the model; None is that of `spec`. PaddleX's loader takes its own names alone.
 
     Returns:
         The file's text.
@@ -63,7 +66,7 @@ def description_of(spec: ModelSpec, labels: Sequence[str]) -> str:
     # `load_model_spec` has read this file, within limits.
     given: Any = yaml.safe_load((spec.directory / "inference.yml").read_text("utf-8-sig"))
     document = {
-        "Global": {"model_name": spec.name},
+        "Global": {"model_name": name or spec.name},
         "PreProcess": given["PreProcess"],
         "PostProcess": {
             "Topk": {"topk": min(MOST_CATEGORIES, len(labels)), "label_list": list(labels)}

@@ -15,7 +15,7 @@ from worker.datasets import Dataset, Item, Split, split
 from worker.errors import DatasetError
 from worker.wording import first_few
 
-__all__ = ["SPLIT_IDS", "Plan", "Skipped", "check_usable", "make_plan"]
+__all__ = ["SPLIT_IDS", "Plan", "Skipped", "check_classes", "check_usable", "make_plan"]
 
 SPLIT_IDS: dict[Split, int] = {"val": 0, "train": 1, "test": 2}
 """Numbers of the splits, in the order of the rows."""
@@ -92,16 +92,25 @@ def make_plan(dataset: Dataset, digest: str, seed: int) -> Plan:
     Raises:
         DatasetError: there are fewer than two classes, or some have no image to train with.
     """
-    if len(dataset.labels) < 2:
-        raise DatasetError(
-            f"{dataset.source} has one class, {dataset.labels[0]!r}: there must be two or more to "
-            "tell apart"
-        )
+    check_classes(dataset)
     whole = split(dataset, seed=seed)
     items = tuple(item for each in SPLIT_IDS for item in whole.of(each))
     plan = Plan(dataset.labels, items, digest)
     check_usable(plan, ())
     return plan
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Check that there is something to tell apart; no image is read.
+
+    Raises:
+        DatasetError: there are fewer than two classes.
+    """
+    if len(dataset.labels) < 2:
+        raise DatasetError(
+            f"{dataset.source} has one class, {dataset.labels[0]!r}: there must be two or more to "
+            "tell apart"
+        )
 
 
 def check_usable(plan: Plan, skipped: Iterable[Skipped]) -> None:

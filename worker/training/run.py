@@ -16,16 +16,19 @@ from worker import __version__
 from worker.cache import models_directory, write_whole
 from worker.datasets import digest, open_dataset
 from worker.device import Device
-from worker.errors import DatasetError
+from worker.errors import DatasetError, TrainingError
+from worker.inference.devices import find_device
 from worker.model import ModelSpec, load_model_spec
 from worker.model.locate import explain_choice
 from worker.settings import Settings
 from worker.training.beginning import (
+    LOCK,
     begin,
-    choose_device,
     locked,
+    named_device,
     refuse_another,
     refuse_old_format,
+    refuse_unwritable,
     versions,
     writing,
 )
@@ -47,7 +50,7 @@ from worker.training.outputs import (
     write_labels,
     write_result,
 )
-from worker.training.plan import Plan, check_usable, make_plan
+from worker.training.plan import Plan, check_classes, check_usable, make_plan
 from worker.training.record import Record
 from worker.training.reporting import Reporter
 from worker.zoo.catalogue import ZooModel
@@ -82,47 +85,71 @@ def train(
     Raises:
         DatasetError: the data set cannot be used.
         ModelError: the model cannot be found, or cannot be trained.
+        SettingsError: the device is none.
         TrainingError: `output` holds another training, the data do not do, or the model came out
             wrong.
         UnfitSystemError: the system lacks a library.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    with locked(output), writing(output):
-        finished = read_result(output)
-        if resume and finished is not None:
-            return finished
-        if not resume:
-            refuse_another(output)
+    if resume and (finished := read_result(output)) is not None:
+        reporter.note(f"the training in {output} is done already, and nothing is left to do")
+        return finished
+    device = _refuse_at_once(options, output, resume=resume)
+    with open_dataset(options.data) as dataset:
+        # Before a model is downloaded, and all images are read.
+        check_classes(dataset)
         cache = settings.model_cache or models_directory()
         spec = load_model_spec(resolve_model(options.model, cache, settings.zoo, announce))
         if choice := explain_choice(options.model, spec.directory):
             reporter.note(choice)
         refuse_old_format(spec)
-        device = choose_device(options)
+        device = find_device(device)
         reporter.say("reading the data set")
-        checkpoint = output / CHECKPOINT
-        try:
-            with open_dataset(options.data) as dataset:
-                plan = make_plan(dataset, digest(dataset), options.seed)
-                description = description_of(spec, plan.labels)
-                if not resume:
-                    shutil.rmtree(checkpoint, ignore_errors=True)
-                    options.write(output)
-                checkpoint.mkdir(exist_ok=True)
-                threads = begin(checkpoint, spec, plan)
-                training = Training(
-                    options, output, spec, plan, device, threads, reporter, stopping
-                )
+        plan = make_plan(dataset, digest(dataset), options.seed)
+        description = description_of(spec, plan.labels, options.name)
+        output.mkdir(parents=True, exist_ok=True)
+        with locked(output), writing(output):
+            threads = _take_place(options, output, spec, plan, resume=resume)
+            training = Training(options, output, spec, plan, device, threads, reporter, stopping)
+            try:
                 result = training.run(description, settings)
-        except DatasetError:
-            if not resume:
-                # The data have to change, and then there is nothing to go on with.
-                shutil.rmtree(checkpoint, ignore_errors=True)
-                (output / CONFIG).unlink(missing_ok=True)
-            raise
-        if result is not None:
-            shutil.rmtree(checkpoint)
+            except DatasetError:
+                if not resume:
+                    # The data have to change, and then there is nothing to go on with.
+                    shutil.rmtree(output / CHECKPOINT, ignore_errors=True)
+                    (output / CONFIG).unlink(missing_ok=True)
+                raise
+            if result is not None:
+                shutil.rmtree(output / CHECKPOINT)
     return result
+
+
+def _refuse_at_once(options: Options, output: Path, *, resume: bool) -> Device | None:
+    """Refuse what can be told before anything takes time or is written; the device if one is named.
+
+    What a training holds and who writes into it may have changed when its place is taken.
+    """
+    refuse_unwritable(output)
+    if not resume:
+        refuse_another(output)
+    if (output / LOCK).exists():
+        with locked(output):
+            pass
+    return named_device(options)
+
+
+def _take_place(
+    options: Options, output: Path, spec: ModelSpec, plan: Plan, *, resume: bool
+) -> int:
+    """Begin to write into a directory that is locked; the threads to compute with."""
+    checkpoint = output / CHECKPOINT
+    if not resume:
+        refuse_another(output)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        options.write(output)
+    elif read_result(output) is not None:
+        raise TrainingError(f"another process has just finished the training in {output}")
+    checkpoint.mkdir(exist_ok=True)
+    return begin(checkpoint, spec, plan)
 
 
 class Training:
@@ -273,6 +300,7 @@ class Training:
             "data": {
                 "source": self._options.data,
                 "digest": self._plan.digest,
+                "seed": self._options.seed,
                 "images": self._plan.counts(read.skipped),
                 "skipped": [asdict(each) for each in read.skipped],
             },

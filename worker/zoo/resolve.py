@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker.errors import ModelError
 from worker.model import find_model
-from worker.model.locate import advise
+from worker.model.locate import advise, near_directory
 from worker.settings import ZooSettings
 from worker.zoo.catalogue import ZooModel, catalogue, nearest_names, others_here
 from worker.zoo.download import Progress, unwatched
@@ -25,7 +25,8 @@ def resolve_model(
     """Find a model by its path or by its name in the cache, or pull a published one.
 
     Args:
-        announce: called before a model is pulled; it returns what is called with the progress.
+        announce: called before a model is pulled; it returns what is called with the progress. Not
+            called where nothing may be downloaded.
 
     Returns:
         The model's directory.
@@ -39,7 +40,8 @@ def resolve_model(
             return find_model(model, cache)
         except ModelError as error:
             raise ModelError(f"{error}{_suggestion(model, cache)}") from error
-    return pull(published, cache, settings, announce(published)).directory
+    progress = unwatched if settings.offline else announce(published)
+    return pull(published, cache, settings, progress).directory
 
 
 def _suggestion(model: str, cache: Path) -> str:
@@ -49,6 +51,8 @@ def _suggestion(model: str, cache: Path) -> str:
         return f"; or use the published model by its name, {published}"
     if advise(model) is not None:
         return ""
+    if (near := near_directory(model)) is not None:
+        return f"; did you mean the directory {near}?"
     names = nearest_names(model, others=others_here(cache))
     if not names:
         return "; `classify-worker models list` shows the models that can be pulled by name"

@@ -132,6 +132,8 @@ async def test_jobs_are_answered_by_one_model_or_the_other_while_it_is_changed(
         answers.append(await bench.answer())
         done.set()
     assert (change.outcome, change.cause) == (ChangeOutcome.CHANGED, "request")
+    # It is called like the one before.
+    assert change.message.endswith(f" serves from {models.new}")
     assert (change.former.digest, change.serving.digest) == (digest(models.old), digest(models.new))
     assert change.check is not None
     assert (change.check.images, change.check.right) == (3, 3)

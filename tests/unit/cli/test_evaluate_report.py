@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.evaluation import Found, PlayedClassifier, dataset_of, scores_of
 from worker.cli.evaluate_report import figures_lines, notes, print_report
 from worker.errors import JobError, Reason
+from worker.evaluation.page.page import page
 from worker.evaluation.report import Report
 from worker.evaluation.run import evaluate
 from worker.evaluation.selection import select
@@ -84,3 +86,15 @@ def test_names_are_safe_to_print(capfd: pytest.CaptureFixture[str]) -> None:
 def test_standard_output_may_be_anothers(capfd: pytest.CaptureFixture[str]) -> None:
     print_report(report(), figures=False, report=None, baseline=None)
     assert capfd.readouterr().out == ""
+
+
+def test_images_that_a_model_may_know_by_heart_are_pointed_out() -> None:
+    whole = report()
+    found = replace(whole, selection=replace(whole.selection, leaked=("test/a/1.jpg",)))
+    note = list(notes(found))[1]
+    assert note.startswith(
+        "images that are, byte by byte, to train with or to choose by as well, 1"
+    )
+    assert "test/a/1.jpg" in note
+    assert b"test/a/1.jpg" in page(found)
+    assert found.document()["data"]["leaked"] == ["test/a/1.jpg"]

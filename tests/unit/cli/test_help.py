@@ -182,3 +182,24 @@ def test_commands_share_the_names_of_their_options() -> None:
         assert shared | {"--model", "--device", "--batch-size", "--port"} <= options(name)
     for name in ("predict", "submit"):
         assert shared | {"--save-dir", "--format", "--output", "--input"} <= options(name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "my photos", "--model", "M", "--save-dir", "out"], "--data 'my photos'?"),
+        (["dataset", "photos"], "Did you mean 'classify-worker dataset check photos'?"),
+        (["dataset", "chek", "photos"], "Did you mean 'check'?"),
+    ],
+)
+def test_what_was_likely_meant_is_said(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, arguments, prog_name="classify-worker")
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("arguments", [["--data", "a", "b"], ["a", "b"]])
+def test_what_was_meant_is_not_guessed_where_it_cannot_be_known(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, ["train", *arguments, "--save-dir", "out"])
+    assert "unexpected extra argument" in done.output
+    assert "did you mean" not in done.output

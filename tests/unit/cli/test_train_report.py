@@ -80,8 +80,10 @@ def test_the_end_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "model     my out/best_model/inference" in out
     assert "images    10 train, 2 val, 3 test; 12 left out" in out
-    assert "before    top-1 0.2500" in out
-    assert "test      top-1 0.9000" in out
+    assert (
+        "test      top-1 0.9000 on the images to test with; with its new layer untrained 0.2500\n"
+        in out
+    )
     assert "network" not in out
     lines = stream.getvalue().splitlines()
     assert lines[0] == "left out: broken 0.png: is cut off"

@@ -110,3 +110,11 @@ def test_what_was_found_before_comes_first() -> None:
     told = Dataset("data", "lists", dataset.items, dataset.labels, (before,))
     assert [each.kind for each in judge(told, facts)] == [Kind.BAD_LINE, Kind.ONE_IMAGE]
     assert str(before) == "train.txt:1: no"
+
+
+def test_classes_that_are_written_almost_alike() -> None:
+    rows = [*images("Coffee", 2), *images("C++", 2), *images("coffee", 2), *images("C#", 2)]
+    (finding,) = judge(*made(rows))
+    assert (finding.kind, finding.where) == (Kind.NEAR_NAMES, "Coffee")
+    assert finding.message.startswith("the class is called almost like 'coffee':")
+    assert not finding.kind.wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -127,6 +128,15 @@ def test_paths_may_have_a_tilde(make: Make, monkeypatch: pytest.MonkeyPatch) -> 
     with open_dataset("~/data") as dataset:
         assert dataset.source == "~/data"
         assert len(dataset.items) == 2
+
+
+def test_the_folder_of_one_class_is_recognised(make: Make) -> None:
+    root = make({"grass/1.jpg": "a", "grass/2.png": "b", "grass/readme.txt": "", "sky/1.jpg": "c"})
+    said = (
+        f"but 2 images lie in it directly: if it is the folder of a class, give its parent, {root}"
+    )
+    with pytest.raises(DatasetError, match=re.escape(said)), open_dataset(root / "grass"):
+        pass
 
 
 @pytest.mark.parametrize(

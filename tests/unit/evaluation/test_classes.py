@@ -47,3 +47,8 @@ def test_names_without_a_counterpart_are_refused_with_some_of_each() -> None:
 def test_names_that_are_written_differently_are_found() -> None:
     classes = match_classes(["Bald Eagle", "dog", "cat"], ["bald_eagle", "cat", "Hund"])
     assert almost_equal(classes) == [("bald_eagle", "Bald Eagle")]
+
+
+def test_the_other_spelling_may_be_a_class_of_the_data_as_well() -> None:
+    classes = match_classes(["Coffee", "tea", "C++"], ["Coffee", "coffee", "C#"])
+    assert almost_equal(classes) == [("coffee", "Coffee")]

@@ -40,6 +40,7 @@ def test_everything_is_in_it() -> None:
         "split": "all",
         "images": 4,
         "digest": "sha256:11",
+        "leaked": [],
     }
     assert (found["images"], found["top1_right"]) == (3, 1)
     assert found["top1"] == pytest.approx(1 / 3, abs=1e-6)

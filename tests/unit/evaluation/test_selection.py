@@ -10,6 +10,7 @@ import pytest
 from worker.datasets import Dataset, Item, Split
 from worker.errors import DatasetError
 from worker.evaluation.selection import select
+from worker.evaluation.trained import Trained
 
 
 def dataset(*splits: Split | None) -> Dataset:
@@ -65,3 +66,34 @@ def test_a_split_that_is_not_there_is_refused() -> None:
     one = replace(given, items=(Item(Path("a.jpg"), "a.jpg", "a"),))
     with pytest.raises(DatasetError, match="has 1 that are not split"):
         select(one, "test", 0)
+
+
+def test_data_of_the_models_training_are_evaluated_on_what_it_kept() -> None:
+    whole, trained = dataset(*[None] * 40), Trained("sha256:00", 3)
+    kept = select(whole, "test", 3)
+    found = select(whole, None, None, trained)
+    assert (found.part, found.dataset) == ("test", kept.dataset)
+    assert (
+        "that the training of this model on the same data kept to test with (seed 3)" in found.why
+    )
+    assert select(whole, "test", None, trained).dataset == kept.dataset
+    assert select(whole, "all", None, trained).dataset == whole
+    # By another seed, pictures to test with would be among those that it was trained on.
+    assert select(whole, None, 4, trained).part == "all"
+
+
+def test_a_training_that_kept_nothing_is_evaluated_whole() -> None:
+    assert select(dataset(None, None), None, None, Trained("sha256:00", 0)).part == "all"
+
+
+def test_images_that_were_trained_with_are_named(tmp_path: Path) -> None:
+    rows: list[tuple[str, Split]] = [("0", "train"), ("1", "val"), ("0", "test"), ("1", "val")]
+    items = []
+    for number, (text, split) in enumerate([*rows, ("2", "test"), ("2", "test")]):
+        path = tmp_path / f"{number}.jpg"
+        path.write_text(text, "utf-8")
+        items.append(Item(path, path.name, "a", split))
+    data = Dataset("flowers", "a layout", tuple(items), ("a",))
+    assert select(data, None, None).leaked == ("2.jpg",)
+    assert select(data, "val", None).leaked == ()
+    assert select(data, "all", None).leaked == ()

@@ -35,6 +35,12 @@ def test_images_are_seen_as_before_and_answered_with_the_new_classes(tmp_path: P
     }
 
 
+def test_a_model_may_have_a_name_of_its_own(tmp_path: Path) -> None:
+    spec = load(tmp_path, document(RESIZE, CROP, NORMALIZE))
+    made = yaml.safe_load(description_of(spec, ["a", "b"], "my cats"))
+    assert made["Global"] == {"model_name": "my cats"}
+
+
 def test_at_most_five_classes_are_answered(tmp_path: Path) -> None:
     labels = [f"class {number}" for number in range(9)]
     assert described(tmp_path, labels)["PostProcess"]["Topk"]["topk"] == 5

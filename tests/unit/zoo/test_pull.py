@@ -251,13 +251,13 @@ def test_a_directory_or_a_name_in_the_cache_is_taken_as_it_is(
     [
         ("PPLCNet_x0_25", "did you mean PP-LCNet_x0_25"),
         ("my-own-thing", "`classify-worker models list` shows"),
-        ("../PP-LCNet_x0_25", "neither a directory nor in the model cache"),
+        ("../PP-LCNet_x0_25", "no model of that name in the model cache"),
     ],
 )
 def test_an_unknown_name_gets_advice(
     cache: Path, settings: ZooSettings, name: str, advice: str
 ) -> None:
-    with pytest.raises(ModelError, match="neither a directory nor in the model cache") as raised:
+    with pytest.raises(ModelError, match="no model of that name in the model cache") as raised:
         resolve_model(name, cache, settings)
     assert advice in str(raised.value)
 

@@ -97,7 +97,7 @@ def matrix_markup(matrix: Matrix, answers: Answers) -> str:
             for column, name in zip(columns, names, strict=True)
         ]
         rows.append(f'<tr><th scope="row">{text(figures.name)}</th>{"".join(cells)}</tr>\n')
-    caption = "Confusion matrix: rows are labels, columns are answers"
+    caption = "Rows are labels, columns are answers"
     grid = (
         f'<table class="matrix"><caption>{caption}</caption>'
         f'<thead><tr><th scope="col">label</th>{heads}</tr></thead>\n'

@@ -87,15 +87,21 @@ def _notes(report: Report) -> str:
     """What a reader must know before the figures."""
     classes = report.evaluation.answers.classes
     notes = []
+    if leaked := report.selection.leaked:
+        notes.append(
+            f"Images that are, byte by byte, to train with or to choose by as well, {len(leaked)}; "
+            f"they count, and a model may know them by heart: {_names(leaked)}"
+        )
     if classes.only_data:
         notes.append(
-            f"The model does not know {len(classes.only_data)} classes of the data, and has all "
-            f"their images wrong: {_names(classes.only_data)}"
+            f"Classes of the data that the model does not know, {len(classes.only_data)}, whose "
+            f"images are all wrong: {_names(classes.only_data)}"
         )
     if report.evaluation.unusable:
         count = len(report.evaluation.unusable)
         notes.append(
-            f'{count} images cannot be used, and count nowhere: <a href="#unusable">which</a>'
+            f"Images that cannot be used, {count}, which count nowhere: "
+            '<a href="#unusable">which</a>'
         )
     return "".join(f'<p class="note">{note}</p>' for note in notes)
 
@@ -178,7 +184,7 @@ def _classes(report: Report) -> str:
     absent = f"<p>Classes of the model alone: {_names(only_model)}.</p>" if only_model else ""
     heads = ("class", "images", "precision", "recall", "F1")
     count = some_of(len(figures), MOST_ROWS, "classes that occur")
-    return f"<p>{count}, the worst first.</p>{table('Classes', heads, rows)}{absent}"
+    return f"<p>{count}, the worst first.</p>{table('Figures of each class', heads, rows)}{absent}"
 
 
 def _cells(report: Report, matrix: Matrix) -> str:
@@ -205,7 +211,7 @@ def _unusable(report: Report) -> str:
     ]
     count = some_of(len(unusable), MOST_ROWS, "images")
     heads = ("image", "reason", "what is wrong")
-    return f"<p>{count}</p>{table('Images that cannot be used', heads, rows)}"
+    return f"<p>{count}</p>{table('What is wrong with them', heads, rows)}"
 
 
 def _about(report: Report) -> str:
@@ -221,4 +227,4 @@ def _about(report: Report) -> str:
     ]
     if report.other is not None:
         rows.append(("other model's digest", text(report.other.model.digest)))
-    return table("What was evaluated", ("fact", "value"), rows)
+    return table("The model and the data", ("fact", "value"), rows)

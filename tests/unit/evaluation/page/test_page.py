@@ -68,6 +68,10 @@ def check(text: str, root: ET.Element) -> None:
     assert all(each.get("alt") for each in root.iter("img"))
     assert all(each.get("scope") in ("row", "col") for each in root.iter("th"))
     assert all(each.find("caption") is not None for each in root.iter("table"))
+    # What a heading says is not said again.
+    headings = {"".join(each.itertext()) for each in root.iter("h2")}
+    captions = {"".join(each.itertext()).partition(":")[0] for each in root.iter("caption")}
+    assert not headings & captions
     policy = root.find("head/meta[@http-equiv='Content-Security-Policy']")
     assert policy is not None
     assert policy.get("content", "").startswith("default-src 'none'")
