@@ -22,9 +22,9 @@ HIDES_IT = "import sys; sys.modules['openvino'] = None"
             "predictor.backend: openvino needs openvino",
         ),
         (
-            {"WORKER_PREDICTOR__BACKEND": "onnxruntime", "WORKER_DEVICE": "gpu:0"},
+            {"WORKER_PREDICTOR__BACKEND": "openvino", "WORKER_DEVICE": "gpu:0"},
             2,
-            "predictor.backend: onnxruntime computes on the CPU alone, and device is gpu:0",
+            "predictor.backend: openvino computes on the CPU alone, and device is gpu:0",
         ),
         (
             {"WORKER_PREDICTOR__BACKEND": "tensorrt"},

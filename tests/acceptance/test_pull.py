@@ -99,7 +99,7 @@ async def test_a_signal_does_not_wait_for_the_model_and_the_next_start_goes_on(
         ({"WORKER_MODEL": "{empty}"}, 3, "has neither inference.json nor inference.pdmodel"),
         ({"WORKER_MODEL_DIR": "{empty}"}, 3, "has neither inference.json nor inference.pdmodel"),
         # Never taken for a name, though it is one.
-        ({"WORKER_MODEL_DIR": NAME}, 3, f"model directory {NAME} does not exist"),
+        ({"WORKER_MODEL_DIR": NAME}, 3, f"/{NAME} does not exist"),
         ({"WORKER_ZOO__OFFLINE": "true"}, 3, "zoo.offline forbids to download it"),
         ({"WORKER_ZOO__BASE_URL": "{empty}"}, 3, f"{NAME}_infer.tar does not exist"),
         ({"WORKER_DEVICE": "gpu0"}, 2, "device: not a device; use cpu"),

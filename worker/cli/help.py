@@ -64,15 +64,20 @@ class Command(TyperCommand):
     """A command whose help has groups of options and is wrapped between words alone."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own click
-        """Parse the command line; an error about a choice names the nearest one.
+        """Parse the command line; errors name the nearest choice, and data without `--data`.
 
         Returns:
             What is left of it.
         """
+        given = list(args)
         try:
             return super().parse_args(ctx, args)
-        except typer.BadParameter as error:
+        except UsageError as error:
             error.message = _with_nearest(error.message)
+            extra = _EXTRA.fullmatch(error.message)
+            # More than one are those of a shell's pattern, say.
+            if extra and extra[1] in given and ctx.params.get("data", "") is None:
+                error.message += f": did you mean --data {shlex.quote(extra[1])}?"
             raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own click
@@ -82,22 +87,6 @@ class Command(TyperCommand):
             The words, without the braces in which typer puts required arguments.
         """
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own click
-        """Read the command line; data that are given without `--data` are recognised.
-
-        Returns:
-            What is left: nothing.
-        """
-        given = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except UsageError as error:
-            extra = _EXTRA.fullmatch(error.message)
-            # More than one are those of a shell's pattern, say.
-            if extra and extra[1] in given and ctx.params.get("data", "") is None:
-                error.message += f": did you mean --data {shlex.quote(extra[1])}?"
-            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
         """Write the whole help."""

@@ -98,7 +98,7 @@ def near_directory(given: str) -> Path | None:
         return None
     near = difflib.get_close_matches(path.name, beside, cutoff=0.6)
     found = (path.with_name(name) for name in near)
-    return next((each for each in found if _has_program(inference_directory(each))), None)
+    return next((each for each in found if has_program(inference_directory(each))), None)
 
 
 def _advise_directory(directory: Path) -> str | None:

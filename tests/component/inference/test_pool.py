@@ -98,6 +98,10 @@ async def test_answers_metrics_and_a_batch_for_what_comes_together(
     assert len(set(made.pool.pids)) == 2
     assert made.value("classify_predictor_slots") == 2
     calibrated = made.value("classify_images_total")
+    async with asyncio.timeout(60):
+        # One that still gets ready takes none of them.
+        while len(made.pool._batcher._free_slots) < 2:
+            await asyncio.sleep(0.01)
     scores = await asyncio.gather(*(made.pool.classify(crop, 0.0) for crop in crops))
     expected = load_predictor(spec, CPU, 1).scores(np.stack(crops))
     np.testing.assert_allclose(np.stack(scores), expected, rtol=0, atol=1e-5)
