@@ -100,7 +100,7 @@ async def test_answers_metrics_and_a_batch_for_what_comes_together(
     calibrated = made.value("classify_images_total")
     async with asyncio.timeout(60):
         # One that still gets ready takes none of them.
-        while len(made.pool._batcher._free_slots) < 2:
+        while len(made.pool._batcher._free_slots) < 2:  # noqa: ASYNC110 - slots tell nobody
             await asyncio.sleep(0.01)
     scores = await asyncio.gather(*(made.pool.classify(crop, 0.0) for crop in crops))
     expected = load_predictor(spec, CPU, 1).scores(np.stack(crops))
