@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from worker.cache import replacing
 from worker.errors import TrainingError
-from worker.training.arrays import Arrays, read_archive
+from worker.training.arrays import Arrays, read_archive, read_array
 
-__all__ = ["load", "save"]
+__all__ = ["load", "load_array", "save"]
 
 _FACTS = "facts"
 
@@ -54,7 +54,26 @@ def load(path: Path) -> tuple[dict[str, Any], Arrays]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(
-            f"{path} is damaged ({error}): train into another directory, without --resume"
-        ) from error
+        raise _damaged(path, error) from error
     return facts, arrays
+
+
+def load_array(path: Path) -> npt.NDArray[Any]:
+    """Read an array that a checkpoint has in a file of its own.
+
+    Returns:
+        The array.
+
+    Raises:
+        TrainingError: it is missing or damaged.
+    """
+    try:
+        return read_array(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"{path} is damaged ({error}): train into another directory, without --resume"
+    )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from worker.cache import write_whole
-from worker.training.arrays import read_array
+from worker.training.checkpoint import load_array
 from worker.training.child import TrainingProcess
 from worker.training.crop_file import CropFile
 from worker.training.crops import CropReader
@@ -145,7 +145,7 @@ class ImageReading:
         path, cells = self._directory / PROBE, self._crops.crops
         crops = cells[[row % len(cells) for row in wanted]]
         if read.probe:
-            crops = np.concatenate([read_array(path)[: len(read.probe)], crops])
+            crops = np.concatenate([load_array(path)[: len(read.probe)], crops])
         content = io.BytesIO()
         np.save(content, crops)
         write_whole(path, content.getvalue())

@@ -15,6 +15,9 @@ from worker.zoo.pull import pull
 
 __all__ = ["resolve_model"]
 
+SHOWN = 100
+"""Characters of a name that are shown where it is too long to be one."""
+
 
 def resolve_model(
     model: str,
@@ -40,6 +43,11 @@ def resolve_model(
             return find_model(model, cache)
         except ModelError as error:
             raise ModelError(f"{error}{_suggestion(model, cache)}") from error
+        except OSError as error:
+            # Too long for a name of a file, say.
+            raise ModelError(
+                f"{model[:SHOWN]!r} is neither a directory nor a model's name: {error.strerror}"
+            ) from error
     progress = unwatched if settings.offline else announce(published)
     return pull(published, cache, settings, progress).directory
 

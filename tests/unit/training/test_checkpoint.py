@@ -9,7 +9,7 @@ import pytest
 
 from worker.errors import TrainingError
 from worker.training.arrays import Arrays
-from worker.training.checkpoint import load, save
+from worker.training.checkpoint import load, load_array, save
 
 
 def test_facts_and_arrays_are_read_as_they_were_saved(tmp_path: Path) -> None:
@@ -51,3 +51,15 @@ def test_a_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
 def test_no_state_is_another_matter(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "state.npz")
+
+
+def test_an_array_in_a_file_of_its_own_is_named_when_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "probe.npy"
+    np.save(path, np.arange(6))
+    np.testing.assert_array_equal(load_array(path), np.arange(6))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(TrainingError, match=r"probe\.npy is damaged"):
+        load_array(path)
+    path.unlink()
+    with pytest.raises(TrainingError, match=r"probe\.npy is damaged"):
+        load_array(path)

@@ -37,3 +37,9 @@ def test_a_download_that_is_forbidden_is_not_announced(tmp_path: Path) -> None:
     settings = ZooSettings(offline=True, base_url="http://127.0.0.1:9/")
     with pytest.raises(ModelError, match=r"zoo\.offline forbids to download it"):
         resolve_model("PP-LCNet_x1_0", tmp_path, settings, announce)
+
+
+def test_what_is_too_long_for_a_name_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="neither a directory nor a model's name") as raised:
+        resolve_model("a" * 12_000, tmp_path, ZooSettings(offline=True))
+    assert len(str(raised.value)) < 250

@@ -17,7 +17,7 @@ from worker.predictor.backends.devices import import_paddle
 from worker.predictor.backends.paddle import PaddleBackend
 from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
-from worker.training.arrays import read_array
+from worker.training.checkpoint import load_array
 from worker.training.names import PROBE
 from worker.training.process.serving import Owner, Request, serve
 from worker.training.process.state import State
@@ -52,7 +52,7 @@ def answer(request: Request, _: Owner) -> dict[str, object]:
         network.restore(state.best_weights)
         network.save(directory / "inference", (request["height"], request["width"]))
         return {"is": "written"}
-    crops = read_array(Path(request["directory"]) / PROBE)
+    crops = load_array(Path(request["directory"]) / PROBE)
     wanted = state.best_weights["scores"]
     spec = load_model_spec(directory)
     device, threads = Device.parse(request["device"]), request["threads"]
