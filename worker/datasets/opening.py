@@ -58,6 +58,9 @@ def open_dataset(data: str | Path, *, strict: bool = True) -> Iterator[Dataset]:
     Raises:
         DatasetError: there is none, or it cannot be used; the message says what to change.
     """
+    if data == "":
+        # A path without a name would be the current directory.
+        raise DatasetError("the data set has no name: give a directory, or a file")
     source, path = str(data), Path(data).expanduser()
     with ExitStack() as stack:
         dataset = _open(source, path, stack)

@@ -191,3 +191,8 @@ def test_an_archive_whose_list_leads_out_of_it_is_refused(make: Make) -> None:
             open_dataset(path, strict=strict),
         ):
             pass
+
+
+def test_no_name_is_not_the_current_directory() -> None:
+    with pytest.raises(DatasetError, match="no name"), open_dataset(""):
+        pytest.fail("it was opened")
