@@ -67,7 +67,7 @@ async def test_a_model_that_is_not_there_is_looked_for_again(tmp_path: Path) -> 
     lines = await attempts.run()
     assert attempts.pauses == [1.0, 2.0, 3.0]
     assert len(lines) == 3
-    assert "is neither a directory" in lines[0]["error"]
+    assert "there is no directory" in lines[0]["error"]
     labels = {"name": str(tmp_path / "none"), "digest": "", "backend": ""}
     assert attempts.metrics.registry.get_sample_value("classify_shadow_up", labels) == 0
 
