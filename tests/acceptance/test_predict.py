@@ -355,7 +355,7 @@ def test_settings_of_the_worker(run: Run, model_dir: Path) -> None:
         (
             ["predict", "--input", "a.jpg", "--model", "no-such-model"],
             3,
-            "classify-worker: model 'no-such-model'",
+            "classify-worker: there is no directory 'no-such-model', and no model of that name",
         ),
         (["config", "OCR"], 2, "classify-worker: pipeline 'OCR' is not known"),
         (["config", "--save_path", "x"], 2, "name a pipeline to save"),
