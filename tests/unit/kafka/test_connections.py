@@ -6,10 +6,12 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from worker.kafka import connections
 from worker.kafka.connections import report_closed_transports
 
 
@@ -40,3 +42,37 @@ async def test_a_closed_transport_is_a_broken_connection(times: int) -> None:
     connection._writer = cast("Any", ClosedWriter())
     with pytest.raises(KafkaConnectionError, match="broken"):
         await connection._send_sasl_token(b"token")
+
+
+async def test_a_client_that_is_given_up_while_it_begins_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent:
+        """A connection to a broker that does not answer."""
+
+        closed = False
+        asked = asyncio.Event()
+
+        async def send(self, _: object) -> None:
+            self.asked.set()
+            await asyncio.Event().wait()
+
+        def close(self) -> None:
+            self.closed = True
+
+    silent = Silent()
+
+    async def create(*_: object, **__: object) -> Silent:
+        return silent
+
+    report_closed_transports()
+    monkeypatch.setattr(connections, "_create", create)
+    client = AIOKafkaClient(bootstrap_servers="127.0.0.1:9092")
+    beginning = asyncio.create_task(client.bootstrap())
+    async with asyncio.timeout(30):
+        await silent.asked.wait()
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+    assert silent.closed
+    await client.close()
