@@ -11,13 +11,13 @@ import typer
 from worker.cli.options import (
     EXIT_FAILED,
     INPUT_GROUP,
-    MODEL_GROUP,
     OUTPUT_GROUP,
     BatchSize,
     Config,
     Device,
     Model,
     Overrides,
+    UseHpip,
 )
 
 __all__ = ["evaluate"]
@@ -72,15 +72,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
     model: Model = None,
     device: Device = None,
     batch_size: BatchSize = None,
-    use_hpip: Annotated[
-        bool | None,
-        typer.Option(
-            "--use-hpip/--no-use-hpip",
-            help="Take the fastest backend that agrees with Paddle.",
-            show_default=False,
-            rich_help_panel=MODEL_GROUP,
-        ),
-    ] = None,
+    use_hpip: UseHpip = None,
     report: Annotated[
         Path | None,
         typer.Option(

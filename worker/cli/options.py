@@ -31,6 +31,7 @@ __all__ = [
     "OutputFormat",
     "Overrides",
     "TopK",
+    "UseHpip",
 ]
 
 EXIT_FAILED = 1
@@ -128,6 +129,16 @@ BatchSize = Annotated[
         metavar="N",
         min=1,
         help="Most images that the network computes at once, per device.",
+        show_default=False,
+        rich_help_panel=MODEL_GROUP,
+    ),
+]
+
+UseHpip = Annotated[
+    bool | None,
+    typer.Option(
+        "--use-hpip/--no-use-hpip",
+        help="Take the fastest backend that agrees with Paddle.",
         show_default=False,
         rich_help_panel=MODEL_GROUP,
     ),

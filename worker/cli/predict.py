@@ -23,6 +23,7 @@ from worker.cli.options import (
     OutputFile,
     Overrides,
     TopK,
+    UseHpip,
 )
 
 if TYPE_CHECKING:
@@ -49,15 +50,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     model: Model = None,
     device: Device = None,
     batch_size: BatchSize = None,
-    use_hpip: Annotated[
-        bool | None,
-        typer.Option(
-            "--use-hpip/--no-use-hpip",
-            help="Take the fastest backend that agrees with Paddle.",
-            show_default=False,
-            rich_help_panel=MODEL_GROUP,
-        ),
-    ] = None,
+    use_hpip: UseHpip = None,
     pipeline: Annotated[
         str,
         typer.Option(
