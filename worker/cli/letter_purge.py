@@ -185,8 +185,8 @@ def confirm(
     if not sys.stdin.isatty():
         raise typer.BadParameter("there is no terminal to ask at: say --yes, or --dry-run first")
     count = _letters(bounds, before)
-    typer.echo(f"Delete up to {count} from {topic} for good? [y/N] ", nl=False, err=True)
-    if _line().strip().lower() not in ("y", "yes"):
+    answer = _ask(f"Delete up to {count} from {topic} for good? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
         report.note("nothing was deleted")
         raise typer.Exit(1)
 
@@ -220,11 +220,14 @@ def tell(
     )
 
 
-def _line() -> str:
-    """Read a line; Ctrl-C ends the process, which waits here and nowhere else."""
+def _ask(question: str) -> str:
+    """Read an answer; Ctrl-C ends the process, which waits here and nowhere else."""
     handler = signal.getsignal(signal.SIGINT)
+    # Before the question: who has read it may press Ctrl-C at once, and asyncio's handler would
+    # cancel a task that does not run before the line is there.
     end_at_once()
     try:
+        typer.echo(question, nl=False, err=True)
         return sys.stdin.readline()
     finally:
         signal.signal(signal.SIGINT, handler)
