@@ -65,15 +65,12 @@ def read_table(root: Root, file: str) -> Contents:
             "names its columns"
         )
     contents = Contents()
-    try:
-        for line, row in _rows(path, columns.delimiter):
-            found = _read_row(root, f"{file}:{line}", row, columns)
-            if isinstance(found, Item):
-                contents.items.append(found)
-            else:
-                contents.findings.append(Finding.of_line(Kind.BAD_LINE, file, line, found))
-    except csv.Error as error:
-        raise DatasetError(f"{file} is damaged or no CSV file: {error}") from error
+    for line, row in _rows(path, file, columns.delimiter):
+        found = _read_row(root, f"{file}:{line}", row, columns)
+        if isinstance(found, Item):
+            contents.items.append(found)
+        else:
+            contents.findings.append(Finding.of_line(Kind.BAD_LINE, file, line, found))
     contents.labels = in_order(item.label for item in contents.items)
     return contents
 
@@ -110,13 +107,20 @@ def _find_columns(path: Path) -> _Columns | None:
     return None
 
 
-def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, file: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows below the first one that are not empty, each with the line on which it begins."""
     reader = csv.reader(text_lines(path, ""), delimiter=delimiter, strict=True)
     begun, header = 1, True
-    for row in reader:
-        if any(map(str.strip, row)):
-            if not header:
-                yield begun, row
-            header = False
-        begun = reader.line_num + 1
+    try:
+        for row in reader:
+            if any(map(str.strip, row)):
+                if not header:
+                    yield begun, row
+                header = False
+            begun = reader.line_num + 1
+    except csv.Error as error:
+        # Where the row begins: a quote that is never closed is noticed at the end of the file.
+        raise DatasetError(
+            f"{file}:{begun} is damaged, or this is no CSV file: {error}; look for a double quote "
+            "that is not closed there, or write it twice inside of a value"
+        ) from error

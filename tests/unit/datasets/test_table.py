@@ -82,8 +82,10 @@ def test_a_file_without_the_names_of_its_columns_is_none(make: Make, text: str) 
 
 
 def test_what_is_no_csv_file(read: Callable[..., Contents], make: Make) -> None:
-    with pytest.raises(DatasetError, match=r"data.csv is damaged or no CSV file"):
+    with pytest.raises(DatasetError, match=r"data.csv:2 is damaged, or this is no CSV file"):
         read('path,label\n"a.jpg" and,x\n')
+    with pytest.raises(DatasetError, match=r"data.csv:3 is damaged, .* quote that is not closed"):
+        read('path,label\na.jpg,x\n"b.jpg,y\nc.jpg,x\n')
     root = make({"data.csv": "path,label\n"})
     with (root / "data.csv").open("ab") as file:
         file.write("\u00fc.jpg,x\n".encode("latin-1"))
