@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,12 @@ class Predictor:
     def __init__(self, spec: ModelSpec, backend: Backend | CropBackend) -> None:
         self.spec = spec
         self._backend = backend
+        # Found once: to look whether an object has a protocol's methods takes a while.
+        self._run: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+        if isinstance(backend, CropBackend):
+            self._run = backend.run_crops
+        else:
+            self._run = partial(self._run_normalized, backend)
         self._normalize = Normalizer(spec.normalize)
         self._buffer = np.empty((0, 3, *spec.input_size), np.float32)
         # Invariant: 0 until the network's first answer; all later ones have as many scores.
@@ -94,16 +101,16 @@ class Predictor:
             "to 1 when it was loaded: export it with a softmax or a sigmoid at its end"
         )
 
-    def _run(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _run_normalized(
+        self, backend: Backend, crops: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float32]:
         """Normalise crops, and return what the backend answers."""
-        if isinstance(self._backend, CropBackend):
-            return self._backend.run_crops(crops)
         count = len(crops)
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)
         tensor = self._buffer[:count]
         self._normalize(crops, tensor)
-        return self._backend.run(tensor)
+        return backend.run(tensor)
 
     def _rows(
         self, answer: npt.NDArray[np.float32], count: int
