@@ -353,7 +353,7 @@ class Slot:
         scores = self._scores_of(begun)
         if not isinstance(answer, Ran) or scores is None:
             return None
-        self._channel.receive()
+        self._channel.drop()
         return scores, answer.seconds
 
     def time(self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False) -> RunTime:

@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Never, Self
 
+import orjson
+
 __all__ = ["MAX_BYTES", "BadMessageError", "Channel", "integer_in", "number_in", "text_in"]
 
 MAX_BYTES = 1 << 18
@@ -134,6 +136,10 @@ class Channel:
         except (BadMessageError, EOFError, OSError):
             return None
 
+    def drop(self) -> None:
+        """Take the message that `peek` has shown, as `receive` would, without reading it again."""
+        del self._held[: self._end()]
+
     @property
     def unread(self) -> bool:
         """Whether the other side has said more than was received, as far as that is here."""
@@ -223,12 +229,20 @@ def _framed(message: Mapping[str, object]) -> bytes:
 
 def _parsed(text: bytearray) -> dict[str, Any]:
     try:
-        message = _DECODER.decode(text.decode("ascii"))
-    except (ValueError, RecursionError) as error:
-        raise BadMessageError("what it sent is not JSON") from error
+        message = orjson.loads(text)
+    except ValueError:
+        # Bytes of a path that are no UTF-8, perhaps: escapes that orjson refuses.
+        message = _parsed_with_escapes(text)
     if not isinstance(message, dict):
         raise BadMessageError("what it sent is not a JSON object")
     return message
+
+
+def _parsed_with_escapes(text: bytearray) -> Any:  # noqa: ANN401 - of a message
+    try:
+        return _DECODER.decode(text.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise BadMessageError("what it sent is not JSON") from error
 
 
 def _refuse(constant: str) -> Never:
