@@ -1,6 +1,8 @@
 """One predictor process seen from the worker: start, run, kill. Blocking; driven by one thread.
 
-Waiting for the process releases the GIL, so the event loop goes on while a batch is computed.
+Waiting for the process releases the GIL, so the event loop goes on while a batch is computed. What
+never waits, `begin_at_once` and `finish_at_once`, an event loop may call while that thread does
+nothing: waking a thread and hearing back from it takes longer than both.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import socket
 import subprocess
 import time
 import weakref
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,10 +49,13 @@ from worker.runtime.messages import BadMessageError, Channel
 from worker.runtime.native_output import NativeOutput
 from worker.runtime.processes import anonymous_file, end_process, start_logged
 
-__all__ = ["Slot", "buffers_for"]
+__all__ = ["Begun", "Slot", "buffers_for"]
 
 REAP_TIMEOUT = 2.0
 """Seconds until a process whose socket has closed must have ended."""
+
+AT_ONCE_BYTES = 2 * 1024 * 1024
+"""Bytes of a batch, or of its scores, for which an event loop has time: about 0.3 ms."""
 
 ROUNDING = 1e-5
 """How far above 1 a score may be."""
@@ -65,6 +71,20 @@ def buffers_for(device: Device) -> int:
         1 or 2.
     """
     return 2 if device.kind == "gpu" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that the process computes.
+
+    Attributes:
+        first: row of the shared memory that the first image is in.
+        deadline: when it must be done, on `time.monotonic`.
+    """
+
+    count: int
+    first: int
+    deadline: float
 
 
 class Slot:
@@ -233,10 +253,10 @@ class Slot:
         """
         shared = self._shared
         if shared is not None:
-            self._put(crops, shared, buffer)
+            self._copy(crops, shared, buffer)
         return shared
 
-    def _put(
+    def _copy(
         self, crops: Sequence[npt.NDArray[np.uint8]], shared: SharedBatch, buffer: int
     ) -> None:
         for row, crop in enumerate(crops, buffer * self._start.capacity):
@@ -268,6 +288,73 @@ class Slot:
         """
         scores, ran = self._run(crops, solo=solo, buffer=buffer, staged=staged)
         return scores, ran.seconds
+
+    def begin_at_once(
+        self,
+        crops: Sequence[npt.NDArray[np.uint8]],
+        *,
+        solo: bool = False,
+        buffer: int = 0,
+        staged: SharedBatch | None = None,
+    ) -> Begun | None:
+        """Do the first half of `run` without waiting: give the process a batch.
+
+        Args:
+            crops: as for `run`, and so are the others.
+
+        Returns:
+            What `finish` takes, once `fileno` is readable; None where `run` must do it all, since
+            it takes long or something is wrong.
+        """
+        if self._channel is None or self._shared is None or self._channel.unread:
+            return None
+        if staged is not self._shared and sum(crop.nbytes for crop in crops) > AT_ONCE_BYTES:
+            return None
+        begun, request = self._put(crops, self._shared, solo, buffer, staged)
+        return begun if self._channel.send_at_once(to_message(request)) else None
+
+    def fileno(self) -> int:
+        """Give the descriptor that is readable when the process has answered, or is gone.
+
+        Returns:
+            The descriptor, valid until the process is killed; -1 without one.
+        """
+        return -1 if self._channel is None else self._channel.fileno()
+
+    def finish(self, begun: Begun) -> tuple[npt.NDArray[np.float32], float]:
+        """Do the second half of `run`: wait for the answer.
+
+        Returns:
+            As `run`.
+
+        Raises:
+            PredictorError: as `run` does.
+        """
+        scores, ran = self._judge(begun, self._receive(begun.deadline, self._timeout))
+        return scores, ran.seconds
+
+    def finish_at_once(self, begun: Begun) -> tuple[npt.NDArray[np.float32], float] | None:
+        """Do what `finish` does if a right answer is there, without waiting.
+
+        Returns:
+            As `run`; None where `finish` must do it, since it has to wait, it takes long, or
+            something is wrong.
+        """
+        if self._channel is None or self._shared is None:
+            return None
+        if begun.count * self._shared.scores[0].nbytes > AT_ONCE_BYTES:
+            return None
+        if (message := self._channel.peek()) is None:
+            return None
+        try:
+            answer = read_answer(message)
+        except BadMessageError:
+            return None
+        scores = self._scores_of(begun)
+        if not isinstance(answer, Ran) or scores is None:
+            return None
+        self._channel.drop()
+        return scores, answer.seconds
 
     def time(self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False) -> RunTime:
         """Run one batch as `run` does, for the time that it takes.
@@ -318,19 +405,42 @@ class Slot:
     ) -> tuple[npt.NDArray[np.float32], Ran]:
         if self._shared is None:
             raise PredictorCrashedError("the predictor process is not running")
-        if staged is not self._shared:
+        begun, request = self._put(crops, self._shared, solo, buffer, staged)
+        return self._judge(begun, self._ask(request, self._timeout if timeout is None else timeout))
+
+    def _put(
+        self,
+        crops: Sequence[npt.NDArray[np.uint8]],
+        shared: SharedBatch,
+        solo: bool,
+        buffer: int,
+        staged: SharedBatch | None,
+    ) -> tuple[Begun, Run]:
+        """Have a batch in the shared memory, and say where."""
+        if staged is not shared:
             # Not staged, or for a process that has ended since, with its memory.
-            self._put(crops, self._shared, buffer)
+            self._copy(crops, shared, buffer)
         first = buffer * self._start.capacity
-        request = Run(len(crops), self._solo_threads if solo else 0, first)
-        answer = self._ask(request, self._timeout if timeout is None else timeout)
+        begun = Begun(len(crops), first, time.monotonic() + self._timeout)
+        return begun, Run(len(crops), self._solo_threads if solo else 0, first)
+
+    def _judge(
+        self, begun: Begun, answer: Loaded | Ran | Failed
+    ) -> tuple[npt.NDArray[np.float32], Ran]:
         if isinstance(answer, Failed):
             raise PredictorError(answer.why)
-        # A copy first: nothing that the process does to its memory changes what was checked.
-        scores = self._shared.scores[first : first + len(crops)].copy()
-        if not isinstance(answer, Ran) or not _are_scores(scores):
+        scores = self._scores_of(begun)
+        if not isinstance(answer, Ran) or scores is None:
             raise self._broken("these are no scores")
         return scores, answer
+
+    def _scores_of(self, begun: Begun) -> npt.NDArray[np.float32] | None:
+        """The scores of a batch; None if they are none."""
+        if self._shared is None:
+            return None
+        # A copy first: nothing that the process does to its memory changes what was checked.
+        scores = self._shared.scores[begun.first : begun.first + begun.count].copy()
+        return scores if _are_scores(scores) else None
 
     def interrupt(self) -> None:
         """End the process for good, from another thread.
@@ -357,9 +467,22 @@ class Slot:
         """Send one message and wait for its answer; a process that gives none is killed."""
         assert self._channel is not None
         deadline = time.monotonic() + timeout
-        try:
+        if self._channel.unread:
+            raise self._broken("it says more than it was asked")
+        with self._judging(timeout):
             self._channel.send(to_message(message), timeout)
+        return self._receive(deadline, timeout)
+
+    def _receive(self, deadline: float, timeout: float) -> Loaded | Ran | Failed:
+        assert self._channel is not None
+        with self._judging(timeout):
             return read_answer(self._channel.receive(max(0.0, deadline - time.monotonic())))
+
+    @contextmanager
+    def _judging(self, timeout: float) -> Iterator[None]:
+        """End a process that does not listen, answer or live, and say so."""
+        try:
+            yield
         except TimeoutError as error:
             self.kill()
             raise PredictorTimeoutError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -420,9 +421,10 @@ class SlotSupervisor:
         self._busy_since = self._clock.monotonic()
         # The first run is of the whole batch; what a run left behind is not trusted again.
         staged, work.staged = work.staged, None
-        run = partial(self._slot.run, crops, solo=solo, buffer=work.buffer, staged=staged)
         try:
-            scores, seconds = await self._in_thread(run)
+            scores, seconds = await self._run_slot(
+                crops, solo=solo, buffer=work.buffer, staged=staged
+            )
         except PredictorError as error:
             self._note_failure(error, len(crops))
             if solo:
@@ -437,6 +439,30 @@ class SlotSupervisor:
         for _ in crops:
             self._inferred.observe(seconds)
         return list(scores)
+
+    async def _run_slot(
+        self,
+        crops: Sequence[Pixels],
+        *,
+        solo: bool,
+        buffer: int,
+        staged: SharedBatch | None,
+    ) -> tuple[Scores, float]:
+        """Run the slot as `Slot.run` does, but in its thread only what takes long.
+
+        To wake a thread, and to be woken by it, takes longer than what it would do for an image.
+        """
+        slot = self._slot
+        begun = slot.begin_at_once(crops, solo=solo, buffer=buffer, staged=staged)
+        if begun is None:
+            run = partial(slot.run, crops, solo=solo, buffer=buffer, staged=staged)
+            return await self._in_thread(run)
+        await _readable(slot.fileno(), begun.deadline)
+        answer = slot.finish_at_once(begun)
+        if answer is None:
+            # Mostly none in time, or a wrong one: what became of the process is to be found out.
+            answer = await self._in_thread(partial(slot.finish, begun))
+        return answer
 
     async def _start_again(self) -> None:
         try:
@@ -465,6 +491,24 @@ class SlotSupervisor:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+async def _readable(descriptor: int, deadline: float) -> None:
+    """Wait until a descriptor can be read, or until `deadline`, on `time.monotonic`."""
+    loop = asyncio.get_running_loop()
+    heard = loop.create_future()
+
+    def wake() -> None:
+        if not heard.done():
+            heard.set_result(None)
+
+    timer = loop.call_later(max(0.0, deadline - time.monotonic()), wake)
+    loop.add_reader(descriptor, wake)
+    try:
+        await heard
+    finally:
+        loop.remove_reader(descriptor)
+        timer.cancel()
 
 
 def _waits(batch: Batch[Pixels, Scores | Poisoned]) -> Iterator[tuple[SpanContext | None, float]]:

@@ -25,7 +25,8 @@ class Normalizer:
     """Normalises on the CPU."""
 
     def __init__(self, normalize: Normalize) -> None:
-        self._alpha, self._beta = channel_terms(normalize)
+        alpha, beta = channel_terms(normalize)
+        self._alpha, self._beta = alpha.reshape(3, 1, 1), beta.reshape(3, 1, 1)
 
     def __call__(self, crops: npt.NDArray[np.uint8], tensor: npt.NDArray[np.float32]) -> None:
         """Normalise crops.
@@ -34,6 +35,7 @@ class Normalizer:
             crops: `[N, H, W, 3] uint8`, the channels in the order that the network takes.
             tensor: `[N, 3, H, W] float32`, which is filled.
         """
-        for channel in range(3):
-            np.multiply(crops[..., channel], self._alpha[channel], out=tensor[:, channel])
-            tensor[:, channel] -= self._beta[channel]
+        # Converted first: to multiply while bytes are converted takes a third longer.
+        tensor[...] = crops.transpose(0, 3, 1, 2)
+        tensor *= self._alpha
+        tensor -= self._beta

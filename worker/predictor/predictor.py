@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,12 @@ class Predictor:
     def __init__(self, spec: ModelSpec, backend: Backend | CropBackend) -> None:
         self.spec = spec
         self._backend = backend
+        # Found once: to look whether an object has a protocol's methods takes a while.
+        self._run: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+        if isinstance(backend, CropBackend):
+            self._run = backend.run_crops
+        else:
+            self._run = partial(self._run_normalized, backend)
         self._normalize = Normalizer(spec.normalize)
         self._buffer = np.empty((0, 3, *spec.input_size), np.float32)
         # Invariant: 0 until the network's first answer; all later ones have as many scores.
@@ -82,10 +90,9 @@ class Predictor:
                 or no scores.
             Exception: whatever the backend raises.
         """
-        answer = self._rows(self._run(crops), len(crops))
+        answer, lowest, highest = self._rows(self._run(crops), len(crops))
         if self._logits:
             return ACTIVATIONS[self.spec.rule.activation](answer)
-        lowest, highest = float(answer.min()), float(answer.max())
         if _are_scores(lowest, highest):
             return answer if lowest >= 0 and highest <= 1 else answer.clip(0, 1)
         # If these were logits, the answers for earlier images would have been wrong.
@@ -94,22 +101,28 @@ class Predictor:
             "to 1 when it was loaded: export it with a softmax or a sigmoid at its end"
         )
 
-    def _run(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _run_normalized(
+        self, backend: Backend, crops: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float32]:
         """Normalise crops, and return what the backend answers."""
-        if isinstance(self._backend, CropBackend):
-            return self._backend.run_crops(crops)
         count = len(crops)
         if len(self._buffer) < count:
             self._buffer = np.empty((count, 3, *self.spec.input_size), np.float32)
         tensor = self._buffer[:count]
         self._normalize(crops, tensor)
-        return self._backend.run(tensor)
+        return backend.run(tensor)
 
-    def _rows(self, answer: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-        """Check that an answer is a classifier's, and return it as `[N, C] float32`."""
+    def _rows(
+        self, answer: npt.NDArray[np.float32], count: int
+    ) -> tuple[npt.NDArray[np.float32], float, float]:
+        """Check that an answer is a classifier's.
+
+        Returns:
+            The answer as `[N, C] float32`, its lowest number and its highest.
+        """
         if answer.shape[:1] != (count,):
             raise ValueError(f"the network answered {count} images with shape {answer.shape}")
-        if not np.issubdtype(answer.dtype, np.floating):
+        if answer.dtype.kind != "f":
             raise ValueError(
                 f"the network answers with {answer.dtype}, not with floating-point scores; does it "
                 "end in an argmax? Export it without"
@@ -126,9 +139,11 @@ class Predictor:
             raise ValueError(
                 f"the network answered with {scores.shape[1]} scores, not {self._classes}"
             )
-        if not np.isfinite(scores).all():
+        lowest, highest = float(scores.min()), float(scores.max())
+        # Not a number if any score is none.
+        if not math.isfinite(highest - lowest):
             raise ValueError("the network's scores are not finite numbers")
-        return scores
+        return scores, lowest, highest
 
     def _answers_scores(self) -> bool:
         """Whether the network ends in scores rather than logits, by its answers to probe images.
@@ -138,15 +153,15 @@ class Predictor:
         """
         add_up = True
         for number, pair in enumerate(_probe_pairs(self.spec.input_size)):
-            rows = self._probed(pair)
-            if not _are_scores(float(rows.min()), float(rows.max())):
+            rows, lowest, highest = self._probed(pair)
+            if not _are_scores(lowest, highest):
                 return False
             add_up &= bool(np.abs(rows.sum(axis=1) - 1).max() < SUM_TOLERANCE)
             if number == 1 and add_up and self._classes > 1:
                 break
         return True
 
-    def _probed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _probed(self, crops: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], float, float]:
         height, width = self.spec.input_size
         try:
             answer = self._run(crops)
@@ -156,11 +171,11 @@ class Predictor:
                 f"{own_sentence(error)}"
             ) from error
         try:
-            rows = self._rows(answer, len(crops))
+            rows, lowest, highest = self._rows(answer, len(crops))
         except ValueError as error:
             raise ModelError(f"{self.spec.program} cannot be used: {error}") from error
         self._classes = rows.shape[1]
-        return rows
+        return rows, lowest, highest
 
 
 def _are_scores(lowest: float, highest: float) -> bool:

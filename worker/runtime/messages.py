@@ -15,12 +15,15 @@ import time
 from collections.abc import Mapping
 from typing import Any, Never, Self
 
+import orjson
+
 __all__ = ["MAX_BYTES", "BadMessageError", "Channel", "integer_in", "number_in", "text_in"]
 
 MAX_BYTES = 1 << 18
 """Size of the largest message; pixels and scores cross in shared memory."""
 
 _LENGTH = struct.Struct("!I")
+_PIECE = 64 * 1024
 
 
 class BadMessageError(Exception):
@@ -38,6 +41,8 @@ class Channel:
 
     def __init__(self, end: socket.socket | int) -> None:
         self._socket = socket.socket(fileno=end) if isinstance(end, int) else end
+        self._timeout = self._socket.gettimeout()
+        self._held = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -72,15 +77,27 @@ class Channel:
             TimeoutError: it has not read in time.
             ValueError: the message is larger than `MAX_BYTES`, or has a number that is not finite.
         """
-        # ASCII alone: a path may hold bytes that are no UTF-8, which JSON writes as escapes.
-        text = json.dumps(message, allow_nan=False).encode("ascii")
-        if len(text) > MAX_BYTES:
-            raise ValueError(f"a message of {len(text)} bytes, and {MAX_BYTES} are allowed")
-        self._socket.settimeout(timeout)
+        framed = _framed(message)
+        self._set_timeout(timeout)
         try:
-            self._socket.sendall(_LENGTH.pack(len(text)) + text)
+            self._socket.sendall(framed)
         except ConnectionError as error:
             raise EOFError("the other process has closed its socket") from error
+
+    def send_at_once(self, message: Mapping[str, object]) -> bool:
+        """Send a message if there is room for it, without waiting.
+
+        Returns:
+            Whether it was sent. If not the channel is of no more use, and `send` tells why.
+
+        Raises:
+            ValueError: as `send` does.
+        """
+        framed = _framed(message)
+        try:
+            return self._socket.send(framed, socket.MSG_DONTWAIT) == len(framed)
+        except OSError:
+            return False
 
     def receive(self, timeout: float | None = None) -> dict[str, Any]:
         """Wait for the next message.
@@ -97,25 +114,61 @@ class Channel:
             TimeoutError: it is not there in time.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
+        while (end := self._end()) is None:
+            # Never 0, which would mean not to wait at all, and be another error.
+            self._set_timeout(None if deadline is None else max(1e-6, deadline - time.monotonic()))
+            self._take_in(0)
+        text = self._held[_LENGTH.size : end]
+        del self._held[:end]
+        return _parsed(text)
+
+    def peek(self) -> dict[str, Any] | None:
+        """Look at the next message without waiting for it; `receive` gives it again.
+
+        Returns:
+            Its fields; None if it is not there to its last byte, or will be an error.
+        """
+        try:
+            if (end := self._end()) is None:
+                self._take_in(socket.MSG_DONTWAIT)
+                end = self._end()
+            return None if end is None else _parsed(self._held[_LENGTH.size : end])
+        except (BadMessageError, EOFError, OSError):
+            return None
+
+    def drop(self) -> None:
+        """Take the message that `peek` has shown, as `receive` would, without reading it again."""
+        del self._held[: self._end()]
+
+    @property
+    def unread(self) -> bool:
+        """Whether the other side has said more than was received, as far as that is here."""
+        return bool(self._held)
+
+    def _end(self) -> int | None:
+        """Where the next message ends in what is held; None if it is not there to its last byte."""
+        if len(self._held) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._held)
         if length > MAX_BYTES:
             raise BadMessageError(f"a message of {length} bytes, and {MAX_BYTES} are allowed")
-        return _parsed(self._read(length, deadline))
+        end: int = _LENGTH.size + length
+        return end if len(self._held) >= end else None
 
-    def _read(self, count: int, deadline: float | None) -> bytes:
-        read = bytearray()
-        while len(read) < count:
-            # Never 0, which would mean not to wait at all, and be another error.
-            left = None if deadline is None else max(1e-6, deadline - time.monotonic())
-            self._socket.settimeout(left)
-            try:
-                piece = self._socket.recv(count - len(read))
-            except ConnectionError as error:
-                raise EOFError("the other process has closed its socket") from error
-            if not piece:
-                raise EOFError("the other process has closed its socket")
-            read += piece
-        return bytes(read)
+    def _take_in(self, flags: int) -> None:
+        try:
+            piece = self._socket.recv(_PIECE, flags)
+        except ConnectionError as error:
+            raise EOFError("the other process has closed its socket") from error
+        if not piece:
+            raise EOFError("the other process has closed its socket")
+        self._held += piece
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        # Each time is a call of the system.
+        if timeout != self._timeout:
+            self._timeout = timeout
+            self._socket.settimeout(timeout)
 
 
 def integer_in(message: Mapping[str, Any], name: str, least: int, most: int) -> int:
@@ -166,15 +219,36 @@ def text_in(message: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def _framed(message: Mapping[str, object]) -> bytes:
+    # ASCII alone: a path may hold bytes that are no UTF-8, which JSON writes as escapes.
+    text = _ENCODER.encode(message).encode("ascii")
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"a message of {len(text)} bytes, and {MAX_BYTES} are allowed")
+    return _LENGTH.pack(len(text)) + text
+
+
+def _parsed(text: bytearray) -> dict[str, Any]:
     try:
-        message = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise BadMessageError("what it sent is not JSON") from error
+        message = orjson.loads(text)
+    except ValueError:
+        # Bytes of a path that are no UTF-8, perhaps: escapes that orjson refuses.
+        message = _parsed_with_escapes(text)
     if not isinstance(message, dict):
         raise BadMessageError("what it sent is not a JSON object")
     return message
 
 
+def _parsed_with_escapes(text: bytearray) -> Any:  # noqa: ANN401 - of a message
+    try:
+        return _DECODER.decode(text.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise BadMessageError("what it sent is not JSON") from error
+
+
 def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is no number")
+
+
+# Made once: what `json.dumps` and `json.loads` make for each message takes longer than a message.
+_ENCODER = json.JSONEncoder(allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

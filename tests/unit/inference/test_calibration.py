@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -137,10 +138,40 @@ def test_all_cores_for_one_image_must_be_worth_a_copy_of_the_network(
         return RunTime(0.01, 0.01)
 
     # The first run of each kind loads and warms.
-    times = iter([9.0] + [solo + late for late in (0.003, 0.0, 0.01, 0.002, 0.005)])
+    late = itertools.cycle((0.003, 0.0, 0.01, 0.002, 0.005))
+    times = itertools.chain([9.0], (solo + each for each in late))
 
     def run_solo(crops: Crops) -> RunTime:
         assert len(crops) == 1
         return RunTime(next(times), 0.001)
 
     assert solo_pays(run, run_solo, (4, 6)) is pays
+
+
+@pytest.mark.parametrize(
+    ("own", "disturbed", "pairs"),
+    [
+        # Until 0.4 s are over, after 40 pairs, or after 5 of a network that takes long.
+        (0.005, 0.0095, 28),
+        (0.0005, 0.00095, 40),
+        (0.5, 0.95, 5),
+    ],
+)
+@pytest.mark.parametrize("undisturbed", [True, False])
+def test_one_run_that_finds_all_cores_free_is_enough(
+    own: float, disturbed: float, pairs: int, undisturbed: bool
+) -> None:
+    runs = {"own": 0, "solo": 0}
+
+    def run(_: Crops) -> RunTime:
+        runs["own"] += 1
+        return RunTime(own, own)
+
+    def run_solo(_: Crops) -> RunTime:
+        runs["solo"] += 1
+        # The last but one; the first of all warms.
+        free = undisturbed and runs["solo"] == pairs
+        return RunTime(0.7 * own if free else disturbed, own)
+
+    assert solo_pays(run, run_solo, (4, 6)) is undisturbed
+    assert runs["own"] == runs["solo"] == pairs + 1

@@ -56,6 +56,9 @@ class StandIn:
         self.on_stage(crops)
         return self.starts
 
+    def begin_at_once(self, crops: Sequence[Pixels], **_: object) -> None:
+        """Leave all runs to `run`."""
+
     def run(
         self,
         crops: Sequence[Pixels],

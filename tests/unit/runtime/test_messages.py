@@ -72,6 +72,48 @@ def test_a_message_may_come_byte_by_byte(pair: Pair) -> None:
     writer.join()
 
 
+def test_what_is_looked_at_without_waiting_is_received_afterwards(pair: Pair) -> None:
+    channel, theirs = pair
+    assert channel.peek() is None
+    whole = framed(b'{"count": 1}')
+    theirs.sendall(whole[:7])
+    assert channel.peek() is None, "it is not whole"
+    assert channel.unread
+    theirs.sendall(whole[7:] + framed(b'{"count": 2}'))
+    assert channel.peek() == channel.peek() == {"count": 1}
+    assert channel.receive(BOUND) == {"count": 1}
+    assert channel.unread, "another message is here"
+    assert channel.receive(BOUND) == {"count": 2}
+    assert not channel.unread
+
+
+@pytest.mark.parametrize("text", [b"[]", b"{"])
+def test_an_error_is_for_who_receives(pair: Pair, text: bytes) -> None:
+    channel, theirs = pair
+    theirs.sendall(framed(text))
+    assert channel.peek() is None
+    with pytest.raises(BadMessageError):
+        channel.receive(BOUND)
+
+
+def test_the_end_is_for_who_receives(pair: Pair) -> None:
+    channel, theirs = pair
+    theirs.close()
+    assert channel.peek() is None
+    assert not channel.send_at_once({"count": 1})
+    with pytest.raises(EOFError):
+        channel.receive(BOUND)
+
+
+def test_a_message_is_sent_at_once_or_not_at_all_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    with Channel(ours) as channel, Channel(theirs) as other:
+        assert channel.send_at_once({"count": 1})
+        assert other.receive(BOUND) == {"count": 1}
+        assert not channel.send_at_once({"text": "x" * (MAX_BYTES - 100)})
+
+
 def test_a_pickle_is_no_message_and_is_not_run(pair: Pair, tmp_path: os.PathLike[str]) -> None:
     channel, theirs = pair
     trap = os.path.join(tmp_path, "trap")  # noqa: PTH118 - os.mkdir's argument is text
