@@ -58,7 +58,7 @@ def test_a_network_that_takes_crops_answers_as_it_did(
 ) -> None:
     network = to_onnx(spec, cache_directory() / "onnx", Form(crops=True, half=half))
     kernels = Kernels("fp16" if half else "fp32")
-    backend = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], kernels)
+    backend = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], kernels, 4)
     predictor = Predictor(spec, backend)
     crops = probe_crops(spec.input_size)
     for count in (4, 1, 3):
