@@ -88,7 +88,7 @@ def look_at_libraries(
             another library.
 
     Returns:
-        A finding each for Paddle, the devices and the codecs.
+        A finding each for Paddle, the devices, the GPUs if they are to compute, and the codecs.
     """
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
@@ -114,7 +114,7 @@ def look_at_libraries(
         return [Finding("Paddle", Status.FAIL, found, remedy)]
     if choice == "onnxruntime":
         report.pop("device_error", None)
-    return [_paddle(report), *_devices(device, report), _codecs(report)]
+    return [_paddle(report), *_devices(device, report), *_gpus(device, report), _codecs(report)]
 
 
 def _paddle(report: Mapping[str, Any]) -> Finding:
@@ -135,6 +135,17 @@ def _devices(device: Device, report: Mapping[str, Any]) -> Sequence[Finding]:
         kind = next(kind for kind, count in devices.items() if count)
         return [Finding("Devices", Status.WARN, found, f"set device: {kind}:0 to use it")]
     return [Finding("Devices", Status.OK, found)]
+
+
+def _gpus(device: Device, report: Mapping[str, Any]) -> Sequence[Finding]:
+    """What CUDA's driver knows of them, whichever library computes."""
+    if "gpu_error" in report:
+        found = f"{device} cannot be used: {report['gpu_error']}"
+        remedy = "check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, or set device: cpu"
+        return [Finding("GPUs", Status.FAIL, found, remedy)]
+    names: dict[str, str] = report.get("gpus", {})
+    found = ", ".join(f"{one} is {name}" for one, name in names.items())
+    return [Finding("GPUs", Status.OK, found)] if found else []
 
 
 def _codecs(report: Mapping[str, Any]) -> Finding:

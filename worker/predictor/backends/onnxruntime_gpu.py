@@ -232,7 +232,7 @@ class OnnxRuntimeGpuBackend:
         name = _LIBRARIES.get(self._wanted)
         if name is None:
             return ""
-        directory = Path(self._library.__file__).parent / "capi"
+        directory = Path(str(self._library.__file__)).parent / "capi"
         try:
             ctypes.CDLL(str(directory / f"libonnxruntime_providers_{name}.so"))
         except OSError as error:
