@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -16,7 +15,7 @@ from typing import Any, get_args
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
 from worker.errors import SettingsError, UnfitSystemError
-from worker.hpip import CONVERTER, OnnxBackend, installed_backends, remedy
+from worker.hpip import CONVERTER, OnnxBackend, installed_backends, package_version, remedy
 from worker.inference.placement import available_cores
 from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.child_environment import child_environment
@@ -169,8 +168,7 @@ def look_at_backends(
     """
     from worker.inference.choice import check_choice  # noqa: PLC0415 - with NumPy
 
-    versions = {name: version for name in _OPTIONAL if (version := _version(name))}
-    found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
+    found = ", ".join(["paddle", *filter(None, map(_installed, _OPTIONAL))])
     try:
         check_choice(choice, device, kernels)
     except (SettingsError, UnfitSystemError) as error:
@@ -204,11 +202,11 @@ def look_at_cache(directory: Path) -> Sequence[Finding]:
     return [Finding("Cache", Status.OK, found)]
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _installed(module: str) -> str:
+    """A package and its version; empty where it is missing."""
+    version = package_version(module)
+    # With its name where that is another one, such as onnxruntime-gpu.
+    return f"{module} {version}" if version and " " not in version else version
 
 
 def _cpu_facts(path: Path) -> dict[str, str]:
