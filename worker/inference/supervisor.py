@@ -203,7 +203,10 @@ class SlotSupervisor:
         Raises:
             PredictorError: a run failed.
         """
-        return await self._in_thread(partial(calibrate, self._slot.time, input_size, batching))
+        # A GPU's kernels are prepared for each size, for up to seconds that images would wait.
+        gpu = self._staging is not None
+        run = partial(calibrate, self._slot.time, input_size, batching, every_size=gpu)
+        return await self._in_thread(run)
 
     async def solo_pays(self, input_size: tuple[int, int]) -> bool:
         """Measure whether an image alone is answered sooner on the `solo_threads` of `load`.
