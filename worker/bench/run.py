@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.bench import alone, bare, codec
+from worker.bench import alone, bare, codec, device
 from worker.bench.engine import EngineBench
 from worker.bench.limit import ON_FREE_CORES, fastest_backend
 from worker.bench.measurement import Measurement
@@ -67,13 +67,19 @@ def run(
         WorkerError: an image cannot be classified, or the engine cannot be started.
     """
     backend = "paddle"
-    if "bare" in sections:
+    on_cpu = settings.device.kind == "cpu"
+    if "bare" in sections and not on_cpu:
+        say(f"bare, on {settings.device}")
+        yield device.measure(
+            subject.model, subject.name, settings.device, settings.predictor, subject.seconds / 2
+        )
+    elif "bare" in sections:
         measured = list(measure_bare(subject, say))
         yield from measured
         backend = fastest_backend(measured)
     if "codec" in sections:
         yield from measure_codec(subject, say)
-    if "latency" in sections:
+    if "latency" in sections and on_cpu:
         yield from measure_alone(subject, backend, say)
     if {"engine", "latency"} & set(sections):
         yield from _run_loop(_engine(subject, spec, settings, sections, say))

@@ -18,6 +18,7 @@ def main() -> None:
         _look_at_paddle(sys.argv[1], report)
     except UnfitSystemError as error:
         report["paddle_error"] = str(error)
+    _look_at_gpus(sys.argv[1], report)
     try:
         _look_at_codecs(report)
     except UnfitSystemError as error:
@@ -42,6 +43,20 @@ def _look_at_paddle(text: str, report: dict[str, object]) -> None:
     except ModelError as error:
         report["device_error"] = str(error)
     report["paddle"] = f"paddlepaddle {paddle.__version__}"
+
+
+def _look_at_gpus(text: str, report: dict[str, object]) -> None:
+    from worker.device import Device  # noqa: PLC0415
+    from worker.predictor.backends.cuda import CudaError, load_driver  # noqa: PLC0415
+
+    device = Device.parse(text)
+    if device.kind != "gpu":
+        return
+    try:
+        driver = load_driver()
+        report["gpus"] = {str(one): driver.device_name(one.index) for one in device.split()}
+    except CudaError as error:
+        report["gpu_error"] = str(error)
 
 
 def _look_at_codecs(report: dict[str, object]) -> None:

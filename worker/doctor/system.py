@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -16,7 +15,7 @@ from typing import Any, get_args
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
 from worker.errors import SettingsError, UnfitSystemError
-from worker.hpip import CONVERTER, OnnxBackend, installed_backends, remedy
+from worker.hpip import CONVERTER, OnnxBackend, installed_backends, package_version, remedy
 from worker.inference.placement import available_cores
 from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.child_environment import child_environment
@@ -88,7 +87,7 @@ def look_at_libraries(
             another library.
 
     Returns:
-        A finding each for Paddle, the devices and the codecs.
+        A finding each for Paddle, the devices, the GPUs if they are to compute, and the codecs.
     """
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter
@@ -114,7 +113,7 @@ def look_at_libraries(
         return [Finding("Paddle", Status.FAIL, found, remedy)]
     if choice == "onnxruntime":
         report.pop("device_error", None)
-    return [_paddle(report), *_devices(device, report), _codecs(report)]
+    return [_paddle(report), *_devices(device, report), *_gpus(device, report), _codecs(report)]
 
 
 def _paddle(report: Mapping[str, Any]) -> Finding:
@@ -135,6 +134,17 @@ def _devices(device: Device, report: Mapping[str, Any]) -> Sequence[Finding]:
         kind = next(kind for kind, count in devices.items() if count)
         return [Finding("Devices", Status.WARN, found, f"set device: {kind}:0 to use it")]
     return [Finding("Devices", Status.OK, found)]
+
+
+def _gpus(device: Device, report: Mapping[str, Any]) -> Sequence[Finding]:
+    """What CUDA's driver knows of them, whichever library computes."""
+    if "gpu_error" in report:
+        found = f"{device} cannot be used: {report['gpu_error']}"
+        remedy = "check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, or set device: cpu"
+        return [Finding("GPUs", Status.FAIL, found, remedy)]
+    names: dict[str, str] = report.get("gpus", {})
+    found = ", ".join(f"{one} is {name}" for one, name in names.items())
+    return [Finding("GPUs", Status.OK, found)] if found else []
 
 
 def _codecs(report: Mapping[str, Any]) -> Finding:
@@ -158,8 +168,7 @@ def look_at_backends(
     """
     from worker.inference.choice import check_choice  # noqa: PLC0415 - with NumPy
 
-    versions = {name: version for name in _OPTIONAL if (version := _version(name))}
-    found = ", ".join(["paddle", *(f"{name} {version}" for name, version in versions.items())])
+    found = ", ".join(["paddle", *filter(None, map(_installed, _OPTIONAL))])
     try:
         check_choice(choice, device, kernels)
     except (SettingsError, UnfitSystemError) as error:
@@ -193,11 +202,11 @@ def look_at_cache(directory: Path) -> Sequence[Finding]:
     return [Finding("Cache", Status.OK, found)]
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _installed(module: str) -> str:
+    """A package and its version; empty where it is missing."""
+    version = package_version(module)
+    # With its name where that is another one, such as onnxruntime-gpu.
+    return f"{module} {version}" if version and " " not in version else version
 
 
 def _cpu_facts(path: Path) -> dict[str, str]:

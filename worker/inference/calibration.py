@@ -108,6 +108,8 @@ def calibrate(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
     input_size: tuple[int, int],
     batching: BatchingSettings,
+    *,
+    every_size: bool = False,
 ) -> Calibration:
     """Run batches of 1, 2, 4, ... noise images; take the smallest that is nearly the fastest.
 
@@ -116,6 +118,7 @@ def calibrate(
     Args:
         run: runs the predictor on images `[H, W, 3] uint8`.
         input_size: `(H, W)` in pixels.
+        every_size: whether smaller batches than a fixed one are warmed too.
 
     Returns:
         The measurements, and the batch size to use.
@@ -126,7 +129,7 @@ def calibrate(
     limit = batching.max_batch or batching.calibration_limit
     images = noise(limit, input_size)
     sizes = [size for size in (1 << power for power in range(11)) if size < limit] + [limit]
-    if batching.max_batch:
+    if batching.max_batch and not every_size:
         sizes = sorted({1, limit})
     busy: dict[int, float] = {}
     way = LONGEST_WAY

@@ -71,11 +71,20 @@ class _Work:
     Attributes:
         buffer: of the memory that is shared with the process: where the batch is or will be.
         staged: the memory that holds it already, or None; for one run.
+        answers: of its images, once they are known.
     """
 
     batch: Batch[Pixels, Scores | Poisoned]
     buffer: int = 0
     staged: SharedBatch | None = None
+    answers: Sequence[Scores | Poisoned] = ()
+
+    def hand_out(self) -> None:
+        """Give callers their answers; does nothing without any."""
+        for ticket, answer in zip(self.batch.tickets, self.answers, strict=False):
+            # The future of a withdrawn image is cancelled.
+            if not ticket.result.done():
+                ticket.result.set_result(answer)
 
 
 class SlotSupervisor:
@@ -195,7 +204,10 @@ class SlotSupervisor:
         Raises:
             PredictorError: a run failed.
         """
-        return await self._in_thread(partial(calibrate, self._slot.time, input_size, batching))
+        # A GPU's kernels are prepared for each size, for up to seconds that images would wait.
+        gpu = self._staging is not None
+        run = partial(calibrate, self._slot.time, input_size, batching, every_size=gpu)
+        return await self._in_thread(run)
 
     async def solo_pays(self, input_size: tuple[int, int]) -> bool:
         """Measure whether an image alone is answered sooner on the `solo_threads` of `load`.
@@ -290,12 +302,16 @@ class SlotSupervisor:
         return self._due is not None and self._due < self._clock.monotonic()
 
     async def _serve(self) -> None:
+        finished: _Work | None = None
         following: _Work | None = None
         while True:
             # A slot that is down takes no batch: others can answer it.
             if following is not None and not self._slot.running:
                 self._put_back(following.batch)
                 following = None
+            if following is None and finished is not None:
+                finished.hand_out()
+                finished = None
             await self._bring_up()
             await self._prepare_solo()
             if not self._slot.running:
@@ -304,10 +320,16 @@ class SlotSupervisor:
             if self._staging is None:
                 await self._compute(work)
             else:
-                following = await self._compute_and_stage(work, self._staging)
+                following = await self._compute_and_stage(work, finished, self._staging)
+            finished = work
 
-    async def _compute_and_stage(self, work: _Work, staging: ThreadPoolExecutor) -> _Work | None:
+    async def _compute_and_stage(
+        self, work: _Work, before: _Work | None, staging: ThreadPoolExecutor
+    ) -> _Work | None:
         """Compute a batch, and put the next one together meanwhile if one becomes full.
+
+        Args:
+            before: the batch that was computed before, if its answers are not handed out yet.
 
         Returns:
             The next one.
@@ -315,6 +337,11 @@ class SlotSupervisor:
         computing = asyncio.create_task(self._compute(work))
         following: _Work | None = None
         try:
+            if before is not None:
+                # When the run has begun: what callers do with their answers takes the loop for
+                # milliseconds, for which the device would wait.
+                await asyncio.sleep(0)
+                before.hand_out()
             if batch := await self._batcher.take_full(computing):
                 following = _Work(batch, 1 - work.buffer)
                 crops = [ticket.item for ticket in batch.tickets]
@@ -393,11 +420,7 @@ class SlotSupervisor:
         # While all other slots are idle, their cores are too.
         solo = self.solo and len(batch.tickets) == 1 and batch.idle_slots == self._others
         run = partial(self._run, work=work, solo=solo)
-        answers = await run_isolated(run, [ticket.item for ticket in batch.tickets])
-        for ticket, answer in zip(batch.tickets, answers, strict=True):
-            # The future of a withdrawn image is cancelled.
-            if not ticket.result.done():
-                ticket.result.set_result(answer)
+        work.answers = await run_isolated(run, [ticket.item for ticket in batch.tickets])
 
     def _span(self, batch: Batch[Pixels, Scores | Poisoned]) -> AbstractContextManager[None]:
         if self._tracer is None:

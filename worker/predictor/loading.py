@@ -142,7 +142,13 @@ def _load_onnxruntime_on_gpu(
     def load(model: Path) -> CropBackend:
         if kernels.tensorrt:
             engines.mkdir(parents=True, exist_ok=True)
-        return OnnxRuntimeGpuBackend(model, providers, kernels)
+        try:
+            return OnnxRuntimeGpuBackend(model, providers, kernels, capacity)
+        except ImportError:
+            raise
+        except Exception:
+            _require_gpu(device)
+            raise
 
     facts = (*kernels.facts, _gpu_name(device))
     form = Form(crops=True, half=half)
@@ -209,6 +215,21 @@ def _too_inexact(
         f"with {precision} {backend} does not answer {spec.name} nearly as plain Paddle does "
         f"({error}): set predictor.precision to fp32, or predictor.backend to another one"
     )
+
+
+def _require_gpu(device: Device) -> None:
+    """Raise an error that says what is wrong, if it is the GPU and not the network.
+
+    Raises:
+        OSError: the driver does not know it.
+    """
+    try:
+        load_driver().device_name(device.index)
+    except CudaError as error:
+        raise OSError(
+            f"{device} cannot be used ({error}): check the driver (nvidia-smi) and "
+            "CUDA_VISIBLE_DEVICES, or use cpu"
+        ) from error
 
 
 def _gpu_name(device: Device) -> str:

@@ -8,6 +8,7 @@ answers too. The result is kept in the cache directory.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -33,6 +34,9 @@ TIE = 1e-3
 
 PROBES = 4
 """Images of the check."""
+
+_NO_MEMORY = re.compile(r"out of memory|failed to allocate memory", re.IGNORECASE)
+"""In the words of CUDA and ONNX Runtime, which have no exception of their own for it."""
 
 
 class Scorer(Protocol):
@@ -159,7 +163,8 @@ def _check(
     except Exception as error:  # noqa: BLE001 - each library has its own error for "not supported"
         # A full disk, or too little memory, says nothing about the model.
         temporary = isinstance(error.__cause__ or error, OSError | MemoryError | ImportError)
-        return None, Parity(False, 1.0, own_sentence(error)), not temporary
+        lasting = not temporary and _NO_MEMORY.search(str(error)) is None
+        return None, Parity(False, 1.0, own_sentence(error)), lasting
     return candidate, compare(scores, reference, precision), True
 
 

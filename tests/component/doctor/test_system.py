@@ -29,6 +29,15 @@ def test_a_device_that_paddle_cannot_use_is_a_failure() -> None:
     assert "paddle-custom-mlu" in devices.remedy
 
 
+def test_a_gpu_that_the_driver_does_not_know_is_a_failure_whichever_library_computes() -> None:
+    """As without a driver, or with fewer GPUs."""
+    found = system.look_at_libraries(Device.parse("gpu:99"), BOUND, "onnxruntime")
+    (gpus,) = (each for each in found if each.subject == "GPUs")
+    assert gpus.status is Status.FAIL
+    assert gpus.found.startswith("gpu:99 cannot be used: ")
+    assert "nvidia-smi" in gpus.remedy
+
+
 def test_libraries_that_end_the_process_are_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

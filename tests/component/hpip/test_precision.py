@@ -58,7 +58,7 @@ def test_a_network_that_takes_crops_answers_as_it_did(
 ) -> None:
     network = to_onnx(spec, cache_directory() / "onnx", Form(crops=True, half=half))
     kernels = Kernels("fp16" if half else "fp32")
-    backend = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], kernels)
+    backend = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], kernels, 4)
     predictor = Predictor(spec, backend)
     crops = probe_crops(spec.input_size)
     for count in (4, 1, 3):
@@ -69,6 +69,40 @@ def test_a_network_that_takes_crops_answers_as_it_did(
     before = first.copy()
     predictor.scores(crops[1:2])
     np.testing.assert_array_equal(first, before)
+
+
+def test_each_size_of_batch_has_a_session_and_is_filled_up_with_what_changes_nothing(
+    spec: ModelSpec, expected: Scores
+) -> None:
+    network = to_onnx(spec, cache_directory() / "onnx", Form(crops=True))
+    crops = probe_crops(spec.input_size)
+    backend = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], Kernels(), 4)
+    predictor = Predictor(spec, backend)
+    assert sorted(backend._sessions) == [1, 2], "those that loading a network needs"
+    for count in (4, 3, 1, 3):
+        scores = predictor.scores(crops[:count])
+        assert scores.shape == expected[:count].shape
+        np.testing.assert_allclose(scores, expected[:count], atol=1e-5)
+    assert sorted(backend._sessions) == [1, 2, 4]
+    small = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], Kernels(), 3)
+    in_parts = Predictor(spec, small).scores(crops)
+    np.testing.assert_allclose(in_parts, expected, atol=1e-5)
+    assert sorted(small._sessions) == [1, 2, 3]
+
+
+def test_a_gpu_that_the_driver_does_not_know_is_no_property_of_the_model(
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Missing:
+        def __init__(self, *_: object) -> None:
+            raise RuntimeError("CUDA failure 100")
+
+    monkeypatch.setattr(f"{LOADING}.OnnxRuntimeGpuBackend", Missing)
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache_directory() / "loaded"))
+    before = list((cache_directory() / "parity").glob("*.json"))
+    with pytest.raises(ParityError, match=r"gpu:99 cannot be used \(.*\): check the driver"):
+        load_predictor(spec, Device.parse("gpu:99"), 1, "onnxruntime", capacity=4)
+    assert list((cache_directory() / "parity").glob("*.json")) == before
 
 
 def test_each_form_of_a_network_is_a_file_of_its_own(spec: ModelSpec) -> None:

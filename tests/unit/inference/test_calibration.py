@@ -98,6 +98,18 @@ def test_a_fixed_size_is_warmed_and_measured_however_slow(fixed: int, sizes: lis
     assert calibration.max_batch == fixed
 
 
+def test_where_each_size_is_prepared_all_are_warmed_and_the_fixed_one_is_taken() -> None:
+    ran: list[int] = []
+
+    def run(crops: Crops) -> RunTime:
+        ran.append(len(crops))
+        return RunTime(0.001, 0.001)
+
+    calibration = calibrate(run, (4, 6), BatchingSettings(max_batch=6), every_size=True)
+    assert sorted(set(ran)) == [1, 2, 4, 6]
+    assert calibration.max_batch == 6
+
+
 def test_errors_of_the_predictor_come_through() -> None:
     def run(crops: Crops) -> RunTime:
         raise PredictorCrashedError("it died")

@@ -490,6 +490,51 @@ async def test_a_full_batch_is_put_together_while_another_one_is_computed() -> N
         assert stage.value("classify_batches_total", reason="full") == 1
 
 
+async def test_the_next_batch_begins_before_the_answers_of_the_last_one_are_handed_out() -> None:
+    async with serving(buffers=2, most=1) as stage:
+        held = Held(stage)
+        busy: list[bool] = []
+        first = stage.batcher.submit(CROP, 0)
+        first.result.add_done_callback(lambda _: busy.append(stage.supervisor.busy))
+        async with asyncio.timeout(BOUND):
+            await held.began.get()
+            second = stage.batcher.submit(CROP, 0)
+            await held.staged.get()
+            held.end.release()
+            await first.result
+            held.end.release()
+        await answers([second])
+        assert busy == [True], "the second batch is computed"
+
+
+async def test_answers_are_handed_out_while_no_batch_follows_or_its_slot_is_down() -> None:
+    async with serving(buffers=2, most=1) as stage:
+        held = Held(stage)
+        first = stage.batcher.submit(CROP, 0)
+        async with asyncio.timeout(BOUND):
+            await held.began.get()
+            held.end.release()
+        await answers([first])
+        first = stage.batcher.submit(CROP, 0)
+        async with asyncio.timeout(BOUND):
+            await held.began.get()
+            second = stage.batcher.submit(CROP, 0)
+            await held.staged.get()
+            started = threading.Event()
+
+            def refuse() -> None:
+                assert started.wait(BOUND)
+                stage.slot.on_run = lambda crops: None
+
+            stage.slot.on_start = refuse
+            stage.slot.running = False
+            held.end.release()
+        await answers([first])
+        assert not second.result.done()
+        started.set()
+        await answers([second])
+
+
 async def test_a_batch_that_may_still_grow_is_not_put_together_ahead() -> None:
     async with serving(buffers=2, most=8) as stage:
         held = Held(stage)

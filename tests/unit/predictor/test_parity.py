@@ -122,6 +122,18 @@ def test_what_may_pass_by_next_time_is_not_remembered(
     assert load_checked(answering(PLAIN), answering(PLAIN), (8, 6), cache).answer is PLAIN
 
 
+@pytest.mark.parametrize(
+    "said", ["CUDA failure 2: out of memory ; GPU=0", "Failed to allocate memory for requested"]
+)
+def test_too_little_memory_of_a_gpu_is_not_remembered(cache: ParityCache, said: str) -> None:
+    def fail() -> Network:
+        raise ModelError(f"cannot load it: {said}") from RuntimeError(said)
+
+    with pytest.raises(ParityError, match="cannot load it"):
+        load_checked(Loader(fail), answering(PLAIN), (8, 6), cache)
+    assert cache.read() is None
+
+
 def test_plain_paddle_that_cannot_load_is_an_error_and_no_result(cache: ParityCache) -> None:
     def fail() -> Network:
         raise OSError("weights are damaged")

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from worker.kernels import Kernels
-from worker.predictor.backends.onnxruntime_gpu import CPU_PROVIDER, gpu_backend_name, gpu_providers
+from worker.predictor.backends.onnxruntime_gpu import (
+    CPU_PROVIDER,
+    MOST_WEIGHTS,
+    batch_sizes,
+    gpu_backend_name,
+    gpu_providers,
+)
 
 ENGINES = Path("/cache/tensorrt/model")
 
@@ -67,3 +73,21 @@ def test_what_computes_is_named() -> None:
     assert gpu_backend_name(Kernels()) == "onnxruntime+cuda"
     assert gpu_backend_name(Kernels("fp16")) == "onnxruntime+cuda+fp16"
     assert gpu_backend_name(Kernels("bf16", tensorrt=True)) == "onnxruntime+tensorrt+bf16"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "weights", "sizes"),
+    [
+        (1, 10**8, (1,)),
+        (2, 10**8, (1, 2)),
+        (32, 10**8, (1, 2, 4, 8, 16, 32)),
+        (24, 10**8, (1, 2, 4, 8, 16, 24)),
+        (32, MOST_WEIGHTS // 6 + 1, (1, 4, 16, 32)),
+        (32, MOST_WEIGHTS, (1, 32)),
+        (1, MOST_WEIGHTS + 1, (1,)),
+    ],
+)
+def test_batches_have_few_sizes_and_fewer_of_large_networks(
+    capacity: int, weights: int, sizes: tuple[int, ...]
+) -> None:
+    assert batch_sizes(capacity, weights) == sizes
