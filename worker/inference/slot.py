@@ -83,7 +83,7 @@ class Slot:
 
     Attributes:
         backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
-            empty before the first.
+            empty before the first with the chosen backend and threads.
         buffers: batches that the memory shared with its process holds; see `stage`.
     """
 
@@ -154,6 +154,7 @@ class Slot:
         threads = threads or self._threads
         if (backend, threads) != (self._start.backend, self._start.threads):
             self.kill()
+            self.backend = ""
             self._start = replace(self._start, backend=backend, threads=threads)
 
     def start(self, within: float | None = None) -> None:
