@@ -25,6 +25,9 @@ LIBRARIES = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIBRARY)
 
 BATCHES = (1, 8)
 MODULE = "benchmarks.peers.programs.library"
+WARM = 5.0
+"""Seconds for which each program predicts before anything is measured."""
+
 PASS = 64
 """Images of one call."""
 
@@ -48,6 +51,9 @@ def measure_python(
     console.print(check_agreement(answers))
     with ExitStack() as stack:
         processes = {name: _start(bench, name, stack) for name in names}
+        for process in processes.values():
+            # What comes but once: the worker's other slots start when images have waited.
+            _order(process, batch=1, pictures=False, seconds=WARM)
         loads = [(batch, pictures) for batch in BATCHES for pictures in (False, True)]
         for number, (batch, pictures), name in in_rounds(contest.rounds, loads, names):
             rate, cpu = _measure(processes[name], batch, pictures, contest.seconds)

@@ -128,7 +128,7 @@ BatchSize = Annotated[
         "--batch-size",
         metavar="N",
         min=1,
-        help="Most images that the network computes at once, per device.",
+        help="Most images of a batch; several batches may be computed at once.",
         show_default=False,
         rich_help_panel=MODEL_GROUP,
     ),

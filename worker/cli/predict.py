@@ -140,8 +140,14 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opt
     if choice := explain_choice(chosen.model, classifier.spec.directory):
         typer.echo(f"classify-worker: {choice}", err=True)
     names = [source.input_path or "" for source in sources]
-    identity = classifier.identity
-    with classifier, PredictReport(output_format, names, file, model=identity) as report:
+    shown = PredictReport(
+        output_format,
+        names,
+        file,
+        model=classifier.identity,
+        unmeasured=classifier.unmeasured,
+    )
+    with classifier, shown as report:
         report.begin()
         if isinstance(saver, FileSaver):
             sources = saver.check(classifier.pages(sources))

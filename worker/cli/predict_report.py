@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from worker.contract.jobs import ModelIdentity
     from worker.predict.results import ClassificationResult
 
-__all__ = ["PredictReport", "output_record"]
+__all__ = ["MANY", "PredictReport", "output_record"]
 
 SCORE = Column("Score", 7, right=True)
 LABEL_CELLS = 24
 """Least room for labels beside long names."""
+
+MANY = 100
+"""Images from which on it pays to measure backends, which takes as long as hundreds of them."""
 
 WITH_PAGES = (*ImageFormat.TIFF.suffixes, ".pdf")
 """Names of files whose pages are counted."""
@@ -47,6 +50,7 @@ class PredictReport(Report):
         err: standard error.
         clock: measures the time.
         model: what computes the results.
+        unmeasured: whether others might compute them faster, which was never measured.
     """
 
     def __init__(
@@ -59,9 +63,11 @@ class PredictReport(Report):
         clock: Clock = SYSTEM_CLOCK,
         *,
         model: ModelIdentity | None = None,
+        unmeasured: bool = False,
     ) -> None:
         super().__init__(form, "classified", len(names), file, out, err, clock)
         self._model = model
+        self._unmeasured = unmeasured
         self._single = len(names) == 1
         width = self._out.width
         longest = max(map(_shown_width, names), default=0)
@@ -123,6 +129,10 @@ class PredictReport(Report):
 
     def _summary(self) -> Iterator[str]:
         yield from super()._summary()
+        if self._unmeasured and self.ended >= MANY and self._err.is_terminal:
+            yield (
+                "Paddle computed them: --use-hpip measures the backends once and keeps the fastest"
+            )
         if not self._saved:
             return
         if self.ended == 1:

@@ -66,7 +66,11 @@ def pipeline_config(
         if SOURCE in sources or (sources and not _is_file(pipeline)):
             given[name] = value
     given |= {name: value for name, value in options.items() if value is not None}
-    return load_config(pipeline).overridden("predict", **given)
+    config = load_config(pipeline).overridden("predict", **given)
+    if loaded.sources["predictor.backend"] == SOURCE and options.get("use_hpip") is None:
+        # It wins over the file, whose `use_hpip` would otherwise decide.
+        return config.model_copy(update={"use_hpip": None})
+    return config
 
 
 def _chosen(settings: Settings) -> dict[str, object | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from worker.inference.batcher import Batcher
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
 from worker.inference.choice import check_choice, usable
 from worker.inference.isolation import Poisoned
+from worker.inference.late_slots import LateSlots
 from worker.inference.placement import Placement, available_cores
 from worker.inference.protocol import BackendName
 from worker.inference.selection import BackendSelection, OnStep
@@ -52,12 +54,16 @@ class PredictorPool:
         spec: the model to load in every slot.
         placements: device and threads of each slot; at least one.
         capacity: most images of one batch, where each image says how large its batch may be
-            (`classify`'s `most`) and nothing is measured at the start; None leaves both to
-            `batching`.
+            (`classify`'s `most`) and no batches are measured at the start; None leaves both to
+            `batching`. On CPU the first slot then begins with the cores of all, and the others join
+            it when images wait.
         tracer: makes spans of batches; None without tracing.
 
     Attributes:
         on_selecting: is told of each step when backends are measured, which takes a while.
+        may_measure: whether `auto` measures backends where that was not done before; otherwise it
+            takes what was selected before, else Paddle.
+        unmeasured: whether Paddle was taken since nothing was selected before.
 
     Raises:
         SettingsError: `predictor.backend` does not go with the device.
@@ -83,12 +89,15 @@ class PredictorPool:
         self._kernels = predictor.kernels
         self._start_timeout = predictor.start_timeout
         self.on_selecting: OnStep = lambda *_: None
+        self.may_measure = True
+        self.unmeasured = False
         self._metrics = metrics
         self._tracer = tracer
         self._batching = batching
         # Predictors that answer at once tell nothing, least of all to workers that start later.
         self._measures = not failpoints.instant
         self._calibrates = capacity is None and self._measures
+        joins_late = capacity is not None and placements[0].device.kind == "cpu"
         # Threads that the settings name are for all work of a slot.
         self._lends_cores = self._calibrates and predictor.threads == 0
         capacity = capacity or batching.max_batch or batching.calibration_limit
@@ -124,6 +133,10 @@ class PredictorPool:
             )
             for index, placement in enumerate(placements)
         ]
+        self._late: LateSlots | None = None
+        if joins_late and len(placements) > 1:
+            first, *others = self._supervisors
+            self._late = LateSlots(first, others)
 
     def show(self) -> None:
         """Have the metrics show these slots, and those of no other pool."""
@@ -154,10 +167,11 @@ class PredictorPool:
                 f"{backend} could not be loaded, since {error}: set predictor.backend to auto or "
                 "paddle"
             ) from error
-        await asyncio.gather(*(supervisor.start() for supervisor in self._supervisors))
+        first = self._supervisors if self._late is None else self._supervisors[:1]
+        await asyncio.gather(*(supervisor.start() for supervisor in first))
         if self._calibrates:
             await self._warm(backend)
-        for supervisor in self._supervisors:
+        for supervisor in first:
             supervisor.serve()
 
     async def _load(self, backend: BackendName) -> None:
@@ -168,6 +182,11 @@ class PredictorPool:
             wanted = kept is None or kept.solo or not kept.settled
             solo_threads = solo_threads if wanted else 0
         first, *others = self._supervisors
+        if self._late is not None:
+            cores = sum(placement.threads for placement in self._placements)
+            chosen = (supervisor.choose(backend) for supervisor in others)
+            await asyncio.gather(first.load(backend, threads=cores), *chosen)
+            return
         await asyncio.gather(
             first.load(backend, solo_threads=solo_threads),
             *(supervisor.load(backend) for supervisor in others),
@@ -257,7 +276,7 @@ class PredictorPool:
     @property
     def backend(self) -> str:
         """What computes, such as `paddle+onednn` or `onnxruntime`; empty before the start."""
-        return ",".join(sorted({supervisor.backend for supervisor in self._supervisors}))
+        return ",".join(sorted({supervisor.backend for supervisor in self._supervisors} - {""}))
 
     async def classify(self, crop: Pixels, urgency: float, most: int | None = None) -> Scores:
         """Compute the scores of one image; cancelling withdraws it while it waits.
@@ -274,7 +293,9 @@ class PredictorPool:
             JobError: the image breaks the predictor even alone.
         """
         origin = None if self._tracer is None else self._tracer.origin()
-        answer = await self._batcher.submit(crop, urgency, most, origin).result
+        late = nullcontext() if self._late is None or self._batcher.idle else self._late.waiting()
+        with late:
+            answer = await self._batcher.submit(crop, urgency, most, origin).result
         if isinstance(answer, Poisoned):
             raise JobError(
                 Reason.POISON,
@@ -323,6 +344,8 @@ class PredictorPool:
         # All at once, and before any is waited for: a busy slot's thread waits for its process.
         for supervisor in self._supervisors:
             supervisor.interrupt()
+        if self._late is not None:
+            await self._late.stop()
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
 
     async def _select(self) -> BackendName:
@@ -359,4 +382,8 @@ class PredictorPool:
         selection = BackendSelection(
             cache, backends, self._load, measure, patience, self.on_selecting
         )
-        return await selection.select()
+        if self.may_measure:
+            return await selection.select()
+        backend = await selection.reuse()
+        self.unmeasured = backend is None
+        return backend or "paddle"

@@ -83,6 +83,18 @@ class BackendSelection:
         self._on_step(SelectionStep.DONE, self._backends)
         return backend
 
+    async def reuse(self) -> BackendName | None:
+        """Take what was selected before, without measuring.
+
+        Returns:
+            The fastest one then; None if nothing was selected, or that cannot be loaded now.
+
+        Raises:
+            OSError: the system has no room for another process.
+        """
+        kept = self._cache.read()
+        return fastest(kept.trials) if kept is not None and await self._can_use(kept) else None
+
     async def _select_in_turn(self, kept: SelectionRecord | None) -> BackendName:
         async with self._turn():
             now = self._cache.read()

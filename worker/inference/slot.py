@@ -103,7 +103,7 @@ class Slot:
 
     Attributes:
         backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
-            empty before the first.
+            empty before the first with the chosen backend and threads.
         buffers: batches that the memory shared with its process holds; see `stage`.
     """
 
@@ -136,6 +136,7 @@ class Slot:
             kernels,
             self.buffers,
         )
+        self._threads = threads
         self._solo_threads = 0
         self.backend = ""
         self._timeout = timeout
@@ -159,19 +160,22 @@ class Slot:
         """Whether a process is up, as far as is known."""
         return self._shared is not None
 
-    def choose(self, backend: BackendName, solo_threads: int = 0) -> None:
-        """Have the next processes compute with `backend`; one that computes with another is ended.
+    def choose(self, backend: BackendName, solo_threads: int = 0, threads: int = 0) -> None:
+        """Have the next processes compute with `backend`; one that computes otherwise is ended.
 
         The default is Paddle.
 
         Args:
             solo_threads: CPU threads for what is run as `solo`, which costs a second copy of the
                 network; 0 for no such runs.
+            threads: CPU threads of the first copy; 0 for those that the slot was made with.
         """
         self._solo_threads = solo_threads
-        if backend != self._start.backend:
+        threads = threads or self._threads
+        if (backend, threads) != (self._start.backend, self._start.threads):
             self.kill()
-            self._start = replace(self._start, backend=backend)
+            self.backend = ""
+            self._start = replace(self._start, backend=backend, threads=threads)
 
     def start(self, within: float | None = None) -> None:
         """Start the process and load the model; nothing if it is up.
@@ -372,6 +376,10 @@ class Slot:
             return RunTime(elapsed, elapsed)
         threads = self._solo_threads if solo else self._start.threads
         return RunTime(elapsed, ran.cpu_seconds / threads)
+
+    def share(self) -> None:
+        """Have runs as `solo` on the threads that the slot was made with; see `choose`."""
+        self._solo_threads = self._threads
 
     def prepare_solo(self) -> None:
         """Have the process load what `run` needs for `solo`, and run it once.

@@ -99,7 +99,8 @@ class SlotSupervisor:
         clock: what pauses and the watch over progress go by.
 
     Attributes:
-        solo: whether an image that comes while all slots are idle is computed on all cores.
+        solo: whether there is a second copy of the network: for an image that comes while all slots
+            are idle, on all cores; or, once cores are shared (`share`), for all others.
     """
 
     def __init__(
@@ -117,7 +118,8 @@ class SlotSupervisor:
         self._slot = slot
         self._others = others
         self.solo = False
-        # Invariant: the process that has what images alone need; 0 is none's.
+        self._shares = False
+        # Invariant: the process that has the second copy; 0 is none's.
         self._solo_pid: int | None = 0
         self._index = index
         self._batcher = batcher
@@ -140,7 +142,12 @@ class SlotSupervisor:
         self._inferred = metrics.stages.labels(Stage.INFER)
 
     async def load(
-        self, backend: BackendName, within: float | None = None, *, solo_threads: int = 0
+        self,
+        backend: BackendName,
+        within: float | None = None,
+        *,
+        solo_threads: int = 0,
+        threads: int = 0,
     ) -> None:
         """Start the process with a backend, which may be a trial; see `start`.
 
@@ -148,6 +155,7 @@ class SlotSupervisor:
             within: seconds that it may take, where that is less than the slot's time-out.
             solo_threads: CPU threads for an image that comes while all slots are idle; 0 for those
                 of any batch. Only one slot should have them: it is given such images.
+            threads: CPU threads for all others; 0 for those that the slot was made with.
 
         Raises:
             ModelError: it cannot load the model.
@@ -156,11 +164,28 @@ class SlotSupervisor:
         """
 
         def load() -> None:
-            self._slot.choose(backend, solo_threads)
+            self._slot.choose(backend, solo_threads, threads)
             self._slot.start(within)
 
         self.solo = solo_threads > 0
         await self._in_thread(load)
+
+    async def choose(self, backend: BackendName) -> None:
+        """Have the process that is started next compute with a backend."""
+        await self._in_thread(partial(self._slot.choose, backend))
+
+    async def share(self, others: int) -> None:
+        """Leave cores to slots that have come up since this one was loaded, on all of them.
+
+        From now on it keeps those for an image that comes while all slots are idle, and computes
+        all else on the threads that it was made with, by a second copy of the network.
+
+        Args:
+            others: how many other slots there are now.
+        """
+        await self._in_thread(self._slot.share)
+        self._others = others
+        self.solo = self._shares = True
 
     async def measure(self, pixels: Sequence[Pixels], seconds: float) -> Window:
         """Run a batch again and again, at least once, until `seconds` are over.
@@ -418,7 +443,8 @@ class SlotSupervisor:
         for _, seconds in _waits(batch):
             self._waited.observe(seconds)
         # While all other slots are idle, their cores are too.
-        solo = self.solo and len(batch.tickets) == 1 and batch.idle_slots == self._others
+        alone = len(batch.tickets) == 1 and batch.idle_slots == self._others
+        solo = self.solo and alone is not self._shares
         run = partial(self._run, work=work, solo=solo)
         work.answers = await run_isolated(run, [ticket.item for ticket in batch.tickets])
 

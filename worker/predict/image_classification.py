@@ -17,7 +17,14 @@ from worker.inference.placement import available_cores
 from worker.model import ModelSpec, load_model_spec
 from worker.predict.image_call import ImageCall
 from worker.predict.inputs import MISSING, Page, Source, find_sources, given_input
-from worker.predict.local_engine import CAPACITY, choose_backend, choose_placements, start_engine
+from worker.predict.local_engine import (
+    CAPACITY,
+    choose_backend,
+    choose_placements,
+    may_measure,
+    spare_memory,
+    start_engine,
+)
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
 from worker.predict.read_ahead import work_ahead
@@ -43,8 +50,8 @@ class ImageClassificationPipeline:
     Args:
         config: what to make it of.
         announce: called before a model is downloaded; it returns what is called with the progress.
-        settings: where models come from, how URLs are fetched, how images are decoded and, without
-            `use_hpip`, what computes; from the environment when None.
+        settings: where models come from, how URLs are fetched, how images are decoded and, where
+            `use_hpip` is None, what computes; from the environment when None.
         on_selecting: called in another thread with what the selection of the backend is doing, such
             as `measuring backends`; empty when it is done.
 
@@ -69,7 +76,7 @@ class ImageClassificationPipeline:
         on_selecting: Callable[[str], None] = lambda _: None,
     ) -> None:
         settings = settings or load().settings
-        named = "backend" in settings.predictor.model_fields_set and not config.use_hpip
+        named = "backend" in settings.predictor.model_fields_set and config.use_hpip is None
         placements = choose_placements(config.device, settings.predictor.backend if named else None)
         self.config = config
         # Before a model is downloaded.
@@ -78,11 +85,14 @@ class ImageClassificationPipeline:
         self.spec: ModelSpec = load_model_spec(
             resolve_model(config.model, cache, settings.zoo, announce)
         )
-        self._devices = len(placements)
+        placements = spare_memory(placements, self.spec.params.stat().st_size)
+        self._slots = len(placements)
+        self._devices = len({placement.device for placement in placements})
         # Once: to read a container's quota takes half a millisecond, a tenth of a small network.
         self._cores = available_cores()
+        measure = may_measure(config, settings.predictor)
         self._portal = start_engine(
-            self.spec, placements, backend, config.batch_size, settings, on_selecting
+            self.spec, placements, backend, settings, on_selecting, may_measure=measure
         )
         self._limits = settings.decode
 
@@ -90,6 +100,11 @@ class ImageClassificationPipeline:
     def backend(self) -> str:
         """What computes: `paddle+onednn`, `openvino` and the like."""
         return self.identity.backend
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether Paddle computes only since the backends installed here were never measured."""
+        return self._portal.value.pool.unmeasured
 
     @property
     def identity(self) -> ModelIdentity:
@@ -134,10 +149,10 @@ class ImageClassificationPipeline:
                 URL, a glob pattern, a directory, encoded bytes, `{"img": any of these}`, or an
                 iterable of these. Each page of a TIFF or PDF file is an image. Of an iterator,
                 `batch_size` images per device are taken, and no more before their results have
-                been; of other inputs the next ones are read and computed meanwhile.
+                been; of other inputs the next ones are read and computed meanwhile, on CPU several
+                batches at a time.
             x: another name for `input`, from PaddleX's documentation.
-            batch_size: images that the network computes at once, per device, at most 1024; the
-                pipeline's own when None.
+            batch_size: images of the largest batch, at most 1024; the pipeline's own when None.
             topk: categories per result; None or 0 is the pipeline's own, and more than there are
                 classes means all.
             on_error: an image that cannot be used raises in its turn, after the results before it,
@@ -221,13 +236,13 @@ class ImageClassificationPipeline:
     def _classify(
         self, sources: Iterable[Source], size: int, count: int, *, in_groups: bool = False
     ) -> Iterator[tuple[Source, Classified | JobError]]:
-        together = min(size, CAPACITY) * self._devices
-        # Enough that all cores have something to read while the network computes.
-        ahead = 0 if in_groups else max(1, self._cores // together)
+        most = min(size, CAPACITY)
+        # A batch that each slot computes, its next one, and what all cores read meanwhile.
+        ahead = 2 * most * self._slots + self._cores
         calls = work_ahead(
             sources,
-            lambda source: ImageCall(self._portal, source, count, min(size, CAPACITY)),
-            together * (1 + ahead),
+            lambda source: ImageCall(self._portal, source, count, most),
+            most * self._devices if in_groups else ahead,
             in_groups=in_groups,
         )
         for call in calls:
@@ -254,9 +269,11 @@ def create_pipeline(
         pipeline: `image_classification`, or the path of a configuration file.
         config: a configuration itself, as parsed from such a file, instead of `pipeline`.
         device: as `Device.parse` reads it; the first GPU, else the CPU, when None.
-        use_hpip: take the fastest backend that agrees with Paddle.
+        use_hpip: take the fastest backend that agrees with Paddle, and measure if that was not done
+            before; False is Paddle. None is what was selected before for the model and this machine
+            (by a worker, or by `use_hpip=True`), else Paddle, unless the environment names one.
         model: a model's name, or the directory of an inference model.
-        batch_size: images that the network computes at once, per device.
+        batch_size: images of the largest batch; see `predict`.
         topk: categories per result.
         hpi_config: of PaddleX's own plug-in; accepted, and without effect, as in a file.
 

@@ -30,15 +30,21 @@ from worker.settings import (
 __all__ = [
     "CAPACITY",
     "LOCAL_FETCH",
+    "MOST_WEIGHTS",
     "choose_backend",
     "choose_placements",
     "local_fetch",
+    "may_measure",
+    "spare_memory",
     "start_engine",
 ]
 
 CAPACITY = 1024
 """Images in the memory shared with a predictor process, which takes room only as it is used; a
 larger batch is computed in parts."""
+
+MOST_WEIGHTS = 1 << 30
+"""Bytes of all copies of a network's weights together; a caller's program needs memory too."""
 
 BATCH_TIMEOUT = 600.0
 """Seconds for one batch. Its size is the caller's choice: a thousand images take minutes."""
@@ -64,18 +70,19 @@ def start_engine(
     spec: ModelSpec,
     placements: list[Placement],
     backend: BackendChoice,
-    batch_size: int,
     settings: Settings,
     on_selecting: Callable[[str], None] = lambda _: None,
+    *,
+    may_measure: bool = True,
 ) -> Portal[Engine]:
     """Start an engine in a thread of its own, and wait until it is ready.
 
     Args:
         backend: what computes, as `predictor.backend`.
-        batch_size: images of a batch for which `auto` chooses the backend.
         settings: only those on fetching URLs, decoding images, keeping results and precision are
             used.
         on_selecting: called in the engine's thread with each step of the selection of the backend.
+        may_measure: whether `auto` measures backends where that was not done before.
 
     Returns:
         The portal to the engine; closing it stops the engine.
@@ -88,7 +95,8 @@ def start_engine(
     local = Settings(
         fetch=local_fetch(settings.fetch),
         decode=settings.decode,
-        batching=BatchingSettings(max_batch=min(batch_size, CAPACITY)),
+        # As a worker's by default, and so is the layout: what was selected for one counts for both.
+        batching=BatchingSettings(),
         predictor=PredictorSettings(
             backend=backend,
             precision=settings.predictor.precision,
@@ -102,6 +110,7 @@ def start_engine(
         failpoints = Failpoints.from_environ(os.environ)
         engine = Engine(spec, placements, local, failpoints, Metrics(), capacity=CAPACITY)
         engine.pool.on_selecting = lambda step, _: on_selecting(step)
+        engine.pool.may_measure = may_measure
         await engine.start(stack)
         return engine
 
@@ -111,10 +120,12 @@ def start_engine(
 def choose_backend(
     config: PipelineConfig, predictor: PredictorSettings, device: Device
 ) -> BackendChoice:
-    """Choose what computes: `auto` for `use_hpip`, else what the settings name, else Paddle.
+    """Choose what computes: by `use_hpip`, else what the settings name, else `auto`.
+
+    Without a word of the user on it, `auto` must not measure: that takes seconds.
 
     Args:
-        predictor: used if its `backend` was set.
+        predictor: used if its `backend` was set, and `use_hpip` was not.
 
     Returns:
         The backend's name, or `auto`.
@@ -133,9 +144,18 @@ def choose_backend(
                 f"{remedy()}; or leave use_hpip out"
             )
         return "auto"
-    choice = predictor.backend if "backend" in predictor.model_fields_set else "paddle"
+    choice: BackendChoice = "paddle" if config.use_hpip is False else predictor.backend
     check_choice(choice, device, predictor.kernels)
     return choice
+
+
+def may_measure(config: PipelineConfig, predictor: PredictorSettings) -> bool:
+    """Decide whether backends may be measured, which takes seconds.
+
+    Returns:
+        Whether the user asked for the fastest one, by `use_hpip` or by the settings.
+    """
+    return bool(config.use_hpip) or "backend" in predictor.model_fields_set
 
 
 def choose_placements(
@@ -148,11 +168,29 @@ def choose_placements(
         backend: that the settings name, if they do: ONNX Runtime may use a GPU that Paddle cannot.
 
     Returns:
-        A placement for each device, each with all cores.
+        On CPU what a worker has by default, else a placement for each device with all cores.
 
     Raises:
         ModelError: Paddle cannot use the device.
         UnfitSystemError: Paddle cannot be loaded to find out.
     """
     cores = available_cores()
-    return place(find_device(device, backend), 0, cores, cores)
+    found = find_device(device, backend)
+    return place(found, 0, 0 if found.kind == "cpu" else cores, cores)
+
+
+def spare_memory(placements: list[Placement], weights: int) -> list[Placement]:
+    """Put all cores into one slot where a copy of the weights for each would take too much.
+
+    Args:
+        placements: as `choose_placements` returns them.
+        weights: bytes.
+
+    Returns:
+        Where each slot runs.
+    """
+    device = placements[0].device
+    # The first slot has a copy more.
+    if device.kind != "cpu" or weights * (len(placements) + 1) <= MOST_WEIGHTS:
+        return placements
+    return [Placement(device, sum(placement.threads for placement in placements))]

@@ -29,16 +29,17 @@ class PipelineConfig(Group):
     Attributes:
         model: a model's name, or the directory of an inference model.
         device: None is the first GPU, else the CPU.
-        batch_size: images that the network computes at once, per device.
+        batch_size: images of the largest batch; see `ImageClassificationPipeline.predict`.
         topk: categories per result; None or 0 is the model's own default.
-        use_hpip: take the fastest backend that agrees with Paddle.
+        use_hpip: take the fastest backend that agrees with Paddle, and measure if need be; False is
+            Paddle, and None what was selected before, else Paddle.
     """
 
     model: str = Field(min_length=1)
     device: Device | None = None
     batch_size: BatchSize = 1
     topk: TopK | None = None
-    use_hpip: bool = False
+    use_hpip: bool | None = None
 
     def overridden(self, where: str, **given: object) -> PipelineConfig:
         """Override values of the file.
@@ -77,7 +78,7 @@ class _Long(Group):
 
     pipeline_name: Literal["image_classification"]
     device: Device | None = None
-    use_hpip: bool = False
+    use_hpip: bool | None = None
     hpi_config: object = None
     serving: object = Field(None, alias="Serving")  # of PaddleX's HTTP service
     sub_modules: _SubModules = Field(alias="SubModules")

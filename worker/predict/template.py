@@ -19,7 +19,7 @@ TEMPLATE = """\
 Pipeline:
   model: PP-LCNet_x1_0  # a model's name, or the directory of an inference model
   device: null          # cpu, gpu:0, gpu:0,1, npu:0, xpu:0, mlu:0; null is gpu:0 if there is one
-  batch_size: 1         # images that the network computes at once, per device
+  batch_size: 1         # most images of a batch
 """
 
 

@@ -19,8 +19,12 @@ from worker import create_pipeline
 from worker.cache import CACHE_VARIABLE, sha256_of
 from worker.device import CPU
 from worker.errors import ModelError
+from worker.inference.placement import available_cores, place
+from worker.inference.protocol import BackendName
+from worker.inference.selection_cache import SelectionCache, SelectionRecord
+from worker.inference.trials import Trial
 from worker.kernels import Precision
-from worker.model import ModelSpec
+from worker.model import ModelSpec, load_model_spec
 from worker.predictor.backends import Backend
 from worker.predictor.backends.conversion import Converted, to_onnx
 from worker.predictor.backends.onnxruntime import OnnxRuntimeBackend
@@ -30,6 +34,7 @@ from worker.predictor.loading import ONNX_BACKENDS, load_predictor
 from worker.predictor.parity import TOLERANCE, probe_crops
 from worker.predictor.predictor import Predictor
 from worker.runtime.child_environment import child_environment
+from worker.settings import BatchingSettings
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +186,36 @@ def test_a_pipeline_takes_the_fastest(
             assert made.backend in {*ONNX_BACKENDS, "paddle+onednn"}
             results = list(made.predict([photograph.path for photograph in known]))
         assert [result["class_ids"][0] for result in results] == [each.class_id for each in known]
+
+
+def test_what_was_selected_is_taken_by_later_pipelines_and_workers(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr("worker.runtime.other_load.PROC", tmp_path / "no-proc")
+
+    def backend(*, use_hpip: bool | None) -> tuple[str, bool]:
+        with create_pipeline(model=model_dir, device="cpu", use_hpip=use_hpip) as made:
+            return made.backend, made.unmeasured
+
+    assert backend(use_hpip=None) == ("paddle+onednn", True), "nothing was selected"
+    backend(use_hpip=True)
+    backends: tuple[BackendName, ...] = ("paddle", "openvino", "onnxruntime")
+    cores = available_cores()
+    workers = SelectionCache(
+        tmp_path / "selection",
+        load_model_spec(model_dir).digest,
+        place(CPU, 0, 0, cores),
+        cores,
+        BatchingSettings().max_batch,
+        backends,
+    )
+    assert workers.read() is not None, "a worker with the default layout measures no more"
+    workers.write(
+        SelectionRecord(tuple(Trial(name, 1.0 + (name == "openvino")) for name in backends))
+    )
+    assert backend(use_hpip=None) == ("openvino", False)
+    assert backend(use_hpip=False) == ("paddle+onednn", False)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from worker.cli.options import OutputFormat
 from worker.cli.output_file import OutputFile
-from worker.cli.predict_report import PredictReport
+from worker.cli.predict_report import MANY, PredictReport
 from worker.clock import Clock
 from worker.contract.jobs import Category, ModelIdentity
 from worker.errors import JobError, Reason, WorkerError
@@ -35,6 +35,7 @@ def report(
     terminal: bool = False,
     width: int = 60,
     file: OutputFile | None = None,
+    unmeasured: bool = False,
 ) -> tuple[str, str, int]:
     """What goes to standard output and to standard error, and the number of failures."""
     out, err = io.StringIO(), io.StringIO()
@@ -44,8 +45,9 @@ def report(
         file,
         Console(file=out, width=width, force_terminal=terminal, color_system=None),
         Console(file=err, width=width),
-        clock=Clock(iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 99))]).__next__),
+        clock=Clock(iter([0.0, 1.0, *(1.0 + 0.5 * n for n in range(1, 199))]).__next__),
         model=ModelIdentity("cats", "sha256:0a", "openvino"),
+        unmeasured=unmeasured,
     ) as shown:
         shown.begin()
         for item in items:
@@ -87,6 +89,24 @@ def test_json_is_a_line_for_each_input_in_order() -> None:
         "classify-worker: 1 of 3 images could not be used: 1 not_an_image\n"
     )
     assert failed == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "terminal", "unmeasured", "said"),
+    [
+        (MANY, True, True, 1),
+        (MANY - 1, True, True, 0),
+        (MANY, True, False, 0),
+        (MANY, False, True, 0),
+    ],
+)
+def test_who_waits_for_many_images_hears_that_there_may_be_a_faster_backend(
+    *, images: int, terminal: bool, unmeasured: bool, said: int
+) -> None:
+    items = [result()] * images
+    output = OutputFormat.JSON
+    out, err, _ = report(output, *items, terminal=terminal, width=120, unmeasured=unmeasured)
+    assert (out + err).count("--use-hpip measures the backends once and keeps the fastest") == said
 
 
 def test_text_is_paddlexs_dictionary() -> None:

@@ -46,5 +46,19 @@ def test_settings_become_the_pipelines_parts() -> None:
     assert (config.model, config.topk, config.batch_size, config.device) == ("/m", 3, 8, CPU)
 
 
+def test_a_backend_that_is_set_wins_over_what_a_pipelines_file_says_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("Pipeline: {model: any, use_hpip: false}\n")
+
+    def use_hpip(*overrides: str, option: bool | None = None) -> bool | None:
+        loaded = load(None, overrides, {"WORKER_PREDICTOR__BACKEND": "openvino"})
+        return pipeline_config(str(file), loaded, {"use_hpip": option}).use_hpip
+
+    assert use_hpip() is False, "the file's word, before the environment's"
+    assert use_hpip("predictor.backend=openvino") is None
+    assert use_hpip("predictor.backend=openvino", option=False) is False
+    assert use_hpip("predictor.backend=openvino", option=True) is True
+
+
 def test_a_measured_batch_size_is_for_the_worker_alone() -> None:
     assert pipeline_config(NAME, load(None, ["batching.max_batch=0"], {}), {}).batch_size == 1

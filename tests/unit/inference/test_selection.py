@@ -61,9 +61,9 @@ class Worker:
     def elsewhere(self) -> None:
         pass
 
-    async def select(self) -> BackendName:
+    def selection(self) -> BackendSelection:
         clock = Clock(lambda: self.now, sleep=self.sleep)
-        return await BackendSelection(
+        return BackendSelection(
             self.cache,
             BACKENDS,
             self.load,
@@ -71,7 +71,10 @@ class Worker:
             PATIENCE,
             lambda step, _: self.steps.append(step),
             clock,
-        ).select()
+        )
+
+    async def select(self) -> BackendName:
+        return await self.selection().select()
 
 
 async def test_it_measures_once_and_takes_the_fastest(tmp_path: Path) -> None:
@@ -80,6 +83,19 @@ async def test_it_measures_once_and_takes_the_fastest(tmp_path: Path) -> None:
     assert first.steps == [SelectionStep.MEASURING, SelectionStep.DONE]
     later = Worker(tmp_path)
     assert await later.select() == "onnxruntime"
+    assert (later.measured, later.steps) == (0, [])
+
+
+@pytest.mark.parametrize("taken", [0.0, 0.9])
+async def test_what_was_selected_before_is_taken_without_measuring(
+    tmp_path: Path, taken: float
+) -> None:
+    later = Worker(tmp_path)
+    assert await later.selection().reuse() is None
+    await Worker(tmp_path, trials(100, 150, taken)).select()
+    assert await later.selection().reuse() == "onnxruntime", "in doubt or not"
+    later.fails["onnxruntime"] = ModelError("it is not installed any more")
+    assert await later.selection().reuse() is None
     assert (later.measured, later.steps) == (0, [])
 
 

@@ -48,6 +48,21 @@ def test_to_load_a_second_copy_of_the_network_takes_as_long_as_a_start_may(
     assert asked == [(Run(1, 2), 61), (Run(1, 2), 1)]
 
 
+def test_what_has_computed_is_forgotten_when_something_else_is_chosen() -> None:
+    slot = Slot(
+        SPEC, CPU, threads=1, capacity=1, timeout=1, start_timeout=60, failpoints=Failpoints()
+    )
+    slot.choose("openvino", threads=2)
+    slot.backend = "openvino"
+    slot.choose("openvino", threads=2)
+    assert (slot.backend, slot._start.threads) == ("openvino", 2)
+    slot.choose("openvino")
+    assert (slot.backend, slot._start.threads) == ("", 1)
+    slot.backend = "openvino"
+    slot.choose("paddle")
+    assert slot.backend == ""
+
+
 @pytest.mark.parametrize(("device", "buffers"), [("cpu", 1), ("gpu:0", 2), ("npu:0", 1)])
 def test_a_gpus_slot_has_room_for_the_next_batch(device: str, buffers: int) -> None:
     slot = Slot(

@@ -39,6 +39,7 @@ class StandIn:
         self.starts = 0
         self.solo: list[bool] = []
         self.dropped = False
+        self.shares = False
         self.on_prepare: Callable[[], None] = lambda: None
         self.interrupted = threading.Event()
         self.on_start: Callable[[], None] = lambda: None
@@ -72,8 +73,11 @@ class StandIn:
         self.on_run(crops)
         return np.full((len(crops), 2), 0.5, np.float32), 0.001
 
-    def choose(self, backend: str, solo_threads: int = 0) -> None:
+    def choose(self, backend: str, solo_threads: int = 0, threads: int = 0) -> None:
         self.backend = backend
+
+    def share(self) -> None:
+        self.shares = True
 
     def time(self, crops: Sequence[Pixels], *, solo: bool = False) -> RunTime:
         self.on_run(crops)
@@ -162,6 +166,29 @@ async def test_while_another_slot_is_busy_an_image_alone_gets_its_own_slots_thre
     await asyncio.sleep(0)
     await stage.answer()
     assert stage.slot.solo == [False, True]
+    assert not idle.done(), "the slot with all cores comes first"
+    idle.cancel()
+    await asyncio.gather(idle, return_exceptions=True)
+    await stage.supervisor.stop()
+
+
+async def test_a_slot_that_shares_cores_keeps_them_for_an_image_alone() -> None:
+    stage = Stage()
+    await stage.supervisor.load("paddle", threads=2)
+    prepared: list[bool] = []
+    stage.slot.on_prepare = lambda: prepared.append(stage.slot.shares)
+    stage.supervisor.serve()
+    await stage.answer()
+    await stage.supervisor.share(1)
+    await stage.answer()
+    assert stage.slot.solo == [False, False], "the second copy is loaded when it looks again"
+    await stage.answer()
+    assert stage.slot.solo == [False, False, True], "the other slot is busy"
+    assert prepared == [True]
+    idle = asyncio.create_task(stage.batcher.take())
+    await asyncio.sleep(0)
+    await stage.answer()
+    assert stage.slot.solo == [False, False, True, False]
     assert not idle.done(), "the slot with all cores comes first"
     idle.cancel()
     await asyncio.gather(idle, return_exceptions=True)

@@ -15,8 +15,15 @@ from worker import create_pipeline
 from worker.device import CPU, Device
 from worker.errors import JobError, Reason, SettingsError, UnfitSystemError
 from worker.images.fetch import ImageFetcher
-from worker.inference.placement import Placement, available_cores
-from worker.predict.local_engine import LOCAL_FETCH, choose_backend, choose_placements
+from worker.inference.placement import Placement, available_cores, place
+from worker.predict.local_engine import (
+    LOCAL_FETCH,
+    MOST_WEIGHTS,
+    choose_backend,
+    choose_placements,
+    may_measure,
+    spare_memory,
+)
 from worker.predict.pipeline_config import PipelineConfig
 from worker.settings import PredictorSettings
 
@@ -92,25 +99,29 @@ def with_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, module)
 
 
-def config(*, use_hpip: bool) -> PipelineConfig:
+def config(*, use_hpip: bool | None) -> PipelineConfig:
     return PipelineConfig(model="any", use_hpip=use_hpip)
 
 
 @pytest.mark.usefixtures("with_extra")
 @pytest.mark.parametrize(
-    ("use_hpip", "settings", "expected"),
+    ("use_hpip", "settings", "expected", "measures"),
     [
-        (False, PredictorSettings(), "paddle"),
-        (False, PredictorSettings(backend="auto"), "auto"),
-        (False, PredictorSettings(backend="openvino"), "openvino"),
-        (True, PredictorSettings(), "auto"),
-        (True, PredictorSettings(backend="paddle"), "auto"),
+        (None, PredictorSettings(), "auto", False),
+        (None, PredictorSettings(backend="auto"), "auto", True),
+        (None, PredictorSettings(backend="openvino"), "openvino", True),
+        (True, PredictorSettings(), "auto", True),
+        (True, PredictorSettings(backend="paddle"), "auto", True),
+        (False, PredictorSettings(), "paddle", False),
+        (False, PredictorSettings(backend="openvino"), "paddle", True),
     ],
 )
-def test_what_computes_is_paddle_unless_told_otherwise(
-    *, use_hpip: bool, settings: PredictorSettings, expected: str
+def test_what_computes_and_whether_backends_may_be_measured_for_it(
+    *, use_hpip: bool | None, settings: PredictorSettings, expected: str, measures: bool
 ) -> None:
-    assert choose_backend(config(use_hpip=use_hpip), settings, CPU) == expected
+    chosen = config(use_hpip=use_hpip)
+    assert choose_backend(chosen, settings, CPU) == expected
+    assert may_measure(chosen, settings) is measures
 
 
 @pytest.mark.usefixtures("without_extra")
@@ -121,7 +132,8 @@ def test_the_extra_that_use_hpip_needs_is_named() -> None:
     gpu = Device.parse("gpu:0")
     assert choose_backend(config(use_hpip=True), PredictorSettings(), gpu) == "auto"
     # The default of the worker takes what there is.
-    assert choose_backend(config(use_hpip=False), PredictorSettings(backend="auto"), CPU) == "auto"
+    for settings in (PredictorSettings(), PredictorSettings(backend="auto")):
+        assert choose_backend(config(use_hpip=None), settings, CPU) == "auto"
 
 
 @pytest.mark.usefixtures("without_extra")
@@ -129,7 +141,7 @@ def test_a_backend_that_is_set_and_missing_is_an_error() -> None:
     with pytest.raises(
         UnfitSystemError, match=r"predictor\.backend: onnxruntime needs onnxruntime"
     ):
-        choose_backend(config(use_hpip=False), PredictorSettings(backend="onnxruntime"), CPU)
+        choose_backend(config(use_hpip=None), PredictorSettings(backend="onnxruntime"), CPU)
 
 
 @pytest.mark.usefixtures("without_extra")
@@ -142,5 +154,23 @@ def test_a_backend_that_is_missing_is_refused_before_the_model_is_looked_for(
 
 
 @pytest.mark.parametrize("device", ["cpu", "CPU"])
-def test_one_predictor_has_all_cores(device: str) -> None:
-    assert choose_placements(Device.parse(device)) == [Placement(CPU, available_cores())]
+def test_the_layout_is_a_workers(device: str) -> None:
+    cores = available_cores()
+    assert choose_placements(Device.parse(device)) == place(CPU, 0, 0, cores)
+
+
+@pytest.mark.parametrize(
+    ("device", "slots", "weights", "expected"),
+    [
+        ("cpu", [2, 2, 2], MOST_WEIGHTS // 4, [2, 2, 2]),
+        ("cpu", [2, 2, 2], MOST_WEIGHTS // 4 + 1, [6]),
+        ("cpu", [4], MOST_WEIGHTS, [4]),
+        ("gpu:0", [4, 4], MOST_WEIGHTS, [4, 4]),
+    ],
+)
+def test_large_weights_are_held_once(
+    device: str, slots: list[int], weights: int, expected: list[int]
+) -> None:
+    placements = [Placement(Device.parse(device), threads) for threads in slots]
+    spared = spare_memory(placements, weights)
+    assert [placement.threads for placement in spared] == expected
