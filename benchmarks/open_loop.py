@@ -2,6 +2,9 @@
 
 And what of it is the worker's: from when the broker appended the job's record to when it appended
 the result's, by the broker's clock. Sender and reader share the cores, but are not in that.
+
+A bare program beside it shows what no program could do sooner: it reads a job, decodes, computes on
+all cores, draws and writes the result, all in one process, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,13 +22,21 @@ from aiokafka.structs import RecordMetadata
 from benchmarks.messages import job_messages
 from benchmarks.saturation import Setting, run_workers
 from benchmarks.topics import Topics, make_topics
+from benchmarks.transport import bare_program
 from worker.bench.latency import due_times, latencies, percentiles
 from worker.bench.measurement import Measurement
 from worker.contract.headers import CORRELATION_ID
+from worker.inference.placement import available_cores
 from worker.kafka.client import make_producer, stop_bounded
 from worker.settings import Settings
 
-__all__ = ["ONE_PRODUCE", "RECORD_TO_RESULT", "measure_latency"]
+__all__ = [
+    "ONE_PRODUCE",
+    "RECORD_TO_RESULT",
+    "measure_bare_program",
+    "measure_latency",
+]
+
 
 ONE_PRODUCE = "one produce"
 RECORD_TO_RESULT = ", record to result"
@@ -67,26 +78,62 @@ def measure_latency(
                 await clients.send([time.perf_counter()] * WARM_JOBS)
                 found = []
                 for load in loads:
-                    found += await _at(
-                        clients, setting.name, load, saturation, seconds, pictures=pictures
-                    )
+                    rate = saturation * load / 100
+                    name = f"worker at {load} %"
+                    found += await _at(clients, setting.name, name, rate, seconds)
                 took = {"latency_ms": percentiles(sorted(await clients.produce(PRODUCED)))}
                 return [*found, Measurement(ONE_PRODUCE, setting.name, pictures, details=took)]
 
     return asyncio.run(measure())
 
 
-async def _at(
-    clients: _Clients, model: str, load: int, saturation: float, seconds: float, *, pictures: bool
+def measure_bare_program(
+    setting: Setting, name: str, backend: str, rate: float, seconds: float, *, pictures: bool
 ) -> list[Measurement]:
-    rate = saturation * load / 100
+    """Measure as `measure_latency`, with the bare program in the worker's place.
+
+    Args:
+        name: of the measurement.
+        backend: what computes.
+        rate: images per second.
+
+    Returns:
+        Percentiles, twice.
+
+    Raises:
+        DemoError: the program does not answer; the message has the end of its log.
+    """
+    work = {
+        "model": str(setting.model),
+        "backend": backend,
+        "threads": available_cores(),
+        "pictures": pictures,
+    }
+
+    async def measure() -> list[Measurement]:
+        topics = await make_topics(setting.bootstrap, append_time=True)
+        with bare_program(setting, topics, work) as process:
+            async with _Clients(setting, topics, pictures=pictures) as clients:
+                try:
+                    await clients.send([time.perf_counter()] * WARM_JOBS)
+                    return await _at(clients, setting.name, name, rate, seconds)
+                except TimeoutError:
+                    raise process.failed("did not answer in time") from None
+
+    return asyncio.run(measure())
+
+
+async def _at(
+    clients: _Clients, model: str, name: str, rate: float, seconds: float
+) -> list[Measurement]:
     begins = time.perf_counter()
     due = [begins + after for after in due_times(rate, seconds)]
     done, appended = await clients.send(due)
-    name = f"worker at {load} %"
     details = {"at_images_per_second": rate, "samples": len(due)}
     return [
-        Measurement(each, model, pictures, details=details | {"latency_ms": percentiles(took)})
+        Measurement(
+            each, model, clients.pictures, details=details | {"latency_ms": percentiles(took)}
+        )
         for each, took in (
             (name, latencies(due, done)),
             (f"{name}{RECORD_TO_RESULT}", sorted(appended)),
@@ -95,9 +142,14 @@ async def _at(
 
 
 class _Clients:
-    """A producer of jobs and a consumer of their results; an async context manager."""
+    """A producer of jobs and a consumer of their results; an async context manager.
+
+    Attributes:
+        pictures: whether results have pictures.
+    """
 
     def __init__(self, setting: Setting, topics: Topics, *, pictures: bool) -> None:
+        self.pictures = pictures
         self._topics = topics
         self._messages = job_messages("base64", setting.images, pictures=pictures)
         self._stack = AsyncExitStack()
