@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.open_loop import ONE_PRODUCE, RECORD_TO_RESULT
+from benchmarks.open_loop import ONE_PRODUCE
+from benchmarks.open_loop_clients import RECORD_TO_RESULT
 from worker.bench import alone
 from worker.bench.limit import (
     BARE_PROGRAM,

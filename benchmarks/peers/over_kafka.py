@@ -25,7 +25,7 @@ from worker.bench.measurement import Measurement
 from worker.contract.job_messages import JobEnvelope
 from worker.contract.records import Message
 
-__all__ = ["CONTENDERS", "PROGRAMS", "measure_kafka"]
+__all__ = ["CONTENDERS", "PROGRAMS", "check_programs", "measure_kafka", "running"]
 
 PROGRAMS = {"plain consumer": "consumer", "FastStream": "faststream"}
 """The environment of each peer."""
@@ -55,8 +55,7 @@ def measure_kafka(
         DemoError: a program does not do its jobs; the message has the end of its log.
     """
     programs = [name for name in contenders if name != LIMIT]
-    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in programs}
-    console.print(check_agreement(answers))
+    console.print(check_programs(bench, bootstrap, programs))
     images = [path.read_bytes() for path in bench.images]
     filled = {
         pictures: asyncio.run(
@@ -78,6 +77,20 @@ def measure_kafka(
         yield found
 
 
+def check_programs(bench: Bench, bootstrap: str, programs: Sequence[str]) -> str:
+    """Check that programs answer the same for all photographs.
+
+    Returns:
+        What was compared.
+
+    Raises:
+        DisagreementError: they do not.
+        DemoError: a program does not answer; the message has the end of its log.
+    """
+    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in programs}
+    return check_agreement(answers)
+
+
 async def _fill(bootstrap: str, messages: Sequence[Message], jobs: int) -> Topics:
     topics = await make_topics(bootstrap, PARTITIONS)
     await fill(topics, messages, jobs)
@@ -93,7 +106,7 @@ async def _measure(
     bench: Bench, jobs_topic: Topics, name: str, jobs: int
 ) -> tuple[float, float, dict[str, object]]:
     topics = await _fresh(jobs_topic)
-    with _running(bench, topics, name) as process:
+    with running(bench, topics, name) as process:
         async with ResultCounter(topics) as counter:
             try:
                 stretch = await measure_stretch(counter, [process.pid], jobs)
@@ -109,10 +122,17 @@ async def _measure(
 
 
 @contextmanager
-def _running(
+def running(
     bench: Bench, topics: Topics, name: str, *, labelled: bool = False
 ) -> Iterator[PeerProcess | WorkerProcess]:
-    """Run the program `name` in the block."""
+    """Run the program `name` in the block; a worker is ready when it begins.
+
+    Args:
+        labelled: whether it has the model whose answers are compared.
+
+    Yields:
+        Its process.
+    """
     model = bench.labelled if labelled else bench.model
     log = bench.directory / f"{topics.group}.log"
     if name in PROGRAMS:
@@ -143,7 +163,7 @@ async def _best(bench: Bench, bootstrap: str, name: str) -> dict[str, int]:
     consumer = AIOKafkaConsumer(
         topics.results, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
     )
-    with _running(bench, topics, name, labelled=True) as process:
+    with running(bench, topics, name, labelled=True) as process:
         try:
             async with consumer, asyncio.timeout(ANSWERS):
                 while len(found) < len(messages):
