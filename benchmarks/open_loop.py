@@ -13,13 +13,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from benchmarks.bare_program import bare_program, one_by_one
 from benchmarks.open_loop_clients import WARM_JOBS, Clients, measure_at
 from benchmarks.saturation import Setting, run_workers
 from benchmarks.topics import make_topics
-from benchmarks.transport import bare_program
 from worker.bench.latency import percentiles
 from worker.bench.measurement import Measurement
-from worker.inference.placement import available_cores
 
 __all__ = ["ONE_PRODUCE", "measure_bare_program", "measure_latency"]
 
@@ -81,16 +80,11 @@ def measure_bare_program(
     Raises:
         DemoError: the program does not answer; the message has the end of its log.
     """
-    work = {
-        "model": str(setting.model),
-        "backend": backend,
-        "threads": available_cores(),
-        "pictures": pictures,
-    }
+    work = one_by_one(setting.model, backend, pictures=pictures)
 
     async def measure() -> list[Measurement]:
         topics = await make_topics(setting.bootstrap, append_time=True)
-        with bare_program(setting, topics, work) as process:
+        with bare_program(topics, work, setting.logs) as process:
             async with Clients(topics, setting.images, pictures=pictures) as clients:
                 try:
                     await clients.send([time.perf_counter()] * WARM_JOBS)

@@ -107,7 +107,7 @@ def _transport(subject: Subject, setting: Setting, say: Say) -> Iterator[Measure
         for way in WAYS_OVER_KAFKA:
             say(f"transport floor, {way}{', pictures' if pictures else ''}")
             jobs = min(MOST, round(TRANSPORT_RATE * subject.seconds))
-            yield measure_transport(setting, way, jobs, pictures=pictures)
+            yield measure_transport(setting, subject.images, way, jobs, pictures=pictures)
 
 
 def _saturated(

@@ -51,8 +51,8 @@ class Ratio:
         worker: which of the worker's backends.
         load: what both did.
         pairs: rounds in which both were measured.
-        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it. None for
-            the limit through Kafka, which shares the cores with no broker, and at a given load.
+        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it. None at
+            a given load.
         cpu: CPU time per image, the peer's as 1.
         latencies: from record to result at a given load, p50 and p99; the peer's as 1.
     """
@@ -72,10 +72,8 @@ class Ratio:
         aim = AIMS.get((self.peer, self.load))
         if aim is None or self.model != AIMS_MODEL:
             return ""
-        if self.rate is None:
-            reached = aim.cpu is None or aim.reached(aim.rate or 0.0, self.cpu[0])
-        else:
-            reached = aim.reached(self.rate[0], self.cpu[0])
+        rate = (aim.rate or 0.0) if self.rate is None else self.rate[0]
+        reached = aim.reached(rate, self.cpu[0])
         if self.worker == LIMIT:
             # What it misses nobody can reach.
             return f"{aim}: {'within' if reached else 'beyond'} the limit"
