@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from benchmarks.growth import grow
 from benchmarks.messages import WAYS, Way
@@ -147,7 +148,9 @@ def _together(
         measured.append(
             measure_together(setting, subject.images, each, way, jobs, pictures=pictures)
         )
-    return min(measured, key=lambda each: each.ms_cpu_per_image or math.inf)
+    least = min(measured, key=lambda each: each.ms_cpu_per_image or math.inf)
+    took = {str(each): one.ms_cpu_per_image for each, one in zip(tried, measured, strict=True)}
+    return replace(least, details={**least.details, "ms_cpu_by_contender": took})
 
 
 def _latency(
