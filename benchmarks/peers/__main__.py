@@ -41,6 +41,10 @@ WAYS = {
 }
 
 
+WIDE = 170
+"""Columns where nobody has said how many there are."""
+
+
 def main(
     architecture: Annotated[
         str, typer.Argument(help=f"One of {', '.join(ARCHITECTURES)}.")
@@ -65,6 +69,7 @@ def main(
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console = Console()
+    console.width = console.width if console.is_terminal else WIDE
     asked = [one.strip() for one in ways.split(",")]
     if unknown := set(asked) - WAYS.keys():
         raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(WAYS)}")
