@@ -15,10 +15,18 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.check import read_run
-from worker.bench.latency import PERCENTILES
 from worker.bench.measurement import Measurement
 from worker.bench.plot import plot
-from worker.bench.table import HEADINGS, throughput_rows
+from worker.bench.table import (
+    HEADINGS,
+    LAG_HEADINGS,
+    LAG_TITLE,
+    LATENCY_HEADINGS,
+    LATENCY_TITLE,
+    lag_rows,
+    latency_rows,
+    throughput_rows,
+)
 
 __all__ = ["as_markdown", "replace_figures"]
 
@@ -61,7 +69,7 @@ def replace_figures(text: str, figures: str) -> str:
 
 
 def as_markdown(measured: Sequence[Measurement]) -> str:
-    """Write tables of throughput, stages and latency, by model.
+    """Write tables of throughput, stages, latency and event loops, by model.
 
     Returns:
         Markdown.
@@ -73,7 +81,8 @@ def as_markdown(measured: Sequence[Measurement]) -> str:
         parts += [
             _table(HEADINGS, throughput_rows(some)),
             *_stages(some),
-            *_latency(some),
+            *_titled(LATENCY_TITLE, LATENCY_HEADINGS, latency_rows(some)),
+            *_titled(LAG_TITLE, LAG_HEADINGS, lag_rows(some)),
             *_ceiling(some),
         ]
     return "\n\n".join(part for part in parts if part)
@@ -94,31 +103,15 @@ def _stages(some: Iterable[Measurement]) -> list[str]:
         if each.details.get("stages_ms") and each.name.startswith(("worker ", "engine"))
     }
     stages = list(dict.fromkeys(stage for times in rows.values() for stage in times))
-    if not rows:
-        return []
     cells = [
         (*name, *(_number(times.get(each)) for each in stages)) for name, times in rows.items()
     ]
-    title = "Where a job's time goes, by the worker's own metrics, ms per job at saturation:"
-    return [title, _table(("", "pictures", *stages), cells)]
+    title = "Where a job's time goes, by the worker's own metrics, ms per job at saturation"
+    return _titled(title, ("", "pictures", *stages), cells)
 
 
-def _latency(some: Iterable[Measurement]) -> list[str]:
-    names = [f"p{percent:g}" for percent in PERCENTILES]
-    cells = [
-        (
-            each.name,
-            _yes(each),
-            _number(each.details.get("at_images_per_second")),
-            *(_number(each.details["latency_ms"].get(name)) for name in names),
-            str(each.details.get("samples", "")),
-        )
-        for each in some
-        if "latency_ms" in each.details
-    ]
-    title = "Latency in ms, from when an image was due:"
-    headings = ("", "pictures", "images/s", *names, "samples")
-    return [title, _table(headings, cells)] if cells else []
+def _titled(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"{title[0].upper()}{title[1:]}:", _table(headings, rows)] if rows else []
 
 
 def _ceiling(some: Iterable[Measurement]) -> list[str]:

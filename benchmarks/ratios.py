@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.open_loop import ONE_PRODUCE, RECORD_TO_RESULT
+from benchmarks.open_loop import ONE_PRODUCE
+from benchmarks.open_loop_clients import RECORD_TO_RESULT
 from worker.bench import alone
-from worker.bench.limit import ratio_to_limit
+from worker.bench.limit import (
+    BARE_PROGRAM,
+    TOGETHER,
+    ratio_to_limit,
+    ratio_to_together,
+)
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import EVENT_LOOP
 
@@ -93,6 +99,9 @@ def _of(each: Measurement, some: Sequence[Measurement]) -> Iterable[tuple[str, R
         limit = ratio_to_limit(each, some)
         if limit is not None:
             yield f"{prefix}limit / {each.name}, CPU", Ratio(limit, "higher", OF_CPU)
+        together = ratio_to_together(each, some)
+        if together is not None:
+            yield f"{prefix}{TOGETHER} / {each.name}, CPU", Ratio(together, "higher", OF_CPU)
         if EVENT_LOOP in by_kind:
             share = by_kind[EVENT_LOOP] / each.ms_cpu_per_image
             yield f"{prefix}event loop / {each.name}, CPU", Ratio(share, "lower", OF_CPU)
@@ -111,7 +120,8 @@ def _latency(
 ) -> Iterable[tuple[str, Ratio]]:
     names: list[tuple[str, ...]] = [(alone.NAME,)]
     if each.name != LIGHT:
-        names = [(alone.NAME, ONE_PRODUCE), (f"{alone.NAME}{alone.PACED}", ONE_PRODUCE)]
+        bare = each.name.replace("worker", BARE_PROGRAM)
+        names = [(alone.NAME, ONE_PRODUCE), (bare,)]
     for parts in names:
         least = [_named(some, part, pictures=each.pictures) for part in parts]
         if None not in least:

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.idle_loop import IdleLoop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
 from benchmarks.topics import Topics, fill, make_topics
 from demo.worker_process import WorkerProcess
+from worker.bench.idle_loop_process import LAG
 from worker.bench.measurement import Measurement
 from worker.bench.stages import Stages, stage_milliseconds
+from worker.bench.table import IDLE_LAG, LOOP_LAG
 
 __all__ = ["Setting", "run_workers", "saturate"]
 
 READY_TIMEOUT = 180.0
-LAG = "classify_event_loop_lag_seconds"
-"""The longest delay of a worker's event loop in the last seconds."""
-
 LOOPBACK = {"WORKER_FETCH__ALLOW_NETWORKS": "127.0.0.0/8"}
 
 
@@ -115,7 +115,7 @@ def saturate(
             await fill(topics, messages, jobs)
         # Several get their partitions first: else the first one would do most of the work.
         began = time.perf_counter()
-        with run_workers(setting, topics, replicas, environ) as workers:
+        with IdleLoop() as idle, run_workers(setting, topics, replicas, environ) as workers:
             async with ResultCounter(topics) as counter:
                 filling = asyncio.create_task(fill(topics, messages, 0 if alone else jobs))
                 ready = time.perf_counter() - began
@@ -131,6 +131,7 @@ def saturate(
                     lags.extend(
                         family.samples[0].value for family in families if family.name == LAG
                     )
+                    idle.look()
 
                 pids = [worker.pid for worker in workers]
                 stretch = await measure_stretch(counter, pids, jobs, at_edge)
@@ -143,7 +144,8 @@ def saturate(
             "peak_mb": stretch.peak_mb,
             "stages_ms": waited,
             "seconds_to_ready": ready,
-            "event_loop_lag_ms": max(lags, default=0.0) * 1000,
+            LOOP_LAG: max(lags, default=0.0) * 1000,
+            IDLE_LAG: idle.longest_ms,
         }
         rate, cpu = stretch.images_per_second, stretch.ms_cpu_per_image
         return Measurement(name, setting.name, pictures, rate, cpu, details)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from benchmarks.growth import grow
 from benchmarks.messages import WAYS, Way
-from benchmarks.open_loop import measure_latency
+from benchmarks.open_loop import measure_bare_program, measure_latency
 from benchmarks.saturation import Setting, saturate
-from benchmarks.transport import measure_transport
-from worker.bench.limit import fastest_backend, limit_of
+from benchmarks.transport import measure_together, measure_transport
+from worker.bench.limit import (
+    BARE_PROGRAM,
+    TOGETHER,
+    contender,
+    contenders,
+    fastest_backend,
+    limit_of,
+)
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import EVENT_LOOP
 from worker.bench.run import LOADS, Subject, measure_alone, measure_bare, measure_codec
@@ -18,7 +27,7 @@ from worker.inference.placement import available_cores
 
 __all__ = ["DEFAULT", "SECTIONS", "measure"]
 
-DEFAULT = ("bare", "codec", "transport", "worker", "latency", "ceiling")
+DEFAULT = ("bare", "codec", "transport", "together", "worker", "latency", "ceiling")
 SECTIONS = (*DEFAULT, "scaling", "growth")
 
 INSTANT = {
@@ -70,8 +79,7 @@ def measure(
             yield each
 
     yield from keep(_floors(subject, setting, sections, say))
-    if {"worker", "latency"} & set(sections):
-        yield from keep(_worker(subject, setting, sections, found, say))
+    yield from keep(_saturated(subject, setting, sections, found, say))
     if "latency" in sections:
         yield from _latency(subject, setting, found, say)
     if "ceiling" in sections:
@@ -100,23 +108,49 @@ def _transport(subject: Subject, setting: Setting, say: Say) -> Iterator[Measure
         for way in WAYS_OVER_KAFKA:
             say(f"transport floor, {way}{', pictures' if pictures else ''}")
             jobs = min(MOST, round(TRANSPORT_RATE * subject.seconds))
-            yield measure_transport(setting, way, jobs, pictures=pictures)
+            yield measure_transport(setting, subject.images, way, jobs, pictures=pictures)
 
 
-def _worker(
+def _saturated(
     subject: Subject,
     setting: Setting,
     sections: Collection[str],
     found: list[Measurement],
     say: Say,
 ) -> Iterator[Measurement]:
-    # Latency needs to know where saturation is.
-    ways = WAYS if "worker" in sections else WAYS[:1]
-    for pictures in subject.pictures:
-        for way in ways:
+    """The worker, and just before it what it is compared with: the machine is then the same."""
+    for pictures, way in itertools.product(subject.pictures, WAYS):
+        jobs = _jobs(subject, found, pictures=pictures)
+        if "together" in sections and way in WAYS_OVER_KAFKA:
+            yield _together(subject, setting, found, way, jobs, say, pictures=pictures)
+        # Latency needs to know where saturation is.
+        if "worker" in sections or ("latency" in sections and way == WAYS[0]):
             say(f"worker, {way}{', pictures' if pictures else ''}")
-            jobs = _jobs(subject, found, pictures=pictures)
             yield saturate(setting, f"worker {way}", way, jobs, pictures=pictures)
+
+
+def _together(
+    subject: Subject,
+    setting: Setting,
+    found: list[Measurement],
+    way: Way,
+    jobs: int,
+    say: Say,
+    *,
+    pictures: bool,
+) -> Measurement:
+    """All floors at once, with the backend that takes least beside codecs; tried the first time."""
+    known = [each for each in found if each.name.startswith(TOGETHER)]
+    tried = [contender(known[0])] if known else contenders(found)
+    measured = []
+    for each in tried:
+        say(f"floors together, {way}{', pictures' if pictures else ''}, {each}")
+        measured.append(
+            measure_together(setting, subject.images, each, way, jobs, pictures=pictures)
+        )
+    least = min(measured, key=lambda each: each.ms_cpu_per_image or math.inf)
+    took = {str(each): one.ms_cpu_per_image for each, one in zip(tried, measured, strict=True)}
+    return replace(least, details={**least.details, "ms_cpu_by_contender": took})
 
 
 def _latency(
@@ -130,8 +164,11 @@ def _latency(
             for each in found
             if each.name == "worker base64" and each.pictures == pictures
         )
-        light = replace(subject, pictures=(pictures,))
-        yield from measure_alone(light, backend, say, rate=full * LOADS[0] / 100)
+        name, rate = f"{BARE_PROGRAM} at {LOADS[0]} %", full * LOADS[0] / 100
+        say(f"{name}{', pictures' if pictures else ''}")
+        yield from measure_bare_program(
+            setting, name, backend, rate, subject.seconds, pictures=pictures
+        )
         say(f"latency{', pictures' if pictures else ''}, at {LOADS} % of {full:.0f} images/s")
         yield from measure_latency(setting, full, LOADS, subject.seconds, pictures=pictures)
 

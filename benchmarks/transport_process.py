@@ -1,22 +1,26 @@
-"""The transport alone, as lean as aiokafka allows: jobs read, results of their size written.
+"""What no program can leave out, as lean as aiokafka allows: jobs read, results written.
 
-Arguments BOOTSTRAP JOBS RESULTS GROUP PICTURE: the last is the size of results' pictures in bytes,
-or 0. Each job is parsed and its image read from Base64; then the image is dropped. Nothing is
-classified, bounded, measured or done again after an error.
+Arguments BOOTSTRAP JOBS RESULTS GROUP WORK. WORK is a JSON object that says what is done in
+between; see `bare_work.make_work`. Each job is parsed and its image read from Base64. Nothing is
+checked, bounded, measured or done again after an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+import time
+from contextlib import ExitStack
 
 import orjson
 import pybase64
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from benchmarks.bare_work import Work, make_work
 from worker.contract.headers import CONTENT_TYPE
-from worker.contract.jobs import Category, ModelIdentity, Success
+from worker.contract.jobs import ModelIdentity
 from worker.contract.records import Record
 from worker.contract.results import result_message
 
@@ -24,12 +28,14 @@ MIB = 2**20
 POLL = 32
 """Records at a time, as the worker reads them."""
 
-CATEGORIES = tuple(Category(number, f"class {number}", 0.2) for number in range(5))
 MODEL = ModelIdentity("model", "sha256:0", "none")
 
+COMMIT_INTERVAL = 1.0
+"""Seconds, as the worker's `kafka.commit_interval`."""
 
-async def transport(bootstrap: str, jobs: str, results: str, group: str, outcome: Success) -> None:
-    """Answer all jobs alike, without end."""
+
+async def transport(bootstrap: str, jobs: str, results: str, group: str, work: Work) -> None:
+    """Answer all jobs, without end."""
     consumer = AIOKafkaConsumer(
         jobs,
         bootstrap_servers=bootstrap,
@@ -45,44 +51,55 @@ async def transport(bootstrap: str, jobs: str, results: str, group: str, outcome
         max_request_size=8 * MIB,
         max_batch_size=MIB,
     )
+    committed = time.monotonic()
     async with consumer, producer:
         while True:
             polled = await consumer.getmany(timeout_ms=1000)
-            sent = []
-            for records in polled.values():
-                for record in records:
-                    message = result_message(_read(record), None, outcome, MODEL)
+            jobs_read = [_read(record) for records in polled.values() for record in records]
+            async for answers in work.answers(jobs_read):
+                sent = []
+                for record, outcome in answers:
+                    message = result_message(record, None, outcome, MODEL)
                     sent.append(
                         await producer.send(
                             results, message.value, message.key, headers=list(message.headers)
                         )
                     )
-            await asyncio.gather(*sent)
-            await consumer.commit()
+                await asyncio.gather(*sent)
+                if time.monotonic() - committed > COMMIT_INTERVAL:
+                    last, _ = answers[-1]
+                    partition = TopicPartition(last.topic, last.partition)
+                    await consumer.commit({partition: last.offset + 1})
+                    committed = time.monotonic()
 
 
-def _read(record: ConsumerRecord) -> Record:
+def _read(record: ConsumerRecord) -> tuple[Record, bytes]:
+    """A job's record, and its image."""
     if dict(record.headers).get(CONTENT_TYPE, b"").startswith(b"image/"):
         image = record.value
     else:
         image = pybase64.b64decode(orjson.loads(record.value)["image"], validate=True)
-    assert image
-    return Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        tuple(record.headers),
+    return (
+        Record(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            tuple(record.headers),
+        ),
+        image,
     )
 
 
 def main() -> None:
     """Read the arguments."""
-    bootstrap, jobs, results, group, picture = sys.argv[1:]
-    outcome = Success(CATEGORIES, b"\xff" * int(picture) or None)
-    uvloop.run(transport(bootstrap, jobs, results, group, outcome))
+    *names, described = sys.argv[1:]
+    bootstrap, jobs, results, group = names
+    with ExitStack() as stack:
+        work = make_work(json.loads(described), stack)
+        uvloop.run(transport(bootstrap, jobs, results, group, work))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from benchmarks.peers.bench import Bench, Contest
 from benchmarks.peers.comparison import tables
 from benchmarks.peers.environments import UnsupportedPythonError, prepare_environment
 from benchmarks.peers.in_python import LIBRARIES, LIBRARY, measure_python
+from benchmarks.peers.light_load import CONTENDERS as LIGHT
+from benchmarks.peers.light_load import measure_light
 from benchmarks.peers.model import share_model, write_pipeline
 from benchmarks.peers.over_http import SERVICE, SERVICES, measure_http
 from benchmarks.peers.over_kafka import CONTENDERS, PROGRAMS, measure_kafka
@@ -31,16 +33,25 @@ from worker.cache import cache_directory
 PEER_OF = {**PROGRAMS, SERVICE: "paddlex", LIBRARY: "paddlex"}
 """The environment of each program that is not the worker."""
 
-WAYS = {"kafka": CONTENDERS, "http": SERVICES, "python": LIBRARIES}
+WAYS = {
+    "kafka": CONTENDERS,
+    "light": LIGHT,
+    "http": SERVICES,
+    "python": LIBRARIES,
+}
+
+
+WIDE = 170
+"""Columns where nobody has said how many there are."""
 
 
 def main(
     architecture: Annotated[
         str, typer.Argument(help=f"One of {', '.join(ARCHITECTURES)}.")
     ] = "pp_lcnet_x1_0",
-    ways: Annotated[str, typer.Option(help="Of kafka, http and python, with commas.")] = ",".join(
-        WAYS
-    ),
+    ways: Annotated[
+        str, typer.Option(help="Of kafka, light, http and python, with commas.")
+    ] = ",".join(WAYS),
     without: Annotated[
         str, typer.Option(help="What is left out, with commas: FastStream, ...")
     ] = "",
@@ -58,6 +69,7 @@ def main(
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console = Console()
+    console.width = console.width if console.is_terminal else WIDE
     asked = [one.strip() for one in ways.split(",")]
     if unknown := set(asked) - WAYS.keys():
         raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(WAYS)}")
@@ -86,11 +98,13 @@ def main(
 def _measure(
     bench: Bench, contest: Contest, chosen: Mapping[str, Sequence[str]], console: Console
 ) -> Iterator[Measurement]:
-    if "kafka" in chosen:
+    if {"kafka", "light"} & chosen.keys():
         with bench_broker(bench.directory / "kafka") as broker:
-            yield from measure_kafka(
-                bench, contest, broker.bootstrap_servers, chosen["kafka"], console
-            )
+            for way, measure in (("kafka", measure_kafka), ("light", measure_light)):
+                if way in chosen:
+                    yield from measure(
+                        bench, contest, broker.bootstrap_servers, chosen[way], console
+                    )
     if "http" in chosen:
         yield from measure_http(bench, contest, chosen["http"], console)
     if "python" in chosen:

@@ -33,9 +33,11 @@ WORKER = "worker"
 """How the names of the worker's own measurements begin; all others but `LIMIT` are peers'."""
 
 
-FIGURES = ("program", "load", "images/s", "CPU ms/image", "rounds")
+FIGURES = ("program", "load", "images/s", "CPU ms/image", "p50 ms", "p99 ms", "rounds")
 
-RATIOS = ("worker", "peer", "load", "images/s", "CPU per image", "pairs", "aim")
+RATIOS = ("worker", "peer", "load", "images/s", "CPU per image", "p50", "p99", "pairs", "aim")
+
+PERCENTILES = ("p50", "p99")
 
 TEXTS = {"program", "worker", "peer", "load", "aim"}
 
@@ -49,9 +51,10 @@ class Ratio:
         worker: which of the worker's backends.
         load: what both did.
         pairs: rounds in which both were measured.
-        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it. None for
-            the limit through Kafka: it shares the cores with no broker.
+        rate: images/s, the peer's as 1; the lowest and the highest of a round beside it. None at
+            a given load.
         cpu: CPU time per image, the peer's as 1.
+        latencies: from record to result at a given load, p50 and p99; the peer's as 1.
     """
 
     model: str
@@ -61,6 +64,7 @@ class Ratio:
     pairs: int
     rate: tuple[float, float, float] | None
     cpu: tuple[float, float, float]
+    latencies: tuple[tuple[float, float, float] | None, ...] = (None, None)
 
     @property
     def aim(self) -> str:
@@ -68,10 +72,8 @@ class Ratio:
         aim = AIMS.get((self.peer, self.load))
         if aim is None or self.model != AIMS_MODEL:
             return ""
-        if self.rate is None:
-            reached = aim.cpu is None or aim.reached(aim.rate or 0.0, self.cpu[0])
-        else:
-            reached = aim.reached(self.rate[0], self.cpu[0])
+        rate = (aim.rate or 0.0) if self.rate is None else self.rate[0]
+        reached = aim.reached(rate, self.cpu[0])
         if self.worker == LIMIT:
             # What it misses nobody can reach.
             return f"{aim}: {'within' if reached else 'beyond'} the limit"
@@ -139,6 +141,7 @@ def compare(measurements: Iterable[Measurement]) -> list[Ratio]:
                             [_of(a.images_per_second, b.images_per_second) for a, b in pairs]
                         ),
                         _middle([_of(a.ms_cpu_per_image, b.ms_cpu_per_image) for a, b in pairs]),
+                        tuple(_latencies(pairs, name) for name in PERCENTILES),
                     )
                 )
     return found
@@ -161,6 +164,7 @@ def figure_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
             if some[0].images_per_second is None
             else f"{statistics.median(each.images_per_second or 0.0 for each in some):.1f}",
             f"{statistics.median(each.ms_cpu_per_image or 0.0 for each in some):.1f}",
+            *(_latency(some, percentile) for percentile in PERCENTILES),
             str(len(some)),
         )
         for (load, name), some in groups.items()
@@ -180,6 +184,7 @@ def ratio_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
             ratio.load,
             "" if ratio.rate is None else _written(ratio.rate),
             _written(ratio.cpu),
+            *("" if each is None else _written(each) for each in ratio.latencies),
             str(ratio.pairs),
             ratio.aim,
         )
@@ -233,6 +238,25 @@ def _load(measurement: Measurement) -> str:
 
 def _of(ours: float | None, theirs: float | None) -> float:
     return ours / theirs if ours and theirs else 0.0
+
+
+def _latencies(
+    pairs: Sequence[tuple[Measurement, Measurement]], percentile: str
+) -> tuple[float, float, float] | None:
+    if not all("latency_ms" in each.details for pair in pairs for each in pair):
+        return None
+    return _middle(
+        [
+            _of(a.details["latency_ms"][percentile], b.details["latency_ms"][percentile])
+            for a, b in pairs
+        ]
+    )
+
+
+def _latency(some: Sequence[Measurement], percentile: str) -> str:
+    if "latency_ms" not in some[0].details:
+        return ""
+    return f"{statistics.median(each.details['latency_ms'][percentile] for each in some):.1f}"
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float, float]:

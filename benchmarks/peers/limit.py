@@ -1,4 +1,8 @@
-"""The limit, measured in each round beside those that it limits: network and codecs alone."""
+"""The limit, measured in each round beside those that it limits.
+
+Over HTTP it is network and codecs, each alone. Through Kafka it is a bare program: all floors at
+once at saturation, and one image after the other at light load.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ LIMIT = "limit"
 
 
 class Limit:
-    """The fastest backend, in the layout and batch that are its best, and the codec floor.
+    """Of the way over HTTP: the fastest backend, in its best layout and batch, and the codecs.
 
     Args:
         seconds: of each measurement.
@@ -30,6 +34,11 @@ class Limit:
         self._seconds = seconds
         measured = list(bare.measure(bench.model, available_cores(), seconds / 2, say=say))
         self._fastest = bare.best(measured)
+
+    @property
+    def backend(self) -> str:
+        """What the fastest backend is called."""
+        return self._fastest.backend
 
     def alone(self, *, pictures: bool) -> float:
         """Measure what an image takes that has all cores and no queue.

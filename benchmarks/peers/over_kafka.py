@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,21 +11,25 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 
+from benchmarks.bare_program import bare_program, work_together
 from benchmarks.messages import job_messages
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.comparison import WORKER, in_rounds, line
-from benchmarks.peers.limit import LIMIT, Limit
+from benchmarks.peers.limit import LIMIT
 from benchmarks.peers.peer_process import PeerProcess
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
 from benchmarks.topics import Topics, fill, make_topics
+from demo.logged_process import LoggedProcess
 from demo.worker_process import WorkerProcess
+from worker.bench.limit import Contender, contenders
 from worker.bench.measurement import Measurement
+from worker.bench.run import Subject, measure_bare
 from worker.contract.job_messages import JobEnvelope
 from worker.contract.records import Message
 
-__all__ = ["CONTENDERS", "PROGRAMS", "measure_kafka"]
+__all__ = ["CONTENDERS", "PROGRAMS", "check_programs", "measure_kafka", "running"]
 
 PROGRAMS = {"plain consumer": "consumer", "FastStream": "faststream"}
 """The environment of each peer."""
@@ -43,7 +47,7 @@ ANSWERS = 120.0
 
 
 def measure_kafka(
-    bench: Bench, contest: Contest, bootstrap: str, contenders: Sequence[str], console: Console
+    bench: Bench, contest: Contest, bootstrap: str, names: Sequence[str], console: Console
 ) -> Iterator[Measurement]:
     """Check that all answer the same, then measure all in turn.
 
@@ -54,9 +58,8 @@ def measure_kafka(
         DisagreementError: they do not.
         DemoError: a program does not do its jobs; the message has the end of its log.
     """
-    programs = [name for name in contenders if name != LIMIT]
-    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in programs}
-    console.print(check_agreement(answers))
+    programs = [name for name in names if name != LIMIT]
+    console.print(check_programs(bench, bootstrap, programs))
     images = [path.read_bytes() for path in bench.images]
     filled = {
         pictures: asyncio.run(
@@ -64,18 +67,45 @@ def measure_kafka(
         )
         for pictures in (False, True)
     }
-    limit = Limit(bench, contest.seconds, console.print) if LIMIT in contenders else None
-    for number, pictures, name in in_rounds(contest.rounds, filled, contenders):
-        rate: float | None = None
-        if limit is not None and name == LIMIT:
-            cpu, parts = limit.measure(pictures=pictures)
-            more: dict[str, object] = {"ms_cpu_by_kind": parts}
-        else:
-            rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs))
+    best = _best_beside_codecs(bench, contest, filled[False], console) if LIMIT in names else None
+    for number, pictures, name in in_rounds(contest.rounds, filled, names):
+        work = None
+        if best is not None and name == LIMIT:
+            work = work_together(bench.model, bench.images, best, pictures=pictures)
+        rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs, work))
         details = {"load": "Kafka", "round": number, **more}
         found = Measurement(name, bench.name, pictures, rate, cpu, details)
         console.print(line(found))
         yield found
+
+
+def _best_beside_codecs(
+    bench: Bench, contest: Contest, topics: Topics, console: Console
+) -> Contender:
+    """The backend of the limit: of those about as fast alone the one that takes least in it."""
+    subject = Subject(bench.model, bench.name, bench.images, contest.seconds)
+    tried = contenders(list(measure_bare(subject, console.print)))
+
+    def cpu(each: Contender) -> float:
+        work = work_together(bench.model, bench.images, each, pictures=False)
+        _, taken, _ = asyncio.run(_measure(bench, topics, LIMIT, contest.jobs, work))
+        return taken
+
+    return min(tried, key=cpu) if len(tried) > 1 else tried[0]
+
+
+def check_programs(bench: Bench, bootstrap: str, programs: Sequence[str]) -> str:
+    """Check that programs answer the same for all photographs.
+
+    Returns:
+        What was compared.
+
+    Raises:
+        DisagreementError: they do not.
+        DemoError: a program does not answer; the message has the end of its log.
+    """
+    answers = {name: asyncio.run(_best(bench, bootstrap, name)) for name in programs}
+    return check_agreement(answers)
 
 
 async def _fill(bootstrap: str, messages: Sequence[Message], jobs: int) -> Topics:
@@ -90,10 +120,14 @@ async def _fresh(topics: Topics) -> Topics:
 
 
 async def _measure(
-    bench: Bench, jobs_topic: Topics, name: str, jobs: int
+    bench: Bench,
+    jobs_topic: Topics,
+    name: str,
+    jobs: int,
+    work: Mapping[str, object] | None = None,
 ) -> tuple[float, float, dict[str, object]]:
     topics = await _fresh(jobs_topic)
-    with _running(bench, topics, name) as process:
+    with running(bench, topics, name, work=work) as process:
         async with ResultCounter(topics) as counter:
             try:
                 stretch = await measure_stretch(counter, [process.pid], jobs)
@@ -109,13 +143,29 @@ async def _measure(
 
 
 @contextmanager
-def _running(
-    bench: Bench, topics: Topics, name: str, *, labelled: bool = False
-) -> Iterator[PeerProcess | WorkerProcess]:
-    """Run the program `name` in the block."""
+def running(
+    bench: Bench,
+    topics: Topics,
+    name: str,
+    *,
+    labelled: bool = False,
+    work: Mapping[str, object] | None = None,
+) -> Iterator[LoggedProcess]:
+    """Run the program `name` in the block; a worker is ready when it begins.
+
+    Args:
+        labelled: whether it has the model whose answers are compared.
+        work: of the bare program, which is then run.
+
+    Yields:
+        Its process.
+    """
     model = bench.labelled if labelled else bench.model
     log = bench.directory / f"{topics.group}.log"
-    if name in PROGRAMS:
+    if work is not None:
+        with bare_program(topics, work, bench.directory) as process:
+            yield process
+    elif name in PROGRAMS:
         environment = PROGRAMS[name]
         arguments = [str(model), topics.bootstrap, topics.jobs, topics.results, topics.group]
         with PeerProcess(bench.pythons[environment], MODULES[environment], arguments, log) as peer:
@@ -143,7 +193,7 @@ async def _best(bench: Bench, bootstrap: str, name: str) -> dict[str, int]:
     consumer = AIOKafkaConsumer(
         topics.results, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
     )
-    with _running(bench, topics, name, labelled=True) as process:
+    with running(bench, topics, name, labelled=True) as process:
         try:
             async with consumer, asyncio.timeout(ANSWERS):
                 while len(found) < len(messages):

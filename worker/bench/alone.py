@@ -10,11 +10,9 @@ from worker.bench.codec import KEPT_MEMORY
 from worker.bench.latency import percentiles
 from worker.bench.measurement import Measurement
 
-__all__ = ["NAME", "PACED", "measure"]
+__all__ = ["NAME", "measure"]
 
 NAME = "bare decode, infer, draw"
-PACED = ", as rarely"
-"""What follows that name where images come at a rate."""
 
 
 def measure(
@@ -26,7 +24,6 @@ def measure(
     seconds: float,
     *,
     pictures: bool,
-    rate: float | None = None,
 ) -> Measurement:
     """Decode, infer and draw image after image in one process, without any queue.
 
@@ -34,22 +31,20 @@ def measure(
         name: the model's.
         backend: what computes.
         threads: CPU threads of the network.
-        rate: images per second, at even distances: between them the processor rests or turns to
-            others, as around a worker that has little to do. None is one right after the other.
 
     Returns:
         Percentiles of the time of an image.
     """
     arguments = str(model), backend, str(threads), *map(str, images)
     environment = {**KEPT_MEMORY, "OMP_NUM_THREADS": str(threads)}
-    with Child("worker.bench.alone_process", *arguments, **environment) as child:
+    with Child("worker.bench.alone_process", *arguments, environment=environment) as child:
         child.answer()
-        child.ask(seconds=seconds, pictures=pictures, rate=rate)
+        child.ask(seconds=seconds, pictures=pictures)
         took = sorted(child.answer()["took"])
-    details: dict[str, object] = {"backend": backend, "threads": threads, "samples": len(took)}
-    if rate is not None:
-        details["at_images_per_second"] = rate
-    of_load = NAME if rate is None else f"{NAME}{PACED}"
-    return Measurement(
-        of_load, name, pictures, details={**details, "latency_ms": percentiles(took)}
-    )
+    details = {
+        "backend": backend,
+        "threads": threads,
+        "samples": len(took),
+        "latency_ms": percentiles(took),
+    }
+    return Measurement(NAME, name, pictures, details=details)

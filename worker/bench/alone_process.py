@@ -21,46 +21,67 @@ from worker.model import load_model_spec
 from worker.predictor.loading import ONNX_BACKENDS, load_predictor
 from worker.settings import DecodeSettings, PictureSettings
 
-__all__ = ["main"]
+__all__ = ["Alone", "main"]
 
 
 def main() -> None:
-    """Answer `{seconds, pictures, rate}` with `{took}`: seconds of each image."""
+    """Answer `{seconds, pictures}` with `{took}`: seconds of each image."""
     answer_questions(_prepare)
+
+
+class Alone:
+    """Decodes, infers and draws, an image at a time, in the thread that calls.
+
+    Args:
+        model: its directory.
+        threads: CPU threads of the network.
+
+    Raises:
+        ModelError: the backend cannot load the model.
+    """
+
+    def __init__(self, model: Path, backend: str, threads: int) -> None:
+        spec = load_model_spec(model)
+        name: BackendName = backend if backend in ONNX_BACKENDS else "paddle"  # type: ignore[assignment]
+        self._predictor = load_predictor(spec, CPU, threads, name)
+        self._transform = Transform(spec.resize, spec.crop, spec.channels)
+        self._decode, self._settings = DecodeSettings(), PictureSettings()
+
+    def classify(self, image: bytes, *, picture: bool) -> bytes | None:
+        """Do all that is done to an image.
+
+        Returns:
+            The labelled picture, if there is to be one.
+
+        Raises:
+            JobError: the image cannot be used.
+        """
+        side = self._settings.max_side if picture else None
+        prepared = prepare(image, self._transform, self._decode, side)
+        (scores,) = self._predictor.scores(prepared.crop[None])
+        if prepared.picture is None:
+            return None
+        return draw(prepared.picture, LABEL, float(scores.max()), self._settings.quality)
 
 
 def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
     model, backend, threads, *paths = arguments
     images = [Path(path).read_bytes() for path in paths]
-    spec = load_model_spec(Path(model))
-    name: BackendName = backend if backend in ONNX_BACKENDS else "paddle"  # type: ignore[assignment]
-    predictor = load_predictor(spec, CPU, int(threads), name)
-    transform = Transform(spec.resize, spec.crop, spec.channels)
-    decode, settings = DecodeSettings(), PictureSettings()
-
-    def one(image: bytes, side: int | None) -> None:
-        prepared = prepare(image, transform, decode, side)
-        (scores,) = predictor.scores(prepared.crop[None])
-        if prepared.picture is not None:
-            draw(prepared.picture, LABEL, float(scores.max()), settings.quality)
+    alone = Alone(Path(model), backend, int(threads))
 
     def run(question: Question) -> Answer:
-        side = settings.max_side if question["pictures"] else None
+        pictures = question["pictures"]
         for path, image in zip(paths, images, strict=True):
             try:
-                one(image, side)
+                alone.classify(image, picture=pictures)
             except JobError as error:
                 raise UnusableImageError(f"{path}: {error}") from error
         took: list[float] = []
-        apart = 1 / question["rate"] if question["rate"] else 0.0
-        due = time.perf_counter()
-        end = due + question["seconds"]
+        end = time.perf_counter() + question["seconds"]
         while time.perf_counter() < end or not took:
             for image in images:
-                due += apart
-                time.sleep(max(0.0, due - time.perf_counter()) if apart else 0.0)
                 began = time.perf_counter()
-                one(image, side)
+                alone.classify(image, picture=pictures)
                 took.append(time.perf_counter() - began)
         return {"took": took}
 

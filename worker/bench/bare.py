@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from worker.bench.child import Child
 from worker.device import CPU
@@ -14,7 +15,7 @@ from worker.hpip import installed_backends
 from worker.inference.placement import place
 from worker.runtime.other_load import OtherLoad
 
-__all__ = ["BATCHES", "Bare", "Layout", "best", "layouts", "measure", "measure_layout"]
+__all__ = ["BATCHES", "Bare", "Layout", "best", "layouts", "measure", "measure_layout", "start"]
 
 BATCHES = (1, 8, 32)
 
@@ -35,6 +36,16 @@ class Layout:
 
     def __str__(self) -> str:
         return f"{self.processes}x{self.threads}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what `str` wrote.
+
+        Returns:
+            The layout.
+        """
+        processes, threads = map(int, text.split("x"))
+        return cls(processes, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +143,12 @@ def measure_layout(
         ModelError: the backend cannot compute the model.
     """
     with ExitStack() as stack:
-        arguments = str(model), backend, str(layout.threads)
         # The first one alone: it converts the model for all.
-        children = [stack.enter_context(_start(arguments, layout))]
+        children = [stack.enter_context(start(model, backend, layout.threads))]
         children[0].answer()
         children += [
-            stack.enter_context(_start(arguments, layout)) for _ in range(layout.processes - 1)
+            stack.enter_context(start(model, backend, layout.threads))
+            for _ in range(layout.processes - 1)
         ]
         for child in children[1:]:
             child.answer()
@@ -154,6 +165,21 @@ def measure_layout(
             yield Bare(backend, layout, batch, rate, cpu / images * 1000, taken=taken)
 
 
-def _start(arguments: tuple[str, str, str], layout: Layout) -> Child:
-    module = "worker.bench.bare_process"
-    return Child(module, *arguments, OMP_NUM_THREADS=str(layout.threads))
+def start(model: Path, backend: str, threads: int, descriptors: Sequence[int] = ()) -> Child:
+    """Start a process that computes with one backend.
+
+    Args:
+        threads: CPU threads.
+        descriptors: those that it inherits.
+
+    Returns:
+        The process, which answers when it is ready.
+    """
+    return Child(
+        "worker.bench.bare_process",
+        str(model),
+        backend,
+        str(threads),
+        descriptors=descriptors,
+        environment={"OMP_NUM_THREADS": str(threads)},
+    )

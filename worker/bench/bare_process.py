@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from worker.bench import chain
 from worker.bench.child import Answer, Question, answer_questions
 from worker.cache import cache_directory
 from worker.device import CPU
@@ -21,7 +22,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Answer `{batch, seconds}` with `{images, seconds, cpu}`."""
+    """Answer `{batch, seconds}` with `{images, seconds, cpu}`, or be in a chain."""
     answer_questions(_prepare)
 
 
@@ -36,6 +37,8 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
     def run(question: Question) -> Answer:
         batch = random.standard_normal((question["batch"], 3, height, width), np.float32)
         network.run(batch)
+        if chain.TAKE in question:
+            chain.work_on(question, len(batch), lambda: network.run(batch))
         began, cpu, images = time.perf_counter(), time.process_time(), 0
         while (took := time.perf_counter() - began) < question["seconds"] or not images:
             network.run(batch)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,17 +30,25 @@ class Child:
     Args:
         module: its full name.
         arguments: its `sys.argv[2:]`; the first one is this process's id.
+        descriptors: those that it inherits.
         environment: variables to add.
     """
 
-    def __init__(self, module: str, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        descriptors: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with paths and names
             module_command(module, str(os.getpid()), *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Native libraries write there whatever comes to their mind.
             stderr=subprocess.DEVNULL,
-            env=child_environment(None, **environment),
+            env=child_environment(None, **(environment or {})),
+            pass_fds=descriptors,
             text=True,
         )
 

@@ -9,7 +9,7 @@ from worker.bench.child import Child
 from worker.bench.measurement import Measurement
 from worker.settings import PictureSettings
 
-__all__ = ["KEPT_MEMORY", "measure"]
+__all__ = ["KEPT_MEMORY", "measure", "start"]
 
 KEPT_MEMORY = {
     "OMP_NUM_THREADS": "1",
@@ -34,10 +34,7 @@ def measure(
     Raises:
         WorkerError: an image cannot be used; it is named.
     """
-    settings = PictureSettings()
-    limits = str(settings.quality), str(settings.max_side)
-    arguments = str(model), *limits, *map(str, images)
-    with Child("worker.bench.codec_process", *arguments, **KEPT_MEMORY) as child:
+    with start(model, images) as child:
         child.answer()
         child.ask(seconds=seconds, pictures=pictures)
         answer = child.answer()
@@ -49,3 +46,21 @@ def measure(
     cpu = sum(milliseconds.values())
     details = {"ms_cpu_by_kind": milliseconds}
     return Measurement("codec floor", name, pictures, 1000 / cpu, cpu, details)
+
+
+def start(model: Path, images: Sequence[Path], descriptors: Sequence[int] = ()) -> Child:
+    """Start a process that decodes and draws these images in turn.
+
+    Args:
+        model: as for `measure`.
+        descriptors: those that it inherits.
+
+    Returns:
+        The process, which answers when it is ready.
+    """
+    settings = PictureSettings()
+    limits = str(settings.quality), str(settings.max_side)
+    arguments = str(model), *limits, *map(str, images)
+    return Child(
+        "worker.bench.codec_process", *arguments, descriptors=descriptors, environment=KEPT_MEMORY
+    )

@@ -5,10 +5,12 @@ What an image process does to an image, without the process around it.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from worker.bench import chain
 from worker.bench.child import Answer, Question, UnusableImageError, answer_questions
 from worker.errors import JobError
 from worker.images.draw import draw
@@ -23,7 +25,10 @@ LABEL = "dalmatian, coach dog, carriage dog"
 
 
 def main() -> None:
-    """Answer `{seconds, pictures}` with `{images, prepare, draw, bytes}`; CPU time in seconds."""
+    """Answer `{seconds, pictures}` with `{images, prepare, draw}`, or be in a chain.
+
+    CPU time is in seconds.
+    """
     answer_questions(_prepare)
 
 
@@ -55,6 +60,9 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
     def run(question: Question) -> Answer:
         picture_side = int(side) if question["pictures"] else None
         once(images, picture_side)
+        if chain.TAKE in question:
+            turns = itertools.cycle(images)
+            chain.work_on(question, 1, lambda: once([next(turns)], picture_side))
         end, count, preparing, drawing = time.perf_counter() + question["seconds"], 0, 0.0, 0.0
         while time.perf_counter() < end or not count:
             prepared, drawn = once(images, picture_side)

@@ -22,7 +22,13 @@ OTHER_THREADS = "other threads"
 
 OTHER_PROCESSES = "other processes"
 
-_KINDS = {"worker.predictor.process": "predictors", "worker.images.forks": "image processes"}
+_KINDS = {
+    "worker.predictor.process": "predictors",
+    "worker.images.forks": "image processes",
+    # The same work without what the worker has around it.
+    "worker.bench.bare_process": "predictors",
+    "worker.bench.codec_process": "image processes",
+}
 """What a process is, by the module that it runs."""
 
 

@@ -136,13 +136,8 @@ def measure_codec(subject: Subject, say: Say) -> Iterator[Measurement]:
         )
 
 
-def measure_alone(
-    subject: Subject, backend: str, say: Say, rate: float | None = None
-) -> Iterator[Measurement]:
-    """Measure single images without anything around them, on all cores.
-
-    Args:
-        rate: images per second; None for one right after the other.
+def measure_alone(subject: Subject, backend: str, say: Say) -> Iterator[Measurement]:
+    """Measure single images without anything around them, on all cores, one after the other.
 
     Yields:
         As `measure_codec` does.
@@ -157,7 +152,6 @@ def measure_alone(
             available_cores(),
             subject.seconds,
             pictures=pictures,
-            rate=rate,
         )
 
 

@@ -7,10 +7,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.table import Table
 
 from worker.bench.latency import PERCENTILES
-from worker.bench.limit import TRANSPORT, ratio_to_floors, ratio_to_limit
+from worker.bench.limit import (
+    TRANSPORT,
+    ratio_to_limit,
+    ratio_to_together,
+    ratios_to_bare_program,
+)
 from worker.bench.measurement import Measurement
 
-__all__ = ["latency_table", "tables", "throughput_rows", "throughput_table"]
+__all__ = [
+    "HEADINGS",
+    "LAG_HEADINGS",
+    "LAG_TITLE",
+    "LATENCY_HEADINGS",
+    "LATENCY_TITLE",
+    "lag_rows",
+    "latency_rows",
+    "tables",
+    "throughput_rows",
+]
+
+LOOP_LAG, IDLE_LAG = "event_loop_lag_ms", "idle_loop_lag_ms"
+"""The details with the longest delay of a worker's event loop, and of one beside it."""
 
 _NONE = ""
 
@@ -22,14 +40,23 @@ HEADINGS = (
     "images/s",
     "CPU ms/image",
     "limit/this",
-    "with transport",
+    "together/this",
     "made up of",
     "peak MB",
 )
 
+_PERCENTILES = tuple(f"p{percent:g}" for percent in PERCENTILES)
+
+AS_LONG = "p50, p99 to bare program"
+LATENCY_HEADINGS = ("", "pictures", "images/s", *_PERCENTILES, "p99/p50", AS_LONG, "samples")
+LATENCY_TITLE = "latency in ms, from when an image was due"
+
+LAG_HEADINGS = ("", "pictures", "event loop", "a loop that does nothing")
+LAG_TITLE = "longest delay of the event loop in ms, and of one beside it that has nothing to do"
+
 
 def tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Lay out everything that was measured: a table of throughput and one of latency, by model.
+    """Lay out everything that was measured: throughput, latency and event loops, by model.
 
     Returns:
         The tables that are not empty.
@@ -37,18 +64,18 @@ def tables(measurements: Sequence[Measurement]) -> list[Table]:
     found = []
     for model in dict.fromkeys(each.model for each in measurements):
         some = [each for each in measurements if each.model == model]
-        found += [throughput_table(model, some), latency_table(model, some)]
+        found += [
+            throughput_table(model, some),
+            latency_table(model, some),
+            lag_table(model, some),
+        ]
     return [table for table in found if table.row_count]
 
 
 def throughput_table(model: str, measurements: Sequence[Measurement]) -> Table:
     """Lay out images per second and CPU time."""
-    table = Table(title=f"{model}: throughput; CPU time of all processes that were measured")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in {"", "made up of"} else "right")
-    for row in throughput_rows(measurements):
-        table.add_row(*row)
-    return table
+    title = f"{model}: throughput; CPU time of all processes that were measured"
+    return _laid_out(title, HEADINGS, throughput_rows(measurements))
 
 
 def throughput_rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
@@ -60,11 +87,11 @@ def throughput_rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]
     return [
         (
             each.name,
-            "yes" if each.pictures else "no",
+            _yes(each),
             _number(each.images_per_second, 1),
             _number(each.ms_cpu_per_image, 2),
             _number(ratio_to_limit(each, measurements) if _comparable(each) else None, 2),
-            _number(ratio_to_floors(each, measurements) if _comparable(each) else None, 2),
+            _number(ratio_to_together(each, measurements) if _comparable(each) else None, 2),
             _made_up(each.details),
             _number(each.details.get("peak_mb"), 0),
         )
@@ -73,22 +100,68 @@ def throughput_rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]
     ]
 
 
-def latency_table(model: str, measurements: Iterable[Measurement]) -> Table:
+def latency_table(model: str, measurements: Sequence[Measurement]) -> Table:
     """Lay out percentiles of latency."""
-    table = Table(title=f"{model}: latency in ms, from when an image was due")
-    names = [f"p{percent:g}" for percent in PERCENTILES]
-    for heading in ("", "pictures", "images/s", *names, "samples"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for each in measurements:
-        if latency := each.details.get("latency_ms"):
-            table.add_row(
-                each.name,
-                "yes" if each.pictures else "no",
-                _number(each.details.get("at_images_per_second"), 1),
-                *(_number(latency.get(name), 1) for name in names),
-                str(each.details.get("samples", "")),
-            )
+    return _laid_out(f"{model}: {LATENCY_TITLE}", LATENCY_HEADINGS, latency_rows(measurements))
+
+
+def latency_rows(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of `latency_table`.
+
+    Returns:
+        A row for each measurement with percentiles, in their order, as long as `LATENCY_HEADINGS`.
+    """
+    return [
+        (
+            each.name,
+            _yes(each),
+            _number(each.details.get("at_images_per_second"), 1),
+            *(_number(latency.get(name), 1) for name in _PERCENTILES),
+            _number(latency["p99"] / latency["p50"] if latency["p50"] else None, 1),
+            ", ".join(
+                _number(ratio, 2) for ratio in ratios_to_bare_program(each, measurements) or ()
+            ),
+            str(each.details.get("samples", "")),
+        )
+        for each in measurements
+        if (latency := each.details.get("latency_ms"))
+    ]
+
+
+def lag_table(model: str, measurements: Iterable[Measurement]) -> Table:
+    """Lay out how long event loops were kept waiting."""
+    return _laid_out(f"{model}: {LAG_TITLE}", LAG_HEADINGS, lag_rows(measurements))
+
+
+def lag_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of `lag_table`.
+
+    Returns:
+        A row for each measurement that has an idle loop beside it, as long as `LAG_HEADINGS`.
+    """
+    return [
+        (
+            each.name,
+            _yes(each),
+            _number(each.details.get(LOOP_LAG), 0),
+            _number(each.details[IDLE_LAG], 0),
+        )
+        for each in measurements
+        if IDLE_LAG in each.details
+    ]
+
+
+def _laid_out(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in {"", "made up of"} else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _yes(each: Measurement) -> str:
+    return "yes" if each.pictures else "no"
 
 
 def _comparable(measurement: Measurement) -> bool:

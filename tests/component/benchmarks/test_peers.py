@@ -12,7 +12,17 @@ from benchmarks.peers import environments, over_http, peer_process
 from benchmarks.peers.__main__ import PEER_OF, WAYS
 from benchmarks.peers.agreement import DisagreementError, check_agreement
 from benchmarks.peers.aims import AIMS, AIMS_MODEL
-from benchmarks.peers.comparison import WORKER, compare, in_rounds, in_turn, tables
+from benchmarks.peers.comparison import (
+    FIGURES,
+    RATIOS,
+    WORKER,
+    compare,
+    figure_rows,
+    in_rounds,
+    in_turn,
+    ratio_rows,
+    tables,
+)
 from benchmarks.peers.limit import LIMIT
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
 from benchmarks.peers.publish import as_markdown, replace_figures
@@ -122,6 +132,30 @@ def test_the_worker_is_not_compared_with_the_limit_as_with_a_peer() -> None:
         ("worker auto", "plain"),
         (LIMIT, "plain"),
     }
+
+
+def test_latencies_of_one_load_are_compared_and_others_have_none() -> None:
+    def light(name: str, number: int, p50: float, p99: float) -> Measurement:
+        details = {"load": "Kafka, light", "round": number, "latency_ms": {"p50": p50, "p99": p99}}
+        return Measurement(name, "network", ms_cpu_per_image=8.0, details=details)
+
+    figures = [
+        *(light("worker auto", 0, 10.0, 20.0), light("plain", 0, 20.0, 80.0)),
+        *(light("plain", 1, 20.0, 60.0), light("worker auto", 1, 12.0, 30.0)),
+        *(measured("worker auto", 0, 200, 5), measured("plain", 0, 100, 10)),
+    ]
+    slow, full = compare(figures)
+    assert slow.rate is None
+    assert slow.latencies == ((0.55, 0.5, 0.6), (0.375, 0.25, 0.5))
+    assert full.latencies == (None, None)
+    shown = [dict(zip(FIGURES, row, strict=True)) for row in figure_rows(figures)]
+    assert [(each["p50 ms"], each["p99 ms"]) for each in shown] == [
+        *(("11.0", "25.0"), ("20.0", "70.0")),
+        *(("", ""), ("", "")),
+    ]
+    row, _ = ratio_rows(figures)
+    cells = dict(zip(RATIOS, row, strict=True))
+    assert (cells["p50"], cells["images/s"]) == ("0.55 (0.50 to 0.60)", "")
 
 
 def test_aims_are_about_what_is_measured() -> None:

@@ -25,6 +25,8 @@ def test_every_measurement_is_in_a_table() -> None:
         "stages_ms": {"decode": 1.5, "infer": 4.0},
         "ms_cpu_by_kind": {"event loop": 0.5},
         "event_loop_images_per_second": 2000.0,
+        "event_loop_lag_ms": 21.0,
+        "idle_loop_lag_ms": 20.0,
     }
     latency = {"latency_ms": {"p50": 9.0, "p90": 10.0, "p99": 11.0, "p99.9": 12.0}, "samples": 80}
     lines = as_markdown(
@@ -36,5 +38,6 @@ def test_every_measurement_is_in_a_table() -> None:
     assert lines[0] == "### net"
     assert "| worker raw | yes | 100.0 | 10.00 |  |  | event loop 0.50 |  |" in lines
     assert "| worker raw | yes | 1.5 | 4.0 |" in lines
-    assert "| worker at 25 % | yes |  | 9.0 | 10.0 | 11.0 | 12.0 | 80 |" in lines
+    assert "| worker at 25 % | yes |  | 9.0 | 10.0 | 11.0 | 12.0 | 1.2 |  | 80 |" in lines
+    assert "| worker raw | yes | 21 | 20 |" in lines
     assert lines[-1].endswith(": worker raw 2000.")

@@ -1,0 +1,50 @@
+"""The bare programs that the worker is compared with do the work, through a real broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.open_loop import measure_bare_program
+from benchmarks.saturation import Setting
+from benchmarks.transport import measure_together
+from demo.broker import KafkaBroker
+from tests.support.paths import IMAGES
+from worker.bench.bare import Layout
+from worker.bench.limit import Contender, contender
+
+pytestmark = pytest.mark.component
+
+FILES = [IMAGES / "astronaut.jpg"]
+CONTENDER = Contender("paddle", Layout(1, 1), 4)
+JOBS = 120
+"""The network takes some 25 ms: seconds between the first results that are counted and the last."""
+
+
+@pytest.fixture
+def setting(broker: KafkaBroker, model_dir: Path, tmp_path: Path) -> Setting:
+    images = [path.read_bytes() for path in FILES]
+    return Setting(model_dir, "net", broker.bootstrap_servers, images, "", tmp_path)
+
+
+def test_the_floors_together_are_transport_codecs_and_predictors(setting: Setting) -> None:
+    measured = measure_together(setting, FILES, CONTENDER, "raw", JOBS, pictures=True)
+    by_kind = measured.details["ms_cpu_by_kind"]
+    assert measured.name == "floors together raw"
+    assert by_kind.keys() == {"event loop", "other threads", "image processes", "predictors"}
+    assert by_kind["predictors"] > 0
+    assert measured.ms_cpu_per_image == pytest.approx(sum(by_kind.values()))
+    assert measured.details["idle_loop_lag_ms"] >= 0
+    assert contender(measured) == CONTENDER
+
+
+def test_the_bare_program_answers_single_images(setting: Setting) -> None:
+    all_of_it, appended = measure_bare_program(
+        setting, "bare program at 25 %", "paddle", 20.0, 0.5, pictures=True
+    )
+    assert appended.name == "bare program at 25 %, record to result"
+    for measured in (all_of_it, appended):
+        assert measured.pictures
+        assert measured.details["samples"] == 10
+        assert measured.details["latency_ms"]["p50"] > 0

@@ -1,0 +1,75 @@
+"""What a bare program answers, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from benchmarks.bare_work import AHEAD, AT_ONCE, Answers, Jobs, Nothing, Together, Work, make_work
+from benchmarks.stages import StagePlan, Stages
+from worker.bench import chain
+from worker.contract.records import Record
+
+pytestmark = pytest.mark.component
+
+
+def jobs(first: int, count: int) -> Jobs:
+    numbers = range(first, first + count)
+    return [(Record("jobs", 0, number, 0, None, b"", ()), b"image") for number in numbers]
+
+
+async def first(work: Work, taken: Jobs) -> Answers:
+    """What it answers first, having taken these in."""
+    return await anext(aiter(work.answers(taken)))
+
+
+@pytest.fixture
+def counters() -> Iterator[tuple[int, int]]:
+    with ExitStack() as stack:
+        made = chain.new_total(), chain.new_total()
+        for each in made:
+            stack.callback(os.close, each)
+        yield made
+
+
+@pytest.mark.parametrize("size", [0, 3])
+async def test_the_transport_alone_answers_all_at_once(size: int) -> None:
+    with ExitStack() as stack:
+        work = make_work({"picture": size}, stack)
+    assert isinstance(work, Nothing)
+    (answers,) = [each async for each in work.answers(jobs(0, 5))]
+    assert [record.offset for record, _ in answers] == [0, 1, 2, 3, 4]
+    assert {outcome.picture for _, outcome in answers} == {b"\xff" * size or None}
+    assert [each async for each in work.answers([])] == []
+
+
+async def test_as_many_are_answered_as_have_been_through_all_stages(
+    counters: tuple[int, int],
+) -> None:
+    begun, done = counters
+    stages = Stages(begun, done)
+    work = Together(0, stages)
+    assert [each async for each in work.answers(jobs(0, AHEAD))] == []
+    assert os.eventfd_read(begun) == AHEAD
+    answering = asyncio.create_task(first(work, jobs(AHEAD, 1)))
+    chain.give(done, AT_ONCE - 1)
+    async with asyncio.timeout(60):
+        while stages.finished < AT_ONCE - 1:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0)
+        assert not answering.done()
+        chain.give(done, 1)
+        answers = await answering
+    assert [record.offset for record, _ in answers] == list(range(AT_ONCE))
+
+
+def test_a_plan_is_read_as_it_was_written() -> None:
+    images = ("a.jpg", "b.jpg")
+    plan = StagePlan(
+        "model", images, pictures=True, backend="paddle", codecs=2, predictors=1, threads=2, batch=8
+    )
+    assert StagePlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
