@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import google_crc32c
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from worker.kafka.gathered_requests import BatchBytes
+
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
@@ -27,6 +29,7 @@ _HEADER_SIZE = _BEFORE_CHECKSUM.size + _CHECKED.size
 _BEFORE_LENGTH_END = 12
 _TRANSACTIONAL = 0x10
 _ONE_BYTE = tuple(bytes([number]) for number in range(0x80))
+_SHORT = _ONE_BYTE[::2]  # lengths up to 63
 _NONE = _ONE_BYTE[1]  # the length -1
 
 _USUAL_NAME = 64
@@ -126,7 +129,11 @@ class _Records:
         after = [_number(len(headers))]
         for name, content in headers:
             after.append(_usual_name(name) if len(name) <= _USUAL_NAME else _name(name))
-            after += (_NONE,) if content is None else (_number(len(content)), content)
+            if content is None:
+                after.append(_NONE)
+                continue
+            length = len(content)
+            after += (_SHORT[length] if length < len(_SHORT) else _number(length), content)
         begin, value, end = b"".join(before), value or b"", b"".join(after)
         length = len(begin) + len(value) + len(end)
         begin = _number(length) + begin
@@ -140,7 +147,7 @@ class _Records:
         self._count += 1
         return _Appended(offset, timestamp, size)
 
-    def build(self) -> bytes:
+    def build(self) -> BatchBytes:
         """Put the batch together.
 
         Returns:
@@ -159,7 +166,7 @@ class _Records:
             checksum = google_crc32c.extend(checksum, piece)
         # The brokers set the base offset, and know the leader's epoch.
         begin = _BEFORE_CHECKSUM.pack(0, self._size - _BEFORE_LENGTH_END, -1, 2, checksum)
-        return b"".join((begin, checked, *self._pieces))
+        return BatchBytes((begin, checked, *self._pieces))
 
 
 def _name(name: str) -> bytes:
