@@ -39,7 +39,8 @@ def measure(
     kernels = predictor.kernels
     first = str(device.split()[0])
     arguments = str(model), backend, first, kernels.precision, str(int(kernels.tensorrt))
-    with Child("worker.bench.device_process", *arguments, OMP_NUM_THREADS="1") as child:
+    environment = {"OMP_NUM_THREADS": "1"}
+    with Child("worker.bench.device_process", *arguments, environment=environment) as child:
         child.answer()
         computes = ""
         rates: dict[int, float] = {}
