@@ -363,9 +363,8 @@ class SlotSupervisor:
         following: _Work | None = None
         try:
             if before is not None:
-                # When the run has begun: what callers do with their answers takes the loop for
+                # The run begins first: what callers do with their answers takes the loop for
                 # milliseconds, for which the device would wait.
-                await asyncio.sleep(0)
                 before.hand_out()
             if batch := await self._batcher.take_full(computing):
                 following = _Work(batch, 1 - work.buffer)

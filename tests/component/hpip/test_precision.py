@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from worker.errors import ModelError, ParityError
 from worker.kernels import Kernels
 from worker.model import ModelSpec
 from worker.predictor.backends.conversion import to_onnx
-from worker.predictor.backends.onnx_graph import Form
+from worker.predictor.backends.onnx_graph import CROPS, Form
 from worker.predictor.backends.onnxruntime_gpu import (
     CPU_PROVIDER,
     OnnxRuntimeGpuBackend,
@@ -30,6 +31,17 @@ GPU = Device.parse("gpu:0")
 LOADING = "worker.predictor.loading"
 
 Scores = npt.NDArray[np.float32]
+
+
+class Watched:
+    """A session that notes the sizes of its batches."""
+
+    def __init__(self, session: Any, size: int, computed: list[tuple[int, int]]) -> None:
+        self._session, self._size, self._computed = session, size, computed
+
+    def run(self, names: None, feeds: dict[str, npt.NDArray[np.uint8]]) -> Any:
+        self._computed.append((self._size, len(feeds[CROPS])))
+        return self._session.run(names, feeds)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,11 +91,16 @@ def test_each_size_of_batch_has_a_session_and_is_filled_up_with_what_changes_not
     backend = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], Kernels(), 4)
     predictor = Predictor(spec, backend)
     assert sorted(backend._sessions) == [1, 2], "those that loading a network needs"
-    for count in (4, 3, 1, 3):
+    predictor.scores(crops)
+    assert sorted(backend._sessions) == [1, 2, 4]
+    computed: list[tuple[int, int]] = []
+    for size, session in backend._sessions.items():
+        backend._sessions[size] = Watched(session, size, computed)
+    for count in (4, 3, 1, 2, 3):
         scores = predictor.scores(crops[:count])
         assert scores.shape == expected[:count].shape
         np.testing.assert_allclose(scores, expected[:count], atol=1e-5)
-    assert sorted(backend._sessions) == [1, 2, 4]
+    assert computed == [(4, 4), (4, 4), (1, 1), (2, 2), (4, 4)]
     small = OnnxRuntimeGpuBackend(network.path, [CPU_PROVIDER], Kernels(), 3)
     in_parts = Predictor(spec, small).scores(crops)
     np.testing.assert_allclose(in_parts, expected, atol=1e-5)
