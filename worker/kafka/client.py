@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaSetupError
 from worker.kafka.broker_errors import name_all_codes
-from worker.kafka.connections import report_closed_transports
+from worker.kafka.connections import adapt_connections
 from worker.kafka.consumer import Consumer
 from worker.kafka.oauth import token_provider
 from worker.kafka.record_batches import send_plain_batches
@@ -49,7 +49,7 @@ again for each that is."""
 log = get_logger(__name__)
 
 name_all_codes()
-report_closed_transports()
+adapt_connections()
 
 
 class Client(Protocol):

@@ -4,7 +4,8 @@ Until a connection is known to be lost, asyncio's transports drop what is writte
 raise RuntimeError. aiokafka expects OSError alone: the task that keeps a client's metadata would
 end, and the client would never find a coordinator again: nothing more would be committed.
 
-And a client that is given up while it begins closes its first connection.
+A client that is given up while it begins closes its first connection. And what is long is not
+copied on its way (`worker.kafka.frames`, `worker.kafka.gathered_requests`).
 """
 
 from __future__ import annotations
@@ -15,21 +16,27 @@ from contextvars import ContextVar
 from typing import Any
 
 import aiokafka.client
+import aiokafka.conn
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-__all__ = ["report_closed_transports"]
+from worker.kafka.frames import FrameProtocol, read_frames
+from worker.kafka.gathered_requests import send_gathered
+
+__all__ = ["adapt_connections"]
 
 _Send = Callable[..., Awaitable[Any]]
 
 
-def report_closed_transports() -> None:
-    """Have all connections report a closed transport. Calling it again does nothing."""
+def adapt_connections() -> None:
+    """Have all connections work like this. Calling it again does nothing."""
     AIOKafkaConnection.send = _send
     AIOKafkaConnection._send_sasl_token = _send_sasl_token  # noqa: SLF001 - the other way to write
     aiokafka.client.create_conn = _create_conn
     AIOKafkaClient.bootstrap = _bootstrap
+    aiokafka.conn.AIOKafkaProtocol = FrameProtocol
+    AIOKafkaConnection._read = staticmethod(read_frames)  # noqa: SLF001 - no other way
 
 
 def _reporting(write: _Send) -> _Send:
@@ -38,7 +45,7 @@ def _reporting(write: _Send) -> _Send:
     ) -> Awaitable[Any]:
         try:
             return write(connection, *arguments, **options)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             connection.close(reason=CloseReason.CONNECTION_BROKEN)
             where = f"{connection.host}:{connection.port}"
             raise KafkaConnectionError(f"Connection at {where} broken: {error}") from error
@@ -46,7 +53,7 @@ def _reporting(write: _Send) -> _Send:
     return reporting
 
 
-_send = _reporting(AIOKafkaConnection.send)
+_send = _reporting(send_gathered)
 _send_sasl_token = _reporting(AIOKafkaConnection._send_sasl_token)  # noqa: SLF001 - likewise
 
 

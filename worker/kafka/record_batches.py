@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import google_crc32c
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from worker.kafka.gathered_requests import BatchBytes
+
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
@@ -140,7 +142,7 @@ class _Records:
         self._count += 1
         return _Appended(offset, timestamp, size)
 
-    def build(self) -> bytes:
+    def build(self) -> BatchBytes:
         """Put the batch together.
 
         Returns:
@@ -159,7 +161,7 @@ class _Records:
             checksum = google_crc32c.extend(checksum, piece)
         # The brokers set the base offset, and know the leader's epoch.
         begin = _BEFORE_CHECKSUM.pack(0, self._size - _BEFORE_LENGTH_END, -1, 2, checksum)
-        return b"".join((begin, checked, *self._pieces))
+        return BatchBytes((begin, checked, *self._pieces))
 
 
 def _name(name: str) -> bytes:

@@ -163,5 +163,5 @@ async def test_batches_are_made_here_unless_they_are_compressed(transactional: b
     contents: dict[str, Any] = {"timestamp": 1, "key": None, "value": b"1234", "headers": []}
     assert batch.append(**contents)
     assert batch.append(**contents) is None, "there is no room for a second one"
-    assert bool(batch._build()[22] & 0x10) is transactional
+    assert bool(bytes(batch._build())[22] & 0x10) is transactional
     await asyncio.gather(plain.stop(), compressed.stop())

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from worker.kafka import connections
-from worker.kafka.connections import report_closed_transports
+from worker.kafka.connections import adapt_connections
 
 
 class ClosedWriter:
@@ -30,7 +30,7 @@ class ClosedWriter:
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_closed_transport_is_a_broken_connection(times: int) -> None:
     for _ in range(times):
-        report_closed_transports()
+        adapt_connections()
     connection = AIOKafkaConnection("127.0.0.1", 9092)
     writer = ClosedWriter()
     connection._reader, connection._writer = cast("Any", object()), cast("Any", writer)
@@ -65,7 +65,7 @@ async def test_a_client_that_is_given_up_while_it_begins_closes_its_connection(
     async def create(*_: object, **__: object) -> Silent:
         return silent
 
-    report_closed_transports()
+    adapt_connections()
     monkeypatch.setattr(connections, "_create", create)
     client = AIOKafkaClient(bootstrap_servers="127.0.0.1:9092")
     beginning = asyncio.create_task(client.bootstrap())

@@ -44,7 +44,7 @@ def test_it_is_what_aiokafka_makes(
     assert (ours.size(), ours.record_count()) == (theirs.size(), theirs.record_count())
     for batch in (theirs, ours):
         batch._set_producer_state(2**40, 7, 2**30)
-    assert ours._build() == bytes(theirs._build())
+    assert bytes(ours._build()) == bytes(theirs._build())
 
 
 @pytest.mark.parametrize("size", [2**13, 2**20, 2**21])
@@ -53,7 +53,7 @@ def test_a_long_value_is_sent_whole(size: int) -> None:
     theirs = BatchBuilder(1, 0, is_transactional=False)
     ours = RecordBatch(1, is_transactional=False)
     assert added(ours, content, content) == added(theirs, content, content)
-    assert ours._build() == bytes(theirs._build())
+    assert bytes(ours._build()) == bytes(theirs._build())
 
 
 def test_a_record_without_a_timestamp_is_of_now() -> None:
