@@ -11,10 +11,11 @@ import codecs
 import secrets
 
 import orjson
+import pybase64
 
 from worker.errors import JobError, Reason, Stage
 
-__all__ = ["MAX_BESIDES", "read_document"]
+__all__ = ["MAX_BESIDES", "read_document", "read_job_document"]
 
 MAX_BESIDES = 128 * 1024
 """Most bytes of a document besides its image's text."""
@@ -24,6 +25,10 @@ _WHOLE = 2 * MAX_BESIDES
 _BLANK = b" \t\r\n"
 # Replaces the image's text while the rest is parsed. Random, so that no document contains it.
 _PLACEHOLDER = f"image {secrets.token_hex(16)}".encode()
+# Bytes of a document from which it pays to look for Base64 in it, and up to which that is done:
+# larger ones are not read in the event loop.
+_PLAIN = range(8 * 1024, 1024 * 1024)
+_NEAR = 4 * 1024  # most bytes before such an image's text, and behind it
 # So close to the cut, a document that was cut off may have a syntax error: an incomplete literal or
 # escape.
 _CUT_MARGIN = 16
@@ -66,6 +71,40 @@ def read_document(value: Data, name: str, remedy: str) -> object:
         if document.get("image") != _PLACEHOLDER.decode():
             raise _too_large(name)
         document["image"] = _text(value, opening, closing, name)
+    return document
+
+
+def read_job_document(value: Data, name: str, remedy: str) -> object:
+    """Parse a job's document as `read_document` does, but decode its image at once where it can be.
+
+    Plain Base64, as nearly all send it, never becomes a text: decoding it takes less time than
+    parsing it, and finds all that a JSON text or Base64 may not have.
+
+    Returns:
+        The value; in place of an image's text there may be its bytes.
+
+    Raises:
+        JobError: as `read_document`.
+    """
+    plain = _read_plain(value) if len(value) in _PLAIN else None
+    return read_document(value, name, remedy) if plain is None else plain
+
+
+def _read_plain(value: Data) -> dict[str, object] | None:
+    """Parse a document with an image in plain Base64; None if it has none, or is wrong."""
+    opening = value.rfind(b'"', 0, _NEAR)
+    closing = value.find(b'"', opening + 1)
+    if opening < 0 or closing < 0 or len(value) - closing > _NEAR:
+        return None
+    try:
+        document = orjson.loads(value[: opening + 1] + _PLACEHOLDER + value[closing:])
+        if not isinstance(document, dict) or document.get("image") != _PLACEHOLDER.decode():
+            return None
+        # Strictly: an escape, say, makes it fail.
+        text = memoryview(value)[opening + 1 : closing]
+        document["image"] = pybase64.b64decode(text, validate=True)
+    except ValueError:
+        return None
     return document
 
 

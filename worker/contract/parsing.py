@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.contract.documents import read_document
+from worker.contract.documents import read_document, read_job_document
 from worker.contract.headers import (
     CE_DATA_CONTENT_TYPE,
     CE_ID,
@@ -38,7 +38,7 @@ from worker.errors import JobError, Reason, Stage
 from worker.image_formats import MEDIA_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from worker.contract.records import Record
 
@@ -89,7 +89,7 @@ def parse_job(record: Record) -> Job:
             "the job as the value, the event's attributes as ce_ headers",
         )
     if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
-        body = _read_value(record.value)
+        body = _read_value(record.value, read_job_document)
         return job_from_object(body, default_id=_header_id(headers))
     raise JobError(
         Reason.CONTENT_TYPE,
@@ -103,6 +103,7 @@ def job_from_object(
     """Read the job in a decoded JSON document.
 
     Args:
+        body: what `read_document` or `read_job_document` returns.
         default_id: the job's name if the document has no `jobId`.
         beside: options that were given outside of the document.
 
@@ -179,10 +180,10 @@ def _is_framed(value: bytes) -> bool:
     return len(value) > _FRAMING and value[0] == 0
 
 
-def _read_value(value: bytes) -> object:
+def _read_value(value: bytes, read: Callable[[bytes, str, str], object] = read_document) -> object:
     """Read the JSON document in a record's value, with a schema id in front of it or without."""
     if not _is_framed(value):
-        return read_document(value, "value", _SEND_UTF8)
+        return read(value, "value", _SEND_UTF8)
     if not value[_FRAMING : 2 * _FRAMING].lstrip(b" \t\r\n").startswith(b"{"):
         schema = int.from_bytes(value[1:_FRAMING], "big")
         raise JobError(
@@ -191,7 +192,7 @@ def _read_value(value: bytes) -> object:
             "and no JSON object follows: Avro and Protobuf are not read; send JSON, with that "
             "framing or without, or set the header content-type: image/jpeg for a raw image",
         )
-    return read_document(value[_FRAMING:], "value after its schema id", _SEND_UTF8)
+    return read(value[_FRAMING:], "value after its schema id", _SEND_UTF8)
 
 
 def raw_job(data: bytes, given: Given, job_id: str | None = None) -> Job:
@@ -226,6 +227,8 @@ def _image(body: Mapping[str, Any]) -> ImageSource:
     if image is None:
         state = "null" if "image" in body else "missing"
         raise JobError(Reason.MISSING_FIELD, f"field 'image' is {state}: {give}")
+    if isinstance(image, bytes):
+        return RawImage(image)  # decoded already
     if not isinstance(image, str):
         raise wrong_type("field 'image'", "a string (URL, Base64 or data: URI)", image)
     # Base64 has no colon and a scheme is short: the first characters are enough to tell.

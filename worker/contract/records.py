@@ -47,9 +47,10 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers held in memory."""
-        return _size(self.key, self.value) + sum(
-            len(name) + len(value or b"") for name, value in self.headers
-        )
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,7 @@ class Message:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers, without the few that the protocol adds."""
-        return _size(self.key, self.value) + sum(
-            len(name.encode()) + len(value or b"") for name, value in self.headers
-        )
-
-
-def _size(key: bytes | None, value: bytes | None) -> int:
-    return len(key or b"") + len(value or b"")
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name.encode()) + len(value or b"")
+        return size

@@ -102,7 +102,7 @@ class RecordProcessor:
             outcome = error.as_failure()
         else:
             job_id, deadline = job.job_id, job.deadline
-            if not isinstance(job.image, RawImage):
+            if not (isinstance(job.image, RawImage) and job.image.data is first.value):
                 # A copy: the record itself is kept for its dead letter.
                 held.add(job.image.nbytes)
             if (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 
 import orjson
 import pytest
 
-from worker.contract.documents import MAX_BESIDES, read_document
+from worker.contract.documents import MAX_BESIDES, read_document, read_job_document
 from worker.errors import JobError, Reason
 
 MIB = 1 << 20
@@ -151,3 +152,76 @@ def test_of_a_short_document_anything_may_be_most() -> None:
     value = orjson.dumps(document)
     assert MAX_BESIDES < len(value) <= 2 * MAX_BESIDES
     assert read(value) == document
+
+
+PLAIN = b64encode(bytes(range(256)) * 40).decode()
+"""As long as it must be to be decoded at once."""
+
+
+def job_document(value: bytes) -> object:
+    return read_job_document(value, "value", "send JSON in UTF-8")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"image":"%s"}',
+        ' {"jobId": "é\\"", "image" :\t"%s", "topk": 3, "inferenceParams": {"topK": 5}} ',
+        '{"image":"QQ==","image":"%s","x":"image"}',
+    ],
+)
+def test_plain_base64_is_decoded_at_once(value: str) -> None:
+    document = value.replace("%s", PLAIN).encode()
+    expected = orjson.loads(document)
+    assert job_document(document) == {**expected, "image": b64decode(PLAIN)}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"image":"%s","image":"QQ=="}',
+        '{"image":"%s","x":"y","image":null}',
+        '{"picture":"%s","image":"QQ=="}',
+        '{"%s":"image"}',
+        '{"job":{"image":"%s"}}',
+        '["%s"]',
+        '"%s"',
+        '{"image":"data:image/jpeg;base64,%s"}',
+        '{"image":"%s\\n"}',
+        '{"image":"%s\\u002b%s"}',
+        '{"image":"%s-_"}',
+        '{"image":"%s="}',
+        '{"image":"%sé"}',
+        '{"image":["%s"]}',
+        '{"x":"\\"%s","image":"QQ=="}',
+        '{"image":"%s",' + filled(5000) + "}",
+        "{" + filled(5000) + ',"image":"%s"}',
+    ],
+)
+def test_all_else_is_read_as_any_document(value: str) -> None:
+    document = value.replace("%s", PLAIN).encode()
+    assert job_document(document) == read(document) == orjson.loads(document)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"image":"%s"',
+        b'{"image":"%s}',
+        b'{"image":%s"}',
+        b'{"image":"%s"}}',
+        b'{"image":"%s" "x":1}',
+        b'{"image":"\n%s"}',
+        b'{"image":"%s\0"}',
+        b'{"image":"%s\\"}',
+        b'{"image":"%s\\x"}',
+        b'{"image":"%s","x":"\xff"}',
+        b'{"image":"%s\xff"}',
+        b"%s",
+    ],
+)
+def test_what_is_wrong_is_refused_in_the_same_words(value: bytes) -> None:
+    document = value.replace(b"%s", PLAIN.encode())
+    with pytest.raises(JobError) as caught:
+        job_document(document)
+    assert (caught.value.reason, str(caught.value)) == refused(document)

@@ -19,6 +19,7 @@ from worker.contract.jobs import (
     ModelIdentity,
     Outcome,
     Postponed,
+    RawImage,
     Success,
 )
 from worker.contract.records import Record
@@ -174,6 +175,25 @@ async def test_a_large_record_is_read_in_a_thread_and_its_text_accounted_for(
     assert during == {0 if thread == "MainThread" else sent.size}
     assert held == [size]
     assert budget.bytes == 0
+
+
+async def test_what_an_image_takes_besides_its_record_is_accounted_for() -> None:
+    """Bytes that are decoded at once count as a text does; those of a raw record are its value."""
+    budget, held = Budget(1, 1 << 30), []
+
+    async def process(job: Job, _held: Reservation) -> Outcome:
+        assert isinstance(job.image, RawImage)
+        held.append(budget.bytes)
+        return DONE
+
+    processor = RecordProcessor(lambda: MODEL, process, TOPICS, Metrics())
+    plain = record(b'{"image": "%b"}' % (b"QUJD" * 10_000))
+    raw = replace(record(b"A" * 30_000), headers=(("content-type", b"image/jpeg"),))
+    for sent in (plain, raw):
+        reserved = budget.reserve(0)
+        await processor.process(sent, reserved)
+        reserved.release()
+    assert held == [30_000, 0]
 
 
 async def test_a_record_of_brackets_costs_little() -> None:
