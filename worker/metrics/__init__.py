@@ -12,8 +12,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
-from prometheus_client.context_managers import Timer
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -22,6 +21,7 @@ from worker.contract.model_changes import ChangeOutcome
 from worker.contract.traces import sampled_trace
 from worker.errors import TRANSIENT_REASONS, Reason, Stage
 from worker.metrics.exposition import collect, expose
+from worker.metrics.histogram import LoopHistogram, Timed
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
 __all__ = [
@@ -118,7 +118,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         counter = partial(Counter, registry=self.registry)
         gauge = partial(Gauge, registry=self.registry)
-        histogram = partial(Histogram, registry=self.registry)
+        histogram = partial(LoopHistogram, registry=self.registry)
         info = partial(Info, registry=self.registry)
         scraped = partial(Scraped, registry=self.registry)
 
@@ -139,7 +139,7 @@ class Metrics:
             ["stage"],
             buckets=STAGE_BUCKETS,
         )
-        self._of_stage: dict[str, Histogram] = {}
+        self._of_stage: dict[str, LoopHistogram] = {}
         # Invariant: at most MOST_MODELS digests, the model that answers last.
         self._models: list[str] = []
         self.in_flight = gauge("classify_jobs_in_flight", "Jobs taken in and not yet ended.")
@@ -576,7 +576,7 @@ class Metrics:
         """Call `progress` at every scrape, so that a revoked partition leaves no stale series."""
         self.partitions.progress = progress
 
-    def time_stage(self, stage: str) -> Timer:
+    def time_stage(self, stage: str) -> Timed:
         """Measure one job's time in a stage, whether the stage succeeds or fails."""
         histogram = self._of_stage.get(stage)
         if histogram is None:

@@ -37,6 +37,8 @@ OTHER, NONE = "other", "none"
 LONGEST_LABEL = 80
 """Characters of a class's name."""
 
+_LEAST = np.finfo(np.float32).tiny
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -129,6 +131,7 @@ def entropy(scores: npt.NDArray[np.float32]) -> float | None:
     total = float(scores.sum())
     if not (0 < total < math.inf) or len(scores) < 2:
         return None
-    positive = scores[scores > 0]
-    nats = math.log(total) - float(positive @ np.log(positive)) / total
+    # 0 times a number adds nothing, as it should; picking out the scores above 0 takes longer.
+    logarithms = np.log(np.maximum(scores, _LEAST))
+    nats = math.log(total) - float(scores @ logarithms) / total
     return min(1.0, max(0.0, nats / math.log(len(scores))))
