@@ -48,6 +48,9 @@ MAX_URL = 8192
 """Longest URL accepted, in characters: more than browsers and proxies pass on."""
 
 _MAX_SHOWN = 80
+# As `text_headers` has them.
+_CONTENT_TYPE, _CE_DATA_CONTENT_TYPE = fold_name(CONTENT_TYPE), fold_name(CE_DATA_CONTENT_TYPE)
+_JOB_ID, _CE_ID = fold_name(JOB_ID), fold_name(CE_ID)
 _SUBTYPES = "|".join(media_type.removeprefix("image/") for media_type in MEDIA_TYPES)
 _ACCEPTED = f"use application/json, or image/{_SUBTYPES} for a raw image"
 _FRAMING = 5  # Confluent's serializers put a zero byte and a schema's id of four bytes in front
@@ -167,12 +170,12 @@ def recover_job_id(record: Record) -> str | None:
 
 
 def _content_type(headers: Mapping[str, str]) -> str:
-    declared = headers.get(fold_name(CONTENT_TYPE)) or headers.get(fold_name(CE_DATA_CONTENT_TYPE))
+    declared = headers.get(_CONTENT_TYPE) or headers.get(_CE_DATA_CONTENT_TYPE)
     return (declared or "").partition(";")[0].strip().lower()
 
 
 def _header_id(headers: Mapping[str, str]) -> str | None:
-    return headers.get(fold_name(JOB_ID)) or headers.get(fold_name(CE_ID)) or None
+    return headers.get(_JOB_ID) or headers.get(_CE_ID) or None
 
 
 def _is_framed(value: bytes) -> bool:

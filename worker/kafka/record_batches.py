@@ -29,6 +29,7 @@ _HEADER_SIZE = _BEFORE_CHECKSUM.size + _CHECKED.size
 _BEFORE_LENGTH_END = 12
 _TRANSACTIONAL = 0x10
 _ONE_BYTE = tuple(bytes([number]) for number in range(0x80))
+_SHORT = _ONE_BYTE[::2]  # lengths up to 63
 _NONE = _ONE_BYTE[1]  # the length -1
 
 _USUAL_NAME = 64
@@ -128,7 +129,11 @@ class _Records:
         after = [_number(len(headers))]
         for name, content in headers:
             after.append(_usual_name(name) if len(name) <= _USUAL_NAME else _name(name))
-            after += (_NONE,) if content is None else (_number(len(content)), content)
+            if content is None:
+                after.append(_NONE)
+                continue
+            length = len(content)
+            after += (_SHORT[length] if length < len(_SHORT) else _number(length), content)
         begin, value, end = b"".join(before), value or b"", b"".join(after)
         length = len(begin) + len(value) + len(end)
         begin = _number(length) + begin
