@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from yarl import URL
@@ -202,6 +203,8 @@ def _unreadable() -> JobError:
     )
 
 
+# Of each fetch it is asked twice, and most fetches go to a few hosts.
+@lru_cache(maxsize=1024)
 def literal_address(host: str) -> Address | None:
     """Read a host that is an address.
 

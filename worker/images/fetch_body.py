@@ -59,10 +59,17 @@ async def read_image(
     window = limits.read_timeout
     least = limits.min_speed * window
     window_end, window_start = clock.monotonic() + window, 0
-    # One buffer, not a list of chunks: a server may send single bytes, a list entry each.
-    body = bytearray()
+    # One buffer, not a list of chunks: a server may send single bytes, a list entry each. What
+    # comes in one piece, as most images do, is not copied.
+    body: bytes | bytearray = b""
     async for chunk in response.content.iter_any():
-        body += chunk
+        if not body:
+            body = chunk
+        elif isinstance(body, bytes):
+            body = bytearray(body)
+            body += chunk
+        else:
+            body += chunk
         if len(body) > most:
             raise _too_large(most)
         # No timer: a server that sends nothing at all runs into `sock_read`.
