@@ -55,6 +55,9 @@ def error_fields(code: int, message: str) -> dict[str, object]:
     return {"errorCode": code, "errorMsg": bounded_text(message)}
 
 
+_DONE = error_fields(*SUCCESS)
+
+
 def outcome_fields(outcome: Outcome) -> dict[str, object]:
     """Make the fields for the outcome of a job, which are the same over Kafka and over HTTP.
 
@@ -67,7 +70,7 @@ def outcome_fields(outcome: Outcome) -> dict[str, object]:
     result: dict[str, object] = {"categories": categories_to_json(outcome.categories)}
     if outcome.picture is not None:
         result["image"] = pybase64.b64encode_as_string(outcome.picture)
-    return {**error_fields(*SUCCESS), "result": result}
+    return {**_DONE, "result": result}
 
 
 def result_message(
@@ -84,15 +87,16 @@ def result_message(
     Returns:
         A JSON message with the headers that say where the record is, and those copied from the job.
     """
+    name = record.id
     value = {
-        "id": record.id,
-        "jobId": job_id or record.id,
+        "id": name,
+        "jobId": job_id or name,
         **outcome_fields(outcome),
         "model": {"name": model.name, "digest": model.digest, "backend": model.backend},
     }
     headers = (
         (CONTENT_TYPE, b"application/json"),
-        (RESULT_ID, record.id.encode()),
+        (RESULT_ID, name.encode()),
         *source_headers(record),
         *copied_headers(record.headers),
     )
