@@ -27,7 +27,7 @@ class PartitionResponse:
     end: int
     stable_end: int | None
     aborted: Sequence[tuple[int, int]]
-    data: bytes
+    data: bytes | memoryview
 
     def readable_end(self, *, committed: bool) -> int:
         """Find where the records end that the broker can send.

@@ -38,7 +38,7 @@ class FetchedBatches:
     def __init__(
         self,
         partition: TopicPartition,
-        data: bytes,
+        data: bytes | memoryview,
         position: int,
         end: int,
         aborted: Iterable[tuple[int, int]],

@@ -30,6 +30,7 @@ from worker.kafka.damage import Damage
 from worker.kafka.fetch_buffer import FetchBuffer
 from worker.kafka.fetch_response import PartitionResponse, read_partition_response
 from worker.kafka.fetched_batches import FetchedBatches
+from worker.kafka.frames import in_place
 from worker.logs import get_logger
 from worker.repeats import Repeats
 from worker.retry import Retry
@@ -163,7 +164,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             Whether there is something to poll now.
         """
         try:
-            response = await self._client.send(node_id, request)
+            response = await self._client.send(node_id, in_place(request))
         except KafkaError as error:
             self._invalidate_preferred_read_replica_for_node(node_id, request)
             await self._pause(node_id, error)

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, AIOKafkaProtocol
 
-__all__ = ["FrameProtocol", "handle_frame", "read_frames"]
+__all__ = ["FrameProtocol", "handle_frame", "in_place", "read_frames"]
 
 SHORT = 16 * 1024
 """Bytes of a frame that is received with others, and copied: most answers have some hundred."""
@@ -29,6 +29,25 @@ _LENGTH = struct.Struct(">i")
 _handle_frame = AIOKafkaConnection._handle_frame  # noqa: SLF001 - extended here
 
 Frame = bytes | bytearray
+
+
+def in_place(request: Any) -> Any:  # noqa: ANN401 - aiokafka is untyped
+    """Have the answer to a request refer to the memory in which it was received.
+
+    What is most of the answer is a `memoryview` then. aiokafka's own fetcher wants bytes.
+
+    Returns:
+        The request.
+    """
+    build = request.build
+
+    def build_marked(kind: Any) -> Any:  # noqa: ANN401 - likewise
+        built = build(kind)
+        built.in_place = True
+        return built
+
+    request.build = build_marked
+    return request
 
 
 class FrameProtocol(asyncio.BufferedProtocol):
@@ -199,13 +218,17 @@ async def read_frames(reference: weakref.ref[Any]) -> None:
 
 
 def handle_frame(connection: Any, frame: Frame) -> None:  # noqa: ANN401 - aiokafka is untyped
-    """Handle an answer as `AIOKafkaConnection._handle_frame` does it; a long one is not copied."""
+    """Handle an answer as `AIOKafkaConnection._handle_frame` does it.
+
+    A long one to a request that is `in_place` is not copied.
+    """
     requests = connection._requests  # noqa: SLF001 - aiokafka has no other way
     correlation_id, request, answer = requests[0]
-    if isinstance(frame, bytes) or correlation_id is None or answer.done():
+    stays = isinstance(frame, bytearray) and getattr(request, "in_place", False)
+    if not stays or correlation_id is None or answer.done():
         _handle_frame(connection, bytes(frame))
         return
-    data = _FrameReader(frame)
+    data = _FrameReader(memoryview(frame))
     if request.parse_response_header(data).correlation_id != correlation_id:
         _handle_frame(connection, bytes(frame))  # closes it
         return
@@ -217,8 +240,8 @@ def handle_frame(connection: Any, frame: Frame) -> None:  # noqa: ANN401 - aioka
 class _FrameReader:
     """Reads a frame, as `io.BytesIO` does it."""
 
-    def __init__(self, frame: bytearray) -> None:
-        self._data = memoryview(frame)
+    def __init__(self, frame: memoryview) -> None:
+        self._data = frame
         self._at = 0
 
     def read(self, count: int) -> bytes | memoryview:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.kafka import frames
-from worker.kafka.frames import SHORT, FrameProtocol, handle_frame, read_frames
+from worker.kafka.frames import SHORT, FrameProtocol, handle_frame, in_place, read_frames
 
 LIMIT = 30
 SIZES = st.lists(st.sampled_from([0, 1, 100, SHORT - 4, SHORT - 3, SHORT, 5 * SHORT]), max_size=8)
@@ -117,10 +117,13 @@ def fetch_answer(correlation_id: int, *batches: bytes) -> bytes:
     return struct.pack(">ii", correlation_id, 0) + topics
 
 
-def asked(correlation_id: int = 7) -> tuple[AIOKafkaConnection, asyncio.Future[Any]]:
+def asked(
+    correlation_id: int = 7, *, stays: bool = True
+) -> tuple[AIOKafkaConnection, asyncio.Future[Any]]:
     """A connection that waits for the answer to a fetch request."""
     connection = AIOKafkaConnection("127.0.0.1", 9092)
-    request = FetchRequest(500, 1, 10**6, 0, [("t", [(0, 0, 10**6)])]).prepare({1: (1, 1)})
+    asking = FetchRequest(500, 1, 10**6, 0, [("t", [(0, 0, 10**6)])])
+    request = (in_place(asking) if stays else asking).prepare({1: (1, 1)})
     answer = asyncio.get_running_loop().create_future()
     connection._requests.append((correlation_id, request, answer))
     return connection, answer
@@ -143,6 +146,12 @@ async def test_only_what_is_most_of_an_answer_keeps_it_in_memory() -> None:
     connection, answer = asked()
     handle_frame(connection, bytearray(fetch_answer(7, b"a" * 50_000, b"b" * 10_000)))
     assert [type(batch) for batch in batches_in(answer)] == [memoryview, bytes]
+
+
+async def test_aiokafkas_own_fetcher_gets_bytes() -> None:
+    connection, answer = asked(stays=False)
+    handle_frame(connection, bytearray(fetch_answer(7, b"a" * 50_000)))
+    assert [type(batch) for batch in batches_in(answer)] == [bytes]
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
