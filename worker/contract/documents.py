@@ -94,7 +94,8 @@ def _read_plain(value: Data) -> dict[str, object] | None:
     """Parse a document with an image in plain Base64; None if it has none, or is wrong."""
     opening = value.rfind(b'"', 0, _NEAR)
     closing = value.find(b'"', opening + 1)
-    if opening < 0 or closing < 0 or len(value) - closing > _NEAR:
+    # An empty text is none: it is refused as a field, an empty file as an image.
+    if opening < 0 or closing <= opening + 1 or len(value) - closing > _NEAR:
         return None
     try:
         document = orjson.loads(value[: opening + 1] + _PLACEHOLDER + value[closing:])

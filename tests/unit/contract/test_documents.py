@@ -203,6 +203,15 @@ def test_all_else_is_read_as_any_document(value: str) -> None:
     assert job_document(document) == read(document) == orjson.loads(document)
 
 
+def test_an_empty_image_stays_a_text() -> None:
+    """Its refusal is another one than that of a file without bytes."""
+    before, behind = '{"x":"%s","image":"', '","y":"%s"}'
+    # The last quote of the first 4096 bytes opens its text, and the next byte closes it.
+    before %= "x" * (4096 - len(before) + 2)
+    behind %= "y" * (4096 - len(behind) + 2)
+    assert job_document((before + behind).encode()) == orjson.loads(before + behind)
+
+
 @pytest.mark.parametrize(
     "value",
     [
