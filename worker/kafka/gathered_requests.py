@@ -68,6 +68,10 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka is unty
         fields = [prepared.__dict__[name] for name in prepared.SCHEMA.names]
         pieces = [header.encode(), *_encode(prepared.SCHEMA, fields)]
         length = _LENGTH.pack(sum(map(len, pieces)))
+        if self._writer.is_closing():
+            # In Python 3.12 and 3.13 asyncio's `writelines` would have the selector watch a socket
+            # that is about to be closed: the next connection with its number would never be read.
+            raise ConnectionResetError("the transport is closing")
         self._writer.writelines(list(_joined([length, *pieces])))
         answer = self._loop.create_future()
         self._requests.append((number, prepared, answer))

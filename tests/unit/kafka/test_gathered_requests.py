@@ -25,8 +25,12 @@ Topics = list[tuple[str, list[tuple[int, Any]]]]
 class Writer:
     """Keeps what is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closing: bool = False) -> None:
         self.written: list[bytes] = []
+        self._closing = closing
+
+    def is_closing(self) -> bool:
+        return self._closing
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -101,3 +105,14 @@ async def test_without_a_connection_nothing_is_sent() -> None:
     connection = AIOKafkaConnection("127.0.0.1", 9092)
     with pytest.raises(KafkaConnectionError, match="No connection"):
         send_gathered(connection, produce([]))
+
+
+async def test_nothing_is_written_to_a_transport_that_closes() -> None:
+    connection = AIOKafkaConnection("127.0.0.1", 9092)
+    writer = Writer(closing=True)
+    connection._writer = cast("Any", writer)
+    connection._versions = {ProduceRequest.API_KEY: (3, 7)}
+    with pytest.raises(ConnectionResetError, match="closing"):
+        send_gathered(connection, produce([("t", [(0, BatchBytes([bytes(LONG)]))])]))
+    assert not writer.written
+    assert not connection._requests
