@@ -151,6 +151,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note that the connection is gone."""
         self._stop(exc or asyncio.IncompleteReadError(b"", None))
+        # Errors that say why refer to this: they keep no part of a long frame in memory.
+        self._long, self._room, self._filled = None, self._short, 0
         self._streams.connection_lost(exc)
 
     def _split(self) -> None:

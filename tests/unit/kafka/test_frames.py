@@ -99,6 +99,13 @@ async def test_a_connection_that_is_lost_says_why() -> None:
             await waiting
 
 
+async def test_a_lost_connection_keeps_no_part_of_a_frame() -> None:
+    receiver = protocol()
+    feed(receiver, framed(bytes(9 * SHORT))[: 2 * SHORT], 10**9)
+    receiver.connection_lost(None)
+    assert len(receiver.get_buffer(-1)) <= SHORT
+
+
 async def test_a_negative_length_ends_it() -> None:
     receiver = protocol()
     feed(receiver, struct.pack(">i", -2) + b"anything", 10**9)
