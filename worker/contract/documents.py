@@ -104,8 +104,8 @@ def _read_plain(value: Data) -> dict[str, object] | None:
         # Strictly: an escape, say, makes it fail.
         text = memoryview(value)[opening + 1 : closing]
         document["image"] = pybase64.b64decode(text, validate=True)
-    except ValueError:
-        return None
+    except (ValueError, MemoryError):
+        return None  # `read_document` says what is wrong: if it is memory, not the document
     return document
 
 

@@ -203,6 +203,18 @@ def test_all_else_is_read_as_any_document(value: str) -> None:
     assert job_document(document) == read(document) == orjson.loads(document)
 
 
+def test_without_memory_for_the_image_it_is_left_to_the_parser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has an answer for that, while an error here would end the worker."""
+
+    def decode(*_: object, **__: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("worker.contract.documents.pybase64.b64decode", decode)
+    assert job_document(b'{"image":"%s"}' % PLAIN.encode()) == {"image": PLAIN}
+
+
 def test_an_empty_image_stays_a_text() -> None:
     """Its refusal is another one than that of a file without bytes."""
     before, behind = '{"x":"%s","image":"', '","y":"%s"}'
