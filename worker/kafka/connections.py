@@ -19,7 +19,7 @@ import aiokafka.client
 import aiokafka.conn
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from worker.kafka.frames import FrameProtocol, read_frames
 from worker.kafka.gathered_requests import send_gathered
@@ -45,6 +45,8 @@ def _reporting(write: _Send) -> _Send:
     ) -> Awaitable[Any]:
         try:
             return write(connection, *arguments, **options)
+        except KafkaError:
+            raise  # nothing was written; it is a RuntimeError, too
         except (RuntimeError, OSError) as error:
             connection.close(reason=CloseReason.CONNECTION_BROKEN)
             where = f"{connection.host}:{connection.port}"

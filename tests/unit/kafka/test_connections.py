@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from worker.kafka import connections
@@ -42,6 +42,18 @@ async def test_a_closed_transport_is_a_broken_connection(times: int) -> None:
     connection._writer = cast("Any", ClosedWriter())
     with pytest.raises(KafkaConnectionError, match="broken"):
         await connection._send_sasl_token(b"token")
+
+
+async def test_what_a_broker_does_not_know_is_no_broken_connection() -> None:
+    """aiokafka would connect and ask again, without end."""
+    adapt_connections()
+    connection = AIOKafkaConnection("127.0.0.1", 9092)
+    writer = ClosedWriter()
+    connection._writer = cast("Any", writer)
+    with pytest.raises(IncompatibleBrokerVersion):
+        connection.send(MetadataRequest(None))
+    assert connection._writer is writer
+    assert not writer.closed
 
 
 async def test_a_client_that_is_given_up_while_it_begins_closes_its_connection(
