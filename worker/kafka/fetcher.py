@@ -51,8 +51,8 @@ REFUSED_PAUSE = 0.5
 """Seconds until a partition is fetched again that its broker could not serve: it may have moved."""
 
 FETCH_BYTES = 4 * 1024 * 1024
-"""Most bytes that a fetch asks one broker for. aiokafka copies an answer twice at a stretch, which
-takes milliseconds for as much as this, and the processor's cache does not hold more."""
+"""Most bytes that a fetch asks one broker for. The processor's cache does not hold more, and an
+answer with several partitions is copied at a stretch."""
 
 SMALLEST_SHARE = 64 * 1024
 """Bytes that a fetch asks for of one partition at least, however many partitions there are."""
