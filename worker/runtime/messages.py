@@ -8,6 +8,7 @@ of size and time, and checks each.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import sys
@@ -123,6 +124,16 @@ class Channel:
         text = self._held[_LENGTH.size : end]
         del self._held[:end]
         return _parsed(text)
+
+    def heard(self, timeout: float) -> bool:
+        """Wait until the other side has said something, or is gone.
+
+        A selector on `fileno` knows nothing of what came together with an earlier message.
+
+        Returns:
+            Whether it has within `timeout` seconds; `receive` then gives it.
+        """
+        return self.unread or bool(select.select([self._socket], [], [], timeout)[0])
 
     def peek(self) -> dict[str, Any] | None:
         """Look at the next message without waiting for it; `receive` gives it again.
