@@ -95,9 +95,9 @@ class Channel:
             ValueError: as `send` does.
         """
         framed = _framed(message)
-        # Not MSG_DONTWAIT: before the call Python waits for the socket's own timeout.
-        self._set_timeout(0.0)
         try:
+            # Not MSG_DONTWAIT: before the call Python waits for the socket's own timeout.
+            self._set_timeout(0.0)
             return self._socket.send(framed) == len(framed)
         except OSError:
             return False
