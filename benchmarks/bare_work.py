@@ -21,12 +21,13 @@ __all__ = [
     "OneByOne",
     "Together",
     "Work",
+    "ahead_of",
     "make_work",
 ]
 
 AHEAD = 128
-"""Jobs that are taken in before their results are written, so that no stage waits for any. What
-codecs did ahead when a stretch begins makes up for what they did ahead when it ends."""
+"""Jobs that are taken in before their results are written, at least, so that no stage waits for
+any. What codecs did ahead when a stretch begins makes up for what they did ahead when it ends."""
 
 AT_ONCE = 32
 """Results that are written at once, which costs least."""
@@ -83,21 +84,40 @@ class Together(Nothing):
 
     As many images are decoded and computed as results are written, and no fewer; but which ones
     they are is nobody's concern.
+
+    Args:
+        ahead: jobs that are taken in before their results are written; see `ahead_of`.
     """
 
-    def __init__(self, picture: int, stages: Stages) -> None:
+    def __init__(self, picture: int, stages: Stages, ahead: int) -> None:
         super().__init__(picture)
-        self._stages = stages
+        self._stages, self._ahead = stages, ahead
         self._waiting: list[Record] = []
 
     async def answers(self, jobs: Jobs) -> AsyncIterator[Answers]:
         """See `Work`."""
         self._stages.begin(len(jobs))
         self._waiting += [record for record, _ in jobs]
-        while len(self._waiting) > AHEAD:
+        while len(self._waiting) > self._ahead:
             await self._stages.wait(AT_ONCE)
             answered, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             yield [(record, self.outcome) for record in answered]
+
+
+def ahead_of(predictors: int, batch: int) -> int:
+    """Choose how many jobs are taken in before their results are written.
+
+    Predictors share what is decoded, and each waits for a whole batch. Those that hold the most of
+    one that they can must not hold what the next results wait for.
+
+    Args:
+        predictors: processes.
+        batch: images that each computes at once.
+
+    Returns:
+        The number of jobs.
+    """
+    return max(AHEAD, AT_ONCE + predictors * batch)
 
 
 def make_work(described: dict[str, Any], stack: ExitStack) -> Work:
@@ -111,7 +131,9 @@ def make_work(described: dict[str, Any], stack: ExitStack) -> Work:
     """
     match described:
         case {"stages": stages, "picture": picture}:
-            return Together(picture, Stages.start(StagePlan.from_json(stages), stack))
+            plan = StagePlan.from_json(stages)
+            ahead = ahead_of(plan.predictors, plan.batch)
+            return Together(picture, Stages.start(plan, stack), ahead)
         case {"model": model, **arguments}:
             return OneByOne(Path(model), **arguments)
         case _:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.bare_program import bare_program, no_work, work_together
-from benchmarks.bare_work import AHEAD
+from benchmarks.bare_work import AHEAD, ahead_of
 from benchmarks.idle_loop import IdleLoop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
@@ -71,7 +71,8 @@ def measure_together(
         DemoError: they do not do the jobs in time.
     """
     work = work_together(setting.model, files, contender, pictures=pictures)
-    measured = _measure(setting, f"{TOGETHER} {way}", way, jobs, work, pictures=pictures)
+    name, ahead = f"{TOGETHER} {way}", ahead_of(contender.layout.processes, contender.batch)
+    measured = _measure(setting, name, way, jobs, work, pictures=pictures, ahead=ahead)
     return replace(measured, details={**measured.details, **contender.details()})
 
 
@@ -83,13 +84,14 @@ def _measure(
     work: Mapping[str, object],
     *,
     pictures: bool,
+    ahead: int = AHEAD,
 ) -> Measurement:
     messages = job_messages(way, setting.images, pictures=pictures, base=setting.base)
 
     async def measure() -> Measurement:
         topics = await make_topics(setting.bootstrap)
         # More than are measured: the last ones taken in are not answered.
-        await fill(topics, messages, jobs + 2 * AHEAD)
+        await fill(topics, messages, jobs + 2 * ahead)
         with IdleLoop() as idle, bare_program(topics, work, setting.logs) as process:
             async with ResultCounter(topics) as counter:
                 try:

@@ -8,6 +8,7 @@ of size and time, and checks each.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import sys
@@ -95,7 +96,9 @@ class Channel:
         """
         framed = _framed(message)
         try:
-            return self._socket.send(framed, socket.MSG_DONTWAIT) == len(framed)
+            # Not MSG_DONTWAIT: before the call Python waits for the socket's own timeout.
+            self._set_timeout(0.0)
+            return self._socket.send(framed) == len(framed)
         except OSError:
             return False
 
@@ -117,10 +120,20 @@ class Channel:
         while (end := self._end()) is None:
             # Never 0, which would mean not to wait at all, and be another error.
             self._set_timeout(None if deadline is None else max(1e-6, deadline - time.monotonic()))
-            self._take_in(0)
+            self._take_in()
         text = self._held[_LENGTH.size : end]
         del self._held[:end]
         return _parsed(text)
+
+    def heard(self, timeout: float) -> bool:
+        """Wait until the other side has said something, or is gone.
+
+        A selector on `fileno` knows nothing of what came together with an earlier message.
+
+        Returns:
+            Whether it has within `timeout` seconds; `receive` then gives it.
+        """
+        return self.unread or bool(select.select([self._socket], [], [], timeout)[0])
 
     def peek(self) -> dict[str, Any] | None:
         """Look at the next message without waiting for it; `receive` gives it again.
@@ -130,7 +143,8 @@ class Channel:
         """
         try:
             if (end := self._end()) is None:
-                self._take_in(socket.MSG_DONTWAIT)
+                self._set_timeout(0.0)
+                self._take_in()
                 end = self._end()
             return None if end is None else _parsed(self._held[_LENGTH.size : end])
         except (BadMessageError, EOFError, OSError):
@@ -155,9 +169,9 @@ class Channel:
         end: int = _LENGTH.size + length
         return end if len(self._held) >= end else None
 
-    def _take_in(self, flags: int) -> None:
+    def _take_in(self) -> None:
         try:
-            piece = self._socket.recv(_PIECE, flags)
+            piece = self._socket.recv(_PIECE)
         except ConnectionError as error:
             raise EOFError("the other process has closed its socket") from error
         if not piece:

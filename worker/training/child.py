@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -114,7 +113,7 @@ class TrainingProcess:
             if not told and stopping():
                 told = True
                 self.ask(do="stop")
-            if not select.select([self._channel.fileno()], [], [], POLL)[0]:
+            if not self._channel.heard(POLL):
                 continue
             try:
                 message = self._channel.receive()

@@ -10,7 +10,17 @@ from contextlib import ExitStack
 
 import pytest
 
-from benchmarks.bare_work import AHEAD, AT_ONCE, Answers, Jobs, Nothing, Together, Work, make_work
+from benchmarks.bare_work import (
+    AHEAD,
+    AT_ONCE,
+    Answers,
+    Jobs,
+    Nothing,
+    Together,
+    Work,
+    ahead_of,
+    make_work,
+)
 from benchmarks.stages import StagePlan, Stages
 from worker.bench import chain
 from worker.contract.records import Record
@@ -53,7 +63,7 @@ async def test_as_many_are_answered_as_have_been_through_all_stages(
 ) -> None:
     begun, done = counters
     stages = Stages(begun, done)
-    work = Together(0, stages)
+    work = Together(0, stages, AHEAD)
     assert [each async for each in work.answers(jobs(0, AHEAD))] == []
     assert os.eventfd_read(begun) == AHEAD
     answering = asyncio.create_task(first(work, jobs(AHEAD, 1)))
@@ -65,6 +75,21 @@ async def test_as_many_are_answered_as_have_been_through_all_stages(
         chain.give(done, 1)
         answers = await answering
     assert [record.offset for record, _ in answers] == list(range(AT_ONCE))
+
+
+@pytest.mark.parametrize(("predictors", "batch"), [(1, 8), (8, 32)])
+async def test_what_predictors_hold_of_their_next_batches_holds_nothing_up(
+    counters: tuple[int, int], predictors: int, batch: int
+) -> None:
+    begun, done = counters
+    ahead = ahead_of(predictors, batch)
+    work = Together(0, Stages(begun, done), ahead)
+    assert [each async for each in work.answers(jobs(0, ahead))] == []
+    assert os.eventfd_read(begun) == ahead
+    # All that may be done while each of them lacks an image.
+    chain.give(done, ahead + 1 - predictors * (batch - 1))
+    async with asyncio.timeout(60):
+        assert len(await first(work, jobs(ahead, 1))) == AT_ONCE
 
 
 def test_a_plan_is_read_as_it_was_written() -> None:

@@ -59,6 +59,12 @@ def test_a_message_arrives_as_it_was_sent() -> None:
         assert receiver.receive() == {}
 
 
+def fill(channel: Channel) -> None:
+    """Say what nobody reads, until there is no more room for it."""
+    while channel.send_at_once({"count": 1}):
+        pass
+
+
 def test_a_message_may_come_byte_by_byte(pair: Pair) -> None:
     channel, theirs = pair
 
@@ -85,6 +91,20 @@ def test_what_is_looked_at_without_waiting_is_received_afterwards(pair: Pair) ->
     assert channel.unread, "another message is here"
     assert channel.receive(BOUND) == {"count": 2}
     assert not channel.unread
+
+
+@pytest.mark.parametrize("at_once", [Channel.peek, fill])
+def test_nothing_waits_as_long_as_what_came_before_might_have_waited(
+    pair: Pair, at_once: Callable[[Channel], object]
+) -> None:
+    channel, theirs = pair
+    channel.send({"count": 1}, 3 * BOUND)
+    theirs.sendall(framed(b'{"count": 1}'))
+    channel.receive(3 * BOUND)
+    thread = threading.Thread(target=at_once, args=(channel,), daemon=True)
+    thread.start()
+    thread.join(BOUND)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{"])

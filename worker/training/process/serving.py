@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -42,7 +41,7 @@ class Owner:
         Raises:
             EOFError: the owner has gone.
         """
-        if not select.select([self._channel.fileno()], [], [], 0)[0]:
+        if not self._channel.heard(0):
             return False
         return bool(self._channel.receive()["do"] == "stop")
 
