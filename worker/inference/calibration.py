@@ -24,12 +24,15 @@ __all__ = [
 TIME_LIMIT = 3.0
 """Seconds of predictor time after which no larger batch is tried."""
 
-NEARLY = 0.95
-"""A batch is as good as the fastest when it reaches this share of its images per second."""
+NEARLY = 0.98
+"""A batch is as good as the fastest when it reaches this share of its images per second. Larger
+ones are computed only where images wait, and make the event loop's work less."""
 
-SLOWER = 0.97
+SLOWER, TRIED = 0.97, 8
 """A batch that falls below this share of the best images per second so far is the last one tried:
-larger ones do not gain again, and predictors keep the memory of the largest batch they ever had."""
+larger ones do not gain again, and predictors keep the memory of the largest batch they ever had.
+Batches up to the second number are tried in any case: differences are small, and a moment in which
+other programs run would end the search at one image."""
 
 RUNS, MOST_RUNS, SIZE_TIME = 2, 10, 0.1
 """Measured runs per size, after one that warms it: at least, at most, and for how many seconds. The
@@ -147,7 +150,7 @@ def calibrate(
         if batching.max_batch:
             continue
         best = max(best, size / busy[size])
-        if spent > TIME_LIMIT or size / busy[size] < SLOWER * best:
+        if spent > TIME_LIMIT or (size >= TRIED and size / busy[size] < SLOWER * best):
             break
     rows = [Measurement(size, seconds + way) for size, seconds in busy.items()]
     if batching.max_batch:
