@@ -69,6 +69,7 @@ class ExactlyOnce:
         self._loops: dict[TopicPartition, PartitionTransactions] = {}
         self._tasks: dict[asyncio.Task[None], PartitionTransactions] = {}
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopped = False
 
     @property
     def connected(self) -> bool:
@@ -111,6 +112,9 @@ class ExactlyOnce:
 
     def begin(self, states: Iterable[PartitionState]) -> None:
         """Begin with newly assigned partitions: none is polled before its producer has started."""
+        if self._stopped:
+            # The group has gone on while the worker leaves it: nobody would stop what began now.
+            return
         assert self._shared is not None
         for state in states:
             state.ready = False
@@ -153,7 +157,8 @@ class ExactlyOnce:
         return not late
 
     async def stop(self, timeout: float) -> None:
-        """Disconnect."""
+        """Disconnect, and begin with no partition any more."""
+        self._stopped = True
         await self.commit(timeout)
 
     def _fit(self, parcel: Parcel) -> None:
