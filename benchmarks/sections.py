@@ -35,9 +35,6 @@ INSTANT = {
     # Nothing is measured at the start: what answers at once is not to be chosen for anything.
     "WORKER_PREDICTOR__BACKEND": "paddle",
     "WORKER_BATCHING__MAX_BATCH": "8",
-    # What answers at once is given one image or two at a time, where a predictor that computes gets
-    # full batches, since images gather meanwhile: what a batch costs would weigh several times.
-    "WORKER_BATCHING__LINGER": "0.02",
 }
 """Predictors that answer at once, so that all that the worker does itself is left."""
 
