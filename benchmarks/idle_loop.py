@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from worker.bench.child import Child
 
-__all__ = ["IdleLoop"]
+__all__ = ["IdleLoop", "idle_loop"]
+
+
+@contextmanager
+def idle_loop() -> Iterator[IdleLoop]:
+    """Run an event loop in a process of its own while the block runs.
+
+    Yields:
+        The loop.
+    """
+    with Child("worker.bench.idle_loop_process") as child:
+        child.answer()
+        yield IdleLoop(child)
 
 
 class IdleLoop:
-    """An event loop in a process of its own; a context manager that ends it."""
+    """An event loop that has nothing to do, in the process that is given."""
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
+    def __init__(self, child: Child) -> None:
+        self._child = child
         self._longest = 0.0
-
-    def __enter__(self) -> Self:
-        self._child = self._stack.enter_context(Child("worker.bench.idle_loop_process"))
-        self._child.answer()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     def look(self) -> None:
         """Ask for the longest delay of the last seconds, as a worker's metrics have it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.idle_loop import IdleLoop
+from benchmarks.idle_loop import idle_loop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
@@ -115,7 +115,7 @@ def saturate(
             await fill(topics, messages, jobs)
         # Several get their partitions first: else the first one would do most of the work.
         began = time.perf_counter()
-        with IdleLoop() as idle, run_workers(setting, topics, replicas, environ) as workers:
+        with idle_loop() as idle, run_workers(setting, topics, replicas, environ) as workers:
             async with ResultCounter(topics) as counter:
                 filling = asyncio.create_task(fill(topics, messages, 0 if alone else jobs))
                 ready = time.perf_counter() - began

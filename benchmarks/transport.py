@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.bare_program import bare_program, no_work, work_together
 from benchmarks.bare_work import AHEAD, ahead_of
-from benchmarks.idle_loop import IdleLoop
+from benchmarks.idle_loop import idle_loop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
 from benchmarks.saturation import Setting
@@ -92,7 +92,7 @@ def _measure(
         topics = await make_topics(setting.bootstrap)
         # More than are measured: the last ones taken in are not answered.
         await fill(topics, messages, jobs + 2 * ahead)
-        with IdleLoop() as idle, bare_program(topics, work, setting.logs) as process:
+        with idle_loop() as idle, bare_program(topics, work, setting.logs) as process:
             async with ResultCounter(topics) as counter:
                 try:
                     stretch = await measure_stretch(counter, [process.pid], jobs, idle.look)
