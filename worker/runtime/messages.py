@@ -42,7 +42,10 @@ class Channel:
 
     def __init__(self, end: socket.socket | int) -> None:
         self._socket = socket.socket(fileno=end) if isinstance(end, int) else end
-        self._timeout = self._socket.gettimeout()
+        # Set, not asked for: a descriptor does not block if the program that made it has a default
+        # time-out, and Python does not look.
+        self._socket.settimeout(None)
+        self._timeout: float | None = None
         self._held = bytearray()
 
     def __enter__(self) -> Self:

@@ -78,6 +78,14 @@ def test_a_message_may_come_byte_by_byte(pair: Pair) -> None:
     writer.join()
 
 
+def test_a_descriptor_that_does_not_block_is_waited_for_all_the_same() -> None:
+    """Programs that set a default time-out have such sockets, and pass them to their children."""
+    ours, theirs = socket.socketpair()
+    os.set_blocking(theirs.fileno(), False)
+    with ours, Channel(theirs.detach()) as channel:
+        assert os.get_blocking(channel.fileno())
+
+
 def test_what_is_looked_at_without_waiting_is_received_afterwards(pair: Pair) -> None:
     channel, theirs = pair
     assert channel.peek() is None
