@@ -136,7 +136,12 @@ class Channel:
         Returns:
             Whether it has within `timeout` seconds; `receive` then gives it.
         """
-        return self.unread or bool(select.select([self._socket], [], [], timeout)[0])
+        if self.unread:
+            return True
+        # Not `select`, which knows no descriptor above 1023.
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        return bool(waiting.poll(1000 * timeout))
 
     def peek(self) -> dict[str, Any] | None:
         """Look at the next message without waiting for it; `receive` gives it again.

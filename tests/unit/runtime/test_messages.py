@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import pickle  # noqa: TID251 - of our own making
+import resource
 import socket
 import struct
 import threading
@@ -113,6 +115,22 @@ def test_nothing_waits_as_long_as_what_came_before_might_have_waited(
     thread.start()
     thread.join(BOUND)
     assert not thread.is_alive()
+
+
+def test_a_descriptor_may_have_any_number(pair: Pair) -> None:
+    channel, theirs = pair
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with Channel(fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD_CLOEXEC, 1024)) as high:
+            assert not high.heard(0)
+            theirs.sendall(framed(b"{}"))
+            assert high.heard(BOUND)
+            assert high.receive(BOUND) == {}
+            theirs.close()
+            assert high.heard(BOUND), "it is gone"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{"])
