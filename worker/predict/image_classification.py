@@ -244,6 +244,8 @@ class ImageClassificationPipeline:
             lambda source: ImageCall(self._portal, source, count, most),
             most * self._devices if in_groups else ahead,
             in_groups=in_groups,
+            # So that all cores read and all slots compute, however large images are.
+            few=None if in_groups else 2 * self._slots + self._cores,
         )
         for call in calls:
             yield call.source, call.wait()

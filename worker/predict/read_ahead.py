@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 __all__ = ["MAX_BYTES", "Pending", "work_ahead"]
@@ -37,6 +37,7 @@ def work_ahead(
     count: int,
     *,
     in_groups: bool,
+    few: int | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[P]:
     """Begin with images before their turn comes.
@@ -46,6 +47,7 @@ def work_ahead(
         begin: begins with one of them.
         count: most images under way.
         in_groups: whether nothing is taken before all that was begun has been yielded.
+        few: images that may be under way whatever they are expected to hold; None is `count`.
         max_bytes: bytes of what is under way at which nothing more is taken.
 
     Yields:
@@ -59,9 +61,10 @@ def work_ahead(
     remaining = iter(sources)
     failure: Exception | None = None
     more = True
+    room = _Room(count, count if few is None else few, max_bytes)
     try:
         while True:
-            while more and _has_room(under_way, count, max_bytes):
+            while more and room.has(under_way):
                 try:
                     under_way.append(begin(next(remaining)))
                 except StopIteration:
@@ -70,11 +73,9 @@ def work_ahead(
                     failure, more = error, False
             if not under_way:
                 break
-            yield under_way[0]
-            under_way.popleft()
-            while in_groups and under_way:
+            for _ in range(len(under_way) if in_groups else 1):
                 yield under_way[0]
-                under_way.popleft()
+                room.note(under_way.popleft())
         if failure is not None:
             raise failure
     finally:
@@ -82,7 +83,28 @@ def work_ahead(
             each.cancel()
 
 
-def _has_room(under_way: deque[P], count: int, max_bytes: int) -> bool:
-    return not under_way or (
-        len(under_way) < count and sum(each.nbytes for each in under_way) < max_bytes
-    )
+class _Room:
+    """Says whether one image more may be under way.
+
+    What an image holds is known once it is decoded, and then it is too late for those that were
+    begun after it. So they are expected to hold as much as those before them.
+    """
+
+    def __init__(self, count: int, few: int, max_bytes: int) -> None:
+        self._count, self._few, self._max_bytes = count, few, max_bytes
+        self._yielded = self._nbytes = 0
+
+    def note(self, image: Pending) -> None:
+        """Take note of one that has been yielded."""
+        self._yielded += 1
+        self._nbytes += image.nbytes
+
+    def has(self, under_way: Collection[Pending]) -> bool:
+        begun = len(under_way)
+        if begun == 0:
+            return True
+        if begun >= self._count or sum(each.nbytes for each in under_way) >= self._max_bytes:
+            return False
+        if begun < self._few:
+            return True
+        return bool(self._yielded) and begun * self._nbytes / self._yielded < self._max_bytes

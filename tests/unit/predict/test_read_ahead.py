@@ -72,6 +72,18 @@ def test_bytes_bound_what_is_under_way_but_one_is_always_begun() -> None:
     assert len(work.begun) == 4
 
 
+@pytest.mark.parametrize(("nbytes", "under_way"), [(0, 50), (1, 50), (10, 10), (1000, 4)])
+def test_images_are_expected_to_hold_as_much_as_those_before(nbytes: int, under_way: int) -> None:
+    """Otherwise all would have been begun before it is known what one of them takes."""
+    work = Work()
+    found = work_ahead(range(100), work.begin, 50, in_groups=False, few=4, max_bytes=100)
+    next(found)
+    assert len(work.begun) == 4
+    work.begun[0].nbytes = nbytes
+    next(found)
+    assert len(work.begun) == 1 + under_way
+
+
 def test_what_the_sources_raise_comes_after_what_was_begun_before() -> None:
     def sources() -> Iterator[int]:
         yield from range(2)
