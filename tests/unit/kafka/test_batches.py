@@ -438,3 +438,14 @@ def test_the_first_batch_is_measured_without_those_behind_it() -> None:
     first, second = batch([(None, b"a job", [])]), batch([(None, bytes(1000), [])], base=BASE + 1)
     assert first_size(bytes(first + second)) == first_size(memoryview(first)) == len(first)
     assert first_size(bytes(first[:-1])) == first_size(b"") == 0
+
+
+def test_what_stays_in_an_answer_holds_all_of_it_until_it_is_read() -> None:
+    data = batch([(None, bytes(1000), [])])
+    answer = bytearray(400) + data + bytearray(100)
+    partition, part = TopicPartition("jobs", 3), memoryview(answer)[400:-100]
+    assert fetched(data).held == len(data)
+    found = FetchedBatches(partition, part, BASE, BASE + 1, (), MiB)
+    assert found.held == len(answer)
+    assert len(found.take(None, None)) == 1
+    assert found.held == 0
