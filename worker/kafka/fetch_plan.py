@@ -22,7 +22,7 @@ class FetchPlan:
     """
 
     def __init__(self) -> None:
-        # Bytes that hold the next batch, as far as is known, where it once was more than the share.
+        # Bytes that hold the next batch, as far as is known.
         self._needed: dict[TopicPartition, int] = {}
         # When each partition last had batches, counted in batches' arrivals.
         self._had: dict[TopicPartition, int] = {}
