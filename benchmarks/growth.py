@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks.images import make_images
 from benchmarks.messages import job_messages
 from benchmarks.results import ResultCounter
-from benchmarks.saturation import Setting, run_workers
+from benchmarks.saturation import Setting, run_workers, saturate
 from benchmarks.topics import Topics, fill, make_topics
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import look, spent
@@ -48,9 +48,11 @@ def grow(setting: Setting, jobs: int, say: Callable[[str], object]) -> Iterator[
         environ = {"WORKER_BATCHING__MAX_BATCH": str(batch)}
         plan = _Plan(f"batch {batch}", ordinary, jobs, jobs)
         yield from _one_worker(setting, [plan], say, environ=environ)
-    for partitions in PARTITIONS:
-        plan = _Plan(f"partitions {partitions}", ordinary, jobs, jobs)
-        yield from _one_worker(setting, [plan], say, partitions=partitions)
+    for count in PARTITIONS:
+        name = f"growth partitions {count}"
+        say(f"growth, partitions {count}")
+        # Full before the worker starts: to fill many takes several times the broker's cores.
+        yield saturate(setting, name, "raw", jobs, pictures=False, partitions=count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,11 @@ def _one_worker(
     plans: Iterable[_Plan],
     say: Callable[[str], object],
     *,
-    partitions: int = 1,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Measurement]:
     """Start a worker, and measure one plan after another, each as soon as it is done."""
     with asyncio.Runner() as runner:
-        topics = runner.run(make_topics(setting.bootstrap, partitions))
+        topics = runner.run(make_topics(setting.bootstrap))
         with run_workers(setting, topics, environ=environ) as (worker,):
             warming = _Plan("warming up", _messages(setting.images), WARM_JOBS, WARM_JOBS)
             runner.run(_rounds(topics, worker.pid, warming))

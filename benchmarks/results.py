@@ -17,6 +17,9 @@ __all__ = ["ResultCounter"]
 POLL = 0.05
 """Seconds between two looks."""
 
+READING = 60.0
+"""Seconds to read the last result of all partitions."""
+
 
 class ResultCounter:
     """Counts acknowledged results by where their topic ends: reading them would take cores.
@@ -72,12 +75,19 @@ class ResultCounter:
 
         Raises:
             RuntimeError: it is an error.
+            TimeoutError: one cannot be read.
         """
         self._consumer.assign(self._partitions)
-        for partition, end in (await self._consumer.end_offsets(self._partitions)).items():
-            if end:
-                self._consumer.seek(partition, end - 1)
-                record = await self._consumer.getone(partition)
-                answer = orjson.loads(record.value)
-                if answer.get("errorCode", 0):
-                    raise RuntimeError(f"a job failed: {answer.get('errorMsg')}")
+        ends = await self._consumer.end_offsets(self._partitions)
+        left = {partition: end - 1 for partition, end in ends.items() if end}
+        for partition, last in left.items():
+            self._consumer.seek(partition, last)
+        # All in one poll, as far as they come: of many partitions each takes a while.
+        async with asyncio.timeout(READING):
+            while left:
+                polled = await self._consumer.getmany(*left, timeout_ms=1000)
+                for partition, records in polled.items():
+                    del left[partition]
+                    answer = orjson.loads(records[0].value)
+                    if answer.get("errorCode", 0):
+                        raise RuntimeError(f"a job failed: {answer.get('errorMsg')}")

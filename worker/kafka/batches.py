@@ -18,7 +18,15 @@ from worker.kafka.damage import ContentError, DamageError
 from worker.kafka.inflate import inflate
 from worker.kafka.legacy_batches import LegacyBatch
 
-__all__ = ["SKIPPED", "Batch", "LegacyBatch", "next_offset", "open_batch", "split"]
+__all__ = [
+    "SKIPPED",
+    "Batch",
+    "LegacyBatch",
+    "first_size",
+    "next_offset",
+    "open_batch",
+    "split",
+]
 
 MAX_HEADERS = 1000
 """Most headers of a record. An empty header has 2 bytes on the wire and about 100 in memory."""
@@ -66,6 +74,18 @@ def split(data: memoryview) -> Iterator[memoryview]:
         at = end
     if at == 0:
         raise DamageError("the batch is not whole")
+
+
+def first_size(data: bytes | memoryview) -> int:
+    """Measure the first batch that a fetch returned.
+
+    Returns:
+        Its bytes; 0 if it is damaged.
+    """
+    try:
+        return len(next(split(memoryview(data))))
+    except DamageError:
+        return 0
 
 
 def open_batch(data: memoryview) -> Batch | LegacyBatch:

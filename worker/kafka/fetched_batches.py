@@ -31,7 +31,7 @@ class FetchedBatches:
         position: the next offset to read.
         damage: why reading cannot go on, or None.
         finished: whether nothing is left to read. Then no bytes are held either.
-        held: bytes held.
+        held: bytes held, those of the whole answer in which `data` stays with it.
         skipping: whether the last `take` ended while it skipped many records before `position`.
     """
 
@@ -49,7 +49,7 @@ class FetchedBatches:
         self.damage: Damage | None = None
         self.finished = False
         self.skipping = False
-        self.held = len(data)
+        self.held = memoryview(memoryview(data).obj).nbytes
         self._partition = partition
         self._end = end
         self._batch_bytes = batch_bytes

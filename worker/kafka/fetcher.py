@@ -1,9 +1,10 @@
-"""aiokafka's fetcher, changed in three respects.
+"""aiokafka's fetcher, changed in four respects.
 
 1. A batch that cannot be read fails only its own partition. aiokafka's fetcher would fail the polls
    of all partitions with it, again and again.
 2. Batches are decompressed up to a limit.
 3. What is fetched ahead has one limit for all partitions together. aiokafka has one for each.
+4. With many partitions a fetch brings records of as many as fit (`fetch_plan.py`).
 
 Requests, positions and resets are left to aiokafka.
 """
@@ -25,9 +26,11 @@ from aiokafka.errors import (
 )
 
 from worker.clock import SYSTEM_CLOCK, Clock
+from worker.kafka.batches import first_size
 from worker.kafka.broker_errors import ErrorKind, classify
 from worker.kafka.damage import Damage
 from worker.kafka.fetch_buffer import FetchBuffer
+from worker.kafka.fetch_plan import FetchPlan
 from worker.kafka.fetch_response import PartitionResponse, read_partition_response
 from worker.kafka.fetched_batches import FetchedBatches
 from worker.kafka.frames import in_place
@@ -87,6 +90,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._failing: dict[int, Iterator[float]] = {}  # by node
         self._unreadable_contents = 0
         self._served: Assignment | None = None
+        self._plan = FetchPlan()
         # Bytes asked for by node. Only those of nodes in `_in_flight` count.
         self._asked: dict[int, int] = {}
         self._buffer = FetchBuffer(
@@ -128,6 +132,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
     def _get_actions_per_node(self, assignment: Assignment) -> tuple[Any, ...]:
         if assignment is not self._served:
             self._served = assignment
+            self._plan = FetchPlan()
             self.damaged.forget()
         room = self._make_room(assignment)
         nodes = {self._select_read_replica(partition) for partition in assignment.tps}
@@ -138,8 +143,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         requests, *others = super()._get_actions_per_node(assignment)
         if room <= 0:
             requests = []
-        for node, _ in requests:
+        for node, request in requests:
             self._asked[node] = self._fetch_max_bytes
+            request._topics = self._plan.arrange(request.topics, self._partition_bytes)  # noqa: SLF001 - aiokafka has no other way
         return requests, *others
 
     def _make_room(self, assignment: Assignment) -> int:
@@ -175,25 +181,29 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         if not assignment.active:
             return False
         asked = {
-            TopicPartition(topic, number): offset
+            TopicPartition(topic, number): (offset, most)
             for topic, partitions in request.topics
-            for number, offset, _ in partitions
+            for number, offset, most in partitions
         }
         news = False
         # A broker answers a client that exceeds its quota without records first.
-        full = getattr(response, "throttle_time_ms", 0) > 0
+        throttled = getattr(response, "throttle_time_ms", 0) > 0
+        room, came = self._asked[node_id], 0
         for topic, partitions in response.topics:
             for fields in partitions:
                 found = read_partition_response(fields)
                 partition = TopicPartition(topic, found.number)
                 state = assignment.state_value(partition)
+                offset, most = asked[partition]
                 # Otherwise the position was changed meanwhile.
-                if state.has_valid_position and state.position == asked[partition]:
+                if state.has_valid_position and state.position == offset:
                     if found.code == NoError.errno:
-                        news |= self._keep(assignment, partition, found, full=full)
+                        full = throttled or came > 0
+                        fits = most if came and not throttled and came + most <= room else 0
+                        news |= self._keep(assignment, partition, found, full=full, fits=fits)
                     else:
                         news |= self._handle_error(state, partition, for_code(found.code))
-                full |= bool(found.data)
+                came += len(found.data)
         return news
 
     async def _pause(self, node: int, error: KafkaError) -> None:
@@ -211,6 +221,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         found: PartitionResponse,
         *,
         full: bool,
+        fits: int,
     ) -> bool:
         """Keep what was fetched until it is polled.
 
@@ -218,6 +229,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             full: whether the broker had a reason to send nothing for this partition: a quota, or
                 batches of partitions earlier in the request. The first batch comes whatever its
                 size.
+            fits: bytes of a batch of this partition that would have come all the same; 0 if that is
+                not known.
 
         Returns:
             Whether there is anything to poll.
@@ -233,8 +246,11 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         ):
             why = "the broker has records there and does not send them"
             self._buffer.note_damage(Damage(partition, state.position, None, why))
+        if missing and fits:
+            self._plan.note_too_large(partition, fits)
         if not found.data:
             return False
+        self._plan.note_came(partition, first_size(found.data))
         aborted = found.aborted if committed else ()
         batches = FetchedBatches(
             partition,

@@ -15,6 +15,7 @@ from tests.support.member import BOUND, Member
 from tests.support.topics import CreateTopic, Fill
 from worker.kafka.batches import SKIPPED
 from worker.kafka.client import make_consumer
+from worker.kafka.fetcher import SMALLEST_SHARE
 from worker.settings import KafkaSettings
 
 VALUE = bytes(100_000)
@@ -215,3 +216,40 @@ async def test_a_poll_lets_others_run_while_it_steps_over_many_records(
         (record,) = poll.result()[partition]
         assert record.offset == count - 1
         assert turns > 3
+
+
+async def test_of_many_partitions_with_records_above_their_share_a_fetch_brings_many(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    """Of what does not fit its share, a broker sends the first batch of an answer alone."""
+    count = 16
+    await create_topic(kafka.jobs_topic, count)
+    partitions = [TopicPartition(kafka.jobs_topic, number) for number in range(count)]
+    await asyncio.gather(
+        *(fill(kafka.jobs_topic, 1, number, lambda _: VALUE) for _, number in partitions)
+    )
+    assert len(VALUE) > SMALLEST_SHARE
+    tight = kafka.model_copy(update={"fetch_max_bytes": count * SMALLEST_SHARE})
+    consumer = make_consumer(tight, group_id=None, group_instance_id=None)
+    brought: list[int] = []
+    async with consumer:
+        send = consumer._client.send
+
+        async def counted(node: int, request: Any, **options: Any) -> Any:
+            response = await send(node, request, **options)
+            if isinstance(request, FetchRequest):
+                found = [bool(fields[-1]) for _, each in response.topics for fields in each]
+                brought.append(sum(found))
+            return response
+
+        consumer._client.send = counted
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek(partition, 0)
+        polled: set[TopicPartition] = set()
+        async with asyncio.timeout(BOUND):
+            while len(polled) < count:
+                polled |= (await consumer.getmany(timeout_ms=100)).keys()
+    # The first answer tells that the others need more.
+    assert brought[0] == 1
+    assert max(brought) >= count // 2

@@ -122,3 +122,11 @@ def test_the_best_categories_are_those_of_a_plain_sort(
     assert [category.id for category in answer] == labelled[:count]
     assert [category.name for category in answer] == [spec.label(n) for n in labelled[:count]]
     assert all(category.score == round(float(scores[category.id]), 5) for category in answer)
+
+
+@given(hnp.arrays(np.float32, st.integers(11, 40), elements=st.floats(0, 1, width=32)))
+def test_many_scores_are_rounded_as_one_is(scores: npt.NDArray[np.float32]) -> None:
+    halves = np.arange(1, 64, 2, dtype=np.float32) / 64  # 0.015625, say, is between two of them
+    some = np.concatenate([scores, halves, np.nextafter(halves, np.float32(1))])
+    found = chosen(some.tolist(), None)
+    assert [score for _, _, score in found] == [round(float(some[at]), 5) for at, _, _ in found]

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.contract.records import Record
-from worker.kafka.batches import MAX_HEADERS, SKIPPED
+from worker.kafka.batches import MAX_HEADERS, SKIPPED, first_size
 from worker.kafka.fetched_batches import FetchedBatches
 
 MiB = 1024 * 1024
@@ -432,3 +432,20 @@ def test_many_records_before_the_one_that_is_due_are_skipped_a_part_at_a_time(co
     (record,) = fetched.take(10, MiB)
     assert record.offset == BASE + count - 1
     assert (fetched.skipping, fetched.finished, fetched.damage) == (False, True, None)
+
+
+def test_the_first_batch_is_measured_without_those_behind_it() -> None:
+    first, second = batch([(None, b"a job", [])]), batch([(None, bytes(1000), [])], base=BASE + 1)
+    assert first_size(bytes(first + second)) == first_size(memoryview(first)) == len(first)
+    assert first_size(bytes(first[:-1])) == first_size(b"") == 0
+
+
+def test_what_stays_in_an_answer_holds_all_of_it_until_it_is_read() -> None:
+    data = batch([(None, bytes(1000), [])])
+    answer = bytearray(400) + data + bytearray(100)
+    partition, part = TopicPartition("jobs", 3), memoryview(answer)[400:-100]
+    assert fetched(data).held == len(data)
+    found = FetchedBatches(partition, part, BASE, BASE + 1, (), MiB)
+    assert found.held == len(answer)
+    assert len(found.take(None, None)) == 1
+    assert found.held == 0

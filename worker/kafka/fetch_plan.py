@@ -1,0 +1,64 @@
+"""In which order a fetch asks for partitions, and for how many bytes of each; no I/O."""
+
+from __future__ import annotations
+
+from aiokafka import TopicPartition
+
+__all__ = ["FetchPlan"]
+
+Topics = list[tuple[str, list[tuple[int, int, int]]]]
+"""As in aiokafka's request: of each topic its partitions, each with its offset and most bytes."""
+
+
+class FetchPlan:
+    """What is known of the partitions of one assignment, for the next fetches.
+
+    A broker goes through a request in its order until the answer is full. The first batch that it
+    finds it sends whatever its size, any later one only if it fits into what is asked for of its
+    partition (KIP-74). So with many partitions, of each of which little is asked for, large records
+    would come one per fetch. A partition whose next batch did not fit is asked for more; and the
+    partition that has had nothing for longest comes first, since a batch that fits nowhere else
+    comes there.
+    """
+
+    def __init__(self) -> None:
+        # Bytes that hold the next batch, as far as is known.
+        self._needed: dict[TopicPartition, int] = {}
+        # When each partition last had batches, counted in batches' arrivals.
+        self._had: dict[TopicPartition, int] = {}
+        self._arrivals = 0
+
+    def arrange(self, topics: Topics, most: int) -> Topics:
+        """Arrange a request's partitions.
+
+        Args:
+            topics: as they are to be asked for, with the share of each partition.
+            most: bytes that are asked for of a partition at most.
+
+        Returns:
+            The same partitions, in order; those of a topic follow each other.
+        """
+        had, needed = self._had, self._needed
+        flat = [
+            (had.get(partition := TopicPartition(topic, number), 0), partition, offset, share)
+            for topic, partitions in topics
+            for number, offset, share in partitions
+        ]
+        # Those that are equal stay as aiokafka has shuffled them.
+        flat.sort(key=lambda each: each[0])
+        arranged: dict[str, list[tuple[int, int, int]]] = {}
+        for _, partition, offset, share in flat:
+            nbytes = max(share, min(needed.get(partition, 0), most))
+            arranged.setdefault(partition.topic, []).append((partition.partition, offset, nbytes))
+        return list(arranged.items())
+
+    def note_came(self, partition: TopicPartition, batch: int) -> None:
+        """Take note that batches of a partition came, the first of so many bytes."""
+        self._arrivals += 1
+        self._had[partition] = self._arrivals
+        # The next one may be a little larger.
+        self._needed[partition] = batch + batch // 4
+
+    def note_too_large(self, partition: TopicPartition, asked: int) -> None:
+        """Take note that the next batch of a partition is larger than what was asked for."""
+        self._needed[partition] = 2 * asked
