@@ -376,8 +376,11 @@ def test_threads_of_an_image_alone_keep_off_the_core_that_it_was_begun_on(
 
 def _cores_of_threads(pid: int) -> set[frozenset[int]]:
     """The cores that threads of a process may run on."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return {frozenset(os.sched_getaffinity(int(thread.name))) for thread in threads}
+    found = set()
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended since
+            found.add(frozenset(os.sched_getaffinity(int(thread.name))))
+    return found
 
 
 def test_a_slot_says_what_computes(slot: Slot) -> None:
