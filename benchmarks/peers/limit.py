@@ -1,7 +1,7 @@
 """The limit, measured in each round beside those that it limits.
 
-Over HTTP it is network and codecs, each alone. Through Kafka it is a bare program: all floors at
-once at saturation, and one image after the other at light load.
+Over HTTP it is network and codecs, each alone, and for one client a bare service. Through Kafka it
+is a bare program: all floors at once at saturation, and one image after the other at light load.
 """
 
 from __future__ import annotations

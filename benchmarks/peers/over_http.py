@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import orjson
@@ -20,11 +22,21 @@ from benchmarks.peers.limit import LIMIT, Limit
 from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
 from demo.ports import free_ports
 from demo.worker_process import WorkerProcess
+from worker.bench.codec import KEPT_MEMORY
 from worker.bench.measurement import Measurement
 from worker.bench.process_tree import look, spent
 from worker.inference.placement import available_cores
 
-__all__ = ["SERVICE", "SERVICES", "measure_http"]
+__all__ = [
+    "SERVICE",
+    "SERVICES",
+    "Service",
+    "ask",
+    "body_of",
+    "measure",
+    "measure_http",
+    "start_bare",
+]
 
 SERVICE = "PaddleX's service"
 SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIMIT, SERVICE)
@@ -37,7 +49,14 @@ WARM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Service:
+class Service:
+    """A service that answers.
+
+    Attributes:
+        url: its address, without a slash at the end.
+        pid: its process, below which all others of it are.
+    """
+
     url: str
     pid: int
 
@@ -50,7 +69,7 @@ def measure_http(
     All run all the time: those that are not asked wait, and take nothing.
 
     The limit of many clients is what the cores can do in the CPU time of network, codecs and the
-    clients themselves; that of one client is one image after the other, and the client's time.
+    clients themselves; that of one client is a bare service, which is measured as all others are.
 
     Yields:
         Each measurement, as soon as it is made.
@@ -68,38 +87,65 @@ def measure_http(
     console.print(check_agreement(answers))
     with ExitStack() as stack:
         services = {name: _start(bench, name, stack) for name in names}
+        bare = None
+        if limit is not None:
+            bare = start_bare(bench.model, limit.backend, bench.directory, stack)
         loads = [(clients, pictures) for clients in CLIENTS for pictures in (False, True)]
         images = [path.read_bytes() for path in bench.images]
         bodies = {
-            pictures: [_body(image, pictures) for image in images] for pictures in (False, True)
+            pictures: [body_of(image, pictures) for image in images] for pictures in (False, True)
         }
         for number, (clients, pictures), name in in_rounds(contest.rounds, loads, names):
-            measured = _measure(services[name], bodies[pictures], clients, contest.seconds)
+            measured = measure(services[name], bodies[pictures], clients, contest.seconds)
             rate, cpu, client = asyncio.run(measured)
             load = f"HTTP, {clients} client{'s' if clients > 1 else ''}"
             details = {"load": load, "clients": clients, "round": number}
             found = Measurement(name, bench.name, pictures, rate, cpu, details)
             console.print(line(found))
             yield found
-            if limit is not None and name == in_turn(names, number)[-1]:
-                rate, cpu, parts = _at_best(limit, clients, client, pictures)
-                details = {**details, "ms_cpu_by_kind": parts}
+            if limit is not None and bare is not None and name == in_turn(names, number)[-1]:
+                if clients == 1:
+                    measured = measure(bare, bodies[pictures], clients, contest.seconds)
+                    rate, cpu, _ = asyncio.run(measured)
+                else:
+                    cpu, parts = limit.measure(pictures=pictures)
+                    rate = available_cores() * 1000 / (cpu + client)
+                    details = {**details, "ms_cpu_by_kind": parts}
                 found = Measurement(LIMIT, bench.name, pictures, rate, cpu, details)
                 console.print(line(found))
                 yield found
 
 
-def _at_best(
-    limit: Limit, clients: int, client: float, pictures: bool
-) -> tuple[float, float, dict[str, float]]:
-    """Images/s and CPU time of a service that takes nothing besides network and codecs."""
-    cpu, parts = limit.measure(pictures=pictures)
-    if clients == 1:
-        return 1 / (limit.alone(pictures=pictures) + client / 1000), cpu, parts
-    return available_cores() * 1000 / (cpu + client), cpu, parts
+def start_bare(model: Path, backend: str, directory: Path, stack: ExitStack) -> Service:
+    """Start a service that decodes, computes and draws where it reads, until `stack` is left.
+
+    Args:
+        backend: what computes, on all cores.
+        directory: for its log.
+
+    Returns:
+        The service, which answers from then on.
+
+    Raises:
+        DemoError: it does not; the message has the end of its log.
+    """
+    (port,) = free_ports(1)
+    threads = str(available_cores())
+    bare = stack.enter_context(
+        PeerProcess(
+            Path(sys.executable),
+            "benchmarks.peers.programs.bare_service",
+            [str(port), str(model), backend, threads],
+            directory / "bare-service.log",
+            environ={**KEPT_MEMORY, "OMP_NUM_THREADS": threads},
+        )
+    )
+    url = f"http://127.0.0.1:{port}"
+    bare.wait_for_url(f"{url}/health", START)
+    return Service(url, bare.pid)
 
 
-def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> _Service:
+def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False) -> Service:
     """Start a service, which answers from then on, until `stack` is left."""
     log = bench.directory / f"{name.replace(' ', '-')}-{'labelled' if labelled else 'speed'}.log"
     if name == SERVICE:
@@ -118,50 +164,62 @@ def _start(bench: Bench, name: str, stack: ExitStack, *, labelled: bool = False)
         )
         url = f"http://127.0.0.1:{port}"
         peer.wait_for_url(f"{url}/health", START)
-        return _Service(url, peer.pid)
+        return Service(url, peer.pid)
     settings = {
         "WORKER_MODEL": str(bench.labelled if labelled else bench.model),
         "WORKER_PREDICTOR__BACKEND": name.removeprefix(WORKER).strip(),
     }
     worker = stack.enter_context(WorkerProcess(settings, log, "serve"))
     worker.wait_until_ready(START)
-    return _Service(worker.url, worker.pid)
+    return Service(worker.url, worker.pid)
 
 
-def _body(image: bytes, pictures: bool) -> bytes:
+def body_of(image: bytes, pictures: bool) -> bytes:
+    """Make the body of a request.
+
+    Args:
+        pictures: whether it asks for the labelled picture.
+
+    Returns:
+        JSON.
+    """
     return orjson.dumps({"image": pybase64.b64encode_as_string(image), "visualize": pictures})
 
 
-async def _best(service: _Service, bench: Bench) -> dict[str, int]:
+async def _best(service: Service, bench: Bench) -> dict[str, int]:
     """The best class that a service answers for each photograph."""
     found = {}
     async with aiohttp.ClientSession(service.url) as session:
         for name, path in bench.photographs.items():
-            answer = orjson.loads(await _ask(session, _body(path.read_bytes(), False)))
+            answer = orjson.loads(await ask(session, body_of(path.read_bytes(), False)))
             found[name] = answer["result"]["categories"][0]["id"]
     return found
 
 
-async def _measure(
-    service: _Service, bodies: Sequence[bytes], clients: int, seconds: float
+async def measure(
+    service: Service, bodies: Sequence[bytes], clients: int, seconds: float
 ) -> tuple[float, float, float]:
     """Let clients ask, each its next question when the last is answered.
+
+    Args:
+        bodies: of the requests, in turn.
+        seconds: that are measured, after a second of the same.
 
     Returns:
         Answers per second, and milliseconds of CPU time of the service and of clients for each.
     """
     done, end = 0, False
 
-    async def ask(session: aiohttp.ClientSession, number: int) -> None:
+    async def keep_asking(session: aiohttp.ClientSession, number: int) -> None:
         nonlocal done
         while not end:
-            await _ask(session, bodies[number % len(bodies)])
+            await ask(session, bodies[number % len(bodies)])
             done += 1
             number += 1
 
     async with aiohttp.ClientSession(service.url) as session, asyncio.TaskGroup() as group:
         for number in range(clients):
-            group.create_task(ask(session, number))
+            group.create_task(keep_asking(session, number))
         await asyncio.sleep(WARM)
         before, first, began = look(service.pid), done, time.perf_counter()
         own = time.process_time()
@@ -174,7 +232,15 @@ async def _measure(
     return (last - first) / (ended - began), cpu * 1000 / images, own * 1000 / images
 
 
-async def _ask(session: aiohttp.ClientSession, body: bytes) -> bytes:
+async def ask(session: aiohttp.ClientSession, body: bytes) -> bytes:
+    """Send a request.
+
+    Returns:
+        The answer's body.
+
+    Raises:
+        ClientError: it is refused, or the service is gone.
+    """
     headers = {"Content-Type": "application/json"}
     async with session.post(PATH, data=body, headers=headers) as response:
         response.raise_for_status()

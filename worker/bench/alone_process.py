@@ -19,6 +19,7 @@ from worker.images.transform import Transform
 from worker.inference.protocol import BackendName
 from worker.model import load_model_spec
 from worker.predictor.loading import ONNX_BACKENDS, load_predictor
+from worker.runtime.helper_threads import HelperThreads, thread_ids
 from worker.settings import DecodeSettings, PictureSettings
 
 __all__ = ["Alone", "main"]
@@ -32,6 +33,8 @@ def main() -> None:
 class Alone:
     """Decodes, infers and draws, an image at a time, in the thread that calls.
 
+    The network's threads are treated as a worker treats them for an image that comes alone.
+
     Args:
         model: its directory.
         threads: CPU threads of the network.
@@ -43,7 +46,9 @@ class Alone:
     def __init__(self, model: Path, backend: str, threads: int) -> None:
         spec = load_model_spec(model)
         name: BackendName = backend if backend in ONNX_BACKENDS else "paddle"  # type: ignore[assignment]
-        self._predictor = load_predictor(spec, CPU, threads, name)
+        before = thread_ids()
+        self._predictor = load_predictor(spec, CPU, threads, name, solo=threads > 1)
+        self._helpers = HelperThreads(thread_ids() - before)
         self._transform = Transform(spec.resize, spec.crop, spec.channels)
         self._decode, self._settings = DecodeSettings(), PictureSettings()
 
@@ -58,6 +63,7 @@ class Alone:
         """
         side = self._settings.max_side if picture else None
         prepared = prepare(image, self._transform, self._decode, side)
+        self._helpers.leave_core()
         (scores,) = self._predictor.scores(prepared.crop[None])
         if prepared.picture is None:
             return None

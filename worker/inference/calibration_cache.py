@@ -49,10 +49,12 @@ class CalibrationRecord:
         """Add a measurement.
 
         Returns:
-            A record of the one that was disturbed less, `other` or this one.
+            A record of the one that was disturbed less, `other` or this one. An image alone gets
+            all cores if either says so: other programs hide what that gains, and do not feign it.
         """
         kept = min(other, self, key=lambda record: record.taken)
-        return CalibrationRecord(kept.max_batch, kept.solo, kept.taken, self.measurements + 1)
+        solo = kept.solo if kept.taken <= TOLERATED else self.solo or other.solo
+        return CalibrationRecord(kept.max_batch, solo, kept.taken, self.measurements + 1)
 
 
 class CalibrationCache:

@@ -30,6 +30,7 @@ from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
 from worker.predictor.staging import lock_for
 from worker.runtime.children import die_with
+from worker.runtime.helper_threads import HelperThreads, thread_ids
 from worker.runtime.messages import Channel
 from worker.runtime.priority import be_first_to_go, run_when_idle
 
@@ -91,6 +92,8 @@ class _Predictors:
         self._start = start
         self._predictor = self._load(start.threads)
         self._solo: Predictor | None = None
+        # Of the second copy, whose threads have all cores to themselves.
+        self._helpers = HelperThreads(())
 
     def choose(self, solo_threads: int = 0) -> Predictor:
         """Give the one for batches, or the one for single images on so many threads.
@@ -101,7 +104,10 @@ class _Predictors:
         if not solo_threads:
             return self._predictor
         if self._solo is None:
+            before = thread_ids()
             self._solo = self._load(solo_threads, solo=True)
+            self._helpers = HelperThreads(thread_ids() - before)
+        self._helpers.leave_core()
         return self._solo
 
     def _load(self, threads: int, *, solo: bool = False) -> Predictor:
@@ -118,7 +124,7 @@ class _Predictors:
 
     def drop_solo(self) -> None:
         """Free the one for single images."""
-        self._solo = None
+        self._solo, self._helpers = None, HelperThreads(())
 
 
 def _answer(

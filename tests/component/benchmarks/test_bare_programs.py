@@ -1,12 +1,19 @@
-"""The bare programs that the worker is compared with do the work, through a real broker."""
+"""The bare programs that the worker is compared with do the work, through a real broker or HTTP."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import aiohttp
+import orjson
+import pybase64
 import pytest
 
 from benchmarks.open_loop import measure_bare_program
+from benchmarks.peers import over_http
 from benchmarks.saturation import Setting
 from benchmarks.transport import measure_together
 from demo.broker import KafkaBroker
@@ -48,3 +55,22 @@ def test_the_bare_program_answers_single_images(setting: Setting) -> None:
         assert measured.pictures
         assert measured.details["samples"] == 10
         assert measured.details["latency_ms"]["p50"] > 0
+
+
+def test_the_bare_service_answers_as_paddlex_does(model_dir: Path, tmp_path: Path) -> None:
+    image = FILES[0].read_bytes()
+    with ExitStack() as stack:
+        service = over_http.start_bare(model_dir, "paddle", tmp_path, stack)
+
+        async def ask(*, pictures: bool) -> dict[str, Any]:
+            body = over_http.body_of(image, pictures)
+            async with aiohttp.ClientSession(service.url) as session:
+                answer: dict[str, Any] = orjson.loads(await over_http.ask(session, body))
+            return answer
+
+        plain = asyncio.run(ask(pictures=False))
+        assert (plain["errorCode"], plain["errorMsg"]) == (0, "Success")
+        assert len(plain["result"]["categories"]) == 5
+        assert "image" not in plain["result"]
+        labelled = asyncio.run(ask(pictures=True))
+        assert pybase64.b64decode(labelled["result"]["image"])[:2] == b"\xff\xd8"

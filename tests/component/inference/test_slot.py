@@ -355,6 +355,34 @@ def test_an_image_alone_on_more_threads_is_answered_alike(
     assert slot.pid == first
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a second core")
+def test_threads_of_an_image_alone_keep_off_the_core_that_it_was_begun_on(
+    make_slot: MakeSlot, crops: Crops
+) -> None:
+    slot = make_slot()
+    slot.choose("paddle", solo_threads=2)
+    slot.start()
+    pid = slot.pid
+    assert pid is not None
+    cores = os.sched_getaffinity(pid)
+    slot.run(crops[:1])
+    assert _cores_of_threads(pid) == {frozenset(cores)}
+    slot.prepare_solo()
+    slot.run(crops[:1], solo=True)
+    kept_off = _cores_of_threads(pid) - {frozenset(cores)}
+    assert {len(cores - each) for each in kept_off} == {1}
+    assert os.sched_getaffinity(pid) == cores
+
+
+def _cores_of_threads(pid: int) -> set[frozenset[int]]:
+    """The cores that threads of a process may run on."""
+    found = set()
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended since
+            found.add(frozenset(os.sched_getaffinity(int(thread.name))))
+    return found
+
+
 def test_a_slot_says_what_computes(slot: Slot) -> None:
     slot.start()
     assert slot.backend == "paddle+onednn"

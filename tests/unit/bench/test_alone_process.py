@@ -17,7 +17,7 @@ def test_an_image_that_cannot_be_used_is_named(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff no image")
     monkeypatch.setattr(alone_process, "load_model_spec", lambda _: SPEC)
-    monkeypatch.setattr(alone_process, "load_predictor", lambda *_: None)
+    monkeypatch.setattr(alone_process, "load_predictor", lambda *_, **__: None)
     answer = alone_process._prepare(["model", "paddle", "1", str(broken)])
     with pytest.raises(UnusableImageError, match=r"broken\.jpg: "):
         answer({"pictures": False, "seconds": 0})

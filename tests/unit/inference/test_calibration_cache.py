@@ -93,3 +93,13 @@ def test_what_was_disturbed_is_measured_again_a_few_times() -> None:
         assert record == CalibrationRecord(4, True, 0.4, number), "the least disturbed one counts"
     assert record.settled
     assert record.measured_again(CalibrationRecord(1, False, 0.9)).max_batch == 4
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_all_cores_that_paid_once_beside_other_programs_pay(first: bool) -> None:
+    record = CalibrationRecord(2, solo=first, taken=0.6)
+    record = record.measured_again(CalibrationRecord(4, solo=not first, taken=0.4))
+    assert record == CalibrationRecord(4, True, 0.4, 2)
+    # Undisturbed, a measurement needs no other.
+    record = record.measured_again(CalibrationRecord(8, solo=False, taken=0.0))
+    assert record == CalibrationRecord(8, False, 0.0, 3)
