@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.idle_loop import idle_loop
+from benchmarks.loop_delays import idle_loop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch

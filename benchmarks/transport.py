@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.bare_program import bare_program, no_work, work_together
+from benchmarks.bare_program import BareProgram, no_work, work_together
 from benchmarks.bare_work import AHEAD, ahead_of
-from benchmarks.idle_loop import idle_loop
+from benchmarks.loop_delays import LoopDelays, idle_loop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
 from benchmarks.saturation import Setting
@@ -22,7 +22,7 @@ from benchmarks.stretch import measure_stretch
 from benchmarks.topics import fill, make_topics
 from worker.bench.limit import TOGETHER, TRANSPORT, Contender
 from worker.bench.measurement import Measurement
-from worker.bench.table import IDLE_LAG
+from worker.bench.table import IDLE_LAG, LOOP_LAG
 
 __all__ = ["measure_together", "measure_transport"]
 
@@ -92,16 +92,23 @@ def _measure(
         topics = await make_topics(setting.bootstrap)
         # More than are measured: the last ones taken in are not answered.
         await fill(topics, messages, jobs + 2 * ahead)
-        with idle_loop() as idle, bare_program(topics, work, setting.logs) as process:
+        with idle_loop() as idle, BareProgram(topics, work, setting.logs) as process:
+            own = LoopDelays(process.longest_delay)
+
+            def at_edge() -> None:
+                own.look()
+                idle.look()
+
             async with ResultCounter(topics) as counter:
                 try:
-                    stretch = await measure_stretch(counter, [process.pid], jobs, idle.look)
+                    stretch = await measure_stretch(counter, [process.pid], jobs, at_edge)
                 except TimeoutError:
                     raise process.failed("did not do its jobs in time") from None
         details = {
             "jobs": stretch.images,
             "ms_cpu_by_kind": stretch.ms_cpu_by_kind,
             "peak_mb": stretch.peak_mb,
+            LOOP_LAG: own.longest_ms,
             IDLE_LAG: idle.longest_ms,
         }
         rate, cpu = stretch.images_per_second, stretch.ms_cpu_per_image
