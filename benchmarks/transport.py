@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.bare_program import BareProgram, no_work, work_together
 from benchmarks.bare_work import AHEAD, ahead_of
-from benchmarks.loop_delays import LoopDelays, idle_loop
+from benchmarks.idle_loop import idle_loop
 from benchmarks.messages import Way, job_messages
 from benchmarks.results import ResultCounter
 from benchmarks.saturation import Setting
@@ -93,23 +93,18 @@ def _measure(
         # More than are measured: the last ones taken in are not answered.
         await fill(topics, messages, jobs + 2 * ahead)
         with idle_loop() as idle, BareProgram(topics, work, setting.logs) as process:
-            own = LoopDelays(process.longest_delay)
-
-            def at_edge() -> None:
-                own.look()
-                idle.look()
-
             async with ResultCounter(topics) as counter:
                 try:
-                    stretch = await measure_stretch(counter, [process.pid], jobs, at_edge)
+                    stretch = await measure_stretch(counter, [process.pid], jobs)
                 except TimeoutError:
                     raise process.failed("did not do its jobs in time") from None
+                own, machines = process.longest_delay(), idle.longest_delay()
         details = {
             "jobs": stretch.images,
             "ms_cpu_by_kind": stretch.ms_cpu_by_kind,
             "peak_mb": stretch.peak_mb,
-            LOOP_LAG: own.longest_ms,
-            IDLE_LAG: idle.longest_ms,
+            LOOP_LAG: own * 1000,
+            IDLE_LAG: machines * 1000,
         }
         rate, cpu = stretch.images_per_second, stretch.ms_cpu_per_image
         return Measurement(name, setting.name, pictures, rate, cpu, details)
