@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.stages import StagePlan
+from benchmarks.talking_process import TalkingProcess
 from benchmarks.topics import Topics
-from demo.logged_process import LoggedProcess
 from worker.bench.codec import KEPT_MEMORY
 from worker.bench.codec_process import LABEL
 from worker.bench.limit import Contender
@@ -21,29 +21,40 @@ from worker.model import load_model_spec
 from worker.runtime.child_environment import child_environment
 from worker.settings import DecodeSettings, PictureSettings
 
-__all__ = ["bare_program", "no_work", "one_by_one", "work_together"]
+__all__ = ["BareProgram", "no_work", "one_by_one", "work_together"]
 
 PROGRAM = "benchmarks.transport_process"
 
 
-def bare_program(topics: Topics, work: Mapping[str, object], logs: Path) -> LoggedProcess:
-    """Make the program that does the jobs of these topics; a context manager.
+class BareProgram(TalkingProcess):
+    """The program that does the jobs of these topics; a context manager.
 
     Args:
         work: by one of the functions here.
         logs: a directory for its log.
-
-    Returns:
-        Its process, not started.
     """
-    arguments = [topics.bootstrap, topics.jobs, topics.results, topics.group, json.dumps(work)]
-    threads = {"OMP_NUM_THREADS": str(work.get("threads", 1))}
-    return LoggedProcess(
-        "the bare program",
-        [sys.executable, "-m", PROGRAM, *arguments],
-        child_environment(None, **{**KEPT_MEMORY, **threads}),
-        logs / f"{topics.group}.log",
-    )
+
+    def __init__(self, topics: Topics, work: Mapping[str, object], logs: Path) -> None:
+        arguments = [topics.bootstrap, topics.jobs, topics.results, topics.group, json.dumps(work)]
+        threads = {"OMP_NUM_THREADS": str(work.get("threads", 1))}
+        super().__init__(
+            "the bare program",
+            [sys.executable, "-m", PROGRAM, *arguments],
+            child_environment(None, **{**KEPT_MEMORY, **threads}),
+            logs / f"{topics.group}.log",
+            talk=True,
+        )
+
+    def longest_delay(self) -> float:
+        """Ask for the longest delay of its event loop in the last seconds.
+
+        Returns:
+            Seconds.
+
+        Raises:
+            DemoError: it does not answer.
+        """
+        return float(self.ask(""))
 
 
 def no_work(model: Path, images: Sequence[Path], *, pictures: bool) -> dict[str, object]:

@@ -27,14 +27,13 @@ class IdleLoop:
 
     def __init__(self, child: Child) -> None:
         self._child = child
-        self._longest = 0.0
 
-    def look(self) -> None:
-        """Ask for the longest delay of the last seconds, as a worker's metrics have it."""
+    def longest_delay(self) -> float:
+        """Ask for the longest delay of the last seconds, as a worker's metrics have it.
+
+        Returns:
+            Seconds.
+        """
         self._child.ask()
-        self._longest = max(self._longest, self._child.answer()["lag"])
-
-    @property
-    def longest_ms(self) -> float:
-        """The longest delay that was seen."""
-        return self._longest * 1000
+        seconds: float = self._child.answer()["lag"]
+        return seconds

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from benchmarks.bare_program import bare_program, one_by_one
+from benchmarks.bare_program import BareProgram, one_by_one
 from benchmarks.open_loop_clients import WARM_JOBS, Clients, measure_at
 from benchmarks.saturation import Setting, run_workers
 from benchmarks.topics import make_topics
@@ -84,7 +84,7 @@ def measure_bare_program(
 
     async def measure() -> list[Measurement]:
         topics = await make_topics(setting.bootstrap, append_time=True)
-        with bare_program(topics, work, setting.logs) as process:
+        with BareProgram(topics, work, setting.logs) as process:
             async with Clients(topics, setting.images, pictures=pictures) as clients:
                 try:
                     await clients.send([time.perf_counter()] * WARM_JOBS)

@@ -121,17 +121,17 @@ def saturate(
                 ready = time.perf_counter() - began
                 before: list[Stages] = []
                 waited: dict[str, float] = {}
-                lags: list[float] = []
+                delays: dict[str, float] = {}
 
                 def at_edge() -> None:
                     families = list(text_string_to_metric_families(workers[0].metrics()))
+                    # Where the stretch begins, the last seconds are the worker's start.
+                    (lag,) = (each.samples[0].value for each in families if each.name == LAG)
+                    delays[LOOP_LAG] = lag * 1000
+                    delays[IDLE_LAG] = idle.longest_delay() * 1000
                     if before:
                         waited.update(before[0].until(families))
                     before.append(stage_milliseconds(families))
-                    lags.extend(
-                        family.samples[0].value for family in families if family.name == LAG
-                    )
-                    idle.look()
 
                 pids = [worker.pid for worker in workers]
                 stretch = await measure_stretch(counter, pids, jobs, at_edge)
@@ -144,8 +144,7 @@ def saturate(
             "peak_mb": stretch.peak_mb,
             "stages_ms": waited,
             "seconds_to_ready": ready,
-            LOOP_LAG: max(lags, default=0.0) * 1000,
-            IDLE_LAG: idle.longest_ms,
+            **delays,
         }
         rate, cpu = stretch.images_per_second, stretch.ms_cpu_per_image
         return Measurement(name, setting.name, pictures, rate, cpu, details)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.bare_program import bare_program, no_work, work_together
+from benchmarks.bare_program import BareProgram, no_work, work_together
 from benchmarks.bare_work import AHEAD, ahead_of
 from benchmarks.idle_loop import idle_loop
 from benchmarks.messages import Way, job_messages
@@ -22,7 +22,7 @@ from benchmarks.stretch import measure_stretch
 from benchmarks.topics import fill, make_topics
 from worker.bench.limit import TOGETHER, TRANSPORT, Contender
 from worker.bench.measurement import Measurement
-from worker.bench.table import IDLE_LAG
+from worker.bench.table import IDLE_LAG, LOOP_LAG
 
 __all__ = ["measure_together", "measure_transport"]
 
@@ -92,17 +92,19 @@ def _measure(
         topics = await make_topics(setting.bootstrap)
         # More than are measured: the last ones taken in are not answered.
         await fill(topics, messages, jobs + 2 * ahead)
-        with idle_loop() as idle, bare_program(topics, work, setting.logs) as process:
+        with idle_loop() as idle, BareProgram(topics, work, setting.logs) as process:
             async with ResultCounter(topics) as counter:
                 try:
-                    stretch = await measure_stretch(counter, [process.pid], jobs, idle.look)
+                    stretch = await measure_stretch(counter, [process.pid], jobs)
                 except TimeoutError:
                     raise process.failed("did not do its jobs in time") from None
+                own, machines = process.longest_delay(), idle.longest_delay()
         details = {
             "jobs": stretch.images,
             "ms_cpu_by_kind": stretch.ms_cpu_by_kind,
             "peak_mb": stretch.peak_mb,
-            IDLE_LAG: idle.longest_ms,
+            LOOP_LAG: own * 1000,
+            IDLE_LAG: machines * 1000,
         }
         rate, cpu = stretch.images_per_second, stretch.ms_cpu_per_image
         return Measurement(name, setting.name, pictures, rate, cpu, details)

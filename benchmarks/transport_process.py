@@ -2,16 +2,21 @@
 
 Arguments BOOTSTRAP JOBS RESULTS GROUP WORK. WORK is a JSON object that says what is done in
 between; see `bare_work.make_work`. Each job is parsed and its image read from Base64. Nothing is
-checked, bounded, measured or done again after an error.
+checked, bounded, measured or done again after an error. Each line on standard input is answered
+with the longest delay of the event loop in the last seconds, in seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import threading
 import time
+from collections.abc import Coroutine
 from contextlib import ExitStack
+from typing import Any, TextIO
 
 import orjson
 import pybase64
@@ -19,10 +24,13 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from benchmarks.bare_work import Work, make_work
+from worker.bench.idle_loop_process import LAG
 from worker.contract.headers import CONTENT_TYPE
 from worker.contract.jobs import ModelIdentity
 from worker.contract.records import Record
 from worker.contract.results import result_message
+from worker.health import watch_event_loop
+from worker.metrics import Metrics
 
 MIB = 2**20
 POLL = 32
@@ -93,13 +101,30 @@ def _read(record: ConsumerRecord) -> tuple[Record, bytes]:
     )
 
 
+async def _watched(program: Coroutine[Any, Any, None], metrics: Metrics) -> None:
+    """Run the program, and beside it what notices delays, as in a worker."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watch_event_loop(metrics))
+        tasks.create_task(program)
+
+
+def _answer_questions(metrics: Metrics, answers: TextIO) -> None:
+    for _ in sys.stdin:
+        print(metrics.registry.get_sample_value(LAG), file=answers, flush=True)
+
+
 def main() -> None:
     """Read the arguments."""
+    # Native libraries print to standard output while they load.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     *names, described = sys.argv[1:]
     bootstrap, jobs, results, group = names
+    metrics = Metrics()
+    threading.Thread(target=_answer_questions, args=(metrics, answers), daemon=True).start()
     with ExitStack() as stack:
         work = make_work(json.loads(described), stack)
-        uvloop.run(transport(bootstrap, jobs, results, group, work))
+        uvloop.run(_watched(transport(bootstrap, jobs, results, group, work), metrics))
 
 
 if __name__ == "__main__":

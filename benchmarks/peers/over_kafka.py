@@ -11,7 +11,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 
-from benchmarks.bare_program import bare_program, work_together
+from benchmarks.bare_program import BareProgram, work_together
 from benchmarks.messages import job_messages
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
@@ -163,7 +163,7 @@ def running(
     model = bench.labelled if labelled else bench.model
     log = bench.directory / f"{topics.group}.log"
     if work is not None:
-        with bare_program(topics, work, bench.directory) as process:
+        with BareProgram(topics, work, bench.directory) as process:
             yield process
     elif name in PROGRAMS:
         environment = PROGRAMS[name]

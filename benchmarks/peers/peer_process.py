@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
-from demo.logged_process import LoggedProcess
+from benchmarks.talking_process import TalkingProcess
 from worker.runtime.child_environment import child_environment
 
 __all__ = ["PeerProcess", "paddlex_environment"]
 
 ROOT = Path(__file__).parents[2]
 
-ANSWER = 300.0
-"""Seconds until a process that does not answer is ended."""
 
-
-class PeerProcess(LoggedProcess):
+class PeerProcess(TalkingProcess):
     """A Python module in some environment; a context manager that is left when it is gone.
 
     Args:
@@ -51,32 +46,6 @@ class PeerProcess(LoggedProcess):
             talk=talk,
         )
 
-    def ask(self, line: str) -> str:
-        """Write a line, and wait for the line that answers it.
-
-        Raises:
-            DemoError: as `hear`.
-        """
-        assert self._process is not None
-        self._stream(self._process.stdin).write(line.encode() + b"\n")
-        self._stream(self._process.stdin).flush()
-        return self.hear()
-
-    def hear(self) -> str:
-        """Wait for a line.
-
-        Raises:
-            DemoError: the process ended instead, or was ended after `ANSWER` seconds.
-        """
-        assert self._process is not None
-        too_late = threading.Timer(ANSWER, self._process.kill)
-        too_late.start()
-        line = self._stream(self._process.stdout).readline()
-        too_late.cancel()
-        if not line:
-            raise self.failed("did not answer")
-        return line.decode().strip()
-
     def wait_for_url(self, url: str, timeout: float) -> None:
         """Return once a GET of an address on loopback succeeds.
 
@@ -96,11 +65,6 @@ class PeerProcess(LoggedProcess):
                 time.sleep(0.1)
             else:
                 return
-
-    @staticmethod
-    def _stream(stream: IO[bytes] | None) -> IO[bytes]:
-        assert stream is not None
-        return stream
 
 
 def paddlex_environment(python: Path, cache: Path) -> dict[str, str]:

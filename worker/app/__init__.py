@@ -132,6 +132,10 @@ class App:
             ).hear
             self._signals.on_hangup = self._models.hang_up
         async with AsyncExitStack() as stack:
+            # All modules, which stay to the end. To look through them for garbage, even once, would
+            # hold up the loop for tens of milliseconds; what is made from now on takes one.
+            gc.freeze()
+            stack.callback(gc.unfreeze)
             if self._tracing is not None:
                 # Last of all: jobs end until the very end.
                 stack.push_async_callback(self._tracing.stop, self._settings.shutdown.spans)
@@ -200,11 +204,6 @@ class App:
         kafka = connecting.result()
         model = engine.identity
         self._describe_identity(model)
-        # What is here now stays to the end. To look through all of it for garbage, again and again,
-        # would hold up the loop for tens of milliseconds each time.
-        gc.collect()
-        gc.freeze()
-        stack.callback(gc.unfreeze)
         health.set_warm()
         if self._classify is not None:
             self._classify.open(engine.process)

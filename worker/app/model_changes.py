@@ -219,7 +219,8 @@ class ModelChanges:
         self._go_to("ending the former model")
         await self._engine.retire(former, DRAIN)
         del former
-        _forget_garbage()
+        # What it held, now: the next collection that would find it may be hours away.
+        gc.collect()
         # A trained model may be called like the one before it.
         where = f" from {spec.directory}" if spec.name == serving.name else ""
         return ChangeOutcome.CHANGED, f"{spec.name} serves{where}", check
@@ -260,10 +261,3 @@ def _of(error: Exception) -> ChangeOutcome:
             return ChangeOutcome.BAD_SETTINGS
         case _:
             return ChangeOutcome.BAD_MODEL
-
-
-def _forget_garbage() -> None:
-    """Free what the former model held: since the start, nothing of it counted as garbage."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()

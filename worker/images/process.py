@@ -30,7 +30,7 @@ from worker.images.preparation import prepare_image
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.imaging.protocol import MAX_TEXT, Frames, Setup, frame
-from worker.runtime.priority import be_first_to_go
+from worker.runtime.priority import be_first_to_go, come_second
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,6 +74,7 @@ def serve(setup: Setup, descriptors: Descriptors) -> None:
     _limit(resource.RLIMIT_CORE, 0, for_good=True)
     _limit(resource.RLIMIT_AS, setup.memory, for_good=True)
     be_first_to_go()
+    come_second()
     with suppress(BrokenPipeError, ConnectionResetError):
         _Process(setup, descriptors).run()
 

@@ -32,7 +32,7 @@ from worker.predictor.staging import lock_for
 from worker.runtime.children import die_with
 from worker.runtime.helper_threads import HelperThreads, thread_ids
 from worker.runtime.messages import Channel
-from worker.runtime.priority import be_first_to_go, run_when_idle
+from worker.runtime.priority import be_first_to_go, come_second, run_when_idle
 
 __all__ = ["main", "serve"]
 
@@ -44,6 +44,8 @@ def main() -> None:
     """Serve the owner on the inherited descriptors until it closes the socket or dies."""
     owner, socket, memory = (int(argument) for argument in sys.argv[1:4])
     die_with(owner)
+    # Before a library starts its threads, as all that changes priorities.
+    come_second()
     with Channel(socket) as channel, suppress(EOFError):
         # Its end is the owner's, and that of all work.
         serve(channel, memory)
@@ -57,7 +59,6 @@ def serve(channel: Channel, memory: int) -> None:
     """
     start = read_start(channel.receive())
     if start.idle:
-        # Before a library starts its threads.
         run_when_idle()
         be_first_to_go()
     try:

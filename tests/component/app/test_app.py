@@ -98,7 +98,7 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Set
     app = App(settings, Failpoints())
     running = asyncio.create_task(app.run())
     await reaches(app, "classify_ready", 1)
-    assert gc.get_freeze_count() > 0, "what the start has made is not looked through again"
+    assert gc.get_freeze_count() > 0, "modules are not looked through for garbage"
     kafka = settings.kafka
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         headers = [("content-type", b"image/png"), ("job-id", b"cat")]

@@ -12,9 +12,12 @@ import orjson
 import pybase64
 import pytest
 
+from benchmarks.bare_program import BareProgram, one_by_one
+from benchmarks.messages import job_messages
 from benchmarks.open_loop import measure_bare_program
 from benchmarks.peers import over_http
 from benchmarks.saturation import Setting
+from benchmarks.topics import fill, make_topics
 from benchmarks.transport import measure_together
 from demo.broker import KafkaBroker
 from tests.support.paths import IMAGES
@@ -42,8 +45,23 @@ def test_the_floors_together_are_transport_codecs_and_predictors(setting: Settin
     assert by_kind.keys() == {"event loop", "other threads", "image processes", "predictors"}
     assert by_kind["predictors"] > 0
     assert measured.ms_cpu_per_image == pytest.approx(sum(by_kind.values()))
+    # Each loop says how long it was kept waiting, the program's own and the idle one.
+    assert measured.details["event_loop_lag_ms"] >= 0
     assert measured.details["idle_loop_lag_ms"] >= 0
     assert contender(measured) == CONTENDER
+
+
+async def test_the_bare_program_says_how_long_its_event_loop_was_kept_waiting(
+    setting: Setting,
+) -> None:
+    topics = await make_topics(setting.bootstrap)
+    work = one_by_one(setting.model, "paddle", pictures=False)
+    with BareProgram(topics, work, setting.logs) as program:
+        # Where it reads jobs it computes, too: each holds up its event loop.
+        await fill(topics, job_messages("raw", setting.images, pictures=False, base=""), JOBS)
+        async with asyncio.timeout(120):
+            while await asyncio.to_thread(program.longest_delay) == 0:  # noqa: ASYNC110 - a number
+                await asyncio.sleep(0.05)
 
 
 def test_the_bare_program_answers_single_images(setting: Setting) -> None:

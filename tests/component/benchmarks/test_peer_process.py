@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.peers import peer_process
+from benchmarks import talking_process
 from benchmarks.peers.peer_process import PeerProcess
 from demo.errors import DemoError
 
@@ -55,7 +55,7 @@ def test_a_service_that_ends_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_peer_that_never_answers_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer_process, "ANSWER", 0.01)
+    monkeypatch.setattr(talking_process, "ANSWER", 0.01)
     environ = program(tmp_path, "import signal\nsignal.pause()")
     with (
         PeerProcess(PYTHON, "peer", [], tmp_path / "log", environ=environ, talk=True) as peer,

@@ -183,6 +183,13 @@ async def test_answers_are_those_of_this_process(
     assert bench.images.cells.in_use == 0
 
 
+async def test_image_processes_come_after_this_one(start: Start) -> None:
+    bench = await start()
+    await bench.answer(GOOD)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, await bench.up()) == min(own + 5, 19)
+
+
 @pytest.mark.parametrize("stage", ["decode", "draw"])
 async def test_a_fault_costs_its_image_alone(start: Start, stage: str) -> None:
     bench = await start(stage, cells=16, count=2, cpu_seconds=1)

@@ -95,6 +95,13 @@ def test_answers_are_copies_that_the_next_batch_does_not_change(slot: Slot, crop
     np.testing.assert_array_equal(scores, before)
 
 
+def test_all_threads_of_the_process_come_after_those_of_this_one(slot: Slot, crops: Crops) -> None:
+    slot.run(crops)
+    expected = min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+    for thread in process(slot).threads():
+        assert os.getpriority(os.PRIO_PROCESS, thread.id) == expected
+
+
 def test_starting_twice_keeps_the_process(slot: Slot) -> None:
     pid = slot.pid
     slot.start()

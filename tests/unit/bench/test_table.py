@@ -94,12 +94,15 @@ def test_event_loops_have_a_table_beside_one_that_does_nothing() -> None:
         [
             *MEASURED,
             Measurement("worker raw", "net", True, details=lags),
-            Measurement("floors together raw", "net", details={"idle_loop_lag_ms": 27.0}),
+            Measurement("floors together raw", "net", details={**lags, "event_loop_lag_ms": 9.8}),
+            # Older runs did not ask it for its own.
+            Measurement("transport floor raw", "net", details={"idle_loop_lag_ms": 27.0}),
         ]
     )
     assert rows == [
         ("worker raw", "yes", "31", "29"),
-        ("floors together raw", "no", "", "27"),
+        ("floors together raw", "no", "10", "29"),
+        ("transport floor raw", "no", "", "27"),
     ]
 
 
