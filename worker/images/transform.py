@@ -9,6 +9,7 @@ import numpy as np
 
 from worker.errors import JobError, Reason
 from worker.images.codecs import Image, cv2
+from worker.images.opencv_bilinear import bilinear
 from worker.images.pillow_bicubic import Span, bicubic, is_suitable
 from worker.model.transforms import check_crop
 
@@ -94,6 +95,8 @@ def _scaled_and_cropped(
     columns, rows = _centre(size, crop)
     if resize is None or size == (width, height):
         scaled = bgr
+    elif resize.backend == "cv2" and resize.interpolation == "bilinear":
+        return bilinear(bgr, size, columns, rows)
     elif resize.backend == "cv2":
         scaled = np.asarray(cv2.resize(bgr, size, interpolation=_CV2[resize.interpolation]))
     elif resize.interpolation == "bicubic" and is_suitable((width, height), size):

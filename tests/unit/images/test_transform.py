@@ -15,6 +15,7 @@ from tests.support.make import Pixels, noise
 from worker.errors import JobError, ModelError, Reason
 from worker.images import pillow_bicubic
 from worker.images.decode import decode
+from worker.images.opencv_bilinear import bilinear
 from worker.images.pillow_bicubic import is_suitable
 from worker.images.transform import MAX_RESIZED_PIXELS, Transform
 from worker.model import CenterCrop, Resize
@@ -89,6 +90,7 @@ def by_the_book(rgb: Pixels, resize: Resize, crop: CenterCrop | None) -> Pixels:
         (Resize(224, None, "nearest"), CenterCrop(224, 224)),
         (Resize(None, (224, 224), "bicubic", "pil"), None),
         (Resize(None, (384, 320), "bilinear"), None),
+        (Resize(None, (512, 480), "bilinear"), CenterCrop(224, 224)),
         (Resize(None, (256, 256), "lanczos", "pil"), CenterCrop(224, 224)),
         (Resize(None, (256, 256), "area", "pil"), CenterCrop(224, 224)),
         (Resize(None, (256, 256), "nearest", "pil"), CenterCrop(224, 224)),
@@ -156,6 +158,38 @@ def test_a_thread_thin_image_is_refused_before_it_is_scaled(backend: str) -> Non
         transform(np.zeros((1, longest + 1, 3), np.uint8))
     assert caught.value.reason is Reason.TOO_MANY_PIXELS
     assert transform(np.zeros((1, longest, 3), np.uint8)).shape == (224, 224, 3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    scaled=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    crop=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+)
+def test_bilinear_of_a_part_is_opencvs_in_every_pixel(
+    size: tuple[int, int], scaled: tuple[int, int], crop: tuple[int, int]
+) -> None:
+    rgb, resize = noise(*size), Resize(None, scaled)
+    cut = CenterCrop(min(crop[0], scaled[0]), min(crop[1], scaled[1]))
+    result = Transform(resize, cut)(np.ascontiguousarray(rgb[:, :, ::-1]))
+    assert np.array_equal(result, by_the_book(rgb, resize, cut))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(224, 700), st.integers(224, 700)),
+    short=st.sampled_from([224, 232, 256]),
+)
+def test_bilinear_as_most_models_want_it_is_opencvs(size: tuple[int, int], short: int) -> None:
+    rgb, resize, cut = noise(*size), Resize(short, None), CenterCrop(224, 224)
+    result = Transform(resize, cut)(np.ascontiguousarray(rgb[:, :, ::-1]))
+    assert np.array_equal(result, by_the_book(rgb, resize, cut))
+
+
+def test_bilinear_of_a_side_too_long_for_exact_places_is_opencvs() -> None:
+    strip = noise(40_002, 1)
+    part = bilinear(strip, (2048, 1), (1024, 2048), (0, 1))
+    assert np.array_equal(part, by_the_book(strip, Resize(None, (2048, 1)), None)[:, 1024:])
 
 
 @settings(max_examples=60, deadline=None)
