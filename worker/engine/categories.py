@@ -39,8 +39,22 @@ def choose_categories(scores: Scores, count: int, spec: ModelSpec) -> tuple[Cate
             return _categories(above[_best(scores[above], count)], scores, spec)
         case BestAbove() as rule:
             return (_one(scores, rule, spec),)
+        case _ if count <= FEW:
+            return _best_few(scores, count, spec)
         case _:
             return _categories(_best(scores, count), scores, spec)
+
+
+def _best_few(scores: Scores, count: int, spec: ModelSpec) -> tuple[Category, ...]:
+    # For few this takes less than half of the time: nothing is sorted or selected, and no array is
+    # made of what was found.
+    left, found = scores.copy(), []
+    for _ in range(min(count, len(scores))):
+        best = int(left.argmax())
+        score: float = left.item(best)
+        found.append(Category(best, spec.label(best), round(score, 5)))
+        left[best] = TAKEN
+    return tuple(found)
 
 
 def _best(scores: Scores, count: int) -> npt.NDArray[np.intp]:
@@ -48,14 +62,6 @@ def _best(scores: Scores, count: int) -> npt.NDArray[np.intp]:
     count = min(count, len(scores))
     if count == 0:
         return np.empty(0, np.intp)
-    if count <= FEW:
-        # For few this takes less than half of the time: nothing is sorted or selected.
-        left, found = scores.copy(), []
-        for _ in range(count):
-            best = int(left.argmax())
-            found.append(best)
-            left[best] = TAKEN
-        return np.array(found, np.intp)
     # All that tie with the last one too, so that the choice among them does not depend on chance.
     candidates = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
     return candidates[np.lexsort((candidates, -scores[candidates]))][:count]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ __all__ = [
     "RunTime",
     "Window",
     "calibrate",
+    "combine",
     "noise",
     "run_for",
     "solo_pays",
@@ -38,9 +40,11 @@ RUNS, MOST_RUNS, SIZE_TIME = 2, 10, 0.1
 """Measured runs per size, after one that warms it: at least, at most, and for how many seconds. The
 fastest counts: two alone, where other programs run, often made a batch of one image look best."""
 
-BATCH_TIME = 0.0008
+BATCH_TIME = 0.0012
 """Seconds of the event loop that a batch takes besides, whatever its size: measured at saturation,
-it takes 1.4 ms an image in batches of 1, 0.63 of 8 and 0.45 of 32."""
+it takes 1.4 ms an image in batches of 1, 0.86 of 4, 0.67 of 8, 0.60 of 16 and 0.45 of 32. It is
+mostly not the batch's own work: after a rest the loop finds its caches used by predictors, so the
+first image of a batch takes several times as long as those that follow it."""
 
 LONGEST_WAY = 0.001
 """Seconds that the way to the predictor and back takes at most; more is other programs' doing."""
@@ -155,9 +159,30 @@ def calibrate(
     rows = [Measurement(size, seconds + way) for size, seconds in busy.items()]
     if batching.max_batch:
         return Calibration(tuple(rows), limit)
+    return Calibration(tuple(rows), _smallest_of_the_fast(rows))
+
+
+def combine(calibrations: Sequence[Calibration]) -> Calibration:
+    """Choose one batch size for slots that measured side by side.
+
+    Where they do not agree, sizes differ by less than one slot's measurement can tell.
+
+    Returns:
+        The mean of what they measured of each size that all have tried, and the choice by it.
+    """
+    measured = [{row.size: row.seconds for row in each.rows} for each in calibrations]
+    shared = [size for size in measured[0] if all(size in slot for slot in measured)]
+    rows = [Measurement(size, fmean(slot[size] for slot in measured)) for size in shared]
+    choices = {each.max_batch for each in calibrations}
+    return Calibration(
+        tuple(rows), choices.pop() if len(choices) == 1 else _smallest_of_the_fast(rows)
+    )
+
+
+def _smallest_of_the_fast(rows: Sequence[Measurement]) -> int:
     rates = {row.size: row.size / (row.seconds + BATCH_TIME) for row in rows}
     nearly = NEARLY * max(rates.values())
-    return Calibration(tuple(rows), next(size for size, rate in rates.items() if rate >= nearly))
+    return next(size for size, rate in rates.items() if rate >= nearly)
 
 
 def _run_repeatedly(

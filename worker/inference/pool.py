@@ -14,6 +14,7 @@ from worker.errors import JobError, PredictorError, Reason
 from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
 from worker.inference.batcher import Batcher
+from worker.inference.calibration import combine
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
 from worker.inference.choice import check_choice, usable
 from worker.inference.isolation import Poisoned
@@ -239,8 +240,8 @@ class PredictorPool:
                 for supervisor in self._supervisors
             )
         )
-        # The slots measured side by side, as they will work; the smallest choice serves all.
-        chosen = min(calibrations, key=lambda calibration: calibration.max_batch)
+        # The slots measured side by side, as they will work.
+        chosen = combine(calibrations)
         self._batcher.max_batch = chosen.max_batch
         for row in chosen.rows:
             log.info(

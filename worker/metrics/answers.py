@@ -94,7 +94,7 @@ class Answers:
             What was counted, to be counted again if another image is answered with the same.
         """
         name, found = NONE if best is None else best, entropy(scores)
-        best_score = None if found is None else float(scores.max())
+        best_score = None if found is None else float(np.maximum.reduce(scores))
         observed: tuple[tuple[Histogram, float], ...] = ()
         if found is not None and best_score is not None:
             observed = ((self._best_score, best_score), (self._score_entropy, found))
@@ -128,10 +128,12 @@ def entropy(scores: npt.NDArray[np.float32]) -> float | None:
     Returns:
         0 if one class has all, 1 if all are equal; None if there is nothing to share out.
     """
-    total = float(scores.sum())
+    # numpy's own functions: methods such as `sum` call them through Python.
+    total = float(np.add.reduce(scores))
     if not (0 < total < math.inf) or len(scores) < 2:
         return None
     # 0 times a number adds nothing, as it should; picking out the scores above 0 takes longer.
-    logarithms = np.log(np.maximum(scores, _LEAST))
+    logarithms = np.maximum(scores, _LEAST)
+    np.log(logarithms, out=logarithms)
     nats = math.log(total) - float(scores @ logarithms) / total
     return min(1.0, max(0.0, nats / math.log(len(scores))))
