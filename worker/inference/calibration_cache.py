@@ -30,30 +30,36 @@ class CalibrationRecord:
 
     Attributes:
         max_batch: images of the largest batch, at least 1.
-        solo: whether an image alone gets all cores.
+        solo: whether an image alone gets all cores; None where that is not asked.
         taken: share of the slots' cores that other programs had meanwhile, 0 to 1.
         measurements: made so far.
     """
 
     max_batch: int
-    solo: bool
+    solo: bool | None
     taken: float = 0.0
     measurements: int = 1
 
     @property
     def settled(self) -> bool:
-        """Whether later starts take it as it is."""
-        return self.taken <= TOLERATED or self.measurements >= MEASUREMENTS
+        """Whether later starts take it as it is.
+
+        That all cores do not pay takes several starts: it differs from one process to the next.
+        With OpenVINO one of three has a second thread that never wakes in time.
+        """
+        if self.measurements >= MEASUREMENTS:
+            return True
+        return self.taken <= TOLERATED and self.solo is not False
 
     def measured_again(self, other: CalibrationRecord) -> CalibrationRecord:
         """Add a measurement.
 
         Returns:
             A record of the one that was disturbed less, `other` or this one. An image alone gets
-            all cores if either says so: other programs hide what that gains, and do not feign it.
+            all cores if either says so: much hides what that gains, and nothing feigns it.
         """
         kept = min(other, self, key=lambda record: record.taken)
-        solo = kept.solo if kept.taken <= TOLERATED else self.solo or other.solo
+        solo = self.solo or other.solo
         return CalibrationRecord(kept.max_batch, solo, kept.taken, self.measurements + 1)
 
 
@@ -107,7 +113,7 @@ class CalibrationCache:
             kept = json.loads(self._path(backend).read_text("utf-8"))
             record = CalibrationRecord(
                 max_batch=int(kept["max_batch"]),
-                solo=bool(kept["solo"]),
+                solo=None if kept["solo"] is None else bool(kept["solo"]),
                 taken=float(kept["taken"]),
                 measurements=int(kept["measurements"]),
             )

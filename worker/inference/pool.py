@@ -222,7 +222,7 @@ class PredictorPool:
         await asyncio.gather(
             *(supervisor.warm(self._spec.input_size, size) for supervisor in self._supervisors)
         )
-        log.info("calibrated", batch=size, chosen=True, solo=kept.solo, from_cache=True)
+        log.info("calibrated", batch=size, chosen=True, solo=bool(kept.solo), from_cache=True)
 
     async def _keep_calibration(
         self, backend: BackendName, kept: CalibrationRecord | None, record: CalibrationRecord
@@ -253,7 +253,7 @@ class PredictorPool:
                 from_cache=False,
             )
         first = self._supervisors[0]
-        solo = False
+        solo = None
         if first.solo:
             # Where memory is short, the kernel may end the whole container: after a few starts that
             # ended here, the next one takes this record, and does not try again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ def test_a_record_holds_for_its_model_layout_settings_and_backend_alone(tmp_path
     directory = tmp_path / "new"
     cache(directory).write("paddle", RECORD)
     assert cache(directory).read("paddle") == RECORD
+    unasked = replace(RECORD, solo=None)
+    cache(directory).write("openvino", unasked)
+    assert cache(directory).read("openvino") == unasked
     assert cache(directory).read("onnxruntime") is None
     for other in (
         cache(directory, digest="sha256:2"),
@@ -96,10 +100,19 @@ def test_what_was_disturbed_is_measured_again_a_few_times() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_all_cores_that_paid_once_beside_other_programs_pay(first: bool) -> None:
+def test_all_cores_that_paid_in_one_start_pay(first: bool) -> None:
     record = CalibrationRecord(2, solo=first, taken=0.6)
     record = record.measured_again(CalibrationRecord(4, solo=not first, taken=0.4))
     assert record == CalibrationRecord(4, True, 0.4, 2)
-    # Undisturbed, a measurement needs no other.
     record = record.measured_again(CalibrationRecord(8, solo=False, taken=0.0))
-    assert record == CalibrationRecord(8, False, 0.0, 3)
+    assert record == CalibrationRecord(8, True, 0.0, 3)
+
+
+def test_that_all_cores_do_not_pay_takes_several_starts() -> None:
+    record = undisturbed = CalibrationRecord(8, solo=False, taken=0.0)
+    for _ in range(2, MEASUREMENTS + 1):
+        assert not record.settled
+        record = record.measured_again(undisturbed)
+    assert record.settled
+    assert record.solo is False
+    assert replace(undisturbed, solo=None).settled, "it was not asked"
