@@ -20,14 +20,12 @@ from typing import Any, NoReturn
 from worker.errors import UnfitSystemError
 from worker.imaging.protocol import Frames, Setup, frame
 from worker.runtime.children import die_with
-from worker.runtime.priority import run_when_idle
+from worker.runtime.priority import give_way, run_when_idle
 
 __all__ = ["main"]
 
 MAX_DESCRIPTORS = 16
 _CHUNK = 64 * 1024
-_NICE = 15
-"""Of a process whose call takes long: behind its like, which come second already."""
 
 
 def main() -> None:
@@ -92,7 +90,7 @@ class _Forks:
                 case {"kill": number}:
                     self._on(number, lambda pid: os.kill(pid, signal.SIGKILL))
                 case {"calm": number}:
-                    self._on(number, lambda pid: os.setpriority(os.PRIO_PROCESS, pid, _NICE))
+                    self._on(number, give_way)
         return bool(chunk)
 
     def _on(self, number: int, do: Any) -> None:  # noqa: ANN401

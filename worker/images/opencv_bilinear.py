@@ -43,13 +43,14 @@ def bilinear(
     height, width = pixels.shape[:2]
     left, across = _needed(width, size[0], columns)
     top, down = _needed(height, size[1], rows)
+    source = pixels[slice(*down), slice(*across)]
     scaled = cv2.resize(
-        pixels[slice(*down), slice(*across)],
-        None,
-        fx=size[0] / width,
-        fy=size[1] / height,
-        interpolation=cv2.INTER_LINEAR,
+        source, None, fx=size[0] / width, fy=size[1] / height, interpolation=cv2.INTER_LINEAR
     )
+    if scaled.shape == source.shape:
+        # OpenCV has only copied it, though the whole may change in size. A centre never gets here.
+        left, top = 0, 0
+        scaled = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
     # There may be more columns and rows at the end, of pixels that lack neighbours.
     part = scaled[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
     return np.asarray(part, np.uint8)

@@ -11,7 +11,7 @@ Topics = list[tuple[str, list[tuple[int, int, int]]]]
 
 
 class FetchPlan:
-    """What is known of the partitions of one assignment, for the next fetches.
+    """What is known of one broker's partitions in one assignment, for the next fetches.
 
     A broker goes through a request in its order until the answer is full. The first batch that it
     finds it sends whatever its size, any later one only if it fits into what is asked for of its
@@ -19,13 +19,18 @@ class FetchPlan:
     would come one per fetch. A partition whose next batch did not fit is asked for more; and the
     partition that has had nothing for longest comes first, since a batch that fits nowhere else
     comes there.
+
+    Topics take turns in the same way, each with all its partitions. If a topic came as early as its
+    first partition, one that never has anything would put all others of its topic before all other
+    topics, for which answers may have no room then, for as long as the backlog lasts.
     """
 
     def __init__(self) -> None:
         # Bytes that hold the next batch, as far as is known.
         self._needed: dict[TopicPartition, int] = {}
-        # When each partition last had batches, counted in batches' arrivals.
+        # When each partition, and each topic, last had batches, counted in batches' arrivals.
         self._had: dict[TopicPartition, int] = {}
+        self._topic_had: dict[str, int] = {}
         self._arrivals = 0
 
     def arrange(self, topics: Topics, most: int) -> Topics:
@@ -39,23 +44,25 @@ class FetchPlan:
             The same partitions, in order; those of a topic follow each other.
         """
         had, needed = self._had, self._needed
-        flat = [
-            (had.get(partition := TopicPartition(topic, number), 0), partition, offset, share)
-            for topic, partitions in topics
-            for number, offset, share in partitions
-        ]
+        arranged: Topics = []
         # Those that are equal stay as aiokafka has shuffled them.
-        flat.sort(key=lambda each: each[0])
-        arranged: dict[str, list[tuple[int, int, int]]] = {}
-        for _, partition, offset, share in flat:
-            nbytes = max(share, min(needed.get(partition, 0), most))
-            arranged.setdefault(partition.topic, []).append((partition.partition, offset, nbytes))
-        return list(arranged.items())
+        for topic, partitions in sorted(topics, key=lambda each: self._topic_had.get(each[0], 0)):
+            flat = [
+                (had.get(partition := TopicPartition(topic, number), 0), partition, offset, share)
+                for number, offset, share in partitions
+            ]
+            flat.sort(key=lambda each: each[0])
+            asked = [
+                (partition.partition, offset, max(share, min(needed.get(partition, 0), most)))
+                for _, partition, offset, share in flat
+            ]
+            arranged.append((topic, asked))
+        return arranged
 
     def note_came(self, partition: TopicPartition, batch: int) -> None:
         """Take note that batches of a partition came, the first of so many bytes."""
         self._arrivals += 1
-        self._had[partition] = self._arrivals
+        self._had[partition] = self._topic_had[partition.topic] = self._arrivals
         # The next one may be a little larger.
         self._needed[partition] = batch + batch // 4
 

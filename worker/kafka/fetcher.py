@@ -12,6 +12,7 @@ Requests, positions and resets are left to aiokafka.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         self._failing: dict[int, Iterator[float]] = {}  # by node
         self._unreadable_contents = 0
         self._served: Assignment | None = None
-        self._plan = FetchPlan()
+        self._plans: defaultdict[int, FetchPlan] = defaultdict(FetchPlan)  # by node
         # Bytes asked for by node. Only those of nodes in `_in_flight` count.
         self._asked: dict[int, int] = {}
         self._buffer = FetchBuffer(
@@ -132,7 +133,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
     def _get_actions_per_node(self, assignment: Assignment) -> tuple[Any, ...]:
         if assignment is not self._served:
             self._served = assignment
-            self._plan = FetchPlan()
+            self._plans.clear()
             self.damaged.forget()
         room = self._make_room(assignment)
         nodes = {self._select_read_replica(partition) for partition in assignment.tps}
@@ -145,7 +146,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             requests = []
         for node, request in requests:
             self._asked[node] = self._fetch_max_bytes
-            request._topics = self._plan.arrange(request.topics, self._partition_bytes)  # noqa: SLF001 - aiokafka has no other way
+            arranged = self._plans[node].arrange(request.topics, self._partition_bytes)
+            request._topics = arranged  # noqa: SLF001 - aiokafka has no other way
         return requests, *others
 
     def _make_room(self, assignment: Assignment) -> int:
@@ -200,7 +202,8 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                     if found.code == NoError.errno:
                         full = throttled or came > 0
                         fits = most if came and not throttled and came + most <= room else 0
-                        news |= self._keep(assignment, partition, found, full=full, fits=fits)
+                        plan = self._plans[node_id]
+                        news |= self._keep(assignment, partition, found, plan, full=full, fits=fits)
                     else:
                         news |= self._handle_error(state, partition, for_code(found.code))
                 came += len(found.data)
@@ -219,6 +222,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         assignment: Assignment,
         partition: TopicPartition,
         found: PartitionResponse,
+        plan: FetchPlan,
         *,
         full: bool,
         fits: int,
@@ -226,6 +230,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         """Keep what was fetched until it is polled.
 
         Args:
+            plan: that of the broker's partitions.
             full: whether the broker had a reason to send nothing for this partition: a quota, or
                 batches of partitions earlier in the request. The first batch comes whatever its
                 size.
@@ -247,10 +252,10 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             why = "the broker has records there and does not send them"
             self._buffer.note_damage(Damage(partition, state.position, None, why))
         if missing and fits:
-            self._plan.note_too_large(partition, fits)
+            plan.note_too_large(partition, fits)
         if not found.data:
             return False
-        self._plan.note_came(partition, first_size(found.data))
+        plan.note_came(partition, first_size(found.data))
         aborted = found.aborted if committed else ()
         batches = FetchedBatches(
             partition,

@@ -7,10 +7,13 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["be_first_to_go", "come_second", "run_when_idle"]
+__all__ = ["be_first_to_go", "come_second", "give_way", "run_when_idle"]
 
 _SECOND = 5
 """How much nicer a process is that computes: its threads weigh a third of the event loop's."""
+
+_BEHIND = 10
+"""How much nicer a process is than its like if its work takes long."""
 
 _LOWEST = 19
 """The priority that all systems have; Linux has one below it."""
@@ -26,6 +29,16 @@ def come_second() -> None:
     if sys.platform != "win32":
         with suppress(OSError):
             os.nice(_SECOND)
+
+
+def give_way(pid: int) -> None:
+    """Have another process of one thread wait for its like.
+
+    Raises:
+        OSError: there is none, or the system does not allow it.
+    """
+    # From where it is: the worker may have been started with a low priority itself.
+    os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + _BEHIND)
 
 
 def run_when_idle() -> None:

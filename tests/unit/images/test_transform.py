@@ -186,6 +186,13 @@ def test_bilinear_as_most_models_want_it_is_opencvs(size: tuple[int, int], short
     assert np.array_equal(result, by_the_book(rgb, resize, cut))
 
 
+def test_bilinear_of_a_part_that_stays_as_large_as_its_source_is_opencvs() -> None:
+    """OpenCV only copies an image whose size stays; that of the whole does not."""
+    rgb = noise(400, 300)
+    part = bilinear(rgb, (399, 299), (0, 100), (0, 100))
+    assert np.array_equal(part, by_the_book(rgb, Resize(None, (399, 299)), None)[:100, :100])
+
+
 def test_bilinear_of_a_side_too_long_for_exact_places_is_opencvs() -> None:
     strip = noise(40_002, 1)
     part = bilinear(strip, (2048, 1), (1024, 2048), (0, 1))

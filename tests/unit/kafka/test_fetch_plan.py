@@ -43,14 +43,22 @@ def test_those_that_are_equal_stay_as_they_were() -> None:
     assert list(asked(FetchPlan(), *reversed(JOBS))) == JOBS[::-1]
 
 
-def test_the_partitions_of_a_topic_stay_together_behind_its_first() -> None:
+def test_the_topic_that_has_had_nothing_for_longest_comes_first_with_all_its_partitions() -> None:
     plan = FetchPlan()
     plan.note_came(JOBS[0], 10)
     plan.note_came(LATER, 10)
+    assert list(asked(plan, *JOBS[1::-1], LATER)) == [*JOBS[1::-1], LATER]
     plan.note_came(JOBS[1], 10)
-    assert list(asked(plan, *JOBS[:2], LATER)) == [*JOBS[:2], LATER]
-    plan.note_came(JOBS[0], 10)
-    assert list(asked(plan, *JOBS[:2], LATER)) == [LATER, *JOBS[1::-1]]
+    assert list(asked(plan, *JOBS[1::-1], LATER)) == [LATER, *JOBS[:2]]
+
+
+def test_a_partition_that_never_has_anything_puts_its_topic_before_no_other() -> None:
+    plan = FetchPlan()
+    for _ in range(3):
+        plan.note_came(JOBS[0], 10)
+        # Nor while what its topic has had last is still to be polled, and not asked for.
+        assert list(asked(plan, *JOBS[1:], LATER)) == [LATER, *JOBS[1:]]
+        assert list(asked(plan, *JOBS, LATER)) == [LATER, *JOBS[1:], JOBS[0]]
 
 
 def test_for_a_batch_that_did_not_fit_more_is_asked_for_each_time() -> None:
