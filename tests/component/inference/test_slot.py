@@ -98,8 +98,11 @@ def test_answers_are_copies_that_the_next_batch_does_not_change(slot: Slot, crop
 def test_all_threads_of_the_process_come_after_those_of_this_one(slot: Slot, crops: Crops) -> None:
     slot.run(crops)
     expected = min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+    found = set()
     for thread in process(slot).threads():
-        assert os.getpriority(os.PRIO_PROCESS, thread.id) == expected
+        with suppress(ProcessLookupError):  # it has ended since
+            found.add(os.getpriority(os.PRIO_PROCESS, thread.id))
+    assert found == {expected}
 
 
 def test_starting_twice_keeps_the_process(slot: Slot) -> None:
