@@ -190,7 +190,7 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
         news = False
         # A broker answers a client that exceeds its quota without records first.
         throttled = getattr(response, "throttle_time_ms", 0) > 0
-        room, came = self._asked[node_id], 0
+        room, came, plan = self._asked[node_id], 0, self._plans[node_id]
         for topic, partitions in response.topics:
             for fields in partitions:
                 found = read_partition_response(fields)
@@ -202,7 +202,6 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                     if found.code == NoError.errno:
                         full = throttled or came > 0
                         fits = most if came and not throttled and came + most <= room else 0
-                        plan = self._plans[node_id]
                         news |= self._keep(assignment, partition, found, plan, full=full, fits=fits)
                     else:
                         news |= self._handle_error(state, partition, for_code(found.code))
