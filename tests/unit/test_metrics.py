@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import worker.metrics
 from worker.errors import TRANSIENT_REASONS, Failure, Reason, Stage
 from worker.inference.batcher import CloseReason
-from worker.metrics import BATCH_WAIT, Metrics, PartitionProgress
+from worker.metrics import Metrics, PartitionProgress
+from worker.metrics.labels import BATCH_WAIT
 from worker.metrics.scraped import Scraped
 
 UNITS = ("_seconds", "_bytes", "_images", "_records", "_ratio")

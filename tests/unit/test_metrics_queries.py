@@ -17,7 +17,7 @@ from deploy.grafana.source.names import ADDED_LABELS, RULES, recorded, samples
 from deploy.grafana.source.objectives import OBJECTIVES
 from tests.support.paths import ROOT
 from worker.errors import Reason, Stage
-from worker.metrics import LATENCY_BUCKETS
+from worker.metrics.buckets import LATENCY_BUCKETS
 
 ON_NO_PANEL = {
     "process_start_time_seconds": "a restart shows in replicas, rebalances and counters",

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.jobs import Success
 from worker.errors import JobError, Reason
-from worker.metrics import CACHE_HIT, CACHE_MISS, CACHE_SHARED, Metrics
+from worker.metrics import Metrics
 from worker.metrics.answers import Answered
+from worker.metrics.labels import CACHE_HIT, CACHE_MISS, CACHE_SHARED
 from worker.settings import ResultCacheSettings
 
 if TYPE_CHECKING:

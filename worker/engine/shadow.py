@@ -22,7 +22,8 @@ from worker.engine.categories import choose_categories
 from worker.errors import JobError
 from worker.imaging.protocol import LocalImage
 from worker.logs import get_logger
-from worker.metrics import AGREED, DIFFERED, DROPPED, FAILED, HIGHER, LOWER, Metrics
+from worker.metrics import Metrics
+from worker.metrics.labels import AGREED, DIFFERED, DROPPED, FAILED, HIGHER, LOWER
 from worker.model import ModelSpec
 from worker.runtime.process_usage import ProcessUsage, process_usage
 

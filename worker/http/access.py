@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import hdrs, web
 
 from worker.http.tokens import Tokens
-from worker.metrics import NO_CERTIFICATE, NO_TOKEN
+from worker.metrics.labels import NO_CERTIFICATE, NO_TOKEN
 
 __all__ = ["Access", "Denial"]
 

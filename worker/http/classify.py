@@ -18,7 +18,9 @@ from worker.errors import Failure, JobError, Reason, Stage
 from worker.http.reading import Reading
 from worker.http.responses import new_log_id, outcome_response
 from worker.http.upload import Upload
-from worker.metrics import DISCONNECTED, Metrics, exemplar
+from worker.metrics import Metrics
+from worker.metrics.exemplars import exemplar
+from worker.metrics.labels import DISCONNECTED
 from worker.offload import Offload
 from worker.settings import HttpSettings
 

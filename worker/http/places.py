@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from worker.metrics import MADE_ROOM, NO_ROOM, Metrics
+from worker.metrics import Metrics
+from worker.metrics.labels import MADE_ROOM, NO_ROOM
 
 __all__ = ["Place", "Places"]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from worker.clock import Clock
 from worker.errors import Stage
 from worker.imaging.process import ImageProcess, Role
-from worker.metrics import IMAGE_STAGES, Metrics
+from worker.metrics import Metrics
+from worker.metrics.labels import IMAGE_STAGES
 from worker.runtime.process_usage import process_usage
 
 __all__ = ["Usage"]

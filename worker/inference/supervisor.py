@@ -37,7 +37,8 @@ from worker.inference.isolation import Poisoned, run_isolated
 from worker.inference.protocol import BackendName, SharedBatch
 from worker.inference.slot import Slot
 from worker.logs import get_logger
-from worker.metrics import BATCH_WAIT, Metrics
+from worker.metrics import Metrics
+from worker.metrics.labels import BATCH_WAIT
 from worker.retry import Retry
 from worker.settings import BatchingSettings
 

@@ -30,7 +30,8 @@ from worker.kafka.broker_errors import Refused
 from worker.kafka.duplicates import Duplicates
 from worker.kafka.outgoing import Outgoing
 from worker.kafka.retry_topics import RetryTopics
-from worker.metrics import Metrics, exemplar
+from worker.metrics import Metrics
+from worker.metrics.exemplars import exemplar
 from worker.offload import Offload
 from worker.settings import KafkaSettings
 from worker.settings.durations import duration_label

@@ -1,9 +1,7 @@
 """Every metric with its name, unit and meaning. Labels are bounded: no ids, URLs or messages.
 
 Every counter is there from the first scrape on, at 0: the rate of a series that begins at 1 is 0,
-and an alert on the first failure would never fire. Histograms have classic buckets, since
-prometheus-client has no native histograms yet. They are close together around common latency
-objectives.
+and an alert on the first failure would never fire.
 """
 
 from __future__ import annotations
@@ -17,98 +15,44 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from worker.contract.model_changes import ChangeOutcome
-from worker.contract.traces import sampled_trace
 from worker.errors import TRANSIENT_REASONS, Reason, Stage
+from worker.metrics.buckets import (
+    BATCH_BUCKETS,
+    DIFFERENCE_BUCKETS,
+    LATENCY_BUCKETS,
+    RATIO_BUCKETS,
+    SECONDS_BUCKETS,
+    STAGE_BUCKETS,
+    TRANSACTION_BUCKETS,
+)
 from worker.metrics.exposition import collect, expose
 from worker.metrics.histogram import LoopHistogram, Timed
+from worker.metrics.labels import (
+    CACHE_OUTCOMES,
+    CLIENTS,
+    CLOSE_REASONS,
+    COMMIT_OUTCOMES,
+    DIRECTIONS,
+    DISCONNECTED,
+    DRAIN_CAUSES,
+    EXPIRED,
+    IMAGE_RESTART_CAUSES,
+    IMAGE_STAGES,
+    MODEL_CHANGES,
+    OUTCOMES,
+    RESTART_CAUSES,
+    SHADOW_OUTCOMES,
+    STAGES,
+    TRANSACTION_OUTCOMES,
+    TURNED_AWAY,
+    UNREADABLE_KINDS,
+)
 from worker.metrics.scraped import PartitionMetrics, PartitionProgress, Scraped
 
-__all__ = [
-    "AGREED",
-    "BATCH_WAIT",
-    "CACHE_HIT",
-    "CACHE_MISS",
-    "CACHE_SHARED",
-    "DIFFERED",
-    "DISCONNECTED",
-    "DROPPED",
-    "FAILED",
-    "HIGHER",
-    "IMAGE_STAGES",
-    "LOWER",
-    "MADE_ROOM",
-    "MOST_MODELS",
-    "NO_CERTIFICATE",
-    "NO_ROOM",
-    "NO_TOKEN",
-    "Metrics",
-    "PartitionProgress",
-    "exemplar",
-]
-
-BATCH_WAIT = "batch_wait"
-"""The `stage` label for the time that a decoded image waits for its batch."""
-
-LATENCY_BUCKETS = (
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.075,
-    0.1,
-    0.15,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.75,
-    1,
-    1.5,
-    2,
-    3,
-    5,
-    10,
-    15,
-    20,
-    30,
-    60,
-    120,
-    300,
-)
-STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
-SECONDS_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300)
-TRANSACTION_BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-DIFFERENCE_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1)
-RATIO_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+__all__ = ["MOST_MODELS", "Metrics", "PartitionProgress"]
 
 MOST_MODELS = 4
 """Models whose answers have series: the one that answers, and those before it."""
-
-# The values of labels, all that there are.
-OUTCOMES = (("success", "ok"), *(("failure", reason.label) for reason in Reason))
-STAGES = (*(stage for stage in Stage if stage is not Stage.PARSE), BATCH_WAIT)
-IMAGE_STAGES = (Stage.DECODE, Stage.DRAW)
-EXPIRED = ("before_start", "under_way")
-CLOSE_REASONS = ("full", "shared", "drained", "lingered")
-RESTART_CAUSES = ("crash", "timeout")
-IMAGE_RESTART_CAUSES = ("crash", "killed", "cpu", "timeout", "parent")
-CLIENTS = ("consumer", "producer")
-DRAIN_CAUSES = ("rebalance", "shutdown")
-COMMIT_OUTCOMES = ("success", "failure")
-TRANSACTION_OUTCOMES = ("committed", "aborted", "fenced")
-MODEL_CHANGES = tuple(outcome.label for outcome in ChangeOutcome)
-UNREADABLE_KINDS = ("content", "damage")
-NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM = "token", "certificate", "no_room", "made_room"
-TURNED_AWAY = (NO_TOKEN, NO_CERTIFICATE, NO_ROOM, MADE_ROOM)
-CACHE_HIT, CACHE_SHARED, CACHE_MISS = "hit", "shared", "miss"
-CACHE_OUTCOMES = (CACHE_HIT, CACHE_SHARED, CACHE_MISS)
-AGREED, DIFFERED, DROPPED, FAILED = "agreed", "differed", "dropped", "failed"
-SHADOW_OUTCOMES = (AGREED, DIFFERED, DROPPED, FAILED)
-HIGHER, LOWER = DIRECTIONS = ("higher", "lower")
-DISCONNECTED = "disconnected"
-"""The `reason` of a request whose client left."""
 
 
 class Metrics:
@@ -599,16 +543,3 @@ class Metrics:
             Prometheus' text format.
         """
         return expose(self.collect()).body.decode()
-
-
-def exemplar(traceparent: str | None) -> dict[str, str] | None:
-    """Make the exemplar of a measurement: the trace that it belongs to.
-
-    Args:
-        traceparent: the W3C's header of the job or request, if it has one.
-
-    Returns:
-        The exemplar's labels; None if the job belongs to no trace that somebody keeps.
-    """
-    trace = sampled_trace(traceparent)
-    return None if trace is None else {"trace_id": trace}

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.metrics import Metrics, exemplar
+from worker.metrics import Metrics
+from worker.metrics.exemplars import exemplar
 from worker.metrics.exposition import Exposition, expose
 
 OPENMETRICS = (
