@@ -8,25 +8,15 @@ nothing: waking a thread and hearing back from it takes longer than both.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import time
-import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.device import Device
-from worker.errors import (
-    ModelError,
-    PredictorCrashedError,
-    PredictorError,
-    PredictorTimeoutError,
-    UnfitSystemError,
-)
+from worker.errors import PredictorCrashedError, PredictorError
 from worker.failpoints import Failpoints
 from worker.inference.calibration import RunTime, noise
 from worker.inference.protocol import (
@@ -41,18 +31,14 @@ from worker.inference.protocol import (
     read_answer,
     to_message,
 )
+from worker.inference.slot_process import SlotProcess
 from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.model import ModelSpec
 from worker.model.files import ModelFiles
-from worker.runtime.child_environment import child_environment
-from worker.runtime.messages import BadMessageError, Channel
-from worker.runtime.native_output import NativeOutput
-from worker.runtime.processes import anonymous_file, end_process, start_logged
+from worker.runtime.messages import BadMessageError
+from worker.runtime.processes import anonymous_file
 
 __all__ = ["Begun", "Slot", "buffers_for"]
-
-REAP_TIMEOUT = 2.0
-"""Seconds until a process whose socket has closed must have ended."""
 
 AT_ONCE_BYTES = 2 * 1024 * 1024
 """Bytes of a batch, or of its scores, for which an event loop has time: about 0.3 ms."""
@@ -141,24 +127,17 @@ class Slot:
         self.backend = ""
         self._timeout = timeout
         self._start_timeout = start_timeout
-        self._process: subprocess.Popen[bytes] | None = None
-        self._output: NativeOutput | None = None
-        self._channel: Channel | None = None
-        self._shared: SharedBatch | None = None
-        self._finalizer: weakref.finalize[..., Slot] | None = None
-        # Invariant: set before `_process` is looked at to interrupt it, and looked at after
-        # `_process` is set: a process that is just being started escapes neither.
-        self._interrupted = False
+        self._process = SlotProcess()
 
     @property
     def pid(self) -> int | None:
         """The process that runs now, or None."""
-        return None if self._process is None else self._process.pid
+        return self._process.pid
 
     @property
     def running(self) -> bool:
         """Whether a process is up, as far as is known."""
-        return self._shared is not None
+        return self._process.shared is not None
 
     def choose(self, backend: BackendName, solo_threads: int = 0, threads: int = 0) -> None:
         """Have the next processes compute with `backend`; one that computes otherwise is ended.
@@ -204,43 +183,16 @@ class Slot:
     def _start_process(self, timeout: float) -> None:
         # With files that were replaced meanwhile, results would say the wrong digest.
         self._files.check()
-        ours, theirs = socket.socketpair()
         memory = anonymous_file()
         try:
-            self._process, self._output = start_logged(
-                "worker.predictor.process",
-                (os.getpid(), theirs.fileno(), memory),
-                (theirs.fileno(), memory),
-                # Paddle prints when it likes, and its stack when it crashes; a command's output
-                # must stay readable.
-                name="native.predictor",
-                # Milliseconds: Paddle's threads would spin for 200 after a run, on others' cores.
-                environ=child_environment(
-                    OMP_NUM_THREADS=str(self._start.threads),
-                    KMP_BLOCKTIME=os.environ.get("KMP_BLOCKTIME", "1"),
-                ),
-            )
-            # Reached at interpreter exit too, so that no way of ending leaves a process behind.
-            self._finalizer = weakref.finalize(self, end_process, self._process)
-            theirs.close()
-            self._channel = Channel(ours.detach())
-            if self._interrupted:
-                # The interruption came before there was a process to end.
-                self.kill()
-                raise PredictorCrashedError("the predictor was interrupted while it started")
-            answer = self._ask(self._start, min(timeout, self._start_timeout))
-            if isinstance(answer, Failed):
-                self.kill()
-                raise UnfitSystemError(answer.why) if answer.unfit else ModelError(answer.why)
-            if not isinstance(answer, Loaded):
-                raise self._broken("it is no answer to what was asked")
-            self._spec.check_classes(answer.classes)
-            self.backend = answer.backend
+            loaded = self._process.start(self._start, memory, min(timeout, self._start_timeout))
+            self._spec.check_classes(loaded.classes)
+            self.backend = loaded.backend
             rows = self._start.capacity * self._start.buffers
-            self._shared = SharedBatch(memory, rows, self._start.spec.input_size, answer.classes)
+            self._process.shared = SharedBatch(
+                memory, rows, self._start.spec.input_size, loaded.classes
+            )
         finally:
-            ours.close()
-            theirs.close()
             os.close(memory)
 
     def stage(self, crops: Sequence[npt.NDArray[np.uint8]], buffer: int) -> SharedBatch | None:
@@ -255,7 +207,7 @@ class Slot:
         Returns:
             The memory that holds it, for `run`; None without a process.
         """
-        shared = self._shared
+        shared = self._process.shared
         if shared is not None:
             self._copy(crops, shared, buffer)
         return shared
@@ -310,12 +262,13 @@ class Slot:
             What `finish` takes, once `fileno` is readable; None where `run` must do it all, since
             it takes long or something is wrong.
         """
-        if self._channel is None or self._shared is None or self._channel.unread:
+        channel, shared = self._process.channel, self._process.shared
+        if channel is None or shared is None or channel.unread:
             return None
-        if staged is not self._shared and sum(crop.nbytes for crop in crops) > AT_ONCE_BYTES:
+        if staged is not shared and sum(crop.nbytes for crop in crops) > AT_ONCE_BYTES:
             return None
-        begun, request = self._put(crops, self._shared, solo, buffer, staged)
-        return begun if self._channel.send_at_once(to_message(request)) else None
+        begun, request = self._put(crops, shared, solo, buffer, staged)
+        return begun if channel.send_at_once(to_message(request)) else None
 
     def fileno(self) -> int:
         """Give the descriptor that is readable when the process has answered, or is gone.
@@ -323,7 +276,8 @@ class Slot:
         Returns:
             The descriptor, valid until the process is killed; -1 without one.
         """
-        return -1 if self._channel is None else self._channel.fileno()
+        channel = self._process.channel
+        return -1 if channel is None else channel.fileno()
 
     def finish(self, begun: Begun) -> tuple[npt.NDArray[np.float32], float]:
         """Do the second half of `run`: wait for the answer.
@@ -334,7 +288,7 @@ class Slot:
         Raises:
             PredictorError: as `run` does.
         """
-        scores, ran = self._judge(begun, self._receive(begun.deadline, self._timeout))
+        scores, ran = self._judge(begun, self._process.receive(begun.deadline, self._timeout))
         return scores, ran.seconds
 
     def finish_at_once(self, begun: Begun) -> tuple[npt.NDArray[np.float32], float] | None:
@@ -344,11 +298,12 @@ class Slot:
             As `run`; None where `finish` must do it, since it has to wait, it takes long, or
             something is wrong.
         """
-        if self._channel is None or self._shared is None:
+        channel, shared = self._process.channel, self._process.shared
+        if channel is None or shared is None:
             return None
-        if begun.count * self._shared.scores[0].nbytes > AT_ONCE_BYTES:
+        if begun.count * shared.scores[0].nbytes > AT_ONCE_BYTES:
             return None
-        if (message := self._channel.peek()) is None:
+        if (message := channel.peek()) is None:
             return None
         try:
             answer = read_answer(message)
@@ -357,7 +312,7 @@ class Slot:
         scores = self._scores_of(begun)
         if not isinstance(answer, Ran) or scores is None:
             return None
-        self._channel.drop()
+        channel.drop()
         return scores, answer.seconds
 
     def time(self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False) -> RunTime:
@@ -400,7 +355,7 @@ class Slot:
         """
         self._solo_threads = 0
         if self.running:
-            self._ask(DropSolo(), self._timeout)
+            self._process.ask(DropSolo(), self._timeout)
 
     def _run(
         self,
@@ -411,10 +366,12 @@ class Slot:
         buffer: int = 0,
         staged: SharedBatch | None = None,
     ) -> tuple[npt.NDArray[np.float32], Ran]:
-        if self._shared is None:
+        shared = self._process.shared
+        if shared is None:
             raise PredictorCrashedError("the predictor process is not running")
-        begun, request = self._put(crops, self._shared, solo, buffer, staged)
-        return self._judge(begun, self._ask(request, self._timeout if timeout is None else timeout))
+        begun, request = self._put(crops, shared, solo, buffer, staged)
+        timeout = self._timeout if timeout is None else timeout
+        return self._judge(begun, self._process.ask(request, timeout))
 
     def _put(
         self,
@@ -439,15 +396,16 @@ class Slot:
             raise PredictorError(answer.why)
         scores = self._scores_of(begun)
         if not isinstance(answer, Ran) or scores is None:
-            raise self._broken("these are no scores")
+            raise self._process.broken("these are no scores")
         return scores, answer
 
     def _scores_of(self, begun: Begun) -> npt.NDArray[np.float32] | None:
         """The scores of a batch; None if they are none."""
-        if self._shared is None:
+        shared = self._process.shared
+        if shared is None:
             return None
         # A copy first: nothing that the process does to its memory changes what was checked.
-        scores = self._shared.scores[begun.first : begun.first + begun.count].copy()
+        scores = shared.scores[begun.first : begun.first + begun.count].copy()
         return scores if _are_scores(scores) else None
 
     def interrupt(self) -> None:
@@ -455,71 +413,11 @@ class Slot:
 
         Callers that wait in `start` or `run` get `PredictorCrashedError`.
         """
-        self._interrupted = True
-        process = self._process
-        if process is not None:
-            process.kill()
+        self._process.interrupt()
 
     def kill(self) -> None:
         """End the process at once and free what it held."""
-        if self._channel is not None:
-            self._channel.close()
-        if self._finalizer is not None:
-            self._finalizer()
-        if self._output is not None:
-            # What it said before it ended, which tells why.
-            self._output.join(REAP_TIMEOUT)
-        self._process = self._channel = self._shared = self._finalizer = self._output = None
-
-    def _ask(self, message: Start | Run | DropSolo, timeout: float) -> Loaded | Ran | Failed:
-        """Send one message and wait for its answer; a process that gives none is killed."""
-        assert self._channel is not None
-        deadline = time.monotonic() + timeout
-        if self._channel.unread:
-            raise self._broken("it says more than it was asked")
-        with self._judging(timeout):
-            self._channel.send(to_message(message), timeout)
-        return self._receive(deadline, timeout)
-
-    def _receive(self, deadline: float, timeout: float) -> Loaded | Ran | Failed:
-        assert self._channel is not None
-        with self._judging(timeout):
-            return read_answer(self._channel.receive(max(0.0, deadline - time.monotonic())))
-
-    @contextmanager
-    def _judging(self, timeout: float) -> Iterator[None]:
-        """End a process that does not listen, answer or live, and say so."""
-        try:
-            yield
-        except TimeoutError as error:
-            self.kill()
-            raise PredictorTimeoutError(
-                f"the predictor did not answer within {timeout:g} s and was killed"
-            ) from error
-        except BadMessageError as error:
-            raise self._broken(str(error)) from error
-        except (EOFError, OSError) as error:
-            status = self._reap()
-            raise PredictorCrashedError(f"the predictor process died ({status})") from error
-
-    def _broken(self, why: str) -> PredictorCrashedError:
-        """End a process that answers what no predictor does, so that it computes nothing more."""
-        self.kill()
-        return PredictorCrashedError(
-            f"the predictor process answered with nonsense ({why}) and was killed"
-        )
-
-    def _reap(self) -> str:
-        """How the process ended, once it has; it is killed if it lives on without its socket."""
-        process = self._process
-        assert process is not None
-        try:
-            code = process.wait(REAP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return "its socket closed"
-        self.kill()
-        return f"signal {-code}" if code < 0 else f"exit status {code}"
+        self._process.kill()
 
 
 def _are_scores(scores: npt.NDArray[np.float32]) -> bool:

@@ -1,6 +1,6 @@
 """The predictor process; its arguments are OWNER SOCKET MEMORY.
 
-Started by `worker.inference.slot`, with inherited descriptors.
+Started by `worker.inference.slot_process`, with inherited descriptors.
 
 It is a process of its own because Paddle holds the GIL while it computes, which would freeze the
 event loop, and because a native crash or an out-of-memory kill must cost one batch, not the worker.

@@ -38,13 +38,13 @@ def test_to_load_a_second_copy_of_the_network_takes_as_long_as_a_start_may(
         asked.append((message, timeout))
         return Ran(0.0, 0.0)
 
-    monkeypatch.setattr(slot, "_ask", ask)
+    monkeypatch.setattr(slot._process, "ask", ask)
     slot.choose("paddle", solo_threads=2)
     memory = anonymous_file()
-    slot._shared = SharedBatch(memory, 1, SPEC.input_size, 1)
+    slot._process.shared = SharedBatch(memory, 1, SPEC.input_size, 1)
     os.close(memory)
     slot.prepare_solo()
-    slot.run(list(slot._shared.crops), solo=True)
+    slot.run(list(slot._process.shared.crops), solo=True)
     assert asked == [(Run(1, 2), 61), (Run(1, 2), 1)]
 
 
@@ -90,11 +90,11 @@ def test_a_batch_that_is_staged_is_not_copied_again_and_one_for_another_process_
         asked.append(message)
         return Ran(0.0, 0.0)
 
-    monkeypatch.setattr(slot, "_ask", ask)
+    monkeypatch.setattr(slot._process, "ask", ask)
     assert slot.stage([], 1) is None, "there is no process"
     first, second = shared_batch(4), shared_batch(4)
     images = [np.full((8, 8, 3), value, np.uint8) for value in (7, 9)]
-    slot._shared = first
+    slot._process.shared = first
     staged = slot.stage(images, 1)
     assert first.crops[:, 0, 0, 0].tolist() == [0, 0, 7, 9], "the first batch is left alone"
     first.crops[2:] = 1  # to see that nothing is copied
@@ -103,7 +103,7 @@ def test_a_batch_that_is_staged_is_not_copied_again_and_one_for_another_process_
     assert (first.crops[2:] == 1).all()
     assert asked == [Run(2, first=2)]
     assert (scores == 0.5).all()
-    slot._shared = second
+    slot._process.shared = second
     slot.run(images, buffer=1, staged=staged)
     assert second.crops[:, 0, 0, 0].tolist() == [0, 0, 7, 9]
 
@@ -136,8 +136,8 @@ class Spoken:
             SPEC, CPU, threads=1, capacity=2, timeout=30, start_timeout=60, failpoints=Failpoints()
         )
         ours, self.theirs = socket.socketpair()
-        self.slot._channel = Channel(ours)
-        self.slot._shared = self.shared = shared_batch(2)
+        self.slot._process.channel = Channel(ours)
+        self.slot._process.shared = self.shared = shared_batch(2)
         self.process = Channel(self.theirs)
 
     def say(self, said: Ran | Failed | Loaded, scores: float = 0.5) -> None:
