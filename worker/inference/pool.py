@@ -13,6 +13,7 @@ from worker.cache import cache_directory
 from worker.errors import JobError, PredictorError, Reason
 from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
+from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batcher
 from worker.inference.calibration import combine
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
@@ -24,7 +25,7 @@ from worker.inference.protocol import BackendName
 from worker.inference.selection import BackendSelection, OnStep
 from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
-from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
+from worker.inference.supervisor import SlotSupervisor
 from worker.inference.trials import try_backends
 from worker.logs import get_logger
 from worker.metrics import Metrics

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import (
@@ -23,6 +17,7 @@ from worker.errors import (
     Stage,
     UnfitSystemError,
 )
+from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batch, Batcher
 from worker.inference.calibration import (
     Calibration,
@@ -34,8 +29,10 @@ from worker.inference.calibration import (
     solo_pays,
 )
 from worker.inference.isolation import Poisoned, run_isolated
-from worker.inference.protocol import BackendName, SharedBatch
+from worker.inference.protocol import BackendName
 from worker.inference.slot import Slot
+from worker.inference.slot_thread import SlotThread
+from worker.inference.work import Work
 from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.metrics.labels import BATCH_WAIT
@@ -43,17 +40,9 @@ from worker.retry import Retry
 from worker.settings import BatchingSettings
 
 if TYPE_CHECKING:
-    from worker.tracing.tracer import SpanContext, Tracer
+    from worker.tracing.tracer import Tracer
 
-__all__ = ["Pixels", "Scores", "SlotSupervisor"]
-
-T = TypeVar("T")
-
-Pixels = npt.NDArray[np.uint8]
-"""An image as the network takes it, before normalisation: `[H, W, 3]`."""
-
-Scores = npt.NDArray[np.float32]
-"""An image's scores: `[C]`, 0 to 1."""
+__all__ = ["SlotSupervisor"]
 
 RESTARTS = Retry(first=0.5, longest=30.0)
 """When a predictor that cannot start is tried again."""
@@ -63,29 +52,6 @@ log = get_logger(__name__)
 
 class _SlotDownError(Exception):
     """The slot's process cannot be brought up; no image is to blame."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """A batch for the slot.
-
-    Attributes:
-        buffer: of the memory that is shared with the process: where the batch is or will be.
-        staged: the memory that holds it already, or None; for one run.
-        answers: of its images, once they are known.
-    """
-
-    batch: Batch[Pixels, Scores | Poisoned]
-    buffer: int = 0
-    staged: SharedBatch | None = None
-    answers: Sequence[Scores | Poisoned] = ()
-
-    def hand_out(self) -> None:
-        """Give callers their answers; does nothing without any."""
-        for ticket, answer in zip(self.batch.tickets, self.answers, strict=False):
-            # The future of a withdrawn image is cancelled.
-            if not ticket.result.done():
-                ticket.result.set_result(answer)
 
 
 class SlotSupervisor:
@@ -128,8 +94,7 @@ class SlotSupervisor:
         self._metrics = metrics
         self._tracer = tracer
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, f"slot-{index}")
-        self._staging = ThreadPoolExecutor(1, f"stage-{index}") if slot.buffers > 1 else None
+        self._thread = SlotThread(slot, index)
         self._serving: asyncio.Task[None] | None = None
         self._stopped = False
         # Invariant: whether the metrics count the process as up.
@@ -169,11 +134,11 @@ class SlotSupervisor:
             self._slot.start(within)
 
         self.solo = solo_threads > 0
-        await self._in_thread(load)
+        await self._thread.call(load)
 
     async def choose(self, backend: BackendName) -> None:
         """Have the process that is started next compute with a backend."""
-        await self._in_thread(partial(self._slot.choose, backend))
+        await self._thread.call(partial(self._slot.choose, backend))
 
     async def share(self, others: int) -> None:
         """Leave cores to slots that have come up since this one was loaded, on all of them.
@@ -184,7 +149,7 @@ class SlotSupervisor:
         Args:
             others: how many other slots there are now.
         """
-        await self._in_thread(self._slot.share)
+        await self._thread.call(self._slot.share)
         self._others = others
         self.solo = self._shares = True
 
@@ -197,7 +162,7 @@ class SlotSupervisor:
         Raises:
             PredictorError: a run failed.
         """
-        return await self._in_thread(partial(run_for, self._slot.time, pixels, seconds))
+        return await self._thread.call(partial(run_for, self._slot.time, pixels, seconds))
 
     async def start(self) -> None:
         """Have the process up, with the backend that was loaded last, and count it as up.
@@ -207,7 +172,7 @@ class SlotSupervisor:
             PredictorError: it died or hung.
             OSError: the system has no room for another process.
         """
-        await self._in_thread(self._slot.start)
+        await self._thread.call(self._slot.start)
         self._count(up=True)
         log.info("predictor_loaded", slot=self._index, backend=self._slot.backend)
 
@@ -231,9 +196,9 @@ class SlotSupervisor:
             PredictorError: a run failed.
         """
         # A GPU's kernels are prepared for each size, for up to seconds that images would wait.
-        gpu = self._staging is not None
+        gpu = self._thread.stages
         run = partial(calibrate, self._slot.time, input_size, batching, every_size=gpu)
-        return await self._in_thread(run)
+        return await self._thread.call(run)
 
     async def solo_pays(self, input_size: tuple[int, int]) -> bool:
         """Measure whether an image alone is answered sooner on the `solo_threads` of `load`.
@@ -252,7 +217,7 @@ class SlotSupervisor:
             return solo_pays(self._slot.time, run_solo, input_size)
 
         try:
-            return await self._in_thread(measure)
+            return await self._thread.call(measure)
         except PredictorError as error:
             # As for want of memory, in which batches can still be computed.
             self._note_failure(error, 1)
@@ -265,7 +230,7 @@ class SlotSupervisor:
             PredictorError: the process died or hung.
         """
         self.solo = False
-        await self._in_thread(self._slot.drop_solo)
+        await self._thread.call(self._slot.drop_solo)
 
     async def warm(self, input_size: tuple[int, int], max_batch: int) -> None:
         """Run what will be run: an image, and a full batch.
@@ -281,7 +246,7 @@ class SlotSupervisor:
         def run() -> list[RunTime]:
             return [self._slot.time(images[:size]) for size in sorted({1, max_batch})]
 
-        await self._in_thread(run)
+        await self._thread.call(run)
 
     def serve(self) -> None:
         """Take batch after batch from now on, until `stop`."""
@@ -301,9 +266,8 @@ class SlotSupervisor:
         self.interrupt()
         if self._serving is not None:
             await asyncio.gather(self._serving, return_exceptions=True)
-        await self._in_thread(self._slot.kill)
-        for thread in filter(None, (self._thread, self._staging)):
-            thread.shutdown(wait=False)
+        await self._thread.call(self._slot.kill)
+        self._thread.shut_down()
         self._count(up=False)
 
     @property
@@ -328,8 +292,8 @@ class SlotSupervisor:
         return self._due is not None and self._due < self._clock.monotonic()
 
     async def _serve(self) -> None:
-        finished: _Work | None = None
-        following: _Work | None = None
+        finished: Work | None = None
+        following: Work | None = None
         while True:
             # A slot that is down takes no batch: others can answer it.
             if following is not None and not self._slot.running:
@@ -342,16 +306,14 @@ class SlotSupervisor:
             await self._prepare_solo()
             if not self._slot.running:
                 continue
-            work = following or _Work(await self._batcher.take(preferred=self.solo))
-            if self._staging is None:
-                await self._compute(work)
+            work = following or Work(await self._batcher.take(preferred=self.solo))
+            if self._thread.stages:
+                following = await self._compute_and_stage(work, finished)
             else:
-                following = await self._compute_and_stage(work, finished, self._staging)
+                await self._compute(work)
             finished = work
 
-    async def _compute_and_stage(
-        self, work: _Work, before: _Work | None, staging: ThreadPoolExecutor
-    ) -> _Work | None:
+    async def _compute_and_stage(self, work: Work, before: Work | None) -> Work | None:
         """Compute a batch, and put the next one together meanwhile if one becomes full.
 
         Args:
@@ -361,20 +323,18 @@ class SlotSupervisor:
             The next one.
         """
         computing = asyncio.create_task(self._compute(work))
-        following: _Work | None = None
+        following: Work | None = None
         try:
             if before is not None:
                 # The run begins first: what callers do with their answers takes the loop for
                 # milliseconds, for which the device would wait.
                 before.hand_out()
             if batch := await self._batcher.take_full(computing):
-                following = _Work(batch, 1 - work.buffer)
+                following = Work(batch, 1 - work.buffer)
                 crops = [ticket.item for ticket in batch.tickets]
                 # Images that do not fit are found, and answered for, when they are computed.
                 with suppress(ValueError):
-                    following.staged = await asyncio.get_running_loop().run_in_executor(
-                        staging, self._slot.stage, crops, following.buffer
-                    )
+                    following.staged = await self._thread.stage(crops, following.buffer)
             await computing
         finally:
             if not computing.done():
@@ -382,11 +342,11 @@ class SlotSupervisor:
                 await asyncio.wait([computing])
         return following
 
-    async def _compute(self, work: _Work) -> None:
+    async def _compute(self, work: Work) -> None:
         batch = work.batch
         self._metrics.batches.labels(batch.reason).inc()
         try:
-            with self._span(batch):
+            with self._span(work):
                 await self._answer(work)
         except _SlotDownError as error:
             log.error("predictor_down", slot=self._index, error=str(error))
@@ -394,9 +354,7 @@ class SlotSupervisor:
         except Exception as error:
             # A bug must neither end this loop nor leave a caller waiting forever.
             log.exception("slot_raised", slot=self._index)
-            for ticket in batch.tickets:
-                if not ticket.result.done():
-                    ticket.result.set_exception(error)
+            work.fail(error)
         finally:
             self._due = None
 
@@ -432,15 +390,15 @@ class SlotSupervisor:
         self._solo_pid = self.pid
         self._due = self._clock.monotonic() + self._patience
         try:
-            await self._in_thread(self._slot.prepare_solo)
+            await self._thread.call(self._slot.prepare_solo)
         except PredictorError as error:
             self._note_failure(error, 1)
             self.solo = False
         self._due = None
 
-    async def _answer(self, work: _Work) -> None:
+    async def _answer(self, work: Work) -> None:
         batch = work.batch
-        for _, seconds in _waits(batch):
+        for _, seconds in work.waits():
             self._waited.observe(seconds)
         # While all other slots are idle, their cores are too.
         alone = len(batch.tickets) == 1 and batch.idle_slots == self._others
@@ -448,13 +406,13 @@ class SlotSupervisor:
         run = partial(self._run, work=work, solo=solo)
         work.answers = await run_isolated(run, [ticket.item for ticket in batch.tickets])
 
-    def _span(self, batch: Batch[Pixels, Scores | Poisoned]) -> AbstractContextManager[None]:
+    def _span(self, work: Work) -> AbstractContextManager[None]:
         if self._tracer is None:
             return nullcontext()
-        waits = [(origin, seconds) for origin, seconds in _waits(batch) if origin is not None]
-        return self._tracer.infer(waits, slot=self._index, closed=batch.reason)
+        waits = [(origin, seconds) for origin, seconds in work.waits() if origin is not None]
+        return self._tracer.infer(waits, slot=self._index, closed=work.batch.reason)
 
-    async def _run(self, crops: Sequence[Pixels], *, work: _Work, solo: bool) -> list[Scores]:
+    async def _run(self, crops: Sequence[Pixels], *, work: Work, solo: bool) -> list[Scores]:
         """One run of a batch or a part of it, the process brought up first.
 
         Raises:
@@ -471,7 +429,7 @@ class SlotSupervisor:
         # The first run is of the whole batch; what a run left behind is not trusted again.
         staged, work.staged = work.staged, None
         try:
-            scores, seconds = await self._run_slot(
+            scores, seconds = await self._thread.run(
                 crops, solo=solo, buffer=work.buffer, staged=staged
             )
         except PredictorError as error:
@@ -488,30 +446,6 @@ class SlotSupervisor:
         for _ in crops:
             self._inferred.observe(seconds)
         return list(scores)
-
-    async def _run_slot(
-        self,
-        crops: Sequence[Pixels],
-        *,
-        solo: bool,
-        buffer: int,
-        staged: SharedBatch | None,
-    ) -> tuple[Scores, float]:
-        """Run the slot as `Slot.run` does, but in its thread only what takes long.
-
-        To wake a thread, and to be woken by it, takes longer than what it would do for an image.
-        """
-        slot = self._slot
-        begun = slot.begin_at_once(crops, solo=solo, buffer=buffer, staged=staged)
-        if begun is None:
-            run = partial(slot.run, crops, solo=solo, buffer=buffer, staged=staged)
-            return await self._in_thread(run)
-        await _readable(slot.fileno(), begun.deadline)
-        answer = slot.finish_at_once(begun)
-        if answer is None:
-            # Mostly none in time, or a wrong one: what became of the process is to be found out.
-            answer = await self._in_thread(partial(slot.finish, begun))
-        return answer
 
     async def _start_again(self) -> None:
         try:
@@ -537,31 +471,3 @@ class SlotSupervisor:
         if up != self._counted:
             self._counted = up
             self._metrics.predictor_slots.inc(1 if up else -1)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
-
-async def _readable(descriptor: int, deadline: float) -> None:
-    """Wait until a descriptor can be read, or until `deadline`, on `time.monotonic`."""
-    loop = asyncio.get_running_loop()
-    heard = loop.create_future()
-
-    def wake() -> None:
-        if not heard.done():
-            heard.set_result(None)
-
-    timer = loop.call_later(max(0.0, deadline - time.monotonic()), wake)
-    loop.add_reader(descriptor, wake)
-    try:
-        await heard
-    finally:
-        loop.remove_reader(descriptor)
-        timer.cancel()
-
-
-def _waits(batch: Batch[Pixels, Scores | Poisoned]) -> Iterator[tuple[SpanContext | None, float]]:
-    """The origin of each image, and the seconds that it has waited for its batch."""
-    now = asyncio.get_running_loop().time()
-    for ticket in batch.tickets:
-        yield ticket.origin, max(0.0, now - ticket.ready_at)

@@ -14,11 +14,12 @@ import pytest
 from tests.support.traces import Traces
 from worker.clock import Clock
 from worker.errors import ModelError, PredictorCrashedError, PredictorError
+from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batcher, Ticket
 from worker.inference.calibration import RunTime
 from worker.inference.isolation import Poisoned
 from worker.inference.slot import Slot
-from worker.inference.supervisor import Pixels, Scores, SlotSupervisor
+from worker.inference.supervisor import SlotSupervisor
 from worker.metrics import Metrics
 from worker.tracing.tracer import Tracer
 
