@@ -24,9 +24,10 @@ from worker.failpoints import Failpoints
 from worker.imaging.call import Call, Content, DiedError, LostError, OrphanedError, describe
 from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
-from worker.imaging.pool import MOST_ALONE, MOST_ASIDE, ProcessPool
+from worker.imaging.pool import MOST_ALONE, ProcessPool
 from worker.imaging.process import ImageProcess
 from worker.imaging.protocol import LANES, LocalImage, Pixels, Setup
+from worker.imaging.slow_calls import MOST_ASIDE
 from worker.imaging.sole import Losses
 from worker.metrics import Metrics
 from worker.model.transforms import CenterCrop, Channels, Resize, check_crop

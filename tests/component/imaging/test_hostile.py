@@ -343,13 +343,13 @@ async def test_an_image_withdrawn_as_it_is_answered_lets_others_on(
     _, call = await play.next_call()
     second = play.prepare()
     puppet = play.puppets.all[0]
-    succeed = play.images._pool._succeed
+    succeed = play.images._pool._exchange._succeed
 
     def succeed_and_cancel(*arguments: Any) -> None:
         succeed(*arguments)
         first.cancel()
 
-    monkeypatch.setattr(play.images._pool, "_succeed", succeed_and_cancel)
+    monkeypatch.setattr(play.images._pool._exchange, "_succeed", succeed_and_cancel)
     puppet.say(call["call"], "prepared", picture=None)
     _, call = await play.next_call()
     monkeypatch.undo()
@@ -408,7 +408,7 @@ async def test_processes_that_end_as_soon_as_they_start_count_as_none(start: Sta
 async def test_a_parent_that_does_nothing_is_given_up(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.imaging.pool.TICK", 0.01)
+    monkeypatch.setattr("worker.imaging.slow_calls.TICK", 0.01)
     now, looks = [0.0], [0]
 
     def monotonic() -> float:
@@ -432,7 +432,7 @@ async def test_a_parent_that_does_nothing_is_given_up(
 async def test_however_many_hang_others_are_done(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.imaging.pool.TICK", 0.01)
+    monkeypatch.setattr("worker.imaging.slow_calls.TICK", 0.01)
     now = [0.0]
     play = await start(Clock(monotonic=lambda: now[0]))
     hung: list[Puppet] = []

@@ -136,7 +136,7 @@ async def start(spec: ModelSpec) -> AsyncIterator[Start]:
 @pytest.fixture
 def nothing_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a process is stopped, it keeps its place."""
-    monkeypatch.setattr("worker.imaging.pool.ASIDE_AFTER", 2 * BOUND)
+    monkeypatch.setattr("worker.imaging.slow_calls.ASIDE_AFTER", 2 * BOUND)
 
 
 def expected(spec: ModelSpec, image: RawImage, side: int) -> tuple[np.ndarray[Any, Any], bytes]:
@@ -275,7 +275,7 @@ async def test_calls_that_hang_make_no_other_wait(start: Start) -> None:
 async def test_calls_that_hang_hold_no_cell_that_others_wait_for(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.imaging.pool.ASIDE_AFTER", 0.3)
+    monkeypatch.setattr("worker.imaging.slow_calls.ASIDE_AFTER", 0.3)
     bench = await start(cells=2, timeout=BOUND)
     hung = [asyncio.create_task(bench.answer(BAD["hang"])) for _ in range(3)]
     await bench.until(lambda: bench.value("queued_images", stage="decode") > 0)
