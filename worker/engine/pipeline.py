@@ -25,7 +25,7 @@ from worker.engine.serving import ServingModel, WithdrawnError
 from worker.errors import Failure, JobError, Reason, Stage
 from worker.images.fetch import ImageFetcher
 from worker.images.sniffing import refuse_unknown
-from worker.imaging.images import Picture, PreparedImage
+from worker.imaging.prepared import Picture, PreparedImage
 from worker.imaging.protocol import Pixels
 from worker.logs import get_logger
 from worker.metrics import Metrics

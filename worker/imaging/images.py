@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from worker.clock import SYSTEM_CLOCK, Clock
 from worker.errors import JobError, Reason, Stage
@@ -25,8 +23,10 @@ from worker.imaging.call import Call, Content, DiedError, LostError, OrphanedErr
 from worker.imaging.crops import CropCells
 from worker.imaging.nursery import Nursery
 from worker.imaging.pool import MOST_ALONE, ProcessPool
+from worker.imaging.prepared import Picture, PreparedImage
 from worker.imaging.process import ImageProcess
 from worker.imaging.protocol import LANES, LocalImage, Pixels, Setup
+from worker.imaging.refusals import refusal
 from worker.imaging.slow_calls import MOST_ASIDE
 from worker.imaging.sole import Losses
 from worker.metrics import Metrics
@@ -34,7 +34,7 @@ from worker.model.transforms import CenterCrop, Channels, Resize, check_crop
 from worker.retry import SHORTAGES, Retry
 from worker.settings import DecodeSettings
 
-__all__ = ["Geometry", "ImageProcesses", "Picture", "PreparedImage"]
+__all__ = ["Geometry", "ImageProcesses"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -47,46 +47,6 @@ MAX_LABEL = 1024
 
 FIRST = 0.0
 """The urgency of what makes up for a picture that was lost."""
-
-
-@dataclass(slots=True, eq=False)
-class Picture:
-    """A picture that waits for its label, in the process that decoded its image.
-
-    Attributes:
-        image: to be decoded again if that process is gone.
-        side: longest side of the picture in pixels.
-        nbytes: of its pixels.
-    """
-
-    image: LocalImage = field(repr=False)
-    side: int
-    process: ImageProcess
-    number: int
-    nbytes: int
-
-
-@dataclass(slots=True, eq=False)
-class PreparedImage:
-    """A decoded image on its way to the predictor; `ImageProcesses.release` ends it.
-
-    Attributes:
-        crop: `[H, W, 3] uint8`, in memory that is shared with the image processes.
-        picture: to draw on; None if none was asked for.
-        pixels: the whole image, `[h, w, 3] uint8` BGR; None unless asked for.
-    """
-
-    crop: npt.NDArray[np.uint8]
-    cell: int | None
-    picture: Picture | None = None
-    pixels: Pixels | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of pixels held."""
-        held = self.crop.nbytes
-        held += 0 if self.picture is None else self.picture.nbytes
-        return held + (0 if self.pixels is None else self.pixels.nbytes)
 
 
 class Geometry(Protocol):
@@ -403,44 +363,11 @@ class ImageProcesses:
             # Processor time is its own whatever else goes on, and what ends the process that forks
             # was the only call: trying again would change nothing.
             if error.cause in ("cpu", "parent"):
-                raise self._refusal(stage, error, 1) from None
+                raise refusal(stage, error, 1, self._limits) from None
         try:
             return await once(alone=True)
         except DiedError as error:
-            raise self._refusal(stage, error, 2) from None
-
-    def _refusal(self, stage: Stage, error: DiedError, attempts: int) -> JobError:
-        limits = self._limits
-        match error.cause:
-            case "cpu":
-                why = (
-                    f"the {stage} stage takes more than {limits.cpu_seconds} s of processor time; "
-                    "save the image again in a simpler form, or allow more with decode.cpu_seconds"
-                )
-            case "memory":
-                why = (
-                    f"the {stage} stage needs more than {limits.memory >> 20} MiB of memory; send "
-                    "a smaller image, or allow more with decode.memory"
-                )
-            case "timeout":
-                why = (
-                    f"the {stage} stage did not end within {limits.timeout:g} s; save the image "
-                    "again, or send another"
-                )
-            case "parent":
-                why = (
-                    f"{error.how}, also when nothing else is decoded; save the image again, or "
-                    "send another"
-                )
-            case _:
-                doing = "decoder" if stage is Stage.DECODE else "encoder"
-                why = (
-                    f"it crashes the {doing}, also when it is alone ({error.how}); save the image "
-                    "again, or send another"
-                )
-                if error.cause == "killed":
-                    why += "; a kernel that is short of memory ends processes like this, too"
-        return JobError(Reason.CORRUPT_IMAGE, why, attempts=attempts, stage=stage)
+            raise refusal(stage, error, 2, self._limits) from None
 
 
 class _Once(Protocol[T_co]):

@@ -20,8 +20,9 @@ from worker.clock import SYSTEM_CLOCK, Clock
 from worker.contract.jobs import RawImage
 from worker.errors import JobError, Reason
 from worker.failpoints import Failpoints
-from worker.imaging.images import ImageProcesses, PreparedImage
+from worker.imaging.images import ImageProcesses
 from worker.imaging.nursery import Nursery
+from worker.imaging.prepared import PreparedImage
 from worker.imaging.process import ImageProcess
 from worker.imaging.protocol import Frames, Setup, frame
 from worker.metrics import Metrics

@@ -27,7 +27,8 @@ from worker.images.draw import draw
 from worker.images.prepare import prepare
 from worker.images.transform import Transform
 from worker.imaging.call import Call
-from worker.imaging.images import ImageProcesses, PreparedImage
+from worker.imaging.images import ImageProcesses
+from worker.imaging.prepared import PreparedImage
 from worker.imaging.process import Role
 from worker.metrics import Metrics
 from worker.model import ModelSpec
