@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from operator import attrgetter
@@ -15,19 +15,18 @@ from worker.failpoints import Failpoints
 from worker.hpip import installed_backends
 from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batcher
-from worker.inference.calibration import combine
-from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
+from worker.inference.calibration_cache import CalibrationCache
 from worker.inference.choice import check_choice, usable
 from worker.inference.isolation import Poisoned
 from worker.inference.late_slots import LateSlots
 from worker.inference.placement import Placement, available_cores
+from worker.inference.pool_calibration import PoolCalibration
 from worker.inference.protocol import BackendName
 from worker.inference.selection import BackendSelection, OnStep
 from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
 from worker.inference.supervisor import SlotSupervisor
 from worker.inference.trials import try_backends
-from worker.logs import get_logger
 from worker.metrics import Metrics
 from worker.metrics.scraped import Samples
 from worker.model import ModelSpec
@@ -45,8 +44,6 @@ MOST_SOLO_THREADS = 16
 
 MOST_SOLO_WEIGHTS = 1 << 29
 """Bytes of weights up to which one slot holds them twice, for images that come alone."""
-
-log = get_logger(__name__)
 
 
 class PredictorPool:
@@ -103,15 +100,6 @@ class PredictorPool:
         # Threads that the settings name are for all work of a slot.
         self._lends_cores = self._calibrates and predictor.threads == 0
         capacity = capacity or batching.max_batch or batching.calibration_limit
-        self._calibrations = CalibrationCache(
-            cache_directory() / "calibration",
-            spec.digest,
-            placements,
-            available_cores(),
-            batching,
-            lends_cores=self._lends_cores,
-            kernels=self._kernels,
-        )
         self._batcher: Batcher[Pixels, Scores | Poisoned] = Batcher(capacity, batching.linger)
         self._supervisors = [
             SlotSupervisor(
@@ -135,6 +123,24 @@ class PredictorPool:
             )
             for index, placement in enumerate(placements)
         ]
+        cache = CalibrationCache(
+            cache_directory() / "calibration",
+            spec.digest,
+            placements,
+            available_cores(),
+            batching,
+            lends_cores=self._lends_cores,
+            kernels=self._kernels,
+        )
+        self._calibration = PoolCalibration(
+            spec.input_size,
+            self._supervisors,
+            self._batcher,
+            batching,
+            # Records are by processor, which says nothing of other devices.
+            cache if placements[0].device.kind == "cpu" else None,
+            self._other_load,
+        )
         self._late: LateSlots | None = None
         if joins_late and len(placements) > 1:
             first, *others = self._supervisors
@@ -172,14 +178,14 @@ class PredictorPool:
         first = self._supervisors if self._late is None else self._supervisors[:1]
         await asyncio.gather(*(supervisor.start() for supervisor in first))
         if self._calibrates:
-            await self._warm(backend)
+            await self._calibration.warm(backend, self._solo_threads())
         for supervisor in first:
             supervisor.serve()
 
     async def _load(self, backend: BackendName) -> None:
         solo_threads = self._solo_threads()
         if solo_threads:
-            kept = await self._kept_calibration(backend)
+            kept = await self._calibration.kept(backend)
             # It is loaded to be measured too.
             wanted = kept is None or kept.solo or not kept.settled
             solo_threads = solo_threads if wanted else 0
@@ -206,69 +212,9 @@ class PredictorPool:
             return 0
         return cores if self._spec.params.stat().st_size <= MOST_SOLO_WEIGHTS else 0
 
-    async def _kept_calibration(self, backend: BackendName) -> CalibrationRecord | None:
-        if self._placements[0].device.kind != "cpu":
-            # Records are by processor, which says nothing of other devices.
-            return None
-        # In a thread: finding the versions of packages reads many files.
-        return await asyncio.to_thread(self._calibrations.read, backend)
-
-    async def _warm(self, backend: BackendName) -> None:
-        """Warm the slots, and choose the largest batch: as it was measured before, or measure."""
-        kept = await self._kept_calibration(backend)
-        if kept is None or not kept.settled:
-            await self._calibrate(partial(self._keep_calibration, backend, kept))
-            return
-        size = self._batcher.max_batch = kept.max_batch
-        await asyncio.gather(
-            *(supervisor.warm(self._spec.input_size, size) for supervisor in self._supervisors)
-        )
-        log.info("calibrated", batch=size, chosen=True, solo=bool(kept.solo), from_cache=True)
-
-    async def _keep_calibration(
-        self, backend: BackendName, kept: CalibrationRecord | None, record: CalibrationRecord
-    ) -> None:
-        if self._placements[0].device.kind == "cpu":
-            record = kept.measured_again(record) if kept else record
-            await asyncio.to_thread(self._calibrations.write, backend, record)
-
-    async def _calibrate(self, keep: Callable[[CalibrationRecord], Awaitable[None]]) -> None:
-        load = OtherLoad(self._needed_cores(), lambda: self.pids)
-        load.begin()
-        calibrations = await asyncio.gather(
-            *(
-                supervisor.calibrate(self._spec.input_size, self._batching)
-                for supervisor in self._supervisors
-            )
-        )
-        # The slots measured side by side, as they will work.
-        chosen = combine(calibrations)
-        self._batcher.max_batch = chosen.max_batch
-        for row in chosen.rows:
-            log.info(
-                "calibrated",
-                batch=row.size,
-                milliseconds=round(row.seconds * 1000, 1),
-                images_per_second=round(row.size / row.seconds * len(self._supervisors), 1),
-                chosen=row.size == chosen.max_batch,
-                from_cache=False,
-            )
-        first = self._supervisors[0]
-        solo = None
-        if first.solo:
-            # Where memory is short, the kernel may end the whole container: after a few starts that
-            # ended here, the next one takes this record, and does not try again.
-            await keep(CalibrationRecord(chosen.max_batch, solo=False, taken=1.0))
-            solo = await first.solo_pays(self._spec.input_size)
-        taken = load.taken()
-        if first.solo:
-            log.info("calibrated", solo_threads=self._solo_threads(), chosen=solo, from_cache=False)
-        if first.solo and not solo:
-            await first.drop_solo()
-        await keep(CalibrationRecord(chosen.max_batch, solo, taken))
-
-    def _needed_cores(self) -> int:
-        return min(available_cores(), sum(placement.threads for placement in self._placements))
+    def _other_load(self) -> OtherLoad:
+        needed = min(available_cores(), sum(placement.threads for placement in self._placements))
+        return OtherLoad(needed, lambda: self.pids)
 
     @property
     def max_batch(self) -> int:
@@ -377,7 +323,7 @@ class PredictorPool:
             self._spec.input_size,
             max_batch,
             self._start_timeout,
-            OtherLoad(self._needed_cores(), lambda: self.pids),
+            self._other_load(),
         )
         # Paddle has as long to load as the others have in all.
         patience = 2 * self._start_timeout

@@ -50,14 +50,14 @@ def make_pool(
 async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_they_were() -> None:
     record = CalibrationRecord(8, solo=False)
     first = make_pool(ON_CPU, threads=1)
-    first._calibrations.write("paddle", record)
-    assert await first._kept_calibration("paddle") == record
+    await first._calibration._keep("paddle", None, record)
+    assert await first._calibration.kept("paddle") == record
     lends = make_pool(ON_CPU)
-    assert await lends._kept_calibration("paddle") is None, "all cores were not tried"
-    lends._calibrations.write("paddle", record)
-    assert await lends._kept_calibration("paddle") == record
+    assert await lends._calibration.kept("paddle") is None, "all cores were not tried"
+    await lends._calibration._keep("paddle", None, record)
+    assert await lends._calibration.kept("paddle") == record
     gpu = make_pool(replace(ON_CPU, device=Device("gpu", (0,))))
-    assert await gpu._kept_calibration("paddle") is None
+    assert await gpu._calibration.kept("paddle") is None
     for pool in (first, lends, gpu):
         await pool.stop()
 
@@ -103,10 +103,10 @@ async def test_a_second_copy_that_ends_the_worker_is_not_tried_at_every_start(
         pool = make_pool(ON_CPU)
         pool._supervisors[0].solo = True
         with pytest.raises(EndedError):
-            await pool._warm("paddle")
+            await pool._calibration.warm("paddle", 2)
         await pool.stop()
     pool = make_pool(ON_CPU)
-    kept = await pool._kept_calibration("paddle")
+    kept = await pool._calibration.kept("paddle")
     assert kept is not None
     assert (kept.max_batch, kept.solo, kept.settled) == (2, False, True)
     await pool.stop()
