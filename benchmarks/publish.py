@@ -23,8 +23,11 @@ from worker.bench.table import (
     LAG_TITLE,
     LATENCY_HEADINGS,
     LATENCY_TITLE,
+    START_HEADINGS,
+    START_TITLE,
     lag_rows,
     latency_rows,
+    start_rows,
     throughput_rows,
 )
 
@@ -69,7 +72,7 @@ def replace_figures(text: str, figures: str) -> str:
 
 
 def as_markdown(measured: Sequence[Measurement]) -> str:
-    """Write tables of throughput, stages, latency and event loops, by model.
+    """Write tables of throughput, stages, latency, event loops and starts, by model.
 
     Returns:
         Markdown.
@@ -83,6 +86,7 @@ def as_markdown(measured: Sequence[Measurement]) -> str:
             *_stages(some),
             *_titled(LATENCY_TITLE, LATENCY_HEADINGS, latency_rows(some)),
             *_titled(LAG_TITLE, LAG_HEADINGS, lag_rows(some)),
+            *_titled(START_TITLE, START_HEADINGS, start_rows(some)),
             *_ceiling(some),
         ]
     return "\n\n".join(part for part in parts if part)

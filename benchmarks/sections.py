@@ -11,6 +11,7 @@ from benchmarks.growth import grow
 from benchmarks.messages import WAYS, Way
 from benchmarks.open_loop import measure_bare_program, measure_latency
 from benchmarks.saturation import Setting, saturate
+from benchmarks.starts import measure_starts
 from benchmarks.transport import measure_together, measure_transport
 from worker.bench.limit import (
     BARE_PROGRAM,
@@ -27,7 +28,7 @@ from worker.inference.placement import available_cores
 
 __all__ = ["DEFAULT", "SECTIONS", "measure"]
 
-DEFAULT = ("bare", "codec", "transport", "together", "worker", "latency", "ceiling")
+DEFAULT = ("bare", "codec", "transport", "together", "worker", "latency", "ceiling", "start")
 SECTIONS = (*DEFAULT, "scaling", "growth")
 
 INSTANT = {
@@ -40,6 +41,9 @@ INSTANT = {
 
 REPLICAS = (1, 2, 4)
 PARTITIONS = 8
+
+START_COUNT = 7
+"""Of each program."""
 
 MEASURED_SHARE = 0.7
 """Of the jobs; see `stretch`."""
@@ -84,6 +88,9 @@ def measure(
         yield from _latency(subject, setting, found, say)
     if "ceiling" in sections:
         yield from _ceiling(subject, setting, found, say)
+    if "start" in sections:
+        say("starts, of a worker and of commands")
+        yield from measure_starts(setting, START_COUNT)
     if "scaling" in sections:
         yield from _scaling(subject, setting, found, say)
     if "growth" in sections:

@@ -21,14 +21,21 @@ __all__ = [
     "LAG_TITLE",
     "LATENCY_HEADINGS",
     "LATENCY_TITLE",
+    "STARTS",
+    "START_HEADINGS",
+    "START_TITLE",
     "lag_rows",
     "latency_rows",
+    "start_rows",
     "tables",
     "throughput_rows",
 ]
 
 LOOP_LAG, IDLE_LAG = "event_loop_lag_ms", "idle_loop_lag_ms"
 """The details with the longest delay of a worker's event loop, and of one beside it."""
+
+STARTS = "start_seconds"
+"""The detail with the median and the longest of several starts."""
 
 _NONE = ""
 
@@ -54,9 +61,12 @@ LATENCY_TITLE = "latency in ms, from when an image was due"
 LAG_HEADINGS = ("", "pictures", "event loop", "a loop that does nothing")
 LAG_TITLE = "longest delay of the event loop in ms, and of one beside it that has nothing to do"
 
+START_HEADINGS = ("", "median", "longest", "starts")
+START_TITLE = "seconds until a worker is ready or a command has answered, with warm caches"
+
 
 def tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Lay out everything that was measured: throughput, latency and event loops, by model.
+    """Lay out everything that was measured: throughput, latency, event loops and starts, by model.
 
     Returns:
         The tables that are not empty.
@@ -68,6 +78,7 @@ def tables(measurements: Sequence[Measurement]) -> list[Table]:
             throughput_table(model, some),
             latency_table(model, some),
             lag_table(model, some),
+            start_table(model, some),
         ]
     return [table for table in found if table.row_count]
 
@@ -148,6 +159,29 @@ def lag_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
         )
         for each in measurements
         if IDLE_LAG in each.details
+    ]
+
+
+def start_table(model: str, measurements: Iterable[Measurement]) -> Table:
+    """Lay out how long starts took."""
+    return _laid_out(f"{model}: {START_TITLE}", START_HEADINGS, start_rows(measurements))
+
+
+def start_rows(measurements: Iterable[Measurement]) -> list[tuple[str, ...]]:
+    """Write the cells of `start_table`.
+
+    Returns:
+        A row for each measurement of starts, in their order, as long as `START_HEADINGS`.
+    """
+    return [
+        (
+            each.name,
+            _number(each.details[STARTS]["median"], 2),
+            _number(each.details[STARTS]["longest"], 2),
+            str(each.details["starts"]),
+        )
+        for each in measurements
+        if STARTS in each.details
     ]
 
 

@@ -29,10 +29,12 @@ def test_every_measurement_is_in_a_table() -> None:
         "idle_loop_lag_ms": 20.0,
     }
     latency = {"latency_ms": {"p50": 9.0, "p90": 10.0, "p99": 11.0, "p99.9": 12.0}, "samples": 80}
+    starts = {"start_seconds": {"median": 1.901, "longest": 2.345}, "starts": 7}
     lines = as_markdown(
         [
             Measurement("worker raw", "net", True, 100.0, 10.0, details),
             Measurement("worker at 25 %", "net", True, details=latency),
+            Measurement("start to ready", "net", details=starts),
         ]
     ).splitlines()
     assert lines[0] == "### net"
@@ -40,4 +42,5 @@ def test_every_measurement_is_in_a_table() -> None:
     assert "| worker raw | yes | 1.5 | 4.0 |" in lines
     assert "| worker at 25 % | yes |  | 9.0 | 10.0 | 11.0 | 12.0 | 1.2 |  | 80 |" in lines
     assert "| worker raw | yes | 21 | 20 |" in lines
+    assert "| start to ready | 1.90 | 2.35 | 7 |" in lines
     assert lines[-1].endswith(": worker raw 2000.")

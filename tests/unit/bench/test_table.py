@@ -14,6 +14,7 @@ from worker.bench.table import (
     LATENCY_HEADINGS,
     lag_rows,
     latency_rows,
+    start_rows,
     tables,
     throughput_rows,
 )
@@ -104,6 +105,12 @@ def test_event_loops_have_a_table_beside_one_that_does_nothing() -> None:
         ("floors together raw", "no", "10", "29"),
         ("transport floor raw", "no", "", "27"),
     ]
+
+
+def test_starts_have_a_table() -> None:
+    took = {"start_seconds": {"median": 1.904, "longest": 2.218}, "starts": 7}
+    rows = start_rows([*MEASURED, Measurement("start to ready", "net", details=took)])
+    assert rows == [("start to ready", "1.90", "2.22", "7")]
 
 
 def test_the_plot_is_an_image_with_a_bar_for_each_part() -> None:
