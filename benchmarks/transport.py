@@ -1,5 +1,7 @@
 """Bare programs behind a real broker: what reading jobs and writing results costs at least.
 
+To read a job is to have its image, too: that of a URL is fetched, from a server on loopback.
+
 The transport floor does nothing else. The floors together do as much work beside it as a worker
 does, on the same cores at the same time: what each costs alone on an idle machine, no program can
 have it for once they share caches, memory and cores.

@@ -1,9 +1,9 @@
 """What no program can leave out, as lean as aiokafka allows: jobs read, results written.
 
 Arguments BOOTSTRAP JOBS RESULTS GROUP WORK. WORK is a JSON object that says what is done in
-between; see `bare_work.make_work`. Each job is parsed and its image read from Base64. Nothing is
-checked, bounded, measured or done again after an error. Each line on standard input is answered
-with the longest delay of the event loop in the last seconds, in seconds.
+between; see `bare_work.make_work`. Each job is parsed and its image read from Base64, or fetched;
+see `bare_images`. Nothing is checked, bounded, measured or done again after an error. Each line on
+standard input is answered with the longest delay of the event loop in the last seconds, in seconds.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ import threading
 import time
 from collections.abc import Coroutine
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, TextIO
 
-import orjson
-import pybase64
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from benchmarks.bare_images import open_fetches, read_jobs
 from benchmarks.bare_work import Work, make_work
 from worker.bench.idle_loop_process import LAG
-from worker.contract.headers import CONTENT_TYPE
 from worker.contract.jobs import ModelIdentity
-from worker.contract.records import Record
 from worker.contract.results import result_message
 from worker.health import watch_event_loop
 from worker.metrics import Metrics
@@ -60,10 +58,9 @@ async def transport(bootstrap: str, jobs: str, results: str, group: str, work: W
         max_batch_size=MIB,
     )
     committed = time.monotonic()
-    async with consumer, producer:
-        while True:
-            polled = await consumer.getmany(timeout_ms=1000)
-            jobs_read = [_read(record) for records in polled.values() for record in records]
+    poll = partial(consumer.getmany, timeout_ms=1000)
+    async with consumer, producer, open_fetches() as fetches:
+        async for jobs_read in read_jobs(poll, fetches):
             async for answers in work.answers(jobs_read):
                 sent = []
                 for record, outcome in answers:
@@ -79,26 +76,6 @@ async def transport(bootstrap: str, jobs: str, results: str, group: str, work: W
                     partition = TopicPartition(last.topic, last.partition)
                     await consumer.commit({partition: last.offset + 1})
                     committed = time.monotonic()
-
-
-def _read(record: ConsumerRecord) -> tuple[Record, bytes]:
-    """A job's record, and its image."""
-    if dict(record.headers).get(CONTENT_TYPE, b"").startswith(b"image/"):
-        image = record.value
-    else:
-        image = pybase64.b64decode(orjson.loads(record.value)["image"], validate=True)
-    return (
-        Record(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.timestamp,
-            record.key,
-            record.value,
-            tuple(record.headers),
-        ),
-        image,
-    )
 
 
 async def _watched(program: Coroutine[Any, Any, None], metrics: Metrics) -> None:

@@ -160,7 +160,8 @@ def _parse(text: str) -> URL:
         )
     if host is None or _HOST.fullmatch(host) is None or not port:
         raise JobError(Reason.BAD_URL, "the URL has no valid host and port; check its spelling")
-    if ":" not in host and "[" in URL(text, encoded=True).raw_authority:
+    # Looked for in the text first: to parse it again takes longer.
+    if ":" not in host and "[" in text and "[" in URL(text, encoded=True).raw_authority:
         # Brackets hold an IPv6 address; without them [v1.a] would pass for a name.
         raise JobError(Reason.BAD_URL, "the URL has brackets and no IPv6 address in them")
     if url.raw_user is not None or url.raw_password is not None:

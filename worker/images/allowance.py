@@ -58,13 +58,18 @@ class Allowance:
             self._end += waited
             self._attempt_end += waited
 
+    @property
+    def attempt_end(self) -> float:
+        """Loop time at which the attempt must have ended, unless it waits again."""
+        return self._until(min(self._attempt_end, self._end))
+
     def running(self) -> asyncio.Timeout:
         """Limit a block to the time that is left for the attempt.
 
         Returns:
             A context manager; TimeoutError ends the block.
         """
-        return asyncio.timeout_at(self._until(min(self._attempt_end, self._end)))
+        return asyncio.timeout_at(self.attempt_end)
 
     def _until(self, end: float) -> float:
         return end if self._expiry is None else min(end, self._expiry)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -25,12 +24,13 @@ from worker.images.fetch_body import read_image
 from worker.images.fetch_errors import ForbiddenAddressError, StatusError, UnresolvedError, explain
 from worker.images.machines import machine_of
 from worker.images.names import Names, SystemResolver, addresses
-from worker.images.places import SLOW, FairPlaces, HostPlaces, Seat
+from worker.images.places import SLOW, FairPlaces, HostPlaces, Place, Seat
+from worker.images.watch import Watch
 from worker.proxies import proxy_for
 from worker.retry import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractResolver, ResolveResult
@@ -181,9 +181,12 @@ class ImageFetcher:
             proxy = proxy_for(url) if self._settings.trust_env else None
             found = None if proxy else await self._find(url, allowance)
             host = machine_of(url.raw_host or "", found)
-            async with self._place(host, url, allowance, seat), allowance.running():
+            place = await self._place(host, url, allowance, seat)
+            try:
                 with addresses(found):
-                    answer = await self._request(url, proxy)
+                    answer = await self._request(url, proxy, allowance.attempt_end)
+            finally:
+                place.release()
             if isinstance(answer, bytes):
                 return answer
             url = answer
@@ -214,33 +217,35 @@ class ImageFetcher:
         except OSError as error:  # TimeoutError is one
             raise UnresolvedError(name) from error
 
-    @asynccontextmanager
-    async def _place(
-        self, host: str, url: URL, allowance: Allowance, seat: Seat
-    ) -> AsyncIterator[None]:
+    async def _place(self, host: str, url: URL, allowance: Allowance, seat: Seat) -> Place:
         """A place at the host and one of all, waited for with the job's own time alone."""
+        name = url.raw_host, url.port
+        # Mostly there is one, and no timer is needed.
+        if seat.take_now(host, name) and (place := self._places.acquire_now(host)) is not None:
+            return place
         async with allowance.waiting():
-            await seat.take(host, (url.raw_host, url.port))
-            place = await self._places.acquire(host, seat.since)
-        try:
-            yield
-        finally:
-            place.release()
+            await seat.take(host, name)
+            return await self._places.acquire(host, seat.since)
 
-    async def _request(self, url: URL, proxy: URL | None) -> bytes | URL:
-        """The image at `url`, or where it redirects to."""
+    async def _request(self, url: URL, proxy: URL | None, end: float) -> bytes | URL:
+        """The image at `url`, or where it redirects to; by the loop time `end`."""
         if self._session is None:
             raise RuntimeError("use the fetcher in an async with block")
         limits = self._settings
+        window = limits.read_timeout
         # `sock_read` bounds silence alone, and a head may come byte by byte. A proxy answers with a
         # head of its own before it.
-        longest = None if proxy else limits.connect_timeout + limits.read_timeout
-        async with asyncio.timeout(longest):
+        head = None if proxy else limits.connect_timeout + window
+        with Watch(end, head, window, limits.min_speed * window) as watch:
             response = await self._session.get(url, allow_redirects=False, proxy=proxy)
-        async with response:
-            if response.status in _REDIRECTS:
-                return parse_redirect(url, response.headers.get("Location"))
-            return await read_image(response, limits, self._clock)
+            try:
+                if response.status in _REDIRECTS:
+                    return parse_redirect(url, response.headers.get("Location"))
+                watch.receive(response.content)
+                return await read_image(response, limits.max_bytes, self._clock)
+            finally:
+                # Its connection is kept if all of it has been read, and closed if not.
+                response.release()
 
     def _checked_socket(self, info: AddrInfoType) -> socket.socket:
         """A socket for one resolved address, unless it may not be reached.

@@ -1,18 +1,17 @@
-"""Reads the body of an answer to a fetch: plain bytes, not too many, and not too slowly."""
+"""Reads the body of an answer to a fetch: plain bytes, and not too many."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from worker.errors import JobError, Reason
-from worker.images.fetch_errors import StatusError, TooSlowError
+from worker.images.fetch_errors import StatusError
 from worker.images.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     import aiohttp
 
     from worker.clock import Clock
-    from worker.settings import FetchSettings
 
 __all__ = ["read_image"]
 
@@ -25,14 +24,16 @@ _KNOWN_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zs
 
 _SUCCESS = frozenset({200, 203})
 
+_MOST_PIECES = 64
+"""Pieces that are kept as they came until they are joined."""
 
-async def read_image(
-    response: aiohttp.ClientResponse, limits: FetchSettings, clock: Clock
-) -> bytes:
-    """Read an answer whose head has come, within the limits on its size and speed.
+
+async def read_image(response: aiohttp.ClientResponse, most: int, clock: Clock) -> bytes:
+    """Read an answer whose head has come.
 
     Args:
-        clock: what speed and `Retry-After` are told by.
+        most: bytes that it may have.
+        clock: what `Retry-After` is told by.
 
     Returns:
         The body as it was sent.
@@ -40,7 +41,6 @@ async def read_image(
     Raises:
         StatusError: it is no image.
         JobError: `TOO_LARGE`, or `FETCH_REFUSED` for a compressed answer.
-        TooSlowError: less than `fetch.min_speed` arrived.
         aiohttp.ClientError: the connection broke.
     """
     if response.status not in _SUCCESS:
@@ -53,31 +53,29 @@ async def read_image(
             f"the image's server compresses its answer{_named(encoding)} although asked not "
             "to; turn that off for images",
         )
-    most = limits.max_bytes
     if (response.content_length or 0) > most:
         raise _too_large(most)
-    window = limits.read_timeout
-    least = limits.min_speed * window
-    window_end, window_start = clock.monotonic() + window, 0
-    # One buffer, not a list of chunks: a server may send single bytes, a list entry each. What
-    # comes in one piece, as most images do, is not copied.
-    body: bytes | bytearray = b""
-    async for chunk in response.content.iter_any():
-        if not body:
-            body = chunk
-        elif isinstance(body, bytes):
-            body = bytearray(body)
-            body += chunk
-        else:
-            body += chunk
-        if len(body) > most:
+    return await _read(response.content, most)
+
+
+async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
+    # What comes in one piece, as many images do, is not copied, and a few are joined once. But a
+    # server may send a few bytes at a time: as pieces they would take many times as much memory.
+    pieces: list[bytes] = []
+    joined = bytearray()
+    size = 0
+    while piece := await content.readany():
+        size += len(piece)
+        if size > most:
             raise _too_large(most)
-        # No timer: a server that sends nothing at all runs into `sock_read`.
-        if clock.monotonic() >= window_end:
-            if len(body) - window_start < least:
-                raise TooSlowError
-            window_end, window_start = clock.monotonic() + window, len(body)
-    return bytes(body)
+        pieces.append(piece)
+        if len(pieces) == _MOST_PIECES:
+            joined += b"".join(pieces)
+            pieces.clear()
+    if not joined:
+        return b"".join(pieces)
+    joined += b"".join(pieces)
+    return bytes(joined)
 
 
 def _named(encoding: str) -> str:

@@ -24,8 +24,10 @@ def machine_of(name: str, found: list[ResolveResult] | None) -> str:
     Returns:
         The machine's address; of an IPv6 address its network, which one owner usually has whole.
     """
+    if not found:
+        return _parsed(name)
     # Any of the addresses, but always the same: name servers change the order.
-    return min((_parsed(each["host"]) for each in found or ()), default=_parsed(name))
+    return min(_parsed(each["host"]) for each in found)
 
 
 @lru_cache(maxsize=4096)

@@ -109,6 +109,17 @@ class FairPlaces:
         """Tell whether another key waits."""
         return any(each.waiters for other, each in self._keys.items() if other != key)
 
+    def acquire_now(self, key: Hashable) -> Place | None:
+        """Take a place if `acquire` would not wait for it.
+
+        Returns:
+            The place, which the caller releases; None if it has to be waited for.
+        """
+        if not self._free or self._waiting or self._is_slow(key):
+            return None
+        charged = self._serve(key, self._entry(key))
+        return Place(self, key, self._clock.monotonic(), charged)
+
     async def acquire(self, key: Hashable, since: float | None = None) -> Place:
         """Wait for a place.
 
@@ -119,12 +130,9 @@ class FairPlaces:
         Returns:
             The place, which the caller releases.
         """
-        entry = self._keys.get(key)
-        if entry is None:
-            self._turn += 1
-            entry = self._keys[key] = _Key(self._level, self._turn)
-        if self._free and not self._waiting and not self._is_slow(key):
-            return Place(self, key, self._clock.monotonic(), self._serve(key, entry))
+        if (place := self.acquire_now(key)) is not None:
+            return place
+        entry = self._entry(key)
         charged: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(self._clock.monotonic() if since is None else since, charged)
         insort(entry.waiters, waiter, key=lambda each: each.since)
@@ -142,6 +150,13 @@ class FairPlaces:
                 self._give_back(key, 0.0, charged.result())  # it came in the same moment
             raise
         return Place(self, key, self._clock.monotonic(), charged.result())
+
+    def _entry(self, key: Hashable) -> _Key:
+        entry = self._keys.get(key)
+        if entry is None:
+            self._turn += 1
+            entry = self._keys[key] = _Key(self._level, self._turn)
+        return entry
 
     def _release(self, key: Hashable, since: float, charged: float) -> None:
         took = self._clock.monotonic() - since
@@ -245,12 +260,20 @@ class HostPlaces:
         """
         return Seat(self, self._clock.monotonic())
 
+    def _acquire_now(self, host: Hashable, name: Hashable) -> Place | None:
+        return self._places(host).acquire_now(name)
+
     async def _acquire(self, host: Hashable, name: Hashable, since: float) -> Place:
-        places = self._hosts.setdefault(host, FairPlaces(self._most, clock=self._clock))
         try:
-            return await places.acquire(name, since)
+            return await self._places(host).acquire(name, since)
         finally:
             self._forget(host)
+
+    def _places(self, host: Hashable) -> FairPlaces:
+        places = self._hosts.get(host)
+        if places is None:
+            places = self._hosts[host] = FairPlaces(self._most, clock=self._clock)
+        return places
 
     def _forget(self, host: Hashable) -> None:
         places = self._hosts.get(host)
@@ -284,11 +307,25 @@ class Seat:
     ) -> None:
         self.leave()
 
+    def take_now(self, host: Hashable, name: Hashable) -> bool:
+        """Take a place at `host`, for `name`, if `take` would not wait for it.
+
+        Returns:
+            Whether it is held now.
+        """
+        if self._at == (host, name):
+            return True
+        self.leave()
+        self._place = self._hosts._acquire_now(host, name)  # noqa: SLF001 - its other half
+        if self._place is None:
+            return False
+        self._at = host, name
+        return True
+
     async def take(self, host: Hashable, name: Hashable) -> None:
         """Wait for a place at `host`, for `name`; nothing when it is held already."""
-        if self._at == (host, name):
+        if self.take_now(host, name):
             return
-        self.leave()
         self._place = await self._hosts._acquire(host, name, self.since)  # noqa: SLF001 - its other half
         self._at = host, name
 

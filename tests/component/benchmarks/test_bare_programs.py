@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import ExitStack
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from benchmarks.open_loop import measure_bare_program
 from benchmarks.peers import over_http
 from benchmarks.saturation import Setting
 from benchmarks.topics import fill, make_topics
-from benchmarks.transport import measure_together
+from benchmarks.transport import measure_together, measure_transport
 from demo.broker import KafkaBroker
 from tests.support.paths import IMAGES
 from worker.bench.bare import Layout
@@ -49,6 +52,39 @@ def test_the_floors_together_are_transport_codecs_and_predictors(setting: Settin
     assert measured.details["event_loop_lag_ms"] >= 0
     assert measured.details["idle_loop_lag_ms"] >= 0
     assert contender(measured) == CONTENDER
+
+
+def test_the_transport_of_urls_fetches_their_images(setting: Setting) -> None:
+    fetched: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            fetched.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(setting.images[0])))
+            self.end_headers()
+            self.wfile.write(setting.images[0])
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        try:
+            measured = measure_transport(
+                replace(setting, base=base), FILES, "url", JOBS, pictures=False
+            )
+        finally:
+            server.shutdown()
+            serving.join()
+    assert measured.name == "transport floor url"
+    assert measured.details["ms_cpu_by_kind"].keys() >= {"event loop"}
+    assert len(fetched) >= measured.details["jobs"] > 0
+    assert set(fetched) == {"/0"}
 
 
 async def test_the_bare_program_says_how_long_its_event_loop_was_kept_waiting(
