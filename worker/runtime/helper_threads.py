@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from pathlib import Path
 
 __all__ = ["HelperThreads", "current_core", "is_here", "other_threads"]
 
@@ -32,9 +33,10 @@ def other_threads() -> frozenset[int]:
         Their ids; none where the system does not tell.
     """
     try:
-        return frozenset(map(int, os.listdir(_TASKS))) - {threading.get_native_id()}
+        here = frozenset(int(path.name) for path in Path(_TASKS).iterdir())
     except OSError:
         return frozenset()
+    return here - {threading.get_native_id()}
 
 
 def is_here(thread: int) -> bool:

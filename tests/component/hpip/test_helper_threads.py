@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,8 @@ def _rest_off_one_core(pid: int) -> bool:
     until = time.monotonic() + 0.1
     while time.monotonic() < until:
         kept_off = set()
-        for thread in map(int, os.listdir(f"/proc/{pid}/task")):
+        for path in Path(f"/proc/{pid}/task").iterdir():
+            thread = int(path.name)
             with suppress(ProcessLookupError):  # it has ended since
                 kept_off.add(len(cores - os.sched_getaffinity(thread)) if thread != pid else 1)
         if kept_off == {1}:

@@ -35,7 +35,7 @@ class Machine:
 
     def __init__(self, cores: Collection[int], threads: int) -> None:
         self.core = min(cores)
-        self.masks = dict.fromkeys(range(threads + 1), set(cores))
+        self.masks = {thread: set(cores) for thread in range(threads + 1)}
         self.placed: list[int] = []
         self.looks = 0
 
@@ -43,13 +43,13 @@ class Machine:
     def others(self) -> frozenset[int]:
         return frozenset(self.masks) - {CALLER}
 
-    def get(self, thread: int) -> set[int]:
+    def cores_of(self, thread: int) -> set[int]:
         self.looks += thread != CALLER
         if thread not in self.masks:
             raise ProcessLookupError
         return set(self.masks[thread])
 
-    def set(self, thread: int, cores: Collection[int]) -> None:
+    def place(self, thread: int, cores: Collection[int]) -> None:
         assert cores, "the kernel refuses to leave a thread without a core"
         if thread not in self.masks:
             raise ProcessLookupError
@@ -70,8 +70,8 @@ def make_machine(monkeypatch: pytest.MonkeyPatch) -> type[Machine]:
     class Made(Machine):
         def __init__(self, cores: Collection[int], threads: int) -> None:
             super().__init__(cores, threads)
-            monkeypatch.setattr(os, "sched_getaffinity", self.get)
-            monkeypatch.setattr(os, "sched_setaffinity", self.set)
+            monkeypatch.setattr(os, "sched_getaffinity", self.cores_of)
+            monkeypatch.setattr(os, "sched_setaffinity", self.place)
 
     return Made
 
