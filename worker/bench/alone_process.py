@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from worker.bench.child import Answer, Question, UnusableImageError, answer_questions
 from worker.bench.codec_process import LABEL
 from worker.device import CPU
@@ -19,7 +21,7 @@ from worker.images.transform import Transform
 from worker.inference.protocol import BackendName
 from worker.model import load_model_spec
 from worker.predictor.loading import ONNX_BACKENDS, load_predictor
-from worker.runtime.helper_threads import HelperThreads, thread_ids
+from worker.runtime.helper_threads import HelperThreads, other_threads
 from worker.settings import DecodeSettings, PictureSettings
 
 __all__ = ["Alone", "main"]
@@ -46,9 +48,10 @@ class Alone:
     def __init__(self, model: Path, backend: str, threads: int) -> None:
         spec = load_model_spec(model)
         name: BackendName = backend if backend in ONNX_BACKENDS else "paddle"  # type: ignore[assignment]
-        before = thread_ids()
         self._predictor = load_predictor(spec, CPU, threads, name, solo=threads > 1)
-        self._helpers = HelperThreads(thread_ids() - before)
+        # Libraries start threads with their first work.
+        self._predictor.scores(np.zeros((1, *spec.input_size, 3), np.uint8))
+        self._helpers = HelperThreads(other_threads())
         self._transform = Transform(spec.resize, spec.crop, spec.channels)
         self._decode, self._settings = DecodeSettings(), PictureSettings()
 

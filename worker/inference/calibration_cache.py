@@ -44,8 +44,8 @@ class CalibrationRecord:
     def settled(self) -> bool:
         """Whether later starts take it as it is.
 
-        That all cores do not pay takes several starts: it differs from one process to the next.
-        With OpenVINO one of three has a second thread that never wakes in time.
+        That all cores do not pay takes several starts: there are seconds in which the cores of a
+        virtual machine together do the work of one.
         """
         if self.measurements >= MEASUREMENTS:
             return True

@@ -12,6 +12,8 @@ import sys
 import time
 from contextlib import suppress
 
+import numpy as np
+
 from worker.errors import ModelError, UnfitSystemError
 from worker.inference.protocol import (
     DropSolo,
@@ -30,7 +32,7 @@ from worker.predictor.loading import load_predictor
 from worker.predictor.predictor import Predictor
 from worker.predictor.staging import lock_for
 from worker.runtime.children import die_with
-from worker.runtime.helper_threads import HelperThreads, thread_ids
+from worker.runtime.helper_threads import HelperThreads, other_threads
 from worker.runtime.messages import Channel
 from worker.runtime.priority import be_first_to_go, come_second, run_when_idle
 
@@ -93,7 +95,7 @@ class _Predictors:
         self._start = start
         self._predictor = self._load(start.threads)
         self._solo: Predictor | None = None
-        # Of the second copy, whose threads have all cores to themselves.
+        # All other threads, once there is a second copy.
         self._helpers = HelperThreads(())
 
     def choose(self, solo_threads: int = 0) -> Predictor:
@@ -103,11 +105,14 @@ class _Predictors:
             ModelError: the second one cannot be loaded.
         """
         if not solo_threads:
+            if self._start.threads > 1:
+                self._helpers.run_anywhere()
             return self._predictor
         if self._solo is None:
-            before = thread_ids()
             self._solo = self._load(solo_threads, solo=True)
-            self._helpers = HelperThreads(thread_ids() - before)
+            # Libraries start threads with their first work, and OpenVINO's networks share them.
+            self._solo.scores(np.zeros((1, *self._start.spec.input_size, 3), np.uint8))
+            self._helpers = HelperThreads(other_threads())
         self._helpers.leave_core()
         return self._solo
 
@@ -125,7 +130,7 @@ class _Predictors:
 
     def drop_solo(self) -> None:
         """Free the one for single images."""
-        self._solo, self._helpers = None, HelperThreads(())
+        self._solo = None
 
 
 def _answer(

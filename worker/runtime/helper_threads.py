@@ -10,27 +10,42 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["HelperThreads", "current_core", "thread_ids"]
+__all__ = ["HelperThreads", "current_core", "is_here", "other_threads"]
 
-_TASKS = Path("/proc/self/task")
+AT_ONCE = 8
+"""Threads that are looked at in one call, at most, so that many cores cost an image no more than
+some 50 us when its thread has moved, which it seldom does: the next calls look at the others."""
+
+_TASKS = "/proc/self/task"
 
 _NONE = -1
 
 
-def thread_ids() -> frozenset[int]:
-    """List the threads of this process.
+def other_threads() -> frozenset[int]:
+    """List the threads of this process but the calling one.
 
     Returns:
         Their ids; none where the system does not tell.
     """
     try:
-        return frozenset(int(path.name) for path in _TASKS.iterdir())
+        here = frozenset(int(path.name) for path in Path(_TASKS).iterdir())
     except OSError:
         return frozenset()
+    return here - {threading.get_native_id()}
+
+
+def is_here(thread: int) -> bool:
+    """Find out whether a thread is one of this process.
+
+    Returns:
+        Whether it is; not where the system does not tell.
+    """
+    return os.path.exists(f"{_TASKS}/{thread}")  # noqa: PTH110 - a path object takes as long again
 
 
 def current_core() -> int:
@@ -45,29 +60,52 @@ def current_core() -> int:
 class HelperThreads:
     """Threads that work for one thread whenever it has work for them.
 
+    They do not keep the cores that they are given here. OpenVINO gives a thread its own when it
+    begins to work, and when it rests, which is a millisecond after the last work, those that it had
+    when it began. So each call looks at what they have.
+
     Args:
         threads: their ids.
         core: tells the core of the calling thread.
+        is_here: tells whether a thread is one of this process.
     """
 
-    def __init__(self, threads: Collection[int], core: Callable[[], int] = current_core) -> None:
-        self._threads = frozenset(threads)
+    def __init__(
+        self,
+        threads: Collection[int],
+        core: Callable[[], int] = current_core,
+        is_here: Callable[[int], bool] = is_here,
+    ) -> None:
+        self._threads = sorted(threads)
         self._core = core
-        self._left = _NONE
+        self._is_here = is_here
+        self._next = 0
+        self._placed = False
 
     def leave_core(self) -> None:
         """Have them run anywhere but on the caller's core; to be called before they get work.
 
         Nothing changes where there is no other core, or where the system does not allow it.
         """
-        if not self._threads or (core := self._core()) in (_NONE, self._left):
+        if not self._threads or (core := self._core()) == _NONE:
             return
-        self._left = core
-        others = os.sched_getaffinity(0) - {core}
-        # Those that are still there: an id may be that of another program's thread by now.
-        for thread in self._threads & thread_ids() if others else ():
+        if cores := os.sched_getaffinity(0) - {core}:
+            self._placed = True
+            self._place(cores)
+
+    def run_anywhere(self) -> None:
+        """Have them run wherever the caller may, if they were kept off a core before."""
+        if self._placed:
+            self._place(os.sched_getaffinity(0))
+
+    def _place(self, cores: set[int]) -> None:
+        turn = self._threads[self._next : self._next + AT_ONCE]
+        self._next = self._next + AT_ONCE if self._next + AT_ONCE < len(self._threads) else 0
+        for thread in turn:
+            # It may have ended, and its id be that of another program's thread by now.
             with suppress(OSError):
-                os.sched_setaffinity(thread, others)
+                if os.sched_getaffinity(thread) != cores and self._is_here(thread):
+                    os.sched_setaffinity(thread, cores)
 
 
 def _find_getcpu() -> Callable[[], int] | None:

@@ -366,30 +366,40 @@ def test_an_image_alone_on_more_threads_is_answered_alike(
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a second core")
+@pytest.mark.parametrize("threads", [1, 2])
 def test_threads_of_an_image_alone_keep_off_the_core_that_it_was_begun_on(
-    make_slot: MakeSlot, crops: Crops
+    make_slot: MakeSlot, crops: Crops, threads: int
 ) -> None:
-    slot = make_slot()
+    slot = make_slot(threads=threads)
     slot.choose("paddle", solo_threads=2)
     slot.start()
     pid = slot.pid
     assert pid is not None
     cores = os.sched_getaffinity(pid)
     slot.run(crops[:1])
-    assert _cores_of_threads(pid) == {frozenset(cores)}
+    assert set(_cores_of_others(pid).values()) == {frozenset(cores)}
     slot.prepare_solo()
-    slot.run(crops[:1], solo=True)
-    kept_off = _cores_of_threads(pid) - {frozenset(cores)}
-    assert {len(cores - each) for each in kept_off} == {1}
+    for thread in _cores_of_others(pid):
+        # As libraries do.
+        os.sched_setaffinity(thread, cores)
+    for _ in range(4):  # of many threads, some at a time
+        slot.run(crops[:1], solo=True)
+    assert {len(cores - each) for each in _cores_of_others(pid).values()} == {1}
     assert os.sched_getaffinity(pid) == cores
+    if threads > 1:
+        # What helps the batches of one slot is not bound by where an image alone was computed.
+        for _ in range(4):
+            slot.run(crops)
+        assert set(_cores_of_others(pid).values()) == {frozenset(cores)}
 
 
-def _cores_of_threads(pid: int) -> set[frozenset[int]]:
-    """The cores that threads of a process may run on."""
-    found = set()
+def _cores_of_others(pid: int) -> dict[int, frozenset[int]]:
+    """The cores that each thread of a process but its first one may run on."""
+    found = {}
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):  # it has ended since
-            found.add(frozenset(os.sched_getaffinity(int(thread.name))))
+            found[int(thread.name)] = frozenset(os.sched_getaffinity(int(thread.name)))
+    del found[pid]
     return found
 
 
