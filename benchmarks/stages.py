@@ -125,7 +125,7 @@ class Stages:
     def _serve(self) -> None:
         while self._waiting:
             images, done = self._waiting[0]
-            # Whoever no longer waits leaves its images to others.
+            # One that has given up leaves its images to others.
             if not done.done():
                 if images > self.finished:
                     return
