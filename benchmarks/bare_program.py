@@ -70,13 +70,19 @@ def no_work(model: Path, images: Sequence[Path], *, pictures: bool) -> dict[str,
 
 
 def work_together(
-    model: Path, images: Sequence[Path], contender: Contender, *, pictures: bool
+    model: Path,
+    images: Sequence[Path],
+    contender: Contender,
+    *,
+    pictures: bool,
+    least: int | None = None,
 ) -> dict[str, object]:
     """Describe the transport beside as many codecs and predictors as a worker has.
 
     Args:
         images: files, which codecs work on in turn.
         contender: what the predictors compute with.
+        least: images that a predictor waits for; None for whole batches.
 
     Returns:
         What `bare_work.make_work` reads.
@@ -90,6 +96,7 @@ def work_together(
         predictors=contender.layout.processes,
         threads=contender.layout.threads,
         batch=contender.batch,
+        least=contender.batch if least is None else least,
     )
     return no_work(model, images, pictures=pictures) | {"stages": stages.as_json()}
 

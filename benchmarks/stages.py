@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -26,7 +27,8 @@ class StagePlan:
         codecs: processes of one thread.
         predictors: processes.
         threads: CPU threads of each predictor.
-        batch: images that a predictor computes at once.
+        batch: images that a predictor computes at once, if there are so many.
+        least: images that it waits for.
     """
 
     model: str
@@ -37,6 +39,7 @@ class StagePlan:
     predictors: int
     threads: int
     batch: int
+    least: int
 
     def as_json(self) -> dict[str, Any]:
         """Write it, for `from_json`."""
@@ -66,7 +69,9 @@ class Stages:
     def __init__(self, begun: int, done: int) -> None:
         self._begun, self._done = begun, done
         self.finished = 0
-        self._more: asyncio.Event | None = None
+        self._listens = False
+        # Who waits for how many images more, the first one first.
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @classmethod
     def start(cls, plan: StagePlan, stack: ExitStack) -> Self:
@@ -93,7 +98,8 @@ class Stages:
             predictor = bare.start(model, plan.backend, plan.threads, (decoded, done))
             child = stack.enter_context(predictor)
             child.answer()
-            child.ask(batch=plan.batch, **chain.chained(decoded, done))
+            chained = chain.chained(decoded, done, plan.least, plan.batch)
+            child.ask(batch=plan.batch, **chained)
         return cls(begun, done)
 
     def begin(self, images: int) -> None:
@@ -102,16 +108,27 @@ class Stages:
             chain.give(self._begun, images)
 
     async def wait(self, images: int) -> None:
-        """Wait until so many images more have been through all stages."""
-        if self._more is None:
-            self._more = asyncio.Event()
-            asyncio.get_running_loop().add_reader(self._done, self._count)
-        while self.finished < images:
-            self._more.clear()
-            await self._more.wait()
-        self.finished -= images
+        """Wait until so many images more have been through all stages; first come, first served."""
+        loop = asyncio.get_running_loop()
+        if not self._listens:
+            loop.add_reader(self._done, self._count)
+            self._listens = True
+        done = loop.create_future()
+        self._waiting.append((images, done))
+        self._serve()
+        await done
 
     def _count(self) -> None:
         self.finished += os.eventfd_read(self._done)
-        assert self._more is not None
-        self._more.set()
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting:
+            images, done = self._waiting[0]
+            # One that has given up leaves its images to others.
+            if not done.done():
+                if images > self.finished:
+                    return
+                self.finished -= images
+                done.set_result(None)
+            self._waiting.popleft()

@@ -13,7 +13,7 @@ from benchmarks.bare_program import one_by_one
 from benchmarks.open_loop_clients import WARM_JOBS, Clients, measure_at
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.comparison import WORKER, in_rounds, line
-from benchmarks.peers.limit import LIMIT, Limit
+from benchmarks.peers.limit import LIMIT, backends, seconds_alone
 from benchmarks.peers.over_kafka import check_programs, running
 from benchmarks.topics import make_topics
 from worker.bench.measurement import Measurement
@@ -40,11 +40,14 @@ def measure_light(
         DemoError: a program does not do its jobs; the message has the end of its log.
     """
     console.print(check_programs(bench, bootstrap, [each for each in names if each != LIMIT]))
-    limit = Limit(bench, contest.seconds, console.print)
-    rates = {pictures: SHARE / limit.alone(pictures=pictures) for pictures in (False, True)}
+    backend = backends(bench, contest.seconds, console.print)[0].backend
+    rates = {
+        pictures: SHARE / seconds_alone(bench, backend, contest.seconds, pictures=pictures)
+        for pictures in (False, True)
+    }
     for number, pictures, name in in_rounds(contest.rounds, rates, names):
         rate = rates[pictures]
-        work = one_by_one(bench.model, limit.backend, pictures=pictures) if name == LIMIT else None
+        work = one_by_one(bench.model, backend, pictures=pictures) if name == LIMIT else None
         sent = _Sent(rate=rate, seconds=contest.seconds, pictures=pictures)
         found = asyncio.run(_measure(bench, bootstrap, name, sent, work))
         found = replace(found, details={**found.details, "load": "Kafka, light", "round": number})

@@ -16,16 +16,15 @@ from benchmarks.messages import job_messages
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.comparison import WORKER, in_rounds, line
-from benchmarks.peers.limit import LIMIT
+from benchmarks.peers.limit import LIMIT, backends
 from benchmarks.peers.peer_process import PeerProcess
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
 from benchmarks.topics import Topics, fill, make_topics
 from demo.logged_process import LoggedProcess
 from demo.worker_process import WorkerProcess
-from worker.bench.limit import Contender, contenders
+from worker.bench.limit import Contender
 from worker.bench.measurement import Measurement
-from worker.bench.run import Subject, measure_bare
 from worker.contract.job_messages import JobEnvelope
 from worker.contract.records import Message
 
@@ -83,8 +82,7 @@ def _best_beside_codecs(
     bench: Bench, contest: Contest, topics: Topics, console: Console
 ) -> Contender:
     """The backend of the limit: of those about as fast alone the one that takes least in it."""
-    subject = Subject(bench.model, bench.name, bench.images, contest.seconds)
-    tried = contenders(list(measure_bare(subject, console.print)))
+    tried = backends(bench, contest.seconds, console.print)
 
     def cpu(each: Contender) -> float:
         work = work_together(bench.model, bench.images, each, pictures=False)

@@ -38,7 +38,7 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
         batch = random.standard_normal((question["batch"], 3, height, width), np.float32)
         network.run(batch)
         if chain.TAKE in question:
-            chain.work_on(question, len(batch), lambda: network.run(batch))
+            chain.work_on(question, lambda images: network.run(batch[:images]))
         began, cpu, images = time.perf_counter(), time.process_time(), 0
         while (took := time.perf_counter() - began) < question["seconds"] or not images:
             network.run(batch)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 __all__ = ["TAKE", "chained", "give", "new_counter", "new_total", "work_on"]
 
 TAKE, GIVE = "take", "give"
 """The fields of a question that name the counters: of what may be done, and of what has been."""
+
+LEAST, MOST = "least", "most"
+"""The fields that say how many images are worked on at once."""
 
 
 def new_counter() -> int:
@@ -39,25 +43,39 @@ def give(counter: int, images: int) -> None:
     os.eventfd_write(counter, images)
 
 
-def chained(take: int, given: int) -> dict[str, int]:
+def chained(take: int, given: int, least: int = 1, most: int = 1) -> dict[str, int]:
     """Write the fields of a question that has a process work in a chain.
+
+    Args:
+        least: images that it waits for.
+        most: images that it works on at once, if there are so many.
 
     Returns:
         The fields.
     """
-    return {TAKE: take, GIVE: given}
+    return {TAKE: take, GIVE: given, LEAST: least, MOST: most}
 
 
-def work_on(question: Mapping[str, Any], batch: int, work: Callable[[], object]) -> NoReturn:
+def work_on(question: Mapping[str, Any], work: Callable[[int], object]) -> NoReturn:
     """Work as long as the process lives: take a batch's count, do it, and give its count.
 
     Args:
         question: with the fields of `chained`.
-        batch: images that `work` does at once.
+        work: is told how many images it does at once.
     """
-    take, given = question[TAKE], question[GIVE]
+    take, given, least, most = (question[field] for field in (TAKE, GIVE, LEAST, MOST))
     while True:
-        for _ in range(batch):
+        for _ in range(least):
             os.eventfd_read(take)
-        work()
-        os.eventfd_write(given, batch)
+        images = least
+        while images < most and _take_at_once(take):
+            images += 1
+        work(images)
+        os.eventfd_write(given, images)
+
+
+def _take_at_once(counter: int) -> bool:
+    """Take one image if there is one; other takers may be quicker than any look at it."""
+    with suppress(BlockingIOError):
+        return os.preadv(counter, [bytearray(8)], -1, os.RWF_NOWAIT) > 0
+    return False

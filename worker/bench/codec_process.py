@@ -62,7 +62,7 @@ def _prepare(arguments: list[str]) -> Callable[[Question], Answer]:
         once(images, picture_side)
         if chain.TAKE in question:
             turns = itertools.cycle(images)
-            chain.work_on(question, 1, lambda: once([next(turns)], picture_side))
+            chain.work_on(question, lambda _: once([next(turns)], picture_side))
         end, count, preparing, drawing = time.perf_counter() + question["seconds"], 0, 0.0, 0.0
         while time.perf_counter() < end or not count:
             prepared, drawn = once(images, picture_side)

@@ -18,7 +18,8 @@ import pytest
 from benchmarks.bare_program import BareProgram, one_by_one
 from benchmarks.messages import job_messages
 from benchmarks.open_loop import measure_bare_program
-from benchmarks.peers import over_http
+from benchmarks.peers import bare_services, clients
+from benchmarks.peers.bench import Bench
 from benchmarks.saturation import Setting
 from benchmarks.topics import fill, make_topics
 from benchmarks.transport import measure_together, measure_transport
@@ -112,20 +113,46 @@ def test_the_bare_program_answers_single_images(setting: Setting) -> None:
         assert measured.details["latency_ms"]["p50"] > 0
 
 
-def test_the_bare_service_answers_as_paddlex_does(model_dir: Path, tmp_path: Path) -> None:
-    image = FILES[0].read_bytes()
+@pytest.fixture
+def bench(model_dir: Path, tmp_path: Path) -> Bench:
+    return Bench(model_dir, tmp_path, "net", model_dir, tmp_path, FILES, {}, {}, tmp_path)
+
+
+def answer_of(service: clients.Service, *, pictures: bool) -> dict[str, Any]:
+    body = clients.body_of(FILES[0].read_bytes(), pictures)
+
+    async def ask() -> dict[str, Any]:
+        async with aiohttp.ClientSession(service.url) as session:
+            answer: dict[str, Any] = orjson.loads(await clients.ask(session, body))
+        return answer
+
+    return asyncio.run(ask())
+
+
+def test_the_bare_service_for_one_client_answers_as_paddlex_does(bench: Bench) -> None:
     with ExitStack() as stack:
-        service = over_http.start_bare(model_dir, "paddle", tmp_path, stack)
-
-        async def ask(*, pictures: bool) -> dict[str, Any]:
-            body = over_http.body_of(image, pictures)
-            async with aiohttp.ClientSession(service.url) as session:
-                answer: dict[str, Any] = orjson.loads(await over_http.ask(session, body))
-            return answer
-
-        plain = asyncio.run(ask(pictures=False))
+        service = bare_services.start_one_by_one(bench, "paddle", stack)
+        plain = answer_of(service, pictures=False)
         assert (plain["errorCode"], plain["errorMsg"]) == (0, "Success")
         assert len(plain["result"]["categories"]) == 5
         assert "image" not in plain["result"]
-        labelled = asyncio.run(ask(pictures=True))
+        labelled = answer_of(service, pictures=True)
         assert pybase64.b64decode(labelled["result"]["image"])[:2] == b"\xff\xd8"
+
+
+def test_the_bare_service_for_many_clients_answers_at_the_pace_of_its_stages(bench: Bench) -> None:
+    together = bare_services.Together(CONTENDER, least=1)
+    with ExitStack() as stack:
+        service = bare_services.start_together(bench, together, stack, pictures=True)
+        assert "image" not in answer_of(service, pictures=False)["result"]
+        labelled = answer_of(service, pictures=True)
+        assert len(pybase64.b64decode(labelled["result"]["image"])) > 1000
+        body = clients.body_of(FILES[0].read_bytes(), True)
+        answered = asyncio.run(clients.measure(service, [body], 2, 1.0))
+    assert answered.rate > 0
+    assert answered.ms_cpu_by_kind.keys() == {
+        *("event loop", "other threads", "image processes", "predictors")
+    }
+    # None is answered before as much as one image has been through all stages.
+    assert answered.ms_cpu_by_kind["predictors"] > 0
+    assert answered.ms_cpu == pytest.approx(sum(answered.ms_cpu_by_kind.values()))

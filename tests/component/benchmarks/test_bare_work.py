@@ -92,9 +92,33 @@ async def test_what_predictors_hold_of_their_next_batches_holds_nothing_up(
         assert len(await first(work, jobs(ahead, 1))) == AT_ONCE
 
 
+async def test_who_waits_first_is_served_first(counters: tuple[int, int]) -> None:
+    begun, done = counters
+    stages = Stages(begun, done)
+    waiting = [asyncio.create_task(stages.wait(1)) for _ in range(3)]
+    # All wait by now; the second one gives up.
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    async with asyncio.timeout(60):
+        chain.give(done, 1)
+        await waiting[0]
+        assert not waiting[2].done()
+        chain.give(done, 1)
+        await waiting[2]
+    assert waiting[1].cancelled()
+
+
 def test_a_plan_is_read_as_it_was_written() -> None:
     images = ("a.jpg", "b.jpg")
     plan = StagePlan(
-        "model", images, pictures=True, backend="paddle", codecs=2, predictors=1, threads=2, batch=8
+        "model",
+        images,
+        pictures=True,
+        backend="paddle",
+        codecs=2,
+        predictors=1,
+        threads=2,
+        batch=8,
+        least=4,
     )
     assert StagePlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan

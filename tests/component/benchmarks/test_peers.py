@@ -12,6 +12,7 @@ from benchmarks.peers import environments, over_http, peer_process
 from benchmarks.peers.__main__ import PEER_OF, WAYS
 from benchmarks.peers.agreement import DisagreementError, check_agreement
 from benchmarks.peers.aims import AIMS, AIMS_MODEL
+from benchmarks.peers.bare_services import sharings
 from benchmarks.peers.comparison import (
     FIGURES,
     RATIOS,
@@ -167,6 +168,18 @@ def test_aims_are_about_what_is_measured() -> None:
     }
     assert {load for _, load in AIMS} <= loads
     assert {peer for peer, _ in AIMS} <= PEER_OF.keys()
+
+
+def test_no_predictor_waits_for_a_batch_that_clients_cannot_fill() -> None:
+    tried = list(sharings(["onnxruntime"], 8, 2))
+    assert {str(each.contender.layout) for each in tried} == {"1x2", "2x1"}
+    for each in tried:
+        # All but one image of a batch in each of them, and one more.
+        held = each.contender.layout.processes * (each.least - 1)
+        assert held < 8
+        assert each.least <= each.contender.batch
+    # What is there is taken, and batches are fixed.
+    assert {each.least == each.contender.batch for each in tried} == {True, False}
 
 
 def test_the_tables_have_a_row_for_each_program_and_each_ratio() -> None:
