@@ -36,6 +36,9 @@ def main() -> None:
         # What is forked inherits it.
         run_when_idle()
     owner_socket = socket.socket(fileno=descriptor)
+    # Set, not asked for: a descriptor does not block if the program that made it has a default
+    # time-out, and an owner that is slow to listen would end this process.
+    owner_socket.settimeout(None)
     with owner_socket, suppress(BrokenPipeError, ConnectionResetError):
         try:
             # With all codecs, here and not in each fork.

@@ -84,6 +84,9 @@ class _Process:
         self._setup = setup
         self._transform = Transform(setup.resize, setup.crop, setup.channels)
         self._socket = socket.socket(fileno=descriptors.socket)
+        # Set, not asked for: a descriptor does not block if the program that made it has a default
+        # time-out, and this would ask for messages without end.
+        self._socket.settimeout(None)
         self._crops = descriptors.crops
         self._lanes = descriptors.lanes
         os.ftruncate(descriptors.progress, mmap.PAGESIZE)

@@ -122,14 +122,24 @@ class Fleet:
 
     def fill(self) -> None:
         """Have as many regular processes as there should be."""
-        while self.in_role(Role.REGULAR) < self._count:
+        # One that gives way to all others would do so forever.
+        while sum(one.role is Role.REGULAR and not one.calm for one in self) < self._count:
             surplus = (process for process in self if process.role is Role.SURPLUS)
-            # One that gives way to all others would do so forever.
             spare = next((process for process in surplus if not process.calm), None)
             if spare is not None:
                 spare.role = Role.REGULAR
             elif self.fork(Role.REGULAR) is None:
-                return
+                break
+        self._relieve()
+
+    def _relieve(self) -> None:
+        """Take their place from processes that give way to all others, once there are better."""
+        regular = [one for one in self if one.role is Role.REGULAR]
+        calm = [one for one in regular if one.calm]
+        up = sum(one.proved and not one.calm for one in regular)
+        for process in calm[: max(0, len(calm) + up - self._count)]:
+            process.role = Role.SURPLUS
+            self.settle(process)
 
     def fork(self, role: Role) -> ImageProcess | None:
         """Make a process.
@@ -190,6 +200,7 @@ class Fleet:
         if process.closed or process.calls:
             return
         if process.role in (Role.ASIDE, Role.ALONE) and not process.draws:
+            # Even one that gives way to all others has it, until another can be had.
             vacant = self.in_role(Role.REGULAR) < self._count
             process.role = Role.REGULAR if vacant else Role.SURPLUS
         if process.role is Role.SURPLUS and process.idle and not process.pictures:
@@ -209,6 +220,7 @@ class Fleet:
             self.on_reply(process, call, reply)
         elif isinstance(reply, Up):
             self._down_since, self._pauses = None, RESTARTS.pauses(self._clock)
+            self._relieve()
 
     def _started(self, number: int, pid: int) -> None:
         if (process := self._processes.get(number)) is not None:

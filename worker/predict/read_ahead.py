@@ -12,6 +12,9 @@ MAX_BYTES = 256 * 1024 * 1024
 """Bytes of images under way at which no more are begun; as for the worker (`intake.max_bytes`),
 what is begun by then may go beyond."""
 
+_FALL = 1 / 16
+"""Part of the way by which what images are expected to hold falls with each that holds less."""
+
 T = TypeVar("T")
 
 
@@ -87,17 +90,19 @@ class _Room:
     """Says whether one image more may be under way.
 
     What an image holds is known once it is decoded, and then it is too late for those that were
-    begun after it. So they are expected to hold as much as those before them.
+    begun after it. So each is expected to hold as much as the largest of late: images of one size
+    come in runs, and a mean would let large ones after many small ones all be begun.
     """
 
     def __init__(self, count: int, few: int, max_bytes: int) -> None:
         self._count, self._few, self._max_bytes = count, few, max_bytes
-        self._yielded = self._nbytes = 0
+        self._yielded, self._expected = 0, 0.0
 
     def note(self, image: Pending) -> None:
         """Take note of one that has been yielded."""
         self._yielded += 1
-        self._nbytes += image.nbytes
+        fallen = self._expected + (image.nbytes - self._expected) * _FALL
+        self._expected = max(image.nbytes, fallen)
 
     def has(self, under_way: Collection[Pending]) -> bool:
         begun = len(under_way)
@@ -107,4 +112,8 @@ class _Room:
             return False
         if begun < self._few:
             return True
-        return bool(self._yielded) and begun * self._nbytes / self._yielded < self._max_bytes
+        # Not all at once for a first one that is small.
+        if begun >= self._few + self._yielded:
+            return False
+        largest = max(self._expected, *(each.nbytes for each in under_way))
+        return begun * largest < self._max_bytes

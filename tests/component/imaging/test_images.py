@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -501,6 +503,36 @@ async def test_an_image_process_has_nothing_that_it_does_not_need(
     used = time.clock_gettime(~pid << 3)
     until, _ = resource.prlimit(pid, resource.RLIMIT_CPU)
     assert abs(until - used - bench.limits.cpu_seconds) <= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_the_sockets_of_a_program_with_a_default_time_out_block_all_the_same(
+    start: Start,
+) -> None:
+    """An image process would look for messages without end, and what forks them could end."""
+    socket.setdefaulttimeout(BOUND)
+    try:
+        bench = await start()
+        forks, child = bench.images.pids[0], await bench.up()
+    finally:
+        socket.setdefaulttimeout(None)
+    assert isinstance(await bench.answer(GOOD), bytes)
+    assert _blocks(child, _socket_of(child))
+    _, descriptor, _ = psutil.Process(forks).cmdline()[-3:]
+    assert _blocks(forks, int(descriptor))
+
+
+def _socket_of(pid: int) -> int:
+    """The descriptor of its one socket."""
+    entries = Path(f"/proc/{pid}/fd").iterdir()
+    (own,) = [int(one.name) for one in entries if str(one.readlink()).startswith("socket:")]
+    return own
+
+
+def _blocks(pid: int, descriptor: int) -> bool:
+    info = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text("utf-8")
+    (flags,) = re.findall(r"^flags:\s*([0-7]+)$", info, re.MULTILINE)
+    return not int(flags, 8) & os.O_NONBLOCK
 
 
 def _look_into(pid: int) -> tuple[str, list[str]]:

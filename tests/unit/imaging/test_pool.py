@@ -1,4 +1,4 @@
-"""Calls that must be the only one, and those that wait; processes are sockets held here."""
+"""Calls that must be the only one, those that wait, and who has a place; processes are sockets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import pytest
 
+from worker.clock import Clock
 from worker.errors import Stage
 from worker.failpoints import Failpoints
 from worker.imaging.call import Call
 from worker.imaging.crops import CropCells
 from worker.imaging.pool import PICTURES_SHARE, ProcessPool
-from worker.imaging.process import ImageProcess
+from worker.imaging.process import ImageProcess, Role
 from worker.imaging.protocol import Setup, frame
 from worker.metrics import Metrics
 from worker.settings import DecodeSettings
@@ -36,21 +37,32 @@ SETUP = Setup(
 
 
 class Sockets:
-    """In place of the process that forks: keeps what image processes would inherit."""
+    """In place of the process that forks: keeps what image processes would inherit.
+
+    Attributes:
+        full: whether the system has no room for another process.
+        killed: the numbers of those that were to be ended.
+    """
 
     pid = 1
 
     def __init__(self) -> None:
         self.forked: dict[int, socket.socket] = {}
+        self.full = False
+        self.killed: asyncio.Queue[int] = asyncio.Queue()
 
     def fork(self, number: int, descriptors: Sequence[int]) -> None:
+        if self.full:
+            raise OSError("no room")
         theirs = socket.socket(fileno=os.dup(descriptors[0]))
         self.forked[number] = theirs
 
-    def say(self, *, call: int, is_: str) -> None:
-        """Answer in the name of the one process."""
-        (theirs,) = self.forked.values()
-        theirs.sendall(frame({"call": call, "is": is_}))
+    def kill(self, number: int) -> None:
+        self.killed.put_nowait(number)
+
+    def say(self, *, call: int, is_: str, process: int = 1) -> None:
+        """Answer in the name of a process."""
+        self.forked[process].sendall(frame({"call": call, "is": is_}))
 
     def __getattr__(self, name: str) -> Any:
         """What else it is asked for does nothing."""
@@ -58,14 +70,20 @@ class Sockets:
 
 
 class Bench:
-    """A pool of one image process."""
+    """A pool of one image process.
+
+    Attributes:
+        again: set when a process that cannot be had may be tried again.
+    """
 
     def __init__(self) -> None:
+        self.again = asyncio.Event()
         self.sockets = Sockets()
         cells = CropCells(8, (8, 8))
         cells.open()
         nursery = cast("Any", self.sockets)
-        self.pool = ProcessPool(1, SETUP, cells, BOUND, Metrics(), nursery=nursery)
+        clock = Clock(sleep=self._pause)
+        self.pool = ProcessPool(1, SETUP, cells, BOUND, Metrics(), nursery=nursery, clock=clock)
         self.asked: list[asyncio.Task[object]] = []
 
     def ask(self, *, sole: bool) -> asyncio.Task[object]:
@@ -80,6 +98,9 @@ class Bench:
     def held(self) -> list[int]:
         """The calls that the process has."""
         return [call.number for process in self.pool._fleet for call in process.calls]
+
+    async def _pause(self, _: float) -> None:
+        await self.again.wait()
 
 
 @pytest.fixture
@@ -125,3 +146,33 @@ async def test_a_sole_call_does_not_wait_for_pictures_that_wait_for_it(bench: Be
     bench.ask(sole=True)
     await asyncio.sleep(0)
     assert bench.held() == [1]
+
+
+async def test_a_process_that_gives_way_to_all_others_has_its_place_until_another_can_be_had(
+    bench: Bench,
+) -> None:
+    """It is slow, so it would be for good."""
+    fleet = bench.pool._fleet
+    (slow,) = fleet
+    first = bench.ask(sole=False)
+    await asyncio.sleep(0)
+    bench.sockets.full = True
+    fleet.put_aside(slow)
+    bench.sockets.say(call=1, is_="shortage")
+    with pytest.raises(MemoryError):
+        await asyncio.wait_for(first, BOUND)
+    second = bench.ask(sole=False)
+    await asyncio.sleep(0)
+    assert bench.held() == [2], "there is no other"
+
+    bench.sockets.full = False
+    bench.again.set()
+    assert fleet._reviving is not None
+    await asyncio.wait_for(fleet._reviving, BOUND)
+    assert slow.role is Role.REGULAR, "the other is not up yet"
+    bench.sockets.say(process=3, call=0, is_="up")
+    bench.sockets.say(call=2, is_="shortage")
+    assert await asyncio.wait_for(bench.sockets.killed.get(), BOUND) == slow.number
+    with pytest.raises(MemoryError):
+        await second
+    assert [(process.number, process.role) for process in fleet] == [(3, Role.REGULAR)]

@@ -26,10 +26,10 @@ class Work:
 
     def __init__(self, nbytes: int = 0) -> None:
         self.begun: list[Image] = []
-        self._nbytes = nbytes
+        self.nbytes = nbytes
 
     def begin(self, number: int) -> Image:
-        self.begun.append(Image(number, self._nbytes))
+        self.begun.append(Image(number, self.nbytes))
         return self.begun[-1]
 
 
@@ -76,12 +76,52 @@ def test_bytes_bound_what_is_under_way_but_one_is_always_begun() -> None:
 def test_images_are_expected_to_hold_as_much_as_those_before(nbytes: int, under_way: int) -> None:
     """Otherwise all would have been begun before it is known what one of them takes."""
     work = Work()
-    found = work_ahead(range(100), work.begin, 50, in_groups=False, few=4, max_bytes=100)
-    next(found)
-    assert len(work.begun) == 4
-    work.begun[0].nbytes = nbytes
-    next(found)
-    assert len(work.begun) == 1 + under_way
+    found = work_ahead(range(200), work.begin, 50, in_groups=False, few=4, max_bytes=100)
+    counts = []
+    for taken in range(100):
+        next(found).nbytes = nbytes
+        counts.append(len(work.begun) - taken)
+    assert counts[0] == 4
+    assert counts[10] == min(4 + 10, under_way), "the first ones are not said to be like the rest"
+    assert counts[-1] == under_way
+
+
+@pytest.mark.parametrize("small", [0, 1, 10, 1000])
+def test_large_images_after_small_ones_are_not_all_begun(small: int) -> None:
+    """What so many small ones hold on average says nothing of them."""
+    sizes = [1] * small + [30] * 100
+    work = Work()
+    found = work_ahead(range(small + 100), work.begin, 50, in_groups=False, few=4, max_bytes=100)
+    for taken, _ in enumerate(found):
+        # The caller is slow: all that was begun is decoded when it asks for the next one.
+        under_way = work.begun[taken:]
+        for image in under_way:
+            image.nbytes = sizes[image.number]
+        assert sum(image.nbytes for image in under_way) <= 4 * 30
+
+
+def test_after_a_large_image_small_ones_are_begun_further_ahead_again() -> None:
+    work = Work(nbytes=1)
+    found = work_ahead(range(1000), work.begin, 50, in_groups=False, few=4, max_bytes=100)
+    next(found).nbytes = 90
+    under_way = []
+    for taken, _ in enumerate(found, 1):
+        under_way.append(len(work.begun) - taken)
+    assert under_way[:10] == [4] * 10
+    assert max(under_way[:100]) == 50
+
+
+def test_a_group_has_its_size_whatever_its_images_are_expected_to_hold() -> None:
+    """`batch_size` images are taken from an iterator; fewer only if it is known what they hold."""
+    work = Work()
+    found = work_ahead(range(100), work.begin, 8, in_groups=True, max_bytes=100)
+    for _ in range(9):
+        next(found).nbytes = 60
+    assert len(work.begun) == 8 + 8, "it is not known what they hold"
+    work.nbytes = 60
+    for _ in range(8):
+        next(found).nbytes = 60
+    assert len(work.begun) == 8 + 8 + 2
 
 
 def test_what_the_sources_raise_comes_after_what_was_begun_before() -> None:
