@@ -20,15 +20,21 @@ class FetchPlan:
     partition that has had nothing for longest comes first, since a batch that fits nowhere else
     comes there.
 
-    Topics take turns in the same way, each with all its partitions. If a topic came as early as its
-    first partition, one that never has anything would put all others of its topic before all other
-    topics, for which answers may have no room then, for as long as the backlog lasts.
+    Topics take turns too, each with all its partitions, and a topic's turn is over when it had an
+    answer's first batch. If it were over with any batch, two topics that both have something in
+    each answer would keep their order, and what comes only as the first batch would wait in the
+    later one for as long as the earlier one has a backlog. If a topic came as early as its first
+    partition, one that never has anything would put its topic before all others in the same way.
+
+    So each partition has its turn, whatever others have: of the answers with batches, at the latest
+    in as many as there are topics, times the partitions of its topic.
     """
 
     def __init__(self) -> None:
         # Bytes that hold the next batch, as far as is known.
         self._needed: dict[TopicPartition, int] = {}
-        # When each partition, and each topic, last had batches, counted in batches' arrivals.
+        # When each partition last had batches, and each topic an answer's first one, counted in
+        # batches' arrivals.
         self._had: dict[TopicPartition, int] = {}
         self._topic_had: dict[str, int] = {}
         self._arrivals = 0
@@ -59,10 +65,17 @@ class FetchPlan:
             arranged.append((topic, asked))
         return arranged
 
-    def note_came(self, partition: TopicPartition, batch: int) -> None:
-        """Take note that batches of a partition came, the first of so many bytes."""
+    def note_came(self, partition: TopicPartition, batch: int, *, first: bool) -> None:
+        """Take note that batches of a partition came.
+
+        Args:
+            batch: bytes of the first of them.
+            first: whether nothing came before them in the same answer.
+        """
         self._arrivals += 1
-        self._had[partition] = self._topic_had[partition.topic] = self._arrivals
+        self._had[partition] = self._arrivals
+        if first:
+            self._topic_had[partition.topic] = self._arrivals
         # The next one may be a little larger.
         self._needed[partition] = batch + batch // 4
 

@@ -197,6 +197,9 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
                 partition = TopicPartition(topic, found.number)
                 state = assignment.state_value(partition)
                 offset, most = asked[partition]
+                if found.data:
+                    # Even if it is not kept: what comes again and again in vain has had its turn.
+                    plan.note_came(partition, first_size(found.data), first=came == 0)
                 # Otherwise the position was changed meanwhile.
                 if state.has_valid_position and state.position == offset:
                     if found.code == NoError.errno:
@@ -254,7 +257,6 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]  # aiokafka is untyped
             plan.note_too_large(partition, fits)
         if not found.data:
             return False
-        plan.note_came(partition, first_size(found.data))
         aborted = found.aborted if committed else ()
         batches = FetchedBatches(
             partition,

@@ -253,3 +253,49 @@ async def test_of_many_partitions_with_records_above_their_share_a_fetch_brings_
     # The first answer tells that the others need more.
     assert brought[0] == 1
     assert max(brought) >= count // 2
+
+
+async def test_a_large_record_comes_whatever_another_topic_brings_in_each_fetch(
+    kafka: KafkaSettings, create_topic: CreateTopic, fill: Fill
+) -> None:
+    """What is larger than is asked for of a partition comes only as an answer's first batch."""
+    topics = [kafka.jobs_topic, f"{kafka.jobs_topic}-other"]
+    asked = 2 * SMALLEST_SHARE
+    tight = kafka.model_copy(update={"partition_fetch_bytes": asked, "fetch_max_bytes": 4 * asked})
+    for topic in topics:
+        await create_topic(topic, 2)
+        await fill(topic, 1, 0, lambda _: bytes(asked + asked // 2))
+        # Each batch has one record, and the backlog is one of many fetches.
+        await fill(topic, 100, 1, lambda _: bytes(asked // 8))
+    partitions = [TopicPartition(topic, number) for topic in topics for number in range(2)]
+    consumer = make_consumer(tight, group_id=None, group_instance_id=None)
+    fetches = 0
+    came: dict[str, int] = {}
+    async with consumer:
+        send = consumer._client.send
+
+        async def counted(node: int, request: Any, **options: Any) -> Any:
+            nonlocal fetches
+            response = await send(node, request, **options)
+            if isinstance(request, FetchRequest):
+                found = [
+                    TopicPartition(topic, fields[0])
+                    for topic, each in response.topics
+                    for fields in each
+                    if fields[-1]
+                ]
+                fetches += bool(found)
+                for topic, number in found:
+                    if number == 0:
+                        came.setdefault(topic, fetches)
+            return response
+
+        consumer._client.send = counted
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek(partition, 0)
+        async with asyncio.timeout(BOUND):
+            while len(came) < len(topics):
+                await consumer.getmany(timeout_ms=100)
+    # As many turns as there are topics, times the partitions of each.
+    assert max(came.values()) <= len(partitions)

@@ -1,4 +1,7 @@
-"""Fetches that no broker answers: when they are tried again, what is logged, and how they end."""
+"""Fetches that no broker answers: when they are tried again, what is logged, and how they end.
+
+And of those that are answered, whose turn is over.
+"""
 
 from __future__ import annotations
 
@@ -91,3 +94,46 @@ async def test_a_fetcher_closes_in_the_pause_after_a_failure(brokers: Brokers) -
     async with asyncio.timeout(BOUND):
         await brokers.fetcher.close()
     assert not brokers.fetcher._pending_tasks
+
+
+class Moved:
+    """Two topics with a partition each, whose position is changed whenever its batches come."""
+
+    def __init__(self, fetches: int) -> None:
+        self.first: list[str] = []
+        self.done = asyncio.Event()
+        self._fetches = fetches
+        self._subscriptions = SubscriptionState()
+        partitions = [TopicPartition(topic, 0) for topic in ("jobs", "later")]
+        self._subscriptions.assign_from_user(partitions)
+        for partition in partitions:
+            self._subscriptions.seek(partition, 0)
+        client = SimpleNamespace(
+            _loop=asyncio.get_running_loop(),
+            _metadata_max_age_ms=300_000,
+            cluster=SimpleNamespace(leader_for_partition=lambda _: NODE),
+            send=self._send,
+        )
+        made = Fetcher(cast("Any", client), self._subscriptions)
+        self.fetcher = BoundedFetcher(made, ahead_bytes=1000, batch_bytes=1000)
+
+    async def _send(self, _: int, request: Any) -> SimpleNamespace:
+        if len(self.first) == self._fetches:
+            self.done.set()
+            await asyncio.Event().wait()
+        # There is room for the first batch alone.
+        (topic, ((number, offset, _),)), (other, _) = request.topics
+        self.first.append(topic)
+        self._subscriptions.seek(TopicPartition(topic, number), offset + 1)
+        topics = [(topic, [(number, 0, 99, b"a batch")]), (other, [(0, 0, 99, b"")])]
+        return SimpleNamespace(topics=topics)
+
+
+async def test_batches_that_are_not_kept_are_a_turn_too() -> None:
+    """Such are those of retries that are not due yet, which are fetched again and again."""
+    moved = Moved(fetches=6)
+    async with asyncio.timeout(BOUND):
+        await moved.done.wait()
+    assert len(set(moved.first[:2])) == 2
+    assert moved.first == 3 * moved.first[:2]
+    await moved.fetcher.close()
