@@ -94,6 +94,7 @@ async def open_fetches() -> AsyncIterator[Fetches]:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        raise_for_status=True,
     )
     async with client as session, asyncio.TaskGroup() as tasks:
         fetches = Fetches()

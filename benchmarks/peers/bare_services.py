@@ -81,7 +81,8 @@ def start_limits(
 ) -> dict[Load, Service]:
     """Start the limit of each load, until `stack` is left.
 
-    For many clients all `sharings` are tried, and the one with the most answers is taken.
+    Each backend that is about the fastest is tried, for many clients in all `sharings`, and what
+    gives the most answers is taken.
 
     Args:
         bodies: of each load's requests.
@@ -93,23 +94,28 @@ def start_limits(
         DemoError: one does not answer; the message has the end of its log.
     """
     names = [each.backend for each in backends(bench, contest.seconds, console.print)]
-    one_by_one = start_one_by_one(bench, names[0], stack)
     services = {}
     for load, asked in bodies.items():
-        if load.clients == 1:
-            services[load] = one_by_one
-            continue
-        rates = {}
-        for each in sharings(names, load.clients, available_cores()):
+        rates: dict[str | Together, float] = {}
+        for each in (
+            names if load.clients == 1 else sharings(names, load.clients, available_cores())
+        ):
             with ExitStack() as trial:
-                service = start_together(bench, each, trial, pictures=load.pictures)
-                answered = asyncio.run(measure(service, asked, load.clients, TRIED))
-            rates[each] = answered.rate
+                service = _start_either(bench, each, trial, pictures=load.pictures)
+                rates[each] = asyncio.run(measure(service, asked, load.clients, TRIED)).rate
             what = f"{load}{', pictures' if load.pictures else ''}, {each}"
-            console.print(f"limit, {what}: {answered.rate:.1f} images/s")
+            console.print(f"limit, {what}: {rates[each]:.1f} images/s")
         best = max(rates, key=rates.__getitem__)
-        services[load] = start_together(bench, best, stack, pictures=load.pictures)
+        services[load] = _start_either(bench, best, stack, pictures=load.pictures)
     return services
+
+
+def _start_either(
+    bench: Bench, chosen: str | Together, stack: ExitStack, *, pictures: bool
+) -> Service:
+    if isinstance(chosen, Together):
+        return start_together(bench, chosen, stack, pictures=pictures)
+    return start_one_by_one(bench, chosen, stack)
 
 
 def start_one_by_one(bench: Bench, backend: str, stack: ExitStack) -> Service:
@@ -126,7 +132,7 @@ def start_one_by_one(bench: Bench, backend: str, stack: ExitStack) -> Service:
     """
     threads = available_cores()
     work = {"model": str(bench.model), "backend": backend, "threads": threads}
-    return _start(work, threads, bench.directory / "bare-service.log", stack)
+    return _start(work, threads, bench.directory, stack)
 
 
 def start_together(
@@ -146,17 +152,17 @@ def start_together(
     work = work_together(
         bench.model, bench.images, together.contender, pictures=pictures, least=together.least
     )
-    return _start(work, 1, bench.directory / f"together-{pictures}.log", stack)
+    return _start(work, 1, bench.directory, stack)
 
 
-def _start(work: Mapping[str, object], threads: int, log: Path, stack: ExitStack) -> Service:
+def _start(work: Mapping[str, object], threads: int, logs: Path, stack: ExitStack) -> Service:
     (port,) = free_ports(1)
     bare = stack.enter_context(
         PeerProcess(
             Path(sys.executable),
             "benchmarks.peers.programs.bare_service",
             [str(port), json.dumps(work)],
-            log,
+            logs / f"bare-service-{port}.log",
             environ={**KEPT_MEMORY, "OMP_NUM_THREADS": str(threads)},
         )
     )
