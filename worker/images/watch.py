@@ -50,8 +50,6 @@ class Watch:
         self._bound = math.inf if head is None else now + head
         self._body: Body | None = None
         self._before = 0
-        # Not later than the first window can end, so that `receive` need not set it anew.
-        self._first = min(end, self._bound, now + window)
         self._failure: TimeoutError | None = None
 
     def __enter__(self) -> Self:
@@ -60,7 +58,7 @@ class Watch:
         self._task = task
         # Those that somebody else has asked for.
         self._cancelling = task.cancelling()
-        self._timer = self._loop.call_at(self._first, self._look)
+        self._timer = self._loop.call_at(self._next(self._loop.time()), self._look)
         return self
 
     def __exit__(
@@ -95,7 +93,13 @@ class Watch:
                 self._fail(TooSlowError())
                 return
             self._before, self._bound = received, now + self._window
-        self._timer = self._loop.call_at(min(self._end, self._bound), self._look)
+        self._timer = self._loop.call_at(self._next(now), self._look)
+
+    def _next(self, now: float) -> float:
+        """When to look again."""
+        bound = min(self._end, self._bound)
+        # The body's first window ends no earlier than that, so `receive` need not set the timer.
+        return bound if self._body is not None else min(bound, now + self._window)
 
     def _fail(self, failure: TimeoutError) -> None:
         self._failure = failure

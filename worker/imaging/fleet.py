@@ -210,9 +210,10 @@ class Fleet:
     def put_aside(self, process: ImageProcess) -> None:
         """Have another process take a process's place, and that one give way to all others."""
         log.info("image_process_aside", pid=process.pid, stage=process.calls[0].stage)
+        if not process.calm:
+            self._nursery.calm(process.number)
         process.role, process.calm = Role.ASIDE, True
         self._some_slow = True
-        self._nursery.calm(process.number)
         self.fill()
 
     def _reply(self, process: ImageProcess, call: Call | None, reply: Reply) -> None:

@@ -80,7 +80,7 @@ class SlowCalls:
             lasts = now - process.since
             if lasts >= self._timeout:
                 self._fleet.kill(process, "timeout")
-            elif lasts >= ASIDE_AFTER and process.role is Role.REGULAR:
+            elif lasts >= ASIDE_AFTER and process.role in (Role.REGULAR, Role.SURPLUS):
                 self._put_aside(process)
         waits = self._fleet.check()
         if (busy or waits) and not self._stopped:

@@ -109,10 +109,10 @@ class _Predictors:
                 self._helpers.run_anywhere()
             return self._predictor
         if self._solo is None:
-            self._solo = self._load(solo_threads, solo=True)
+            solo = self._load(solo_threads, solo=True)
             # Libraries start threads with their first work, and OpenVINO's networks share them.
-            self._solo.scores(np.zeros((1, *self._start.spec.input_size, 3), np.uint8))
-            self._helpers = HelperThreads(other_threads())
+            solo.scores(np.zeros((1, *self._start.spec.input_size, 3), np.uint8))
+            self._solo, self._helpers = solo, HelperThreads(other_threads())
         self._helpers.leave_core()
         return self._solo
 

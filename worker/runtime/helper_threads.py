@@ -79,7 +79,8 @@ class HelperThreads:
         self._threads = sorted(threads)
         self._core = core
         self._is_here = is_here
-        self._next = 0
+        # By the core that is left: turns for two would each miss the same threads forever.
+        self._next: dict[int, int] = {}
         self._placed = False
 
     def leave_core(self) -> None:
@@ -91,16 +92,17 @@ class HelperThreads:
             return
         if cores := os.sched_getaffinity(0) - {core}:
             self._placed = True
-            self._place(cores)
+            self._place(core, cores)
 
     def run_anywhere(self) -> None:
         """Have them run wherever the caller may, if they were kept off a core before."""
         if self._placed:
-            self._place(os.sched_getaffinity(0))
+            self._place(_NONE, os.sched_getaffinity(0))
 
-    def _place(self, cores: set[int]) -> None:
-        turn = self._threads[self._next : self._next + AT_ONCE]
-        self._next = self._next + AT_ONCE if self._next + AT_ONCE < len(self._threads) else 0
+    def _place(self, left: int, cores: set[int]) -> None:
+        first = self._next.get(left, 0)
+        turn = self._threads[first : first + AT_ONCE]
+        self._next[left] = first + AT_ONCE if first + AT_ONCE < len(self._threads) else 0
         for thread in turn:
             # It may have ended, and its id be that of another program's thread by now.
             with suppress(OSError):

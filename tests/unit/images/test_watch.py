@@ -100,8 +100,8 @@ async def test_a_head_has_to_come_in_time(
 
 async def test_without_a_bound_on_the_head_the_end_is_one(timers: Timers) -> None:
     task = await run(receiving(Watch(115.0, None, 5.0, 5120), None))
-    timers.ring()
-    timers.ring()
+    while timers.now < 115:
+        timers.ring()
     assert timers.now == 115
     with pytest.raises(TimeoutError):
         await task
@@ -136,6 +136,33 @@ async def test_the_first_window_begins_with_the_body(timers: Timers) -> None:
     timers.ring()
     assert (timers.now, timers.when) == (105, 109)
     timers.ring()
+    with pytest.raises(TooSlowError):
+        await task
+
+
+@pytest.mark.parametrize(("head", "late"), [(None, 6), (13.0, 1.5)])
+async def test_a_body_whose_head_came_after_a_window_is_watched_at_once(
+    timers: Timers, head: float | None, late: float
+) -> None:
+    """As behind a proxy, which is given more time."""
+    window = late / 1.2
+    watch, heard = Watch(300.0, head, window, 5120), asyncio.Event()
+
+    async def answered() -> None:
+        with watch:
+            await heard.wait()
+            watch.receive(Body())
+            await asyncio.Event().wait()
+
+    task = await run(answered())
+    timers.ring()
+    timers.now = 100 + late
+    heard.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    while not task.cancelling():
+        timers.ring()
+    assert timers.now == pytest.approx(100 + late + window, abs=0.01)
     with pytest.raises(TooSlowError):
         await task
 

@@ -18,6 +18,7 @@ from worker.imaging.crops import CropCells
 from worker.imaging.pool import PICTURES_SHARE, ProcessPool
 from worker.imaging.process import ImageProcess, Role
 from worker.imaging.protocol import Setup, frame
+from worker.imaging.slow_calls import ASIDE_AFTER
 from worker.metrics import Metrics
 from worker.settings import DecodeSettings
 
@@ -42,6 +43,7 @@ class Sockets:
     Attributes:
         full: whether the system has no room for another process.
         killed: the numbers of those that were to be ended.
+        calmed: the numbers of those that were to give way to others.
     """
 
     pid = 1
@@ -50,6 +52,7 @@ class Sockets:
         self.forked: dict[int, socket.socket] = {}
         self.full = False
         self.killed: asyncio.Queue[int] = asyncio.Queue()
+        self.calmed: list[int] = []
 
     def fork(self, number: int, descriptors: Sequence[int]) -> None:
         if self.full:
@@ -59,6 +62,9 @@ class Sockets:
 
     def kill(self, number: int) -> None:
         self.killed.put_nowait(number)
+
+    def calm(self, number: int) -> None:
+        self.calmed.append(number)
 
     def say(self, *, call: int, is_: str, process: int = 1) -> None:
         """Answer in the name of a process."""
@@ -176,3 +182,36 @@ async def test_a_process_that_gives_way_to_all_others_has_its_place_until_anothe
     with pytest.raises(MemoryError):
         await second
     assert [(process.number, process.role) for process in fleet] == [(3, Role.REGULAR)]
+
+
+async def test_a_process_that_lost_its_place_keeps_no_call_behind_one_that_lasts_long(
+    bench: Bench,
+) -> None:
+    fleet = bench.pool._fleet
+    (slow,) = fleet
+    first = bench.ask(sole=False)
+    await asyncio.sleep(0)
+    bench.sockets.full = True
+    fleet.put_aside(slow)
+    bench.sockets.say(call=1, is_="shortage")
+    with pytest.raises(MemoryError):
+        await asyncio.wait_for(first, BOUND)
+    bench.ask(sole=False)
+    bench.ask(sole=False)
+    await asyncio.sleep(0)
+    assert [call.number for call in slow.calls] == [2, 3]
+    bench.sockets.full = False
+    bench.again.set()
+    assert fleet._reviving is not None
+    await asyncio.wait_for(fleet._reviving, BOUND)
+    (other,) = (process for process in fleet if process is not slow)
+    bench.sockets.say(process=other.number, call=0, is_="up")
+    async with asyncio.timeout(BOUND):
+        while slow.role is not Role.SURPLUS:  # noqa: ASYNC110 - what has been heard is no event
+            await asyncio.sleep(0)
+    slow.since -= 2 * ASIDE_AFTER
+    bench.pool._slow._look()
+    await asyncio.sleep(0)
+    assert [call.withdrawn for call in slow.calls] == [False, True]
+    assert [call.number for call in other.calls] == [4]
+    assert bench.sockets.calmed == [slow.number], "once is enough"

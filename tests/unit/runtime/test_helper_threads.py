@@ -130,6 +130,21 @@ def test_all_follow_when_the_caller_moves_on_any_machine(
     assert machine.kept_off() == {frozenset()}
 
 
+@pytest.mark.parametrize("threads", [10, 15, 16, 30])
+def test_images_alone_and_batches_in_turn_reach_all_threads(
+    make_machine: type[Machine], threads: int
+) -> None:
+    machine = make_machine(range(8), threads)
+    helpers = machine.helpers()
+    off, anywhere = set(), set()
+    for machine.core in (0, 1) * threads:
+        helpers.leave_core()
+        off |= {each for each in machine.others if machine.core not in machine.masks[each]}
+        helpers.run_anywhere()
+        anywhere |= {each for each in machine.others if len(machine.masks[each]) == len(range(8))}
+    assert off == anywhere == machine.others
+
+
 def test_a_call_looks_at_a_bounded_number_of_threads(make_machine: type[Machine]) -> None:
     machine = make_machine(range(256), 255)
     machine.helpers().leave_core()
