@@ -105,6 +105,25 @@ class Bench:
         """The calls that the process has."""
         return [call.number for process in self.pool._fleet for call in process.calls]
 
+    async def give_way(self) -> ImageProcess:
+        """Have the process give way to all others while the system has no room for another."""
+        (slow,) = fleet = self.pool._fleet
+        first = self.ask(sole=False)
+        await asyncio.sleep(0)
+        self.sockets.full = True
+        fleet.put_aside(slow)
+        self.sockets.say(call=1, is_="shortage")
+        with pytest.raises(MemoryError):
+            await asyncio.wait_for(first, BOUND)
+        return slow
+
+    async def fork_again(self) -> None:
+        """Have room for another process, which is forked."""
+        self.sockets.full = False
+        self.again.set()
+        assert self.pool._fleet._reviving is not None
+        await asyncio.wait_for(self.pool._fleet._reviving, BOUND)
+
     async def _pause(self, _: float) -> None:
         await self.again.wait()
 
@@ -158,23 +177,12 @@ async def test_a_process_that_gives_way_to_all_others_has_its_place_until_anothe
     bench: Bench,
 ) -> None:
     """It is slow, so it would be for good."""
-    fleet = bench.pool._fleet
-    (slow,) = fleet
-    first = bench.ask(sole=False)
-    await asyncio.sleep(0)
-    bench.sockets.full = True
-    fleet.put_aside(slow)
-    bench.sockets.say(call=1, is_="shortage")
-    with pytest.raises(MemoryError):
-        await asyncio.wait_for(first, BOUND)
+    fleet, slow = bench.pool._fleet, await bench.give_way()
     second = bench.ask(sole=False)
     await asyncio.sleep(0)
     assert bench.held() == [2], "there is no other"
 
-    bench.sockets.full = False
-    bench.again.set()
-    assert fleet._reviving is not None
-    await asyncio.wait_for(fleet._reviving, BOUND)
+    await bench.fork_again()
     assert slow.role is Role.REGULAR, "the other is not up yet"
     bench.sockets.say(process=3, call=0, is_="up")
     bench.sockets.say(call=2, is_="shortage")
@@ -187,23 +195,12 @@ async def test_a_process_that_gives_way_to_all_others_has_its_place_until_anothe
 async def test_a_process_that_lost_its_place_keeps_no_call_behind_one_that_lasts_long(
     bench: Bench,
 ) -> None:
-    fleet = bench.pool._fleet
-    (slow,) = fleet
-    first = bench.ask(sole=False)
-    await asyncio.sleep(0)
-    bench.sockets.full = True
-    fleet.put_aside(slow)
-    bench.sockets.say(call=1, is_="shortage")
-    with pytest.raises(MemoryError):
-        await asyncio.wait_for(first, BOUND)
+    fleet, slow = bench.pool._fleet, await bench.give_way()
     bench.ask(sole=False)
     bench.ask(sole=False)
     await asyncio.sleep(0)
     assert [call.number for call in slow.calls] == [2, 3]
-    bench.sockets.full = False
-    bench.again.set()
-    assert fleet._reviving is not None
-    await asyncio.wait_for(fleet._reviving, BOUND)
+    await bench.fork_again()
     (other,) = (process for process in fleet if process is not slow)
     bench.sockets.say(process=other.number, call=0, is_="up")
     async with asyncio.timeout(BOUND):
