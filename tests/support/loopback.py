@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+
+from tests.support.serving import serving
 
 __all__ = ["HeldArchive", "HeldImage", "ImageServer"]
 
@@ -24,16 +27,14 @@ class ImageServer:
         self._images = images
         self._redirects: dict[str, str] = {}
         self._failures: dict[str, int] = {}
+        self._stack = AsyncExitStack()
         self.requests: list[str] = []
         self.port = 0
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/{name:.*}", self._answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, 0).start()
-        self.port = self._runner.addresses[0][1]
+        self.port = await self._stack.enter_async_context(serving(app, self._host))
         return self
 
     async def __aexit__(
@@ -42,7 +43,7 @@ class ImageServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._runner.cleanup()
+        await self._stack.aclose()
 
     def url(self, path: str) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from demo.broker import JAVA_OPTIONS, KafkaBroker
 from demo.ports import free_ports
+from tests.support.serving import serving
 
 __all__ = ["KEY_PASSWORD", "Certificates", "SecuredBroker", "TokenIssuer"]
 
@@ -117,13 +118,8 @@ class TokenIssuer:
         """The address of a token endpoint on loopback, which gives a token to everybody."""
         app = web.Application()
         app.router.add_post("/token", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/token"
-        finally:
-            await runner.cleanup()
+        async with serving(app) as port:
+            yield f"http://127.0.0.1:{port}/token"
 
     async def _answer(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
