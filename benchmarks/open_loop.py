@@ -10,11 +10,10 @@ all cores, draws and writes the result, all in one process, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from benchmarks.bare_program import BareProgram, one_by_one
-from benchmarks.open_loop_clients import WARM_JOBS, Clients, measure_at
+from benchmarks.open_loop_clients import Clients, lead_in, measure_at
 from benchmarks.saturation import Setting, run_workers
 from benchmarks.topics import make_topics
 from worker.bench.latency import percentiles
@@ -52,7 +51,7 @@ def measure_latency(
         topics = await make_topics(setting.bootstrap, append_time=True)
         with run_workers(setting, topics):
             async with Clients(topics, setting.images, pictures=pictures) as clients:
-                await clients.send([time.perf_counter()] * WARM_JOBS)
+                await lead_in(clients, saturation * loads[0] / 100)
                 found = []
                 for load in loads:
                     rate = saturation * load / 100
@@ -87,7 +86,7 @@ def measure_bare_program(
         with BareProgram(topics, work, setting.logs) as process:
             async with Clients(topics, setting.images, pictures=pictures) as clients:
                 try:
-                    await clients.send([time.perf_counter()] * WARM_JOBS)
+                    await lead_in(clients, rate)
                     return await measure_at(clients, setting.name, name, rate, seconds)
                 except TimeoutError:
                     raise process.failed("did not answer in time") from None

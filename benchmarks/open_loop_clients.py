@@ -19,7 +19,7 @@ from worker.bench.measurement import Measurement
 from worker.kafka.client import make_producer, stop_bounded
 from worker.settings import Settings
 
-__all__ = ["RECORD_TO_RESULT", "WARM_JOBS", "Clients", "measure_at"]
+__all__ = ["RECORD_TO_RESULT", "Clients", "lead_in", "measure_at"]
 
 RECORD_TO_RESULT = ", record to result"
 """What follows the name of a measurement of that part."""
@@ -27,11 +27,22 @@ RECORD_TO_RESULT = ", record to result"
 TIMEOUT = 60.0
 """Seconds for the last results, after the last job was due."""
 
-WARM_JOBS = 20
+LEAD = 3.0
+"""Seconds of jobs before those that count. For that long a program that has just been started takes
+longer, whichever it is: the broker, new to its topics and connections, does."""
 
 SAMPLES, LONGEST = 1000, 4
 """Jobs of a measurement, so that its p99 is not one single image's; unless that takes so many times
 the seconds that were asked for."""
+
+
+async def lead_in(clients: Clients, rate: float) -> None:
+    """Send jobs that do not count at even distances, until the program and its broker are warm.
+
+    Args:
+        rate: images per second.
+    """
+    await clients.send(_from_now(rate, LEAD))
 
 
 async def measure_at(
@@ -47,9 +58,7 @@ async def measure_at(
     Returns:
         Percentiles from when a job was due until its result was read, and from record to result.
     """
-    begins = time.perf_counter()
-    length = max(seconds, min(SAMPLES / rate, LONGEST * seconds))
-    due = [begins + after for after in due_times(rate, length)]
+    due = _from_now(rate, max(seconds, min(SAMPLES / rate, LONGEST * seconds)))
     done, appended = await clients.send(due)
     details = {"at_images_per_second": rate, "samples": len(due)}
     return [
@@ -61,6 +70,11 @@ async def measure_at(
             (f"{name}{RECORD_TO_RESULT}", sorted(appended)),
         )
     ]
+
+
+def _from_now(rate: float, seconds: float) -> list[float]:
+    begins = time.perf_counter()
+    return [begins + after for after in due_times(rate, seconds)]
 
 
 class Clients:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from benchmarks.bare_program import one_by_one
-from benchmarks.open_loop_clients import WARM_JOBS, Clients, measure_at
+from benchmarks.open_loop_clients import Clients, lead_in, measure_at
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.comparison import WORKER, in_rounds, line
 from benchmarks.peers.limit import LIMIT, backends, seconds_alone
@@ -72,7 +71,7 @@ async def _measure(
     with running(bench, topics, name, work=work) as process:
         async with Clients(topics, images, pictures=sent.pictures) as clients:
             try:
-                await clients.send([time.perf_counter()] * WARM_JOBS)
+                await lead_in(clients, sent.rate)
                 before = look(process.pid)
                 _, appended = await measure_at(clients, bench.name, name, sent.rate, sent.seconds)
                 cpu = spent(before, look(process.pid))

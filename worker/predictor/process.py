@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 import numpy as np
+import numpy.typing as npt
 
 from worker.errors import ModelError, UnfitSystemError
 from worker.inference.protocol import (
@@ -69,7 +70,7 @@ def serve(channel: Channel, memory: int) -> None:
         unfit = isinstance(error, UnfitSystemError)
         channel.send(to_message(Failed(str(error)[:LONGEST], unfit)))
         return
-    first = predictors.choose()
+    first = predictors.first
     rows = start.capacity * start.buffers
     shared = SharedBatch(memory, rows, start.spec.input_size, first.classes)
     lock_for(start.device, shared)
@@ -86,6 +87,9 @@ def serve(channel: Channel, memory: int) -> None:
 class _Predictors:
     """The network for batches, and a second copy for single images, loaded when it is needed.
 
+    Attributes:
+        first: the one for batches.
+
     Raises:
         ModelError: the first one cannot be loaded; see `load_predictor`.
         UnfitSystemError: likewise.
@@ -93,28 +97,42 @@ class _Predictors:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._predictor = self._load(start.threads)
+        self.first = self._load(start.threads)
         self._solo: Predictor | None = None
-        # All other threads, once there is a second copy.
-        self._helpers = HelperThreads(())
+        # All other threads; None before a network on several has computed.
+        self._helpers: HelperThreads | None = None
 
-    def choose(self, solo_threads: int = 0) -> Predictor:
-        """Give the one for batches, or the one for single images on so many threads.
+    def scores(
+        self, crops: npt.NDArray[np.uint8], solo_threads: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """Compute a batch, or a single image on so many threads.
+
+        Returns:
+            As `Predictor.scores`.
 
         Raises:
-            ModelError: the second one cannot be loaded.
+            ModelError: the second network cannot be loaded.
+            Exception: any error of the library that computes.
         """
-        if not solo_threads:
-            if self._start.threads > 1:
+        if solo_threads and self._solo is None:
+            self._solo = self._load(solo_threads, solo=True)
+            if self._helpers is not None:
+                # It may start more of them.
                 self._helpers.run_anywhere()
-            return self._predictor
-        if self._solo is None:
-            solo = self._load(solo_threads, solo=True)
+                self._helpers = None
+        predictor = self._solo if solo_threads and self._solo else self.first
+        if not solo_threads and self._start.threads == 1:
+            return predictor.scores(crops)
+        if self._helpers is not None:
+            # While an image alone is computed other cores may be idle.
+            alone = solo_threads or len(crops) == 1
+            place = self._helpers.leave_core if alone else self._helpers.run_anywhere
+            place()
+        scores = predictor.scores(crops)
+        if self._helpers is None:
             # Libraries start threads with their first work, and OpenVINO's networks share them.
-            solo.scores(np.zeros((1, *self._start.spec.input_size, 3), np.uint8))
-            self._solo, self._helpers = solo, HelperThreads(other_threads())
-        self._helpers.leave_core()
-        return self._solo
+            self._helpers = HelperThreads(other_threads())
+        return scores
 
     def _load(self, threads: int, *, solo: bool = False) -> Predictor:
         start = self._start
@@ -142,11 +160,10 @@ def _answer(
     crops = shared.crops[rows]
     try:
         start.failpoints.before_batch(crops)
-        predictor = predictors.choose(request.solo_threads)
         if start.failpoints.instant:
-            shared.scores[rows] = 1 / predictor.classes
+            shared.scores[rows] = 1 / predictors.first.classes
         else:
-            shared.scores[rows] = predictor.scores(crops)
+            shared.scores[rows] = predictors.scores(crops, request.solo_threads)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
         return Failed(f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST])
     return Ran(time.perf_counter() - began, time.process_time() - cpu)

@@ -393,6 +393,25 @@ def test_threads_of_an_image_alone_keep_off_the_core_that_it_was_begun_on(
         assert set(_cores_of_others(pid).values()) == {frozenset(cores)}
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a second core")
+def test_threads_of_the_only_network_keep_off_the_core_of_an_image_alone(
+    make_slot: MakeSlot, crops: Crops
+) -> None:
+    slot = make_slot(threads=2)
+    slot.choose("paddle")
+    slot.start()
+    pid = slot.pid
+    assert pid is not None
+    cores = os.sched_getaffinity(pid)
+    slot.run(crops[:1])  # its threads are there after that
+    for _ in range(4):  # of many threads, some at a time
+        slot.run(crops[:1])
+    assert {len(cores - each) for each in _cores_of_others(pid).values()} == {1}
+    for _ in range(4):
+        slot.run(crops)
+    assert set(_cores_of_others(pid).values()) == {frozenset(cores)}
+
+
 def _cores_of_others(pid: int) -> dict[int, frozenset[int]]:
     """The cores that each thread of a process but its first one may run on."""
     found = {}
