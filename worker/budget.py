@@ -13,6 +13,9 @@ from collections.abc import Callable
 
 __all__ = ["Budget", "Reservation"]
 
+CROWD, SHARE = 64, 4
+"""Jobs in flight from which on each waits for others: so many, and this part of the most."""
+
 
 class Budget:
     """Jobs and bytes in flight against their limits; for one event loop.
@@ -38,6 +41,11 @@ class Budget:
     def bytes(self) -> int:
         """Bytes held by jobs in flight."""
         return self._bytes
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many jobs are in flight that each waits much longer than it takes."""
+        return self._jobs >= CROWD and SHARE * self._jobs >= self.max_jobs
 
     @property
     def free_jobs(self) -> int:

@@ -29,6 +29,23 @@ def test_a_reservation_counts_a_job_and_its_bytes() -> None:
     assert (budget.jobs, budget.bytes, budget.free_jobs) == (0, 0, 3)
 
 
+@pytest.mark.parametrize(
+    ("max_jobs", "jobs", "crowded"),
+    [
+        (512, 127, False),
+        (512, 128, True),
+        (100, 63, False),
+        (100, 64, True),
+        (10, 10, False),
+    ],
+)
+def test_a_crowd_is_many_and_much_of_the_most(max_jobs: int, jobs: int, crowded: bool) -> None:
+    budget = Budget(max_jobs, 100)
+    for _ in range(jobs):
+        budget.reserve(0)
+    assert budget.crowded is crowded
+
+
 def test_releasing_twice_gives_back_once_and_late_bytes_count_nothing() -> None:
     budget = Budget(3, 100)
     other, held = budget.reserve(1), budget.reserve(40)

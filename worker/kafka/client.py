@@ -150,7 +150,6 @@ def make_producer(
             "compression_type": None if publish.compression == "none" else publish.compression,
             "max_request_size": publish.max_request_bytes,
             "max_batch_size": min(BATCH_BYTES, publish.max_request_bytes),
-            "linger_ms": _milliseconds(publish.linger),
             "request_timeout_ms": _milliseconds(settings.request_timeout),
         }
         | options
@@ -179,7 +178,6 @@ def make_transactional_producer(settings: Settings, largest: int, name: str) -> 
         transactional_id=name,
         transaction_timeout_ms=_milliseconds(settings.transactions.timeout),
         max_batch_size=min(BATCH_BYTES, largest),
-        linger_ms=0,  # a transaction's end waits for it
     )
 
 

@@ -15,13 +15,17 @@ from worker.kafka.client import make_producer, make_transactional_producer
 from worker.kafka.exactly_once import ExactlyOnce
 from worker.kafka.in_order import InOrder
 from worker.kafka.outgoing import Sizes
+from worker.kafka.paced_requests import pace_requests
 from worker.kafka.parcel import Parcel, Refusals
 from worker.kafka.publisher import Publisher
 from worker.kafka.topic_history import TopicHistory
 from worker.metrics import Metrics
-from worker.settings import Settings
+from worker.settings import KafkaSettings, PublishSettings, Settings
 
 if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+    from worker.budget import Budget
     from worker.kafka.assignment import Assignment, PartitionState
     from worker.kafka.consumer import Consumer
     from worker.tracing.tracer import Tracer
@@ -96,11 +100,13 @@ def make_delivery(
     history: TopicHistory,
     metrics: Metrics,
     tracer: Tracer | None,
+    budget: Budget,
 ) -> Delivery:
     """Make the delivery that the settings ask for.
 
     Args:
         limits: largest message in bytes by topic, where it is known.
+        budget: tells whether many jobs are in flight.
 
     Returns:
         The delivery, not connected.
@@ -112,7 +118,7 @@ def make_delivery(
         make = partial(make_transactional_producer, settings, sizes.smallest)
         return ExactlyOnce(make, settings, sizes, refusals, history, metrics, tracer=tracer)
     publisher = Publisher(
-        partial(make_producer, kafka, publish),
+        partial(_make_paced, kafka, publish, budget),
         known,
         publish.max_request_bytes,
         publish.backoff_max,
@@ -123,3 +129,20 @@ def make_delivery(
     if settings.results.ordered:
         return InOrder(publisher, refusals, kafka.commit_interval, metrics, tracer)
     return AtLeastOnce(publisher, refusals, kafka.commit_interval, metrics)
+
+
+def _make_paced(
+    kafka: KafkaSettings,
+    publish: PublishSettings,
+    budget: Budget,
+    *,
+    max_batch_size: int,
+    enable_idempotence: bool,
+) -> AIOKafkaProducer:
+    producer = make_producer(
+        kafka, publish, max_batch_size=max_batch_size, enable_idempotence=enable_idempotence
+    )
+    # The other kind has a request for each message.
+    if enable_idempotence:
+        pace_requests(producer, lambda: publish.linger if budget.crowded else 0.0)
+    return producer

@@ -195,7 +195,7 @@ class ReplayClient:
         }
 
     async def _start_producer(self) -> None:
-        options: dict[str, object] = {"max_request_size": MAX_REQUEST, "linger_ms": 0}
+        options: dict[str, object] = {"max_request_size": MAX_REQUEST}
         if self._transactional:
             options["transactional_id"] = self._group
         else:

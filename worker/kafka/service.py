@@ -63,6 +63,7 @@ class KafkaService:
         self._metrics = metrics
         self._tracer = tracer
         self._assignment = Assignment()
+        self._budget = Budget(settings.intake.max_jobs, settings.intake.max_bytes)
         self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._delivery: Delivery | None = None
 
@@ -82,6 +83,7 @@ class KafkaService:
             TopicHistory(lambda forbidden: self._health.set_publishing(not forbidden)),
             self._metrics,
             self._tracer,
+            self._budget,
         )
         self._metrics.connected.labels("producer").set_function(self._is_producer_connected)
         try:
@@ -107,7 +109,7 @@ class KafkaService:
             consumer,
             kafka.jobs_topic,
             self._assignment,
-            Budget(self._settings.intake.max_jobs, self._settings.intake.max_bytes),
+            self._budget,
             self._handle,
             partition_max_jobs=self._settings.intake.partition_max_jobs,
             offset_reset=kafka.auto_offset_reset,

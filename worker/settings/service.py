@@ -51,7 +51,12 @@ class PublishSettings(Group):
         description="Largest message; a larger result loses its picture. "
         "Keep it at the topic's max.message.bytes.",
     )
-    linger: Wait = Field(0.0, description="Time to gather messages into one request.")
+    linger: Wait = Field(
+        0.015,
+        description="Longest time for which a result waits for others, to be sent in one request, "
+        "while 64 jobs and a quarter of `intake.max_jobs` are in flight; with fewer it is sent at "
+        "once.",
+    )
     backoff_max: Seconds = Field(
         5.0, description="Longest wait between attempts while the broker does not answer."
     )
