@@ -55,7 +55,7 @@ class PublishSettings(Group):
         0.015,
         description="Longest time for which a result waits for others, to be sent in one request, "
         "while 64 jobs and a quarter of `intake.max_jobs` are in flight; with fewer it is sent at "
-        "once.",
+        "once. Transactions (`delivery: exactly_once`) gather by themselves.",
     )
     backoff_max: Seconds = Field(
         5.0, description="Longest wait between attempts while the broker does not answer."
