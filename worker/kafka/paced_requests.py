@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiokafka import AIOKafkaProducer
+    from aiokafka.producer.message_accumulator import MessageAccumulator
 
 __all__ = ["pace_requests"]
 
 
 def pace_requests(producer: AIOKafkaProducer, pace: Callable[[], float]) -> None:
     """Have a producer begin requests to one broker at distances; one after a pause goes at once.
+
+    A batch that is full is not kept waiting either: more would come than requests can take along.
 
     Args:
         pace: tells how many seconds are to be between the last one's begin and the next one's.
@@ -36,11 +40,25 @@ async def _send(
     sender: Sender, pace: Callable[[], float], node: int, batches: Mapping[Any, Any]
 ) -> None:
     """Send batches as `Sender._send_produce_req` does it; its broker gets no others meanwhile."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    began = asyncio.get_running_loop().time()
     await SendProduceReqHandler(sender, batches).do(node)
-    if (left := began + pace() - loop.time()) > 0:
-        await asyncio.sleep(left)
+    if seconds := pace():
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(began + seconds):
+                await _full(sender._message_accumulator)  # noqa: SLF001 - likewise
     sender._in_flight.remove(node)  # noqa: SLF001 - likewise
     for partition in batches:
         sender._muted_partitions.remove(partition)  # noqa: SLF001 - likewise
+
+
+async def _full(accumulator: MessageAccumulator) -> None:
+    """Wait until a batch is full."""
+    while not any(
+        waiting and waiting[0]._builder.closed()  # noqa: SLF001 - likewise
+        for waiting in accumulator._batches.values()  # noqa: SLF001 - likewise
+    ):
+        changed = accumulator.waiter()
+        if changed.done():
+            # The sender has not taken note, since it looks for a partition's leader.
+            await asyncio.Event().wait()
+        await asyncio.wait([changed])

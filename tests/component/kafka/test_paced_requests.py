@@ -33,10 +33,10 @@ PARTITIONS = 3
 
 @asynccontextmanager
 async def paced(
-    kafka: KafkaSettings, pace: Callable[[], float]
+    kafka: KafkaSettings, pace: Callable[[], float], **options: object
 ) -> AsyncIterator[tuple[AIOKafkaProducer, list[float]]]:
     """A producer, and when each of its requests with records began."""
-    producer = make_producer(kafka, PublishSettings())
+    producer = make_producer(kafka, PublishSettings(), **options)
     pace_requests(producer, pace)
     began: list[float] = []
     send = producer.client.send
@@ -65,6 +65,17 @@ async def test_the_first_goes_at_once_and_the_next_takes_all_partitions_along(
         await asyncio.gather(*others)
     assert len(began) == 2
     assert began[1] - began[0] >= PACE - 0.001
+
+
+async def test_a_full_batch_does_not_wait(create_topic: CreateTopic, kafka: KafkaSettings) -> None:
+    topic = await create_topic(kafka.results_topic)
+    async with paced(kafka, lambda: LONG, max_batch_size=1000) as (producer, began):
+        # Two are a batch, and the last one a batch that is not full.
+        sent = [asyncio.create_task(producer.send_and_wait(topic, bytes(400))) for _ in range(7)]
+        await asyncio.gather(*sent)
+    assert len(began) == 4
+    assert began[2] - began[0] < LONG
+    assert began[3] - began[2] >= LONG - 0.001
 
 
 async def test_without_a_pace_none_waits(create_topic: CreateTopic, kafka: KafkaSettings) -> None:
