@@ -65,7 +65,7 @@ class AtLeastOnce:
             self._refusals.settle(parcel, refused)
 
     def hurry(self) -> None:
-        """Nothing waits."""
+        """Nothing waits for longer than `publish.linger`, which is little."""
 
     async def commit(self, timeout: float | None = None) -> bool:
         """Commit what has settled.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiokafka import AIOKafkaProducer
-    from aiokafka.producer.message_accumulator import MessageAccumulator
 
 __all__ = ["pace_requests"]
 
@@ -42,23 +41,26 @@ async def _send(
     """Send batches as `Sender._send_produce_req` does it; its broker gets no others meanwhile."""
     began = asyncio.get_running_loop().time()
     await SendProduceReqHandler(sender, batches).do(node)
+    for partition in batches:
+        # Not after the pause: another broker may lead it by now.
+        sender._muted_partitions.remove(partition)  # noqa: SLF001 - likewise
     if seconds := pace():
         with suppress(TimeoutError):
             async with asyncio.timeout_at(began + seconds):
-                await _full(sender._message_accumulator)  # noqa: SLF001 - likewise
+                await _full(sender, node)
     sender._in_flight.remove(node)  # noqa: SLF001 - likewise
-    for partition in batches:
-        sender._muted_partitions.remove(partition)  # noqa: SLF001 - likewise
 
 
-async def _full(accumulator: MessageAccumulator) -> None:
-    """Wait until a batch is full."""
+async def _full(sender: Sender, node: int) -> None:
+    """Wait until a batch for a broker is full."""
+    accumulator = sender._message_accumulator  # noqa: SLF001 - likewise
+    leader = sender.client.cluster.leader_for_partition
     while not any(
-        waiting and waiting[0]._builder.closed()  # noqa: SLF001 - likewise
-        for waiting in accumulator._batches.values()  # noqa: SLF001 - likewise
+        waiting and waiting[0]._builder.closed() and leader(partition) == node  # noqa: SLF001 - likewise
+        for partition, waiting in accumulator._batches.items()  # noqa: SLF001 - likewise
     ):
         changed = accumulator.waiter()
         if changed.done():
-            # The sender has not taken note, since it looks for a partition's leader.
-            await asyncio.Event().wait()
+            # The sender has not taken note: it looks for a leader, and nobody would tell of more.
+            return
         await asyncio.wait([changed])

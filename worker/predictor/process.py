@@ -99,8 +99,9 @@ class _Predictors:
         self._start = start
         self.first = self._load(start.threads)
         self._solo: Predictor | None = None
-        # All other threads; None before a network on several has computed.
-        self._helpers: HelperThreads | None = None
+        # All other threads, once a network on several has computed.
+        self._helpers = HelperThreads(())
+        self._found = False
 
     def scores(
         self, crops: npt.NDArray[np.uint8], solo_threads: int = 0
@@ -116,22 +117,19 @@ class _Predictors:
         """
         if solo_threads and self._solo is None:
             self._solo = self._load(solo_threads, solo=True)
-            if self._helpers is not None:
-                # It may start more of them.
-                self._helpers.run_anywhere()
-                self._helpers = None
+            self._found = False
         predictor = self._solo if solo_threads and self._solo else self.first
         if not solo_threads and self._start.threads == 1:
             return predictor.scores(crops)
-        if self._helpers is not None:
-            # While an image alone is computed other cores may be idle.
-            alone = solo_threads or len(crops) == 1
-            place = self._helpers.leave_core if alone else self._helpers.run_anywhere
-            place()
+        # While an image alone is computed other cores may be idle.
+        alone = solo_threads or len(crops) == 1
+        place = self._helpers.leave_core if alone else self._helpers.run_anywhere
+        place()
         scores = predictor.scores(crops)
-        if self._helpers is None:
+        if not self._found:
             # Libraries start threads with their first work, and OpenVINO's networks share them.
-            self._helpers = HelperThreads(other_threads())
+            self._helpers.take(other_threads())
+            self._found = True
         return scores
 
     def _load(self, threads: int, *, solo: bool = False) -> Predictor:

@@ -83,6 +83,10 @@ class HelperThreads:
         self._next: dict[int, int] = {}
         self._placed = False
 
+    def take(self, threads: Collection[int]) -> None:
+        """Know of these threads from now on, in place of those before."""
+        self._threads = sorted(threads)
+
     def leave_core(self) -> None:
         """Have them run anywhere but on the caller's core; to be called before they get work.
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Bytes", "Count", "Group", "MessageBytes", "MiB", "Seconds", "Speed", "Unit", "Wait"]
+__all__ = [
+    "Bytes",
+    "Count",
+    "Group",
+    "MessageBytes",
+    "MiB",
+    "Pause",
+    "Seconds",
+    "Speed",
+    "Unit",
+    "Wait",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400), Unit("seconds")]
 
 Wait = Annotated[float, Field(ge=0, le=10), Unit("seconds")]
 """A short time that may be zero."""
+Pause = Annotated[float, Field(ge=0, le=0.1), Unit("seconds")]
+"""A time that nobody notices who waits for a second."""
 
 Bytes = Annotated[int, Field(ge=1, le=2**40), Unit("bytes")]
 MessageBytes = Annotated[int, Field(ge=1, le=2**31 - 1), Unit("bytes")]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from worker.settings.base import Bytes, Count, Group, MessageBytes, MiB, Seconds, Wait
+from worker.settings.base import Bytes, Count, Group, MessageBytes, MiB, Pause, Seconds
 from worker.settings.lists import elements
 
 __all__ = [
@@ -51,7 +51,7 @@ class PublishSettings(Group):
         description="Largest message; a larger result loses its picture. "
         "Keep it at the topic's max.message.bytes.",
     )
-    linger: Wait = Field(
+    linger: Pause = Field(
         0.015,
         description="Longest time for which a result waits for others, to be sent in one request, "
         "while 64 jobs and a quarter of `intake.max_jobs` are in flight; with fewer it is sent at "
