@@ -13,9 +13,15 @@ __all__ = ["serving"]
 
 
 @asynccontextmanager
-async def serving(app: web.Application, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Serve on a port of `host`, and yield it."""
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
+async def serving(
+    app: web.Application, host: str = "127.0.0.1", *, shutdown_timeout: float = 1.0
+) -> AsyncIterator[int]:
+    """Serve on a port of `host`, and yield it.
+
+    Args:
+        shutdown_timeout: seconds that requests have for their end, then.
+    """
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_timeout)
     await runner.setup()
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -13,6 +13,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from benchmarks.bare_images import AT_ONCE, open_fetches, read_jobs
 from benchmarks.messages import WAYS, Way, job_messages
+from tests.support.serving import serving
 from worker.contract.records import Message, Record
 
 pytestmark = pytest.mark.component
@@ -64,12 +65,9 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     server = Server(request.param)
     application = web.Application()
     application.router.add_get("/{number}", server.answer)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
+    async with serving(application, shutdown_timeout=0.1) as port:
+        server.base = f"http://127.0.0.1:{port}"
+        yield server
 
 
 @pytest.mark.parametrize("way", WAYS)

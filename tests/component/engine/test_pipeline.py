@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from tests.support.images import colour_png, noise_jpeg
 from tests.support.paths import IMAGES
+from tests.support.serving import serving
 from worker.budget import Budget, Reservation
 from worker.clock import Clock
 from worker.contract.job_options import MAX_DEADLINE_MS
@@ -193,11 +194,8 @@ async def url() -> AsyncIterator[str]:
 
     app = web.Application()
     app.add_routes([web.get("/cat.png", cat)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/cat.png"
-    await runner.cleanup()
+    async with serving(app) as port:
+        yield f"http://127.0.0.1:{port}/cat.png"
 
 
 @pytest.mark.parametrize(
@@ -217,14 +215,8 @@ async def test_nothing_of_what_was_fetched_is_shown(core: Core, body: bytes) -> 
 
     app = web.Application()
     app.add_routes([web.get("/secret", secret)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/secret"
-        failure = await core.fail(Job(UrlImage(url)))
-    finally:
-        await runner.cleanup()
+    async with serving(app) as port:
+        failure = await core.fail(Job(UrlImage(f"http://127.0.0.1:{port}/secret")))
     assert failure.reason is Reason.NOT_AN_IMAGE
     for start in range(len(body) - 3):
         assert body[start : start + 4].hex(" ") not in failure.message

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.support.serving import serving
 from worker.budget import Budget
 from worker.client import (
     ClientClosed,
@@ -99,12 +100,9 @@ async def service() -> AsyncIterator[Service]:
     made.answering.set()
     app = web.Application(client_max_size=1 << 24)
     app.router.add_post("/{path:.*}", made.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    await runner.cleanup()
+    async with serving(app, shutdown_timeout=0.1) as port:
+        made.url = f"http://127.0.0.1:{port}"
+        yield made
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from tests.support.paths import IMAGES
 from tests.support.servers import Handler, RawHandler, Serve
+from tests.support.serving import serving
 from worker.settings import DecodeSettings
 
 
@@ -34,12 +35,8 @@ async def serve() -> AsyncIterator[Serve]:
         async def start(handler: Handler, host: str = "127.0.0.1") -> str:
             application = web.Application()
             application.router.add_route("*", "/{path:.*}", handler)
-            runner = web.AppRunner(application, shutdown_timeout=0.1)
-            await runner.setup()
-            running.push_async_callback(runner.cleanup)
-            site = web.TCPSite(runner, host, 0)
-            await site.start()
-            return f"http://{host}:{runner.addresses[0][1]}"
+            served = serving(application, host, shutdown_timeout=0.1)
+            return f"http://{host}:{await running.enter_async_context(served)}"
 
         yield start
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
+from tests.support.serving import serving
 from worker.clock import Clock
 from worker.errors import SettingsError
 from worker.kafka.oauth import EARLY, token_provider
@@ -44,11 +45,8 @@ async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Endpo
     made = Endpoint()
     app = web.Application()
     app.add_routes([web.post("/token", made.handle)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield made, f"http://127.0.0.1:{runner.addresses[0][1]}/token"
-    await runner.cleanup()
+    async with serving(app) as port:
+        yield made, f"http://127.0.0.1:{port}/token"
 
 
 def sasl(url: str, scope: str | None = None) -> SaslSettings:
