@@ -61,6 +61,7 @@ class App:
         SettingsError: `predictor.backend` does not go with the device, tracing cannot be used as
             configured, or `drift.baseline` cannot be read.
         UnfitSystemError: the backend, or what tracing needs, is not installed.
+        ModelError: nothing that is installed computes on the device.
     """
 
     def __init__(

@@ -48,8 +48,9 @@ class EngineBench:
         settings = settings.model_copy(update={"result_cache": ResultCacheSettings()})
         self._metrics = Metrics()
         self._budget = Budget(1_000_000, 2**50)
-        device = find_device(settings.device, settings.predictor.backend)
-        slots, threads = settings.predictor.slots, settings.predictor.threads
+        predictor = settings.predictor
+        device = find_device(settings.device, predictor.backend, predictor.kernels)
+        slots, threads = predictor.slots, predictor.threads
         self._placements = place(device, slots, threads, available_cores())
         self._engine = Engine(spec, self._placements, settings, Failpoints(), self._metrics)
         self._stack = AsyncExitStack()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+import runpy
+from pathlib import Path
+from typing import get_args
 
 from worker.device import Device
-from worker.errors import SettingsError, UnfitSystemError
+from worker.errors import ModelError, SettingsError, UnfitSystemError
 from worker.hpip import OnnxBackend, has_gpu_provider, missing_packages, remedy
+from worker.inference.protocol import BackendName
 from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.processor import has_bfloat16
 from worker.settings import BackendChoice
 
-__all__ = ["check_choice", "usable"]
+__all__ = ["candidates", "check_choice", "is_cpu_build"]
 
 
 def check_choice(choice: BackendChoice, device: Device, kernels: Kernels = PLAIN_KERNELS) -> None:
@@ -21,12 +25,16 @@ def check_choice(choice: BackendChoice, device: Device, kernels: Kernels = PLAIN
         SettingsError: it does not go with the device, or with the other settings.
         UnfitSystemError: it is not installed, or the processor lacks what it needs; the message
             says what to do.
+        ModelError: it is `auto`, and nothing that is installed computes on the device.
     """
     _check_device(choice, device)
     _check_tensorrt(choice, device, kernels)
     _check_precision(choice, device, kernels)
     match choice:
-        case "auto" | "paddle":
+        case "auto":
+            candidates(device, kernels)
+            return
+        case "paddle":
             return
     if missing := missing_packages(choice):
         raise UnfitSystemError(
@@ -46,13 +54,57 @@ def check_choice(choice: BackendChoice, device: Device, kernels: Kernels = PLAIN
         )
 
 
-def usable(backends: Sequence[OnnxBackend], kernels: Kernels) -> tuple[OnnxBackend, ...]:
-    """Choose the backends that `auto` may try on CPU.
+def candidates(device: Device, kernels: Kernels = PLAIN_KERNELS) -> tuple[BackendName, ...]:
+    """Find the backends that `auto` chooses from.
 
     Returns:
-        Those of `backends` that have kernels of this precision.
+        Those that are installed and have kernels of this precision for the device, at least one, in
+        the order in which they are tried: Paddle first, by which the others are judged, and what
+        usually wins last, which need not be loaded again.
+
+    Raises:
+        ModelError: there is none; the message says what to install.
     """
-    return tuple(name for name in backends if kernels.precision == "fp32" or name != "onnxruntime")
+    names: tuple[OnnxBackend, ...] = get_args(OnnxBackend)
+    others = [name for name in reversed(names) if _may_compute(name, device, kernels)]
+    if device.kind != "gpu" or not is_cpu_build():
+        return ("paddle", *others)
+    if not others:
+        # Which has no bf16 there.
+        reduced = ", with predictor.precision fp16" if kernels.precision == "bf16" else ""
+        raise ModelError(
+            f"{device.split()[0]}: the installed paddlepaddle has no CUDA: install "
+            "paddlepaddle-gpu, or onnxruntime-gpu (in place of onnxruntime) and paddle2onnx"
+            f"{reduced}; or use cpu"
+        )
+    return tuple(others)
+
+
+def is_cpu_build() -> bool:
+    """Whether the installed Paddle is built for CPUs alone; found out without loading it.
+
+    Returns:
+        True if its own table of versions says so; False for any other build, and when in doubt.
+    """
+    spec = importlib.util.find_spec("paddle")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
+    except Exception:  # noqa: BLE001 - loading Paddle reports what is wrong with it
+        return False
+    accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
+    return "cuda_version" in versions and all(
+        versions.get(name) in (None, "False") for name in accelerators
+    )
+
+
+def _may_compute(name: OnnxBackend, device: Device, kernels: Kernels) -> bool:
+    try:
+        check_choice(name, device, kernels)
+    except (SettingsError, UnfitSystemError):
+        return False
+    return True
 
 
 def _check_device(choice: BackendChoice, device: Device) -> None:

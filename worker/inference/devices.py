@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-import importlib.util
-import runpy
 import subprocess
-from pathlib import Path
+from contextlib import suppress
 
 from worker.device import CPU, Device
 from worker.errors import ModelError, UnfitSystemError
+from worker.inference.choice import candidates, is_cpu_build
 from worker.inference.protocol import UNUSABLE_DEVICE
+from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.runtime.child_environment import child_environment
 from worker.runtime.children import module_command
 from worker.settings import BackendChoice
 
-__all__ = ["find_device", "is_cpu_build"]
+__all__ = ["find_device", "gpu_names"]
 
 TIMEOUT = 120.0
 """Seconds; loading Paddle takes one or two, more from a cold disk."""
 
+NAMES_TIMEOUT = 30.0
+"""Seconds; a driver that no program uses takes one or two to wake each GPU."""
 
-def find_device(named: Device | None, backend: BackendChoice | None = None) -> Device:
+
+def find_device(
+    named: Device | None, backend: BackendChoice = "paddle", kernels: Kernels = PLAIN_KERNELS
+) -> Device:
     """Find the device to use, before a model is looked for.
 
-    Blocks for as long as loading Paddle takes, unless only the CPU can be meant.
+    Blocks for as long as loading Paddle takes, unless only the CPU can be meant, or ONNX Runtime
+    may compute on the device that is named: it can use a GPU that Paddle cannot, and says itself
+    when it loads a model whether it does.
 
     Args:
         named: None is the first GPU that Paddle can use, else the CPU.
-        backend: that the settings name, if they do: ONNX Runtime may use a GPU that Paddle cannot.
+        backend: what is to compute; `auto` is any that may.
+        kernels: how it is to compute.
 
     Returns:
         `named`, or the device that was found.
 
     Raises:
-        ModelError: Paddle cannot use the device that is named.
+        ModelError: the device that is named cannot be used by Paddle, or, with `auto`, by anything
+            that is installed.
         UnfitSystemError: Paddle cannot be loaded; the message says what to do.
     """
     if named == CPU or (named is None and is_cpu_build()):
         return CPU
-    if named is not None and backend == "onnxruntime":
-        return named
+    if named is not None:
+        computing = candidates(named, kernels) if backend == "auto" else (backend,)
+        if "onnxruntime" in computing:
+            return named
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter
-            module_command("worker.predictor.device_probe", str(named or "")),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(),
-            timeout=TIMEOUT,
-            check=False,
-        )
+        done = _run("worker.predictor.device_probe", str(named or ""), TIMEOUT)
     except subprocess.TimeoutExpired as error:
         raise UnfitSystemError(
             f"PaddlePaddle did not load within {TIMEOUT:g} s: try again, or use device cpu"
@@ -65,20 +68,26 @@ def find_device(named: Device | None, backend: BackendChoice | None = None) -> D
     )
 
 
-def is_cpu_build() -> bool:
-    """Whether the installed Paddle is built for CPUs alone; found out without loading it.
+def gpu_names(gpus: Device) -> str:
+    """Find the names of GPUs; blocks for as long as their driver takes.
 
     Returns:
-        True if its own table of versions says so; False for any other build, and when in doubt.
+        Such as `NVIDIA L4, NVIDIA L4`; where the driver does not tell, their places: `gpu:0,1`.
     """
-    spec = importlib.util.find_spec("paddle")
-    if spec is None or spec.origin is None:
-        return False
-    try:
-        versions = runpy.run_path(str(Path(spec.origin).with_name("version") / "__init__.py"))
-    except Exception:  # noqa: BLE001 - loading Paddle reports what is wrong with it
-        return False
-    accelerators = ("cuda_version", "hip_version", "xpu_xre_version")
-    return "cuda_version" in versions and all(
-        versions.get(name) in (None, "False") for name in accelerators
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = _run("worker.predictor.gpu_probe", str(gpus), NAMES_TIMEOUT)
+        if done.returncode == 0:
+            return done.stdout.decode(errors="replace").strip()
+    return str(gpus)
+
+
+def _run(module: str, argument: str, timeout: float) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(  # noqa: S603 - this interpreter
+        module_command(module, argument),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+        timeout=timeout,
+        check=False,
     )

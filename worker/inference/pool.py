@@ -10,13 +10,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from worker.cache import cache_directory
+from worker.device import Device
 from worker.errors import JobError, PredictorError, Reason
 from worker.failpoints import Failpoints
-from worker.hpip import installed_backends
 from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batcher
 from worker.inference.calibration_cache import CalibrationCache
-from worker.inference.choice import check_choice, usable
+from worker.inference.choice import candidates, check_choice
+from worker.inference.devices import gpu_names
 from worker.inference.isolation import Poisoned
 from worker.inference.late_slots import LateSlots
 from worker.inference.placement import Placement, available_cores
@@ -61,12 +62,13 @@ class PredictorPool:
     Attributes:
         on_selecting: is told of each step when backends are measured, which takes a while.
         may_measure: whether `auto` measures backends where that was not done before; otherwise it
-            takes what was selected before, else Paddle.
+            takes what was selected before, else Paddle if that may compute there.
         unmeasured: whether Paddle was taken since nothing was selected before.
 
     Raises:
         SettingsError: `predictor.backend` does not go with the device.
         UnfitSystemError: it is not installed.
+        ModelError: it is `auto`, and nothing that is installed computes on the device.
     """
 
     def __init__(
@@ -165,15 +167,17 @@ class PredictorPool:
             PredictorError: a predictor process died or hung while it started.
             OSError: the system has no room for another process.
         """
-        backend = await self._select() if self._choice == "auto" else self._choice
+        choice, on_gpu = self._choice, self._placements[0].device.kind == "gpu"
         try:
+            backend = await self._select() if choice == "auto" else choice
             await self._load(backend)
         except PredictorError as error:
-            if self._choice in ("auto", "paddle"):
+            if choice == "paddle" or (choice == "auto" and not on_gpu):
                 raise
+            name = "the backend" if choice == "auto" else choice
+            remedy = "device to cpu" if on_gpu else "predictor.backend to auto or paddle"
             raise PredictorError(
-                f"{backend} could not be loaded, since {error}: set predictor.backend to auto or "
-                "paddle"
+                f"{name} could not be loaded, since {error}: set {remedy}"
             ) from error
         first = self._supervisors if self._late is None else self._supervisors[:1]
         await asyncio.gather(*(supervisor.start() for supervisor in first))
@@ -298,24 +302,15 @@ class PredictorPool:
 
     async def _select(self) -> BackendName:
         """Choose the fastest backend that answers rightly; measures unless that was done before."""
-        installed = usable(installed_backends(), self._kernels)
-        if self._placements[0].device.kind != "cpu" or not installed or not self._measures:
-            return "paddle"
-        # Paddle first, since without it nothing can be judged; what usually wins comes last and
-        # need not be loaded again.
-        backends: tuple[BackendName, ...] = ("paddle", *reversed(installed))
-        cores, max_batch = available_cores(), self._batching.max_batch
+        device = self._placements[0].device
+        backends = candidates(device, self._kernels)
+        if len(backends) == 1 or not self._measures:
+            return backends[0]
+        # A GPU is measured with batches as large as it is going to have.
+        usual = self._batching.calibration_limit if device.kind == "gpu" else 0
+        max_batch = self._batching.max_batch or usual
         # In a thread: finding the versions of packages reads many files.
-        cache = await asyncio.to_thread(
-            SelectionCache,
-            cache_directory() / "selection",
-            self._spec.digest,
-            self._placements,
-            cores,
-            max_batch,
-            backends,
-            self._kernels,
-        )
+        cache = await asyncio.to_thread(self._selection_cache, max_batch, backends)
         measure = partial(
             try_backends,
             self._supervisors,
@@ -324,6 +319,7 @@ class PredictorPool:
             max_batch,
             self._start_timeout,
             self._other_load(),
+            on_gpu=device.kind == "gpu",
         )
         # Paddle has as long to load as the others have in all.
         patience = 2 * self._start_timeout
@@ -334,4 +330,19 @@ class PredictorPool:
             return await selection.select()
         backend = await selection.reuse()
         self.unmeasured = backend is None
-        return backend or "paddle"
+        return backend or backends[0]
+
+    def _selection_cache(self, max_batch: int, backends: Sequence[BackendName]) -> SelectionCache:
+        devices = [placement.device for placement in self._placements]
+        on_gpu = devices[0].kind == "gpu"
+        gpus = Device("gpu", tuple(device.index for device in devices))
+        return SelectionCache(
+            cache_directory() / "selection",
+            self._spec.digest,
+            self._placements,
+            available_cores(),
+            max_batch,
+            backends,
+            self._kernels,
+            gpu_names(gpus) if on_gpu else "",
+        )

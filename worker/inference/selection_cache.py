@@ -87,6 +87,7 @@ class SelectionCache:
         max_batch: images of a batch; 0 where that is not fixed.
         backends: that are installed.
         kernels: how the network is computed.
+        gpus: their names, in words; empty on CPU.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class SelectionCache:
         max_batch: int,
         backends: Sequence[BackendName],
         kernels: Kernels = PLAIN_KERNELS,
+        gpus: str = "",
     ) -> None:
         threads = [placement.threads for placement in placements]
         versions = [f"{name} {package_version(name)}" for name in (*backends, CONVERTER)]
@@ -108,6 +110,7 @@ class SelectionCache:
             f"{cores} cores, slots of {threads} threads, batches of {max_batch}",
             *versions,
             *kernels.facts,
+            *filter(None, [gpus]),
         )
         key = sha256("\n".join(facts).encode()).hexdigest()
         self._backends = backends

@@ -106,6 +106,8 @@ async def try_backends(
     limit: float,
     load: Load,
     clock: Clock = SYSTEM_CLOCK,
+    *,
+    on_gpu: bool = False,
 ) -> list[Trial]:
     """Load one backend after another in all slots, and measure each.
 
@@ -116,12 +118,14 @@ async def try_backends(
         input_size: `(H, W)` in pixels.
         max_batch: images of a batch; 0 where that is not fixed.
         limit: seconds for all backends but the first, without which nothing can be computed.
+        on_gpu: whether the slots are on GPUs: there Paddle may fail for want of the GPU, where
+            another backend, which is judged by Paddle on CPU, computes.
 
     Returns:
         What came of each.
 
     Raises:
-        ModelError: Paddle itself cannot load the model.
+        ModelError: Paddle itself cannot load the model, and on GPUs no other backend can either.
         PredictorError: no backend can be used.
         OSError: the system has no room for another process.
     """
@@ -144,10 +148,13 @@ async def try_backends(
             await slots[0].load(backend, within)
             within = left()
             await _all(slot.load(backend, within) for slot in slots[1:])
+            if on_gpu:
+                # The first run of a size prepares its kernels, for up to a second.
+                await _all(slot.measure(pixels[:1], 0) for slot in slots)
             rate, taken = await _measure(slots, pixels, load, left)
             trials.append(Trial(backend, rate, taken=taken))
         except (ModelError, PredictorError) as error:
-            if backend == "paddle" and isinstance(error, ModelError):
+            if backend == "paddle" and isinstance(error, ModelError) and not on_gpu:
                 raise
             errors.append(error)
             passing = isinstance(error, PredictorError)

@@ -24,6 +24,7 @@ from worker.predict.local_engine import (
     may_measure,
     spare_memory,
     start_engine,
+    wanted_backend,
 )
 from worker.predict.pages import split_pages
 from worker.predict.pipeline_config import PipelineConfig, load_config, parse_config
@@ -76,8 +77,8 @@ class ImageClassificationPipeline:
         on_selecting: Callable[[str], None] = lambda _: None,
     ) -> None:
         settings = settings or load().settings
-        named = "backend" in settings.predictor.model_fields_set and config.use_hpip is None
-        placements = choose_placements(config.device, settings.predictor.backend if named else None)
+        wanted = wanted_backend(config, settings.predictor)
+        placements = choose_placements(config.device, wanted, settings.predictor.kernels)
         self.config = config
         # Before a model is downloaded.
         backend = choose_backend(config, settings.predictor, placements[0].device)

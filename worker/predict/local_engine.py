@@ -16,6 +16,7 @@ from worker.hpip import CONVERTER, installed_backends, remedy
 from worker.inference.choice import check_choice
 from worker.inference.devices import find_device
 from worker.inference.placement import Placement, available_cores, place
+from worker.kernels import Kernels
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predict.pipeline_config import PipelineConfig
@@ -37,6 +38,7 @@ __all__ = [
     "may_measure",
     "spare_memory",
     "start_engine",
+    "wanted_backend",
 ]
 
 CAPACITY = 1024
@@ -117,15 +119,29 @@ def start_engine(
     return Portal(start, "engine")
 
 
-def choose_backend(
-    config: PipelineConfig, predictor: PredictorSettings, device: Device
-) -> BackendChoice:
-    """Choose what computes: by `use_hpip`, else what the settings name, else `auto`.
+def wanted_backend(config: PipelineConfig, predictor: PredictorSettings) -> BackendChoice:
+    """Tell what is to compute: by `use_hpip`, else what the settings name, else `auto`.
 
     Without a word of the user on it, `auto` must not measure: that takes seconds.
 
     Args:
-        predictor: used if its `backend` was set, and `use_hpip` was not.
+        predictor: used where `use_hpip` is not set.
+
+    Returns:
+        The backend's name, or `auto`.
+    """
+    if config.use_hpip is None:
+        return predictor.backend
+    return "auto" if config.use_hpip else "paddle"
+
+
+def choose_backend(
+    config: PipelineConfig, predictor: PredictorSettings, device: Device
+) -> BackendChoice:
+    """Choose what computes, if it can on the device.
+
+    Args:
+        predictor: as for `wanted_backend`.
 
     Returns:
         The backend's name, or `auto`.
@@ -134,18 +150,16 @@ def choose_backend(
         SettingsError: `use_hpip` on the CPU, and nothing is installed to choose from; or the
             backend does not go with the device.
         UnfitSystemError: the backend is not installed, or the processor lacks the precision.
+        ModelError: nothing that is installed computes on the device.
     """
-    if config.use_hpip:
-        check_choice("auto", device, predictor.kernels)
-        # The user asked for it: unlike the default `auto`, it must not fall back silently.
-        if device.kind == "cpu" and not installed_backends():
-            raise SettingsError(
-                f"use_hpip needs onnxruntime or openvino, and {CONVERTER}, not installed here; "
-                f"{remedy()}; or leave use_hpip out"
-            )
-        return "auto"
-    choice: BackendChoice = "paddle" if config.use_hpip is False else predictor.backend
+    choice = wanted_backend(config, predictor)
     check_choice(choice, device, predictor.kernels)
+    # The user asked for it: unlike the default `auto`, it must not fall back silently.
+    if config.use_hpip and device.kind == "cpu" and not installed_backends():
+        raise SettingsError(
+            f"use_hpip needs onnxruntime or openvino, and {CONVERTER}, not installed here; "
+            f"{remedy()}; or leave use_hpip out"
+        )
     return choice
 
 
@@ -159,23 +173,24 @@ def may_measure(config: PipelineConfig, predictor: PredictorSettings) -> bool:
 
 
 def choose_placements(
-    device: Device | None, backend: BackendChoice | None = None
+    device: Device | None, backend: BackendChoice, kernels: Kernels
 ) -> list[Placement]:
     """Choose where to compute.
 
     Args:
         device: None is the first GPU that Paddle can use, else the CPU.
-        backend: that the settings name, if they do: ONNX Runtime may use a GPU that Paddle cannot.
+        backend: as `wanted_backend` tells.
+        kernels: how it is to compute.
 
     Returns:
         On CPU what a worker has by default, else a placement for each device with all cores.
 
     Raises:
-        ModelError: Paddle cannot use the device.
+        ModelError: the device cannot be used by what is to compute.
         UnfitSystemError: Paddle cannot be loaded to find out.
     """
     cores = available_cores()
-    found = find_device(device, backend)
+    found = find_device(device, backend, kernels)
     return place(found, 0, 0 if found.kind == "cpu" else cores, cores)
 
 

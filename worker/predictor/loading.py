@@ -153,7 +153,14 @@ def _load_onnxruntime_on_gpu(
     facts = (*kernels.facts, _gpu_name(device))
     form = Form(crops=True, half=half)
     return _load_converted(
-        spec, "onnxruntime", load, threads, facts, form=form, precision=kernels.precision
+        spec,
+        "onnxruntime",
+        load,
+        threads,
+        facts,
+        form=form,
+        precision=kernels.precision,
+        remedy="device to cpu, or predictor.backend to paddle, which needs paddlepaddle-gpu",
     )
 
 
@@ -166,6 +173,7 @@ def _load_converted(
     *,
     form: Form = PLAIN_FORM,
     precision: Precision = "fp32",
+    remedy: str = "predictor.backend to auto or paddle",
 ) -> Predictor:
     network = _convert(spec, backend, form)
     versions = [f"{name} {package_version(name)}" for name in (backend, CONVERTER)]
@@ -187,8 +195,7 @@ def _load_converted(
         if precision != "fp32":
             raise _too_inexact(spec, backend, precision, error) from error
         raise ParityError(
-            f"{backend} does not answer {spec.name} as plain Paddle does ({error}): "
-            "set predictor.backend to auto or paddle"
+            f"{backend} does not answer {spec.name} as plain Paddle does ({error}): set {remedy}"
         ) from error
 
 

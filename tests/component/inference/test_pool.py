@@ -118,7 +118,7 @@ async def test_answers_metrics_and_a_batch_for_what_comes_together(
 async def test_without_the_extra_auto_is_paddle_and_says_nothing_of_it(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.inference.pool.installed_backends", tuple)
+    monkeypatch.setattr("worker.inference.choice.missing_packages", lambda name: (name,))
     with structlog.testing.capture_logs() as logged:
         made = await make_pool(backend="auto")
     assert made.pool.backend == "paddle+onednn"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from worker.device import CPU, Device
-from worker.errors import SettingsError, UnfitSystemError
-from worker.inference.choice import check_choice, usable
+from worker.errors import ModelError, SettingsError, UnfitSystemError
+from worker.inference.choice import candidates, check_choice, is_cpu_build
 from worker.inference.protocol import BackendName
 from worker.kernels import Kernels, Precision
 from worker.settings import BackendChoice
@@ -25,8 +27,11 @@ Install = Callable[..., None]
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Say what is installed, and what the processor has."""
 
-    def installed(*providers: str, bfloat16: bool = True) -> None:
-        monkeypatch.setattr(f"{MODULE}.missing_packages", lambda _: ())
+    def installed(
+        *providers: str, bfloat16: bool = True, cpu_build: bool = False, missing: str = ""
+    ) -> None:
+        monkeypatch.setattr(f"{MODULE}.is_cpu_build", lambda: cpu_build)
+        monkeypatch.setattr(f"{MODULE}.missing_packages", lambda _: tuple(missing.split()))
         monkeypatch.setattr(f"{MODULE}.has_gpu_provider", lambda name: name in providers)
         monkeypatch.setattr(f"{MODULE}.has_bfloat16", lambda: bfloat16)
 
@@ -34,7 +39,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 @pytest.mark.parametrize("choice", ["auto", "paddle"])
-def test_paddle_goes_with_every_device(choice: BackendName) -> None:
+def test_paddle_goes_with_every_device(choice: BackendChoice, install: Install) -> None:
+    install()
     for device in (CPU, Device("gpu", (0, 1)), Device("npu")):
         check_choice(choice, device)
 
@@ -135,6 +141,83 @@ def test_bf16_needs_a_processor_that_has_it(install: Install) -> None:
         check_choice("auto", CPU, Kernels("bf16"))
 
 
-def test_auto_tries_those_that_have_the_precision() -> None:
-    assert usable(("onnxruntime", "openvino"), Kernels()) == ("onnxruntime", "openvino")
-    assert usable(("onnxruntime", "openvino"), Kernels("bf16")) == ("openvino",)
+ON_CPU = ("paddle", "openvino", "onnxruntime")
+ON_GPU = ("paddle", "onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "cpu_build", "providers", "expected"),
+    [
+        (CPU, "fp32", True, "", ON_CPU),
+        (CPU, "fp32", False, "cuda", ON_CPU),
+        (CPU, "bf16", True, "", ("paddle", "openvino")),
+        (GPU, "fp32", False, "cuda", ON_GPU),
+        (GPU, "fp16", False, "cuda", ON_GPU),
+        (GPU, "bf16", False, "cuda", ("paddle",)),
+        (GPU, "fp32", False, "", ("paddle",)),
+        (GPU, "fp32", True, "cuda", ("onnxruntime",)),
+        (GPU, "fp16", True, "cuda", ("onnxruntime",)),
+        (Device("npu", (0,)), "fp32", True, "cuda", ("paddle",)),
+        (Device("xpu", (0,)), "fp32", False, "cuda", ("paddle",)),
+        (Device("mlu", (0,)), "fp32", True, "cuda", ("paddle",)),
+    ],
+)
+def test_auto_tries_those_that_compute_there_with_the_precision(
+    install: Install,
+    device: Device,
+    precision: Precision,
+    cpu_build: bool,
+    providers: str,
+    expected: tuple[BackendName, ...],
+) -> None:
+    install(*providers.split(), cpu_build=cpu_build)
+    assert candidates(device, Kernels(precision)) == expected
+    check_choice("auto", device, Kernels(precision))
+
+
+def test_paddle_alone_is_left_where_the_others_or_their_converter_are_missing(
+    install: Install,
+) -> None:
+    install("cuda", missing="paddle2onnx")
+    assert candidates(CPU) == candidates(GPU) == ("paddle",)
+
+
+@pytest.mark.parametrize(
+    ("providers", "missing", "precision", "also"),
+    [
+        ("", "", "fp32", ""),
+        ("cuda", "paddle2onnx", "fp32", ""),
+        ("cuda", "", "bf16", ", with predictor.precision fp16"),
+    ],
+)
+def test_a_gpu_that_nothing_installed_computes_on_is_refused_with_what_to_install(
+    install: Install, providers: str, missing: str, precision: Precision, also: str
+) -> None:
+    install(*providers.split(), cpu_build=True, missing=missing)
+    with pytest.raises(ModelError) as refused:
+        check_choice("auto", Device("gpu", (1, 2)), Kernels(precision))
+    assert str(refused.value) == (
+        "gpu:1: the installed paddlepaddle has no CUDA: install paddlepaddle-gpu, or "
+        f"onnxruntime-gpu (in place of onnxruntime) and paddle2onnx{also}; or use cpu"
+    )
+
+
+def test_what_a_build_is_for_is_told_without_loading_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = tmp_path / "paddle" / "version" / "__init__.py"
+    versions.parent.mkdir(parents=True)
+    (tmp_path / "paddle" / "__init__.py").write_text("raise AssertionError")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "paddle", raising=False)
+    assert not is_cpu_build(), "in doubt"
+    for text, cpu in [
+        ("cuda_version = 'False'\nhip_version = None", True),
+        ("cuda_version = '12.6'", False),
+        ("cuda_version = 'False'\nhip_version = '6.1'", False),
+        ("cuda_version = 'False'\nxpu_xre_version = '5'", False),
+        ("something = 'else'", False),
+        ("raise ValueError", False),
+    ]:
+        versions.write_text(text)
+        assert is_cpu_build() is cpu, text

@@ -27,10 +27,11 @@ def cache(
     cores: int = 2,
     max_batch: int = 0,
     kernels: Kernels = PLAIN_KERNELS,
+    gpus: str = "",
 ) -> SelectionCache:
     placements = [Placement(CPU, 1)] * slots
     backends: tuple[BackendName, ...] = ("paddle", "openvino")
-    return SelectionCache(directory, digest, placements, cores, max_batch, backends, kernels)
+    return SelectionCache(directory, digest, placements, cores, max_batch, backends, kernels, gpus)
 
 
 def disturbed(taken: float, rate: float = 100.0) -> tuple[Trial, ...]:
@@ -46,8 +47,27 @@ def test_trials_are_kept_for_their_model_and_layout_alone(tmp_path: Path) -> Non
         cache(tmp_path / "new", cores=4),
         cache(tmp_path / "new", max_batch=16),
         cache(tmp_path / "new", kernels=Kernels("bf16")),
+        cache(tmp_path / "new", gpus="NVIDIA L4"),
     ):
         assert other.read() is None
+
+
+def test_on_gpus_trials_are_kept_for_their_kind(tmp_path: Path) -> None:
+    cache(tmp_path, gpus="NVIDIA L4").write(RECORD)
+    assert cache(tmp_path, gpus="NVIDIA L4").read() == RECORD
+    assert cache(tmp_path, gpus="NVIDIA H100").read() is None
+
+
+def test_what_was_kept_on_cpu_is_found_where_it_has_always_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "worker.inference.selection_cache"
+    monkeypatch.setattr(f"{module}.package_version", lambda _: "1")
+    monkeypatch.setattr(f"{module}.processor", lambda: "a processor")
+    monkeypatch.setattr(f"{module}.MEASURE_VERSION", 3)
+    cache(tmp_path).write(RECORD)
+    (path,) = tmp_path.iterdir()
+    assert path.name == "bd769ca126b7973a0574fa4d1331d6ac.json"
 
 
 def test_trials_are_made_again_for_another_version(

@@ -28,6 +28,7 @@ class Machine:
         loading: seconds that loading one takes.
         taken: share of the cores that other programs have, by backend.
         waits: share of its time in which a backend's threads wait for each other, by backend.
+        preparing: seconds that the first run of each batch size takes besides.
     """
 
     def __init__(self, slots: int, **rates: float) -> None:
@@ -37,6 +38,7 @@ class Machine:
         self.loading: dict[str, float] = {}
         self.taken: dict[str, float] = {}
         self.waits: dict[str, float] = {}
+        self.preparing = 0.0
         self.now = 0.0
         self.slots = [StandIn(self) for _ in range(slots)]
 
@@ -73,6 +75,7 @@ class StandIn:
         if error := self.machine.fails.get(backend):
             raise error
         self.backend = backend
+        self.prepared: set[int] = set()
 
     async def measure(self, pixels: Sequence[Pixels], seconds: float) -> Window:
         # All slots have the same backend, or what is measured is nothing that will ever run.
@@ -85,13 +88,19 @@ class StandIn:
         busy = (1 - self.machine.taken.get(self.backend, 0.0)) * (
             1 - self.machine.waits.get(self.backend, 0.0)
         )
-        return Window(round(self.machine.rates[self.backend]), 1.0, busy)
+        preparing = 0.0 if len(pixels) in self.prepared else self.machine.preparing
+        self.prepared.add(len(pixels))
+        return Window(round(self.machine.rates[self.backend]), 1.0 + preparing, busy + preparing)
 
 
-async def tried(machine: Machine, max_batch: int = 0, limit: float = 100.0) -> list[Trial]:
+async def tried(
+    machine: Machine, max_batch: int = 0, limit: float = 100.0, *, on_gpu: bool = False
+) -> list[Trial]:
     clock = Clock(lambda: machine.now)
     others = Others(machine)
-    return await try_backends(machine.slots, ALL, (2, 3), max_batch, limit, others, clock)
+    return await try_backends(
+        machine.slots, ALL, (2, 3), max_batch, limit, others, clock, on_gpu=on_gpu
+    )
 
 
 async def test_the_slots_rates_are_added_up_and_the_fastest_is_selected() -> None:
@@ -127,6 +136,29 @@ async def test_a_model_that_paddle_cannot_load_is_an_error_at_once() -> None:
     with pytest.raises(ModelError, match="is damaged"):
         await tried(machine)
     assert machine.slots[0].loads == ["paddle"]
+
+
+async def test_a_gpu_that_paddle_cannot_use_may_do_for_another() -> None:
+    machine = Machine(2, openvino=80, onnxruntime=90)
+    machine.fails["paddle"] = ModelError("gpu:0: Paddle finds no GPU")
+    trials = await tried(machine, on_gpu=True)
+    assert trials[0] == Trial("paddle", 0, "gpu:0: Paddle finds no GPU")
+    assert fastest(trials) == "onnxruntime"
+
+
+async def test_a_model_that_nothing_can_load_onto_a_gpu_is_paddles_error() -> None:
+    machine = Machine(1)
+    machine.fails = {name: ModelError(f"{name}: it is damaged") for name in ALL}
+    with pytest.raises(ModelError, match="paddle: it is damaged"):
+        await tried(machine, on_gpu=True)
+    assert machine.slots[0].loads == list(ALL)
+
+
+async def test_a_gpu_that_prepares_kernels_is_not_taken_for_a_slow_one() -> None:
+    machine = Machine(1, paddle=100, openvino=100, onnxruntime=100)
+    machine.preparing = 30.0
+    assert [trial.images_per_second for trial in await tried(machine, 32, on_gpu=True)] == [100] * 3
+    assert max(machine.slots[0].batches) == 32
 
 
 async def test_where_paddle_crashes_another_may_do() -> None:

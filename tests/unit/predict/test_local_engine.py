@@ -13,9 +13,10 @@ import pytest
 
 from worker import create_pipeline
 from worker.device import CPU, Device
-from worker.errors import JobError, Reason, SettingsError, UnfitSystemError
+from worker.errors import JobError, ModelError, Reason, SettingsError, UnfitSystemError
 from worker.images.fetch import ImageFetcher
 from worker.inference.placement import Placement, available_cores, place
+from worker.kernels import Kernels
 from worker.predict.local_engine import (
     LOCAL_FETCH,
     MOST_WEIGHTS,
@@ -23,6 +24,7 @@ from worker.predict.local_engine import (
     choose_placements,
     may_measure,
     spare_memory,
+    wanted_backend,
 )
 from worker.predict.pipeline_config import PipelineConfig
 from worker.settings import PredictorSettings
@@ -120,7 +122,7 @@ def test_what_computes_and_whether_backends_may_be_measured_for_it(
     *, use_hpip: bool | None, settings: PredictorSettings, expected: str, measures: bool
 ) -> None:
     chosen = config(use_hpip=use_hpip)
-    assert choose_backend(chosen, settings, CPU) == expected
+    assert choose_backend(chosen, settings, CPU) == wanted_backend(chosen, settings) == expected
     assert may_measure(chosen, settings) is measures
 
 
@@ -128,9 +130,9 @@ def test_what_computes_and_whether_backends_may_be_measured_for_it(
 def test_the_extra_that_use_hpip_needs_is_named() -> None:
     with pytest.raises(SettingsError, match="use_hpip needs onnxruntime or openvino, and paddle2"):
         choose_backend(config(use_hpip=True), PredictorSettings(), CPU)
-    # Elsewhere than on the CPU Paddle computes in any case.
-    gpu = Device.parse("gpu:0")
-    assert choose_backend(config(use_hpip=True), PredictorSettings(), gpu) == "auto"
+    # Elsewhere than on the CPU Paddle needs no extra.
+    npu = Device.parse("npu:0")
+    assert choose_backend(config(use_hpip=True), PredictorSettings(), npu) == "auto"
     # The default of the worker takes what there is.
     for settings in (PredictorSettings(), PredictorSettings(backend="auto")):
         assert choose_backend(config(use_hpip=None), settings, CPU) == "auto"
@@ -156,7 +158,30 @@ def test_a_backend_that_is_missing_is_refused_before_the_model_is_looked_for(
 @pytest.mark.parametrize("device", ["cpu", "CPU"])
 def test_the_layout_is_a_workers(device: str) -> None:
     cores = available_cores()
-    assert choose_placements(Device.parse(device)) == place(CPU, 0, 0, cores)
+    assert choose_placements(Device.parse(device), "auto", Kernels()) == place(CPU, 0, 0, cores)
+
+
+@pytest.fixture
+def cpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paddle as it is on PyPI, and ONNX Runtime's build for GPUs."""
+    monkeypatch.setattr("worker.inference.choice.is_cpu_build", lambda: True)
+    monkeypatch.setattr("worker.inference.choice.has_gpu_provider", lambda name: name == "cuda")
+
+
+@pytest.mark.usefixtures("cpu_build", "with_extra")
+@pytest.mark.parametrize("use_hpip", [None, True])
+def test_a_gpu_that_onnx_runtime_alone_may_use_is_left_to_auto(use_hpip: bool | None) -> None:
+    chosen, settings, gpu = config(use_hpip=use_hpip), PredictorSettings(), Device.parse("gpu:0,1")
+    wanted = wanted_backend(chosen, settings)
+    placements = choose_placements(gpu, wanted, settings.kernels)
+    assert [placement.device for placement in placements] == list(gpu.split())
+    assert choose_backend(chosen, settings, gpu) == "auto"
+
+
+@pytest.mark.usefixtures("cpu_build", "without_extra")
+def test_a_gpu_that_nothing_may_use_is_refused_before_the_model_is_looked_for() -> None:
+    with pytest.raises(ModelError, match="install paddlepaddle-gpu, or onnxruntime-gpu"):
+        create_pipeline(model="no-such-model", device="gpu:0")
 
 
 @pytest.mark.parametrize(
