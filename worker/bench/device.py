@@ -1,13 +1,17 @@
-"""A backend alone on a device that is no processor: crops that are ready in, scores out."""
+"""Backends alone on a device that is no processor: crops that are ready in, scores out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from worker.bench.child import Child
 from worker.bench.measurement import Measurement
 from worker.device import Device
-from worker.inference.choice import check_choice
+from worker.errors import ModelError
+from worker.inference.choice import candidates, check_choice
+from worker.inference.protocol import BackendName
+from worker.kernels import Kernels
 from worker.settings import PredictorSettings
 
 __all__ = ["BATCHES", "measure"]
@@ -17,26 +21,41 @@ BATCHES = (1, 8, 32)
 
 def measure(
     model: Path, name: str, device: Device, predictor: PredictorSettings, seconds: float
-) -> Measurement:
-    """Measure the backend that the settings name, in one process, normalisation included.
+) -> Iterator[Measurement]:
+    """Measure the backends that the settings may mean, in turn and each in one process.
+
+    Normalisation is included.
 
     Args:
         name: the model's.
         device: the first of its devices is measured.
         seconds: of each batch.
 
-    Returns:
-        The fastest batch, with all others in its details.
+    Yields:
+        The fastest batch of each, with all others in its details; of one of several that cannot
+        compute the model, why not.
 
     Raises:
-        ModelError: the backend cannot compute the model there.
+        ModelError: the only backend cannot compute the model there.
         SettingsError: it does not go with the device.
         UnfitSystemError: it is not installed.
     """
-    check_choice(predictor.backend, device, predictor.kernels)
-    # `auto` measures processors alone.
-    backend = "paddle" if predictor.backend == "auto" else predictor.backend
-    kernels = predictor.kernels
+    choice, kernels = predictor.backend, predictor.kernels
+    check_choice(choice, device, kernels)
+    backends = candidates(device, kernels) if choice == "auto" else (choice,)
+    for backend in backends:
+        try:
+            measured = _measure(model, name, device, backend, kernels, seconds)
+        except ModelError as error:
+            if len(backends) == 1:
+                raise
+            measured = Measurement(f"bare {backend}", name, details={"problem": str(error)})
+        yield measured
+
+
+def _measure(
+    model: Path, name: str, device: Device, backend: BackendName, kernels: Kernels, seconds: float
+) -> Measurement:
     first = str(device.split()[0])
     arguments = str(model), backend, first, kernels.precision, str(int(kernels.tensorrt))
     environment = {"OMP_NUM_THREADS": "1"}

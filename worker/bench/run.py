@@ -70,7 +70,7 @@ def run(
     on_cpu = settings.device.kind == "cpu"
     if "bare" in sections and not on_cpu:
         say(f"bare, on {settings.device}")
-        yield device.measure(
+        yield from device.measure(
             subject.model, subject.name, settings.device, settings.predictor, subject.seconds / 2
         )
     elif "bare" in sections:

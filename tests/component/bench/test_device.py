@@ -13,7 +13,7 @@ from worker.settings import PredictorSettings
 
 def test_the_named_backend_is_measured_in_all_batches(spec: ModelSpec) -> None:
     settings = PredictorSettings(backend="paddle")
-    measured = device.measure(spec.directory, spec.name, CPU, settings, 0.01)
+    (measured,) = device.measure(spec.directory, spec.name, CPU, settings, 0.01)
     assert measured.name.startswith("bare paddle")
     rates = measured.details["images_per_second_by_batch"]
     assert set(rates) == {"1", "8", "32"}
@@ -25,4 +25,4 @@ def test_the_named_backend_is_measured_in_all_batches(spec: ModelSpec) -> None:
 def test_a_backend_that_does_not_go_with_the_device_is_refused(spec: ModelSpec) -> None:
     settings = PredictorSettings(backend="openvino")
     with pytest.raises(SettingsError, match="openvino computes on the CPU alone"):
-        device.measure(spec.directory, spec.name, Device.parse("gpu:0"), settings, 0.01)
+        list(device.measure(spec.directory, spec.name, Device.parse("gpu:0"), settings, 0.01))
