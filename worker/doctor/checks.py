@@ -49,7 +49,9 @@ def all_checks(settings: Settings, url: str | None, timeout: float, *, kafka: bo
         Check("Processor", system.look_at_processor),
         Check(
             "Paddle",
-            lambda: system.look_at_libraries(settings.device, timeout, settings.predictor.backend),
+            lambda: system.look_at_libraries(
+                settings.device, timeout, settings.predictor.backend, settings.predictor.kernels
+            ),
         ),
         Check(
             "Backends",

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from worker.device import CPU, Device
 from worker.doctor.findings import Finding, Status
-from worker.errors import SettingsError, UnfitSystemError
+from worker.errors import ModelError, SettingsError, UnfitSystemError
 from worker.hpip import CONVERTER, OnnxBackend, installed_backends, package_version, remedy
 from worker.inference.placement import available_cores
 from worker.kernels import PLAIN_KERNELS, Kernels
@@ -76,7 +76,10 @@ def look_at_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Sequence[Finding
 
 
 def look_at_libraries(
-    device: Device, timeout: float, choice: BackendChoice = "auto"
+    device: Device,
+    timeout: float,
+    choice: BackendChoice = "auto",
+    kernels: Kernels = PLAIN_KERNELS,
 ) -> Sequence[Finding]:
     """Load Paddle and the codecs in a process of its own: native code may crash.
 
@@ -85,6 +88,7 @@ def look_at_libraries(
         timeout: seconds for that process.
         choice: the setting `predictor.backend`: Paddle need not know a device that it leaves to
             another library.
+        kernels: the settings `predictor.precision` and `predictor.tensorrt`.
 
     Returns:
         A finding each for Paddle, the devices, the GPUs if they are to compute, and the codecs.
@@ -111,9 +115,21 @@ def look_at_libraries(
         found = f"loading it ended the process (exit status {done.returncode}): {last}"
         remedy = "reinstall paddlepaddle, or install the build for this processor"
         return [Finding("Paddle", Status.FAIL, found, remedy)]
-    if choice == "onnxruntime":
+    if not _paddle_must_compute(choice, device, kernels):
         report.pop("device_error", None)
     return [_paddle(report), *_devices(device, report), *_gpus(device, report), _codecs(report)]
+
+
+def _paddle_must_compute(choice: BackendChoice, device: Device, kernels: Kernels) -> bool:
+    from worker.inference.choice import candidates  # noqa: PLC0415 - with NumPy
+
+    if choice != "auto":
+        return choice != "onnxruntime"
+    try:
+        return candidates(device, kernels) == ("paddle",)
+    except ModelError:
+        # `look_at_backends` reports it.
+        return False
 
 
 def _paddle(report: Mapping[str, Any]) -> Finding:
@@ -171,7 +187,7 @@ def look_at_backends(
     found = ", ".join(["paddle", *filter(None, map(_installed, _OPTIONAL))])
     try:
         check_choice(choice, device, kernels)
-    except (SettingsError, UnfitSystemError) as error:
+    except (SettingsError, UnfitSystemError, ModelError) as error:
         return [Finding("Backends", Status.FAIL, found, str(error))]
     if installed_backends():
         return [Finding("Backends", Status.OK, found)]

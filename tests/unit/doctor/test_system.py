@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from worker.device import CPU, Device
 from worker.doctor import system
 from worker.doctor.findings import Status
+from worker.kernels import Kernels, Precision
 from worker.settings import BackendChoice
 
 
@@ -96,3 +99,49 @@ def test_a_backend_that_does_not_go_with_the_device_is_a_failure() -> None:
     (found,) = system.look_at_backends("onnxruntime", Device.parse("gpu:0"))
     assert found.status is Status.FAIL
     assert "set predictor.backend to auto or paddle, or device to cpu" in found.remedy
+
+
+NO_CUDA = "gpu:0: the installed paddlepaddle has no CUDA: install paddlepaddle-gpu, or use cpu"
+
+
+@pytest.mark.parametrize(
+    ("choice", "precision", "cpu_build", "onnxruntime", "failing"),
+    [
+        ("auto", "fp32", True, True, []),
+        ("auto", "fp32", False, True, []),
+        ("onnxruntime", "fp32", True, True, []),
+        ("paddle", "fp32", True, True, ["Devices"]),
+        ("auto", "fp32", False, False, ["Devices"]),
+        ("auto", "bf16", False, True, ["Devices"]),
+        ("auto", "fp32", True, False, ["Backends"]),
+    ],
+)
+def test_a_gpu_that_paddle_cannot_use_is_a_failure_unless_another_library_may(
+    monkeypatch: pytest.MonkeyPatch,
+    choice: BackendChoice,
+    precision: Precision,
+    cpu_build: bool,
+    onnxruntime: bool,
+    failing: list[str],
+) -> None:
+    module = "worker.inference.choice"
+    monkeypatch.setattr(f"{module}.is_cpu_build", lambda: cpu_build)
+    monkeypatch.setattr(f"{module}.missing_packages", lambda _: ())
+    monkeypatch.setattr(f"{module}.has_gpu_provider", lambda _: onnxruntime)
+    report = {
+        "paddle": "paddlepaddle 3.3.1",
+        "devices": {},
+        "device_error": NO_CUDA,
+        "gpus": {"gpu:0": "NVIDIA L4"},
+        "codecs": "OpenCV",
+    }
+    done = subprocess.CompletedProcess([], 0, json.dumps(report).encode(), b"")
+    monkeypatch.setattr("worker.doctor.system.subprocess.run", lambda *_, **__: done)
+    gpu, kernels = Device("gpu", (0,)), Kernels(precision)
+    found = [
+        *system.look_at_libraries(gpu, 1.0, choice, kernels),
+        *system.look_at_backends(choice, gpu, kernels),
+    ]
+    assert [each.subject for each in found if each.status is not Status.OK] == failing
+    if failing == ["Backends"]:
+        assert "install paddlepaddle-gpu, or onnxruntime-gpu" in found[-1].remedy
