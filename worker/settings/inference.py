@@ -43,7 +43,8 @@ class PredictorSettings(Group):
     backend: BackendChoice = Field(
         "auto",
         description="Library that computes the network. auto takes the fastest installed one that "
-        "answers as plain Paddle does; those besides paddle need the extra hpip.",
+        "answers as plain Paddle does; those besides paddle need the extra hpip, and on GPUs "
+        "onnxruntime-gpu.",
     )
     precision: Precision = Field(
         "fp32",
