@@ -1,8 +1,13 @@
-"""Warming a slot and choosing its batch size, by measuring."""
+"""Warming a slot and choosing its batch size, by measuring.
+
+A slot is given a batch, and computes it in parts. The event loop takes the less time an image the
+larger the batch is; the network is computed fastest in parts whose numbers stay in the core's
+caches, which are small ones for most networks. So the two are chosen apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -16,8 +21,8 @@ __all__ = [
     "Measurement",
     "RunTime",
     "Window",
-    "calibrate",
-    "combine",
+    "choose",
+    "measure_sizes",
     "noise",
     "run_for",
     "solo_pays",
@@ -26,14 +31,14 @@ __all__ = [
 TIME_LIMIT = 3.0
 """Seconds of predictor time after which no larger batch is tried."""
 
-NEARLY = 0.98
-"""A batch is as good as the fastest when it reaches this share of its images per second. Larger
-ones are computed only where images wait, and make the event loop's work less."""
+NEARLY = 0.99
+"""A size is as good as the fastest when it reaches this share of its images per second. Smaller
+parts take less memory, and smaller batches are answered sooner."""
 
 SLOWER, TRIED = 0.97, 8
-"""A batch that falls below this share of the best images per second so far is the last one tried:
-larger ones do not gain again, and predictors keep the memory of the largest batch they ever had.
-Batches up to the second number are tried in any case: differences are small, and a moment in which
+"""A size that falls below this share of the best images per second so far is the last one tried:
+larger ones do not gain again, and predictors keep the memory of the largest they ever computed.
+Sizes up to the second number are tried in any case: differences are small, and a moment in which
 other programs run would end the search at one image."""
 
 RUNS, MOST_RUNS, SIZE_TIME = 2, 10, 0.1
@@ -102,85 +107,111 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One batch size and the seconds of one run: `RunTime.busy`, and the way there and back."""
+    """What images cost that are computed at once.
+
+    Attributes:
+        size: how many.
+        seconds: `RunTime.busy` of one run.
+        way: seconds that a run takes besides, there and back.
+    """
 
     size: int
     seconds: float
+    way: float
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured, smallest batch first, and the batch size chosen."""
+    """What was measured, smallest size first, and what was chosen.
+
+    Attributes:
+        max_batch: images that a slot is given at once.
+        part: images that it computes at once.
+    """
 
     rows: tuple[Measurement, ...]
     max_batch: int
+    part: int
 
 
-def calibrate(
+def measure_sizes(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
     input_size: tuple[int, int],
     batching: BatchingSettings,
-    *,
-    every_size: bool = False,
-) -> Calibration:
-    """Run batches of 1, 2, 4, ... noise images; take the smallest that is nearly the fastest.
-
-    A fixed `batching.max_batch` is only warmed and measured.
+) -> tuple[Measurement, ...]:
+    """Run 1, 2, 4, ... noise images at once, as far as larger sizes may gain.
 
     Args:
         run: runs the predictor on images `[H, W, 3] uint8`.
         input_size: `(H, W)` in pixels.
-        every_size: whether smaller batches than a fixed one are warmed too.
 
     Returns:
-        The measurements, and the batch size to use.
+        The measurements, smallest size first. All sizes are warm.
 
     Raises:
         PredictorError: from `run`.
     """
-    limit = batching.max_batch or batching.calibration_limit
+    limit = _limit(batching)
     images = noise(limit, input_size)
-    sizes = [size for size in (1 << power for power in range(11)) if size < limit] + [limit]
-    if batching.max_batch and not every_size:
-        sizes = sorted({1, limit})
     busy: dict[int, float] = {}
     way = LONGEST_WAY
     spent = best = 0.0
-    for size in sizes:
+    for size in _doubled(1, limit):
         warming, *times = _run_repeatedly(run, images[:size])
         spent += warming.elapsed + sum(time.elapsed for time in times)
         busy[size] = min(time.busy for time in times)
         way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times))
-        if batching.max_batch:
-            continue
         best = max(best, size / busy[size])
         if spent > TIME_LIMIT or (size >= TRIED and size / busy[size] < SLOWER * best):
             break
-    rows = [Measurement(size, seconds + way) for size, seconds in busy.items()]
-    if batching.max_batch:
-        return Calibration(tuple(rows), limit)
-    return Calibration(tuple(rows), _smallest_of_the_fast(rows))
+    return tuple(Measurement(size, seconds, way) for size, seconds in busy.items())
 
 
-def combine(calibrations: Sequence[Calibration]) -> Calibration:
+def choose(slots: Sequence[Sequence[Measurement]], batching: BatchingSettings) -> Calibration:
     """Choose one batch size for slots that measured side by side.
 
-    Where they do not agree, sizes differ by less than one slot's measurement can tell.
+    They go by the mean of what they measured, since sizes differ by less than one slot can tell.
+
+    Args:
+        slots: what each of them measured.
 
     Returns:
-        The mean of what they measured of each size that all have tried, and the choice by it.
+        The mean of each size that all have tried, and the choice by it.
     """
-    measured = [{row.size: row.seconds for row in each.rows} for each in calibrations]
+    measured = [{row.size: row for row in rows} for rows in slots]
     shared = [size for size in measured[0] if all(size in slot for slot in measured)]
-    rows = [Measurement(size, fmean(slot[size] for slot in measured)) for size in shared]
-    choices = {each.max_batch for each in calibrations}
-    return Calibration(
-        tuple(rows), choices.pop() if len(choices) == 1 else _smallest_of_the_fast(rows)
+    rows = tuple(
+        Measurement(
+            size,
+            fmean(slot[size].seconds for slot in measured),
+            fmean(slot[size].way for slot in measured),
+        )
+        for size in shared
     )
+    part = _smallest_of_the_fast({row.size: row.size / row.seconds for row in rows})
+    row = next(row for row in rows if row.size == part)
+    limit = _limit(batching)
+    rates = {
+        size: 1 / (row.seconds / part + (row.way + BATCH_TIME) / size)
+        for size in _doubled(part, limit)
+    }
+    return Calibration(rows, batching.max_batch or _smallest_of_the_fast(rates), part)
 
 
-def _smallest_of_the_fast(rows: Sequence[Measurement]) -> int:
-    rates = {row.size: row.size / (row.seconds + BATCH_TIME) for row in rows}
+def _limit(batching: BatchingSettings) -> int:
+    return batching.max_batch or batching.calibration_limit
+
+
+def _doubled(first: int, limit: int) -> list[int]:
+    """Sizes from `first` to `limit`, each twice the one before."""
+    sizes = [limit]
+    while first < limit:
+        sizes.insert(-1, first)
+        first *= 2
+    return sizes
+
+
+def _smallest_of_the_fast(rates: Mapping[int, float]) -> int:
     nearly = NEARLY * max(rates.values())
     return next(size for size, rate in rates.items() if rate >= nearly)
 

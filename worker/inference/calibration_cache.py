@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from worker.settings import BatchingSettings
 
 __all__ = ["CalibrationCache", "CalibrationRecord"]
 
-CALIBRATION_VERSION = 4
+CALIBRATION_VERSION = 5
 """Raise it when calibration measures or chooses in another way: what was kept counts no more."""
 
 
@@ -30,12 +30,14 @@ class CalibrationRecord:
 
     Attributes:
         max_batch: images of the largest batch, at least 1.
+        part: images of it that are computed at once, at least 1.
         solo: whether an image alone gets all cores; None where that is not asked.
         taken: share of the slots' cores that other programs had meanwhile, 0 to 1.
         measurements: made so far.
     """
 
     max_batch: int
+    part: int
     solo: bool | None
     taken: float = 0.0
     measurements: int = 1
@@ -60,7 +62,7 @@ class CalibrationRecord:
         """
         kept = min(other, self, key=lambda record: record.taken)
         solo = self.solo or other.solo
-        return CalibrationRecord(kept.max_batch, solo, kept.taken, self.measurements + 1)
+        return replace(kept, solo=solo, measurements=self.measurements + 1)
 
 
 class CalibrationCache:
@@ -113,13 +115,14 @@ class CalibrationCache:
             kept = json.loads(self._path(backend).read_text("utf-8"))
             record = CalibrationRecord(
                 max_batch=int(kept["max_batch"]),
+                part=int(kept["part"]),
                 solo=None if kept["solo"] is None else bool(kept["solo"]),
                 taken=float(kept["taken"]),
                 measurements=int(kept["measurements"]),
             )
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
-        return record if 1 <= record.max_batch <= self._limit else None
+        return record if 1 <= record.part <= record.max_batch <= self._limit else None
 
     def write(self, backend: BackendName, record: CalibrationRecord) -> None:
         """Keep the record of a backend."""

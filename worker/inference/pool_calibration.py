@@ -8,7 +8,7 @@ from functools import partial
 
 from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batcher
-from worker.inference.calibration import combine
+from worker.inference.calibration import choose
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
 from worker.inference.isolation import Poisoned
 from worker.inference.protocol import BackendName
@@ -70,11 +70,23 @@ class PoolCalibration:
         if kept is None or not kept.settled:
             await self._calibrate(partial(self._keep, backend, kept), solo_threads)
             return
-        size = self._batcher.max_batch = kept.max_batch
+        self._apply(kept.max_batch, kept.part)
         await asyncio.gather(
-            *(supervisor.warm(self._input_size, size) for supervisor in self._supervisors)
+            *(supervisor.warm(self._input_size, kept.part) for supervisor in self._supervisors)
         )
-        log.info("calibrated", batch=size, chosen=True, solo=bool(kept.solo), from_cache=True)
+        log.info(
+            "calibrated",
+            batch=kept.max_batch,
+            part=kept.part,
+            chosen=True,
+            solo=bool(kept.solo),
+            from_cache=True,
+        )
+
+    def _apply(self, max_batch: int, part: int) -> None:
+        self._batcher.max_batch = max_batch
+        for supervisor in self._supervisors:
+            supervisor.compute_in_parts(part)
 
     async def _keep(
         self, backend: BackendName, kept: CalibrationRecord | None, record: CalibrationRecord
@@ -88,22 +100,23 @@ class PoolCalibration:
     ) -> None:
         load = self._other_load()
         load.begin()
-        calibrations = await asyncio.gather(
+        # Side by side, as they will work.
+        measured = await asyncio.gather(
             *(
-                supervisor.calibrate(self._input_size, self._batching)
+                supervisor.measure_sizes(self._input_size, self._batching)
                 for supervisor in self._supervisors
             )
         )
-        # The slots measured side by side, as they will work.
-        chosen = combine(calibrations)
-        self._batcher.max_batch = chosen.max_batch
+        chosen = choose(measured, self._batching)
+        self._apply(chosen.max_batch, chosen.part)
         for row in chosen.rows:
             log.info(
                 "calibrated",
-                batch=row.size,
+                batch=chosen.max_batch,
+                part=row.size,
                 milliseconds=round(row.seconds * 1000, 1),
                 images_per_second=round(row.size / row.seconds * len(self._supervisors), 1),
-                chosen=row.size == chosen.max_batch,
+                chosen=row.size == chosen.part,
                 from_cache=False,
             )
         first = self._supervisors[0]
@@ -111,11 +124,11 @@ class PoolCalibration:
         if first.solo:
             # Where memory is short, the kernel may end the whole container: after a few starts that
             # ended here, the next one takes this record, and does not try again.
-            await keep(CalibrationRecord(chosen.max_batch, solo=False, taken=1.0))
+            await keep(CalibrationRecord(chosen.max_batch, chosen.part, solo=False, taken=1.0))
             solo = await first.solo_pays(self._input_size)
         taken = load.taken()
         if first.solo:
             log.info("calibrated", solo_threads=solo_threads, chosen=solo, from_cache=False)
         if first.solo and not solo:
             await first.drop_solo()
-        await keep(CalibrationRecord(chosen.max_batch, solo, taken))
+        await keep(CalibrationRecord(chosen.max_batch, chosen.part, solo, taken))

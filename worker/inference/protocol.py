@@ -112,11 +112,13 @@ class Run:
         solo_threads: CPU threads for an image that nothing else is computed beside, on a second
             copy of the network, which is loaded at the first such run; 0 for those of `Start`.
         first: row of the shared memory that the first image is in; the others follow.
+        part: images that are computed at once, one part after the other; 0 for all.
     """
 
     count: int
     solo_threads: int = 0
     first: int = 0
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class Slot:
         backend: what computes in its process, or did in the last one, such as `paddle+onednn`;
             empty before the first with the chosen backend and threads.
         buffers: batches that the memory shared with its process holds; see `stage`.
+        part: images of a batch that its process computes at once; 0 for all.
     """
 
     def __init__(  # noqa: PLR0913 - all that a process is told meets here
@@ -122,6 +123,7 @@ class Slot:
             kernels,
             self.buffers,
         )
+        self.part = 0
         self._threads = threads
         self._solo_threads = 0
         self.backend = ""
@@ -242,7 +244,7 @@ class Slot:
             PredictorCrashedError: the process died.
             PredictorTimeoutError: it did not answer in time and was killed.
         """
-        scores, ran = self._run(crops, solo=solo, buffer=buffer, staged=staged)
+        scores, ran = self._run(crops, solo=solo, part=self.part, buffer=buffer, staged=staged)
         return scores, ran.seconds
 
     def begin_at_once(
@@ -267,7 +269,7 @@ class Slot:
             return None
         if staged is not shared and sum(crop.nbytes for crop in crops) > AT_ONCE_BYTES:
             return None
-        begun, request = self._put(crops, shared, solo, buffer, staged)
+        begun, request = self._put(crops, shared, solo, self.part, buffer, staged)
         return begun if channel.send_at_once(to_message(request)) else None
 
     def fileno(self) -> int:
@@ -315,8 +317,13 @@ class Slot:
         channel.drop()
         return scores, answer.seconds
 
-    def time(self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False) -> RunTime:
+    def time(
+        self, crops: Sequence[npt.NDArray[np.uint8]], *, solo: bool = False, part: int = 0
+    ) -> RunTime:
         """Run one batch as `run` does, for the time that it takes.
+
+        Args:
+            part: images that are computed at once; 0 for all.
 
         Returns:
             What it took.
@@ -325,7 +332,7 @@ class Slot:
             PredictorError: as `run` does.
         """
         began = time.perf_counter()
-        _, ran = self._run(crops, solo=solo)
+        _, ran = self._run(crops, solo=solo, part=part)
         elapsed = time.perf_counter() - began
         if self._start.device.kind != "cpu":
             return RunTime(elapsed, elapsed)
@@ -363,13 +370,14 @@ class Slot:
         *,
         solo: bool,
         timeout: float | None = None,
+        part: int = 0,
         buffer: int = 0,
         staged: SharedBatch | None = None,
     ) -> tuple[npt.NDArray[np.float32], Ran]:
         shared = self._process.shared
         if shared is None:
             raise PredictorCrashedError("the predictor process is not running")
-        begun, request = self._put(crops, shared, solo, buffer, staged)
+        begun, request = self._put(crops, shared, solo, part, buffer, staged)
         timeout = self._timeout if timeout is None else timeout
         return self._judge(begun, self._process.ask(request, timeout))
 
@@ -378,6 +386,7 @@ class Slot:
         crops: Sequence[npt.NDArray[np.uint8]],
         shared: SharedBatch,
         solo: bool,
+        part: int,
         buffer: int,
         staged: SharedBatch | None,
     ) -> tuple[Begun, Run]:
@@ -387,7 +396,7 @@ class Slot:
             self._copy(crops, shared, buffer)
         first = buffer * self._start.capacity
         begun = Begun(len(crops), first, time.monotonic() + self._timeout)
-        return begun, Run(len(crops), self._solo_threads if solo else 0, first)
+        return begun, Run(len(crops), self._solo_threads if solo else 0, first, part)
 
     def _judge(
         self, begun: Begun, answer: Loaded | Ran | Failed

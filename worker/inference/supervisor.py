@@ -20,10 +20,10 @@ from worker.errors import (
 from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batch, Batcher
 from worker.inference.calibration import (
-    Calibration,
+    Measurement,
     RunTime,
     Window,
-    calibrate,
+    measure_sizes,
     noise,
     run_for,
     solo_pays,
@@ -153,8 +153,11 @@ class SlotSupervisor:
         self._others = others
         self.solo = self._shares = True
 
-    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> Window:
+    async def measure(self, pixels: Sequence[Pixels], seconds: float, part: int = 0) -> Window:
         """Run a batch again and again, at least once, until `seconds` are over.
+
+        Args:
+            part: images that are computed at once; 0 for all.
 
         Returns:
             What the runs took.
@@ -162,7 +165,8 @@ class SlotSupervisor:
         Raises:
             PredictorError: a run failed.
         """
-        return await self._thread.call(partial(run_for, self._slot.time, pixels, seconds))
+        run = partial(self._slot.time, part=part)
+        return await self._thread.call(partial(run_for, run, pixels, seconds))
 
     async def start(self) -> None:
         """Have the process up, with the backend that was loaded last, and count it as up.
@@ -181,24 +185,27 @@ class SlotSupervisor:
         """What computes, such as `paddle+onednn` or `onnxruntime`."""
         return self._slot.backend
 
-    async def calibrate(
+    async def measure_sizes(
         self, input_size: tuple[int, int], batching: BatchingSettings
-    ) -> Calibration:
-        """Warm the predictor and measure batch sizes.
+    ) -> tuple[Measurement, ...]:
+        """Warm the predictor, and measure how many images are best computed at once.
 
         Args:
             input_size: `(H, W)` in pixels.
 
         Returns:
-            The measurements, and the batch size to use.
+            The measurements.
 
         Raises:
             PredictorError: a run failed.
         """
-        # A GPU's kernels are prepared for each size, for up to seconds that images would wait.
-        gpu = self._thread.stages
-        run = partial(calibrate, self._slot.time, input_size, batching, every_size=gpu)
-        return await self._thread.call(run)
+        return await self._thread.call(
+            partial(measure_sizes, self._slot.time, input_size, batching)
+        )
+
+    def compute_in_parts(self, part: int) -> None:
+        """Have batches computed so many images at once from now on; 0 for all."""
+        self._slot.part = part
 
     async def solo_pays(self, input_size: tuple[int, int]) -> bool:
         """Measure whether an image alone is answered sooner on the `solo_threads` of `load`.
@@ -232,19 +239,20 @@ class SlotSupervisor:
         self.solo = False
         await self._thread.call(self._slot.drop_solo)
 
-    async def warm(self, input_size: tuple[int, int], max_batch: int) -> None:
-        """Run what will be run: an image, and a full batch.
+    async def warm(self, input_size: tuple[int, int], part: int) -> None:
+        """Run what will be run: an image, and a whole part.
 
         Args:
             input_size: `(H, W)` in pixels.
+            part: images that are computed at once.
 
         Raises:
             PredictorError: a run failed.
         """
-        images = noise(max_batch, input_size)
+        images = noise(part, input_size)
 
         def run() -> list[RunTime]:
-            return [self._slot.time(images[:size]) for size in sorted({1, max_batch})]
+            return [self._slot.time(images[:size]) for size in sorted({1, part})]
 
         await self._thread.call(run)
 

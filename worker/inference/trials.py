@@ -29,11 +29,15 @@ T = TypeVar("T")
 USUAL_BATCH = 8
 """Images of a batch that is measured, where `batching.max_batch` gives no other number."""
 
+PARTS = (2, 8)
+"""Images of a batch that are computed at once, on CPU: backends differ in which is the faster one
+(see `worker.inference.calibration`)."""
+
 LONGEST_RUN = 1.0
 """Seconds; where a batch would take longer, single images are measured."""
 
 WINDOWS = 3
-"""Times that each backend is measured; the best counts, since other load can only slow it."""
+"""Times that each is measured; the best one counts, since other load can only slow it."""
 
 WINDOW = 0.4
 """Seconds of one measurement."""
@@ -54,8 +58,13 @@ class TrialSlot(Protocol):
         """
         ...
 
-    async def measure(self, pixels: Sequence[npt.NDArray[np.uint8]], seconds: float) -> Window:
+    async def measure(
+        self, pixels: Sequence[npt.NDArray[np.uint8]], seconds: float, part: int = 0
+    ) -> Window:
         """Run a batch again and again.
+
+        Args:
+            part: images that are computed at once; 0 for all.
 
         Returns:
             What the runs took.
@@ -151,7 +160,8 @@ async def try_backends(
             if on_gpu:
                 # The first run of a size prepares its kernels, for up to a second.
                 await _all(slot.measure(pixels[:1], 0) for slot in slots)
-            rate, taken = await _measure(slots, pixels, load, left)
+            parts = (len(pixels),) if on_gpu else PARTS
+            rate, taken = await _measure(slots, pixels, parts, load, left)
             trials.append(Trial(backend, rate, taken=taken))
         except (ModelError, PredictorError) as error:
             if backend == "paddle" and isinstance(error, ModelError) and not on_gpu:
@@ -174,10 +184,14 @@ def fastest(trials: Sequence[Trial]) -> BackendName:
 async def _measure(
     slots: Sequence[TrialSlot],
     pixels: Sequence[npt.NDArray[np.uint8]],
+    parts: Sequence[int],
     load: Load,
     left: Callable[[], float | None],
 ) -> tuple[float, float]:
     """Measure the backend that all slots have loaded, once or, where time is left, several times.
+
+    Args:
+        parts: images that are computed at once; the fastest counts.
 
     Returns:
         Images per second of all slots together, as if others had none of their cores, and the
@@ -187,11 +201,13 @@ async def _measure(
     first = await _all(slot.measure(pixels[:1], 0) for slot in slots)
     slowest = min(window.rate() for window in first)
     batch = pixels if len(pixels) / slowest <= LONGEST_RUN else pixels[:1]
-    await _all(slot.measure(batch, 0) for slot in slots)
+    sizes = sorted({min(part, len(batch)) for part in parts})
+    for size in sizes:
+        await _all(slot.measure(batch, 0, size) for slot in slots)
     best: tuple[float, float] = 0.0, 0.0
-    for _ in range(WINDOWS):
+    for size in sizes * WINDOWS:
         load.begin()
-        windows = await _all(slot.measure(batch, WINDOW) for slot in slots)
+        windows = await _all(slot.measure(batch, WINDOW, size) for slot in slots)
         taken = load.taken()
         best = max(best, (sum(window.rate(taken) for window in windows), taken))
         within = left()

@@ -153,15 +153,16 @@ def _answer(
     predictors: _Predictors, shared: SharedBatch, request: Run, start: Start
 ) -> Ran | Failed:
     began, cpu = time.perf_counter(), time.process_time()
-    count = request.count
-    rows = slice(request.first, request.first + count)
-    crops = shared.crops[rows]
+    end = request.first + request.count
+    part = request.part or request.count
     try:
-        start.failpoints.before_batch(crops)
-        if start.failpoints.instant:
-            shared.scores[rows] = 1 / predictors.first.classes
-        else:
-            shared.scores[rows] = predictors.scores(crops, request.solo_threads)
+        start.failpoints.before_batch(shared.crops[request.first : end])
+        for first in range(request.first, end, part):
+            rows = slice(first, min(first + part, end))
+            if start.failpoints.instant:
+                shared.scores[rows] = 1 / predictors.first.classes
+            else:
+                shared.scores[rows] = predictors.scores(shared.crops[rows], request.solo_threads)
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
         return Failed(f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST])
     return Ran(time.perf_counter() - began, time.process_time() - cpu)
