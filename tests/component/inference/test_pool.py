@@ -130,7 +130,7 @@ async def test_what_was_calibrated_before_is_taken_as_it_was(spec: ModelSpec, cr
     kept = CalibrationCache(
         cache_directory() / "calibration", spec.digest, layout, available_cores(), batching
     )
-    kept.write("paddle", CalibrationRecord(3, solo=True))
+    kept.write("paddle", CalibrationRecord(3, 2, solo=True))
     pool = PredictorPool(
         spec, layout, PredictorSettings(backend="paddle"), batching, Metrics(), Failpoints()
     )
@@ -141,6 +141,7 @@ async def test_what_was_calibrated_before_is_taken_as_it_was(spec: ModelSpec, cr
         finally:
             await pool.stop()
     assert pool.max_batch == 3
+    assert [supervisor._slot.part for supervisor in pool._supervisors] == [2]
     (calibrated,) = (entry for entry in logged if entry["event"] == "calibrated")
     assert calibrated["from_cache"]
     assert calibrated["solo"]

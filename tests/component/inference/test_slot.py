@@ -88,6 +88,17 @@ def test_answers_are_those_of_a_predictor_in_this_process(
     np.testing.assert_allclose(first[0], expected[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_a_batch_in_parts_is_answered_alike(
+    slot: Slot, crops: Crops, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    expected, _ = slot.run(crops)
+    assert len(crops) == 4
+    monkeypatch.setattr(slot, "part", part)
+    scores, _ = slot.run(crops)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
+
+
 def test_answers_are_copies_that_the_next_batch_does_not_change(slot: Slot, crops: Crops) -> None:
     scores, _ = slot.run(crops[:1])
     before = scores.copy()

@@ -1,4 +1,4 @@
-"""The choice of a batch size, for predictors whose times the test makes up."""
+"""The choice of batches and their parts, for predictors whose times the test makes up."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from worker.inference.calibration import (
     Measurement,
     RunTime,
     Window,
-    calibrate,
-    combine,
+    choose,
+    measure_sizes,
     run_for,
     solo_pays,
 )
@@ -40,49 +40,73 @@ class Predictor:
         return RunTime(seconds + self.waited(), seconds)
 
     def calibrate(self, **batching: int) -> Calibration:
-        return calibrate(self.run, (4, 6), BatchingSettings(**batching))
+        settings = BatchingSettings(**batching)
+        return choose([measure_sizes(self.run, (4, 6), settings)], settings)
 
 
-def test_batches_that_gain_nothing_stay_small() -> None:
+def test_where_larger_parts_gain_nothing_images_are_computed_alone() -> None:
     predictor = Predictor(lambda size, run: 0.1 * size)
-    assert predictor.calibrate(calibration_limit=32).max_batch == 1
+    calibration = predictor.calibrate(calibration_limit=32)
+    assert (calibration.part, calibration.max_batch) == (1, 2)
 
 
-def test_batches_that_gain_go_to_the_limit() -> None:
+def test_parts_that_gain_go_to_the_limit() -> None:
     predictor = Predictor(lambda size, run: 0.001)
     calibration = predictor.calibrate(calibration_limit=32)
-    assert calibration.max_batch == 32
+    assert (calibration.part, calibration.max_batch) == (32, 32)
     assert [row.size for row in calibration.rows] == [1, 2, 4, 8, 16, 32]
 
 
-def test_the_smallest_batch_that_is_nearly_the_fastest_wins() -> None:
-    # Images per second: 10, 19.8, 19.9, 20.
-    seconds = {1: 1 / 10, 2: 2 / 19.8, 4: 4 / 19.9, 8: 8 / 20}
+def test_the_smallest_part_that_is_nearly_the_fastest_wins() -> None:
+    # Images per second: 10, 19.9, 19.95, 20.
+    seconds = {1: 1 / 10, 2: 2 / 19.9, 4: 4 / 19.95, 8: 8 / 20}
     predictor = Predictor(lambda size, run: seconds[size])
-    assert predictor.calibrate(calibration_limit=8).max_batch == 2
+    assert predictor.calibrate(calibration_limit=8).part == 2
 
 
-def test_batches_larger_than_one_that_loses_are_not_tried() -> None:
+def test_parts_larger_than_one_that_loses_are_not_tried() -> None:
     # Images per second: 10, 20, 19.9, 19.
     seconds = {1: 1 / 10, 2: 2 / 20, 4: 4 / 19.9, 8: 8 / 19}
     predictor = Predictor(lambda size, run: seconds[size])
     calibration = predictor.calibrate(calibration_limit=32)
     assert [row.size for row in calibration.rows] == [1, 2, 4, 8]
-    assert calibration.max_batch == 2
+    assert calibration.part == 2
 
 
 def test_one_size_that_was_disturbed_does_not_end_the_search_at_small_ones() -> None:
     # Images per second: 200, 180, 210, 250.
     seconds = {1: 1 / 200, 2: 2 / 180, 4: 4 / 210, 8: 8 / 250}
     predictor = Predictor(lambda size, run: seconds[size])
-    assert predictor.calibrate(calibration_limit=8).max_batch == 8
+    assert predictor.calibrate(calibration_limit=8).part == 8
 
 
 def test_a_limit_between_powers_of_two_is_tried_too() -> None:
     predictor = Predictor(lambda size, run: 0.001)
     calibration = predictor.calibrate(calibration_limit=12)
     assert [row.size for row in calibration.rows] == [1, 2, 4, 8, 12]
-    assert calibration.max_batch == 12
+    assert (calibration.part, calibration.max_batch) == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "way", "limit", "chosen"),
+    [
+        # With the event loop's 1.2 ms, images per second in batches of 4, 8, 16 and 32: 435, 465,
+        # 482, 491; 161, 165, 167, 168; 29.7, 29.9, 29.9, 30.0.
+        (2, 0.0, 32, 32),
+        (6, 0.0, 32, 16),
+        (33.33, 0.0, 32, 4),
+        # With 0.9 ms for the way there and back: 29.5, 29.8, 29.9, 29.9.
+        (33.33, 0.9, 32, 8),
+        (2, 0.0, 12, 12),
+    ],
+)
+def test_a_batch_has_as_many_parts_as_make_what_it_takes_besides_little(
+    milliseconds: float, way: float, limit: int, chosen: int
+) -> None:
+    predictor = Predictor(lambda size, run: milliseconds / 1000 * (size if size <= 2 else size + 1))
+    predictor.waited = lambda: way / 1000
+    calibration = predictor.calibrate(calibration_limit=limit)
+    assert (calibration.part, calibration.max_batch) == (1, chosen)
 
 
 def test_the_first_run_warms_and_the_fastest_of_the_others_counts() -> None:
@@ -93,38 +117,27 @@ def test_the_first_run_warms_and_the_fastest_of_the_others_counts() -> None:
 
 
 def test_short_runs_are_repeated_since_most_may_be_disturbed() -> None:
-    # Of batches of 2 the ninth run alone is undisturbed.
+    # Of two at once the ninth run alone is undisturbed.
     predictor = Predictor(lambda size, run: 0.004 if size == 1 or run == 9 else 0.009)
-    assert predictor.calibrate(calibration_limit=2).max_batch == 2
+    assert predictor.calibrate(calibration_limit=2).part == 2
     assert predictor.sizes.count(2) == 11
 
 
-def test_a_slow_predictor_is_not_held_up_by_larger_batches() -> None:
+def test_a_slow_predictor_is_not_held_up_by_larger_sizes() -> None:
     predictor = Predictor(lambda size, run: 0.6 * size)
     calibration = predictor.calibrate(calibration_limit=32)
     assert [row.size for row in calibration.rows] == [1, 2]
-    assert calibration.max_batch == 1
+    assert (calibration.part, calibration.max_batch) == (1, 1)
     assert len(predictor.sizes) == 6
 
 
-@pytest.mark.parametrize(("fixed", "sizes"), [(6, [1, 6]), (1, [1])])
-def test_a_fixed_size_is_warmed_and_measured_however_slow(fixed: int, sizes: list[int]) -> None:
-    predictor = Predictor(lambda size, run: 10.0 * size)
+@pytest.mark.parametrize(("fixed", "part"), [(6, 2), (2, 2), (1, 1)])
+def test_a_fixed_batch_is_computed_in_parts_too(fixed: int, part: int) -> None:
+    # Images per second: 100, 111, 100 and so on.
+    predictor = Predictor(lambda size, run: 0.009 * size if size == 2 else 0.01 * size)
     calibration = predictor.calibrate(max_batch=fixed, calibration_limit=32)
-    assert [row.size for row in calibration.rows] == sizes
-    assert calibration.max_batch == fixed
-
-
-def test_where_each_size_is_prepared_all_are_warmed_and_the_fixed_one_is_taken() -> None:
-    ran: list[int] = []
-
-    def run(crops: Crops) -> RunTime:
-        ran.append(len(crops))
-        return RunTime(0.001, 0.001)
-
-    calibration = calibrate(run, (4, 6), BatchingSettings(max_batch=6), every_size=True)
-    assert sorted(set(ran)) == [1, 2, 4, 6]
-    assert calibration.max_batch == 6
+    assert max(predictor.sizes) == fixed
+    assert (calibration.part, calibration.max_batch) == (part, fixed)
 
 
 def test_errors_of_the_predictor_come_through() -> None:
@@ -132,7 +145,7 @@ def test_errors_of_the_predictor_come_through() -> None:
         raise PredictorCrashedError("it died")
 
     with pytest.raises(PredictorCrashedError):
-        calibrate(run, (4, 6), BatchingSettings())
+        measure_sizes(run, (4, 6), BatchingSettings())
 
 
 def test_what_other_programs_take_of_the_cores_does_not_choose() -> None:
@@ -141,44 +154,28 @@ def test_what_other_programs_take_of_the_cores_does_not_choose() -> None:
     predictor.waited = lambda: next(waits)
     calibration = predictor.calibrate(calibration_limit=2)
     assert [round(row.seconds, 9) for row in calibration.rows] == [0.06, 0.12]
-    assert calibration.max_batch == 1
+    assert calibration.part == 1
 
 
-@pytest.mark.parametrize(("way", "chosen"), [(0.0, 4), (0.0009, 8)])
-def test_what_each_batch_takes_besides_counts(way: float, chosen: int) -> None:
-    predictor = Predictor(lambda size, run: 0.008 * size)
-    predictor.waited = lambda: way
-    # With the event loop's 1.2 ms, images per second: 109, 116, 120, 123; 99, 110, 117, 121.
-    assert predictor.calibrate(calibration_limit=8).max_batch == chosen
-
-
-def measured(max_batch: int, **seconds: float) -> Calibration:
-    rows = tuple(Measurement(int(name[1:]), each) for name, each in seconds.items())
-    return Calibration(rows, max_batch)
+def measured(**seconds: float) -> tuple[Measurement, ...]:
+    return tuple(Measurement(int(name[1:]), each, 0.0005) for name, each in seconds.items())
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_slots_that_do_not_agree_go_by_the_mean_of_what_they_measured(swapped: bool) -> None:
-    # Images per second: 190, 229, 245, 236; 170, 217, 239, 247, 247; both: 180, 223, 242, 241.
+def test_slots_go_by_the_mean_of_what_they_measured(swapped: bool) -> None:
+    batching = BatchingSettings()
+    # Images per second: 246, 266, 264, 245; 214, 249, 257, 256, 252; both: 229, 257, 261, 250.
     slots = [
-        measured(4, b1=0.00406, b2=0.00753, b4=0.01513, b8=0.0327),
-        measured(8, b1=0.00468, b2=0.00802, b4=0.01554, b8=0.03119, b16=0.0636),
+        measured(b1=0.00406, b2=0.00753, b4=0.01513, b8=0.0327),
+        measured(b1=0.00468, b2=0.00802, b4=0.01554, b8=0.03119, b16=0.0636),
     ]
-    combined = combine(slots[::-1] if swapped else slots)
-    assert [row.size for row in combined.rows] == [1, 2, 4, 8]
-    assert combined.rows[0].seconds == pytest.approx(0.00437)
-    assert combined.max_batch == 4
-    # Both: 180, 223, 235, 241.
-    slots[1] = measured(8, b1=0.00468, b2=0.00802, b4=0.0165, b8=0.03119)
-    combined = combine(slots[::-1] if swapped else slots)
-    assert combined.max_batch == 8
-
-
-def test_slots_that_agree_have_chosen() -> None:
-    # As with a fixed size, of which nothing is to be chosen.
-    slots = [measured(6, b1=0.25, b6=0.75), measured(6, b1=0.75, b6=1.25)]
-    assert combine(slots) == measured(6, b1=0.5, b6=1.0)
-    assert combine(slots[:1]) == slots[0]
+    chosen = choose(slots[::-1] if swapped else slots, batching)
+    assert [row.size for row in chosen.rows] == [1, 2, 4, 8]
+    assert chosen.rows[0].seconds == pytest.approx(0.00437)
+    assert chosen.part == 4
+    # Both: 229, 257, 253, 250.
+    slots[1] = measured(b1=0.00468, b2=0.00802, b4=0.0165, b8=0.03119)
+    assert choose(slots[::-1] if swapped else slots, batching).part == 2
 
 
 def test_runs_go_on_until_the_time_is_over_and_one_is_made_in_any_case() -> None:

@@ -14,7 +14,7 @@ from worker.inference.selection_cache import MEASUREMENTS
 from worker.kernels import PLAIN_KERNELS, Kernels
 from worker.settings import BatchingSettings
 
-RECORD = CalibrationRecord(8, solo=True, taken=0.05)
+RECORD = CalibrationRecord(8, 4, solo=True, taken=0.05)
 
 
 def cache(
@@ -68,10 +68,13 @@ def test_another_version_is_measured_again(tmp_path: Path, monkeypatch: pytest.M
         "",
         "[]",
         "{}",
-        '{"max_batch": 0, "solo": true, "taken": 0, "measurements": 1}',
-        '{"max_batch": 64, "solo": true, "taken": 0, "measurements": 1}',
-        '{"max_batch": "many", "solo": true, "taken": 0, "measurements": 1}',
-        '{"max_batch": 1e999, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 8, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 8, "part": 0, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 8, "part": 16, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 0, "part": 1, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 64, "part": 1, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": "many", "part": 1, "solo": true, "taken": 0, "measurements": 1}',
+        '{"max_batch": 1e999, "part": 1, "solo": true, "taken": 0, "measurements": 1}',
     ],
 )
 def test_a_damaged_record_is_none(tmp_path: Path, content: str) -> None:
@@ -89,27 +92,29 @@ def test_a_directory_that_cannot_be_written_costs_the_record_alone(tmp_path: Pat
 
 
 def test_what_was_disturbed_is_measured_again_a_few_times() -> None:
-    record = CalibrationRecord(2, solo=False, taken=0.6)
+    record = CalibrationRecord(2, 1, solo=False, taken=0.6)
     assert RECORD.settled
     for number in range(2, MEASUREMENTS + 1):
         assert not record.settled
-        record = record.measured_again(CalibrationRecord(4, solo=True, taken=0.4))
-        assert record == CalibrationRecord(4, True, 0.4, number), "the least disturbed one counts"
+        record = record.measured_again(CalibrationRecord(4, 2, solo=True, taken=0.4))
+        assert record == CalibrationRecord(4, 2, True, 0.4, number), (
+            "the least disturbed one counts"
+        )
     assert record.settled
-    assert record.measured_again(CalibrationRecord(1, False, 0.9)).max_batch == 4
+    assert record.measured_again(CalibrationRecord(1, 1, False, 0.9)).max_batch == 4
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_all_cores_that_paid_in_one_start_pay(first: bool) -> None:
-    record = CalibrationRecord(2, solo=first, taken=0.6)
-    record = record.measured_again(CalibrationRecord(4, solo=not first, taken=0.4))
-    assert record == CalibrationRecord(4, True, 0.4, 2)
-    record = record.measured_again(CalibrationRecord(8, solo=False, taken=0.0))
-    assert record == CalibrationRecord(8, True, 0.0, 3)
+    record = CalibrationRecord(2, 1, solo=first, taken=0.6)
+    record = record.measured_again(CalibrationRecord(4, 2, solo=not first, taken=0.4))
+    assert record == CalibrationRecord(4, 2, True, 0.4, 2)
+    record = record.measured_again(CalibrationRecord(8, 4, solo=False, taken=0.0))
+    assert record == CalibrationRecord(8, 4, True, 0.0, 3)
 
 
 def test_that_all_cores_do_not_pay_takes_several_starts() -> None:
-    record = undisturbed = CalibrationRecord(8, solo=False, taken=0.0)
+    record = undisturbed = CalibrationRecord(8, 4, solo=False, taken=0.0)
     for _ in range(2, MEASUREMENTS + 1):
         assert not record.settled
         record = record.measured_again(undisturbed)

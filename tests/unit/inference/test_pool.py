@@ -13,7 +13,7 @@ from tests.support.small_model import SPEC
 from worker.device import CPU, Device
 from worker.errors import ModelError, PredictorCrashedError, PredictorError
 from worker.failpoints import Failpoints
-from worker.inference.calibration import Calibration, Measurement, Window
+from worker.inference.calibration import Measurement, Window
 from worker.inference.calibration_cache import CalibrationRecord
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
@@ -53,7 +53,7 @@ def make_pool(
 
 
 async def test_a_calibration_counts_for_processors_and_where_cores_are_lent_as_they_were() -> None:
-    record = CalibrationRecord(8, solo=False)
+    record = CalibrationRecord(8, 4, solo=False)
     first = make_pool(ON_CPU, threads=1)
     await first._calibration._keep("paddle", None, record)
     assert await first._calibration.kept("paddle") == record
@@ -96,13 +96,13 @@ async def test_a_second_copy_that_ends_the_worker_is_not_tried_at_every_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
 
-    async def calibrate(*_: object) -> Calibration:
-        return Calibration((Measurement(1, 0.1), Measurement(2, 0.1)), 2)
+    async def measure_sizes(*_: object) -> tuple[Measurement, ...]:
+        return Measurement(1, 0.1, 0.0), Measurement(2, 0.1, 0.0)
 
     async def solo_pays(*_: object) -> bool:
         raise EndedError
 
-    monkeypatch.setattr(SlotSupervisor, "calibrate", calibrate)
+    monkeypatch.setattr(SlotSupervisor, "measure_sizes", measure_sizes)
     monkeypatch.setattr(SlotSupervisor, "solo_pays", solo_pays)
     for _ in range(MEASUREMENTS):
         pool = make_pool(ON_CPU)
@@ -113,7 +113,7 @@ async def test_a_second_copy_that_ends_the_worker_is_not_tried_at_every_start(
     pool = make_pool(ON_CPU)
     kept = await pool._calibration.kept("paddle")
     assert kept is not None
-    assert (kept.max_batch, kept.solo, kept.settled) == (2, False, True)
+    assert (kept.part, kept.max_batch, kept.solo, kept.settled) == (2, 4, False, True)
     await pool.stop()
 
 
@@ -154,7 +154,7 @@ class Gpu:
                 raise error
 
         async def measure(
-            supervisor: SlotSupervisor, pixels: Sequence[object], seconds: float
+            supervisor: SlotSupervisor, pixels: Sequence[object], seconds: float, part: int = 0
         ) -> Window:
             self.batches.append(len(pixels))
             return Window(self.rates[self.loads[-1]], 1.0, 1.0)

@@ -83,7 +83,9 @@ def test_a_rule_arrives_as_its_kind() -> None:
         assert read.spec.rule.activation == rule.activation
 
 
-@pytest.mark.parametrize("request_", [Run(7), Run(1, solo_threads=2), Run(3, first=8), DropSolo()])
+@pytest.mark.parametrize(
+    "request_", [Run(7), Run(1, solo_threads=2), Run(3, first=8, part=2), DropSolo()]
+)
 def test_a_request_arrives_as_it_was_sent(request_: Run | DropSolo) -> None:
     assert read_request(travelled(to_message(request_))) == request_
 

@@ -48,6 +48,26 @@ def test_to_load_a_second_copy_of_the_network_takes_as_long_as_a_start_may(
     assert asked == [(Run(1, 2), 61), (Run(1, 2), 1)]
 
 
+def test_a_batch_is_computed_in_the_parts_that_were_chosen_and_measured_in_others(
+    spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = spoken.slot
+    slot.part = 2
+    assert slot.begin_at_once([IMAGE, IMAGE]) is not None
+    assert spoken.process.receive(BOUND) == to_message(Run(2, part=2))
+    asked: list[object] = []
+
+    def ask(message: object, timeout: float) -> Ran:
+        asked.append(message)
+        return Ran(0.0, 0.0)
+
+    monkeypatch.setattr(slot._process, "ask", ask)
+    slot.run([IMAGE])
+    slot.time([IMAGE, IMAGE])
+    slot.time([IMAGE, IMAGE], part=1)
+    assert asked == [Run(1, part=2), Run(2), Run(2, part=1)]
+
+
 def test_what_has_computed_is_forgotten_when_something_else_is_chosen() -> None:
     slot = Slot(
         SPEC, CPU, threads=1, capacity=1, timeout=1, start_timeout=60, failpoints=Failpoints()

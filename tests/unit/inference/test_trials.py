@@ -38,6 +38,7 @@ class Machine:
         self.loading: dict[str, float] = {}
         self.taken: dict[str, float] = {}
         self.waits: dict[str, float] = {}
+        self.gains: dict[tuple[str, int], float] = {}
         self.preparing = 0.0
         self.now = 0.0
         self.slots = [StandIn(self) for _ in range(slots)]
@@ -64,6 +65,7 @@ class StandIn:
         self.backend = ""
         self.loads: list[BackendName] = []
         self.batches: list[int] = []
+        self.parts: list[int] = []
         self.windows = 0
 
     async def load(self, backend: BackendName, within: float | None = None) -> None:
@@ -77,10 +79,11 @@ class StandIn:
         self.backend = backend
         self.prepared: set[int] = set()
 
-    async def measure(self, pixels: Sequence[Pixels], seconds: float) -> Window:
+    async def measure(self, pixels: Sequence[Pixels], seconds: float, part: int = 0) -> Window:
         # All slots have the same backend, or what is measured is nothing that will ever run.
         assert {slot.backend for slot in self.machine.slots} == {self.backend}
         self.batches.append(len(pixels))
+        self.parts += [part] * (seconds > 0)
         self.windows += seconds > 0
         self.machine.now += seconds
         if error := self.machine.fails_running.get(self.backend):
@@ -90,7 +93,8 @@ class StandIn:
         )
         preparing = 0.0 if len(pixels) in self.prepared else self.machine.preparing
         self.prepared.add(len(pixels))
-        return Window(round(self.machine.rates[self.backend]), 1.0 + preparing, busy + preparing)
+        rate = self.machine.rates[self.backend] * self.machine.gains.get((self.backend, part), 1.0)
+        return Window(round(rate), 1.0 + preparing, busy + preparing)
 
 
 async def tried(
@@ -186,6 +190,31 @@ async def test_batches_are_as_large_as_they_will_be_unless_the_model_is_slow(
     assert max(machine.slots[0].batches) == largest
 
 
+@pytest.mark.parametrize(
+    ("max_batch", "on_gpu", "parts"),
+    [
+        (0, False, {2, 8}),
+        (32, False, {2, 8}),
+        (4, False, {2, 4}),
+        (1, False, {1}),
+        (32, True, {32}),
+    ],
+)
+async def test_on_processors_a_batch_is_measured_in_small_parts_and_in_large_ones(
+    max_batch: int, on_gpu: bool, parts: set[int]
+) -> None:
+    machine = Machine(1, paddle=100, openvino=100, onnxruntime=100)
+    await tried(machine, max_batch, on_gpu=on_gpu)
+    assert set(machine.slots[0].parts) == parts
+
+
+async def test_the_faster_parts_count() -> None:
+    machine = Machine(1, paddle=100, openvino=90, onnxruntime=80)
+    machine.gains = {("openvino", 2): 1.5, ("onnxruntime", 8): 2.0}
+    trials = await tried(machine)
+    assert [trial.images_per_second for trial in trials] == [100, 135, 160]
+
+
 async def test_what_others_took_is_told_of_each_backend() -> None:
     machine = Machine(2, paddle=118, openvino=68, onnxruntime=153)
     machine.taken = {"openvino": 0.4}
@@ -224,4 +253,4 @@ async def test_where_time_runs_out_one_measurement_counts() -> None:
     trials = await tried(machine, limit=9.7)
     assert trials[1].images_per_second == 100
     assert trials[2].problem.startswith("not tried")
-    assert machine.slots[0].windows == 3 + 1, "three of Paddle, and one"
+    assert machine.slots[0].windows == 6 + 1, "six of Paddle, and one"
