@@ -123,7 +123,7 @@ def look_at_libraries(
 def _paddle_must_compute(choice: BackendChoice, device: Device, kernels: Kernels) -> bool:
     from worker.inference.choice import candidates  # noqa: PLC0415 - with NumPy
 
-    if choice != "auto":
+    if choice != "auto" or device.kind != "gpu":
         return choice != "onnxruntime"
     try:
         return candidates(device, kernels) == ("paddle",)

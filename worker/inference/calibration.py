@@ -2,7 +2,8 @@
 
 A slot is given a batch, and computes it in parts. The event loop takes the less time an image the
 larger the batch is; the network is computed fastest in parts whose numbers stay in the core's
-caches, which are small ones for most networks. So the two are chosen apart.
+caches, which are small ones for most networks. So the two are chosen apart. Other devices than
+processors compute a batch whole.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ TIME_LIMIT = 3.0
 NEARLY = 0.99
 """A size is as good as the fastest when it reaches this share of its images per second. Smaller
 parts take less memory, and smaller batches are answered sooner."""
+
+LARGEST = 16
+"""Images of a batch of several parts at most: 32 gain nothing that can be measured, and with
+pictures 0.1 GB more are held in memory."""
+
+LONGEST_BATCH = 0.3
+"""Seconds that a batch of several parts takes at most: an urgent image waits for its end."""
 
 SLOWER, TRIED = 0.97, 8
 """A size that falls below this share of the best images per second so far is the last one tried:
@@ -111,7 +119,7 @@ class Measurement:
 
     Attributes:
         size: how many.
-        seconds: `RunTime.busy` of one run.
+        seconds: of one run: `RunTime.busy`, or where threads wait for each other, all of it.
         way: seconds that a run takes besides, there and back.
     """
 
@@ -126,7 +134,7 @@ class Calibration:
 
     Attributes:
         max_batch: images that a slot is given at once.
-        part: images that it computes at once.
+        part: images that it computes at once; `max_batch` where batches are computed whole.
     """
 
     rows: tuple[Measurement, ...]
@@ -138,15 +146,21 @@ def measure_sizes(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
     input_size: tuple[int, int],
     batching: BatchingSettings,
+    *,
+    whole: bool = False,
+    threads: int = 1,
 ) -> tuple[Measurement, ...]:
     """Run 1, 2, 4, ... noise images at once, as far as larger sizes may gain.
 
     Args:
         run: runs the predictor on images `[H, W, 3] uint8`.
         input_size: `(H, W)` in pixels.
+        whole: whether a batch will be computed whole, in kernels that are prepared for its size:
+            all sizes up to a fixed one are warmed, then, however long that takes.
+        threads: CPU threads of the predictor.
 
     Returns:
-        The measurements, smallest size first. All sizes are warm.
+        The measurements, smallest size first. Their sizes are warm.
 
     Raises:
         PredictorError: from `run`.
@@ -159,21 +173,30 @@ def measure_sizes(
     for size in _doubled(1, limit):
         warming, *times = _run_repeatedly(run, images[:size])
         spent += warming.elapsed + sum(time.elapsed for time in times)
-        busy[size] = min(time.busy for time in times)
-        way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times))
+        if threads == 1:
+            busy[size] = min(time.busy for time in times)
+            way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times))
+        else:
+            # Threads that wait for each other take no CPU time.
+            busy[size], way = min(time.elapsed for time in times), 0.0
         best = max(best, size / busy[size])
+        if whole and batching.max_batch:
+            continue
         if spent > TIME_LIMIT or (size >= TRIED and size / busy[size] < SLOWER * best):
             break
     return tuple(Measurement(size, seconds, way) for size, seconds in busy.items())
 
 
-def choose(slots: Sequence[Sequence[Measurement]], batching: BatchingSettings) -> Calibration:
-    """Choose one batch size for slots that measured side by side.
+def choose(
+    slots: Sequence[Sequence[Measurement]], batching: BatchingSettings, *, whole: bool = False
+) -> Calibration:
+    """Choose the batch and its parts for slots that measured side by side.
 
     They go by the mean of what they measured, since sizes differ by less than one slot can tell.
 
     Args:
         slots: what each of them measured.
+        whole: whether a batch is computed whole.
 
     Returns:
         The mean of each size that all have tried, and the choice by it.
@@ -188,12 +211,17 @@ def choose(slots: Sequence[Sequence[Measurement]], batching: BatchingSettings) -
         )
         for size in shared
     )
+    if whole:
+        rates = {row.size: row.size / (row.seconds + row.way + BATCH_TIME) for row in rows}
+        size = batching.max_batch or _smallest_of_the_fast(rates)
+        return Calibration(rows, size, size)
     part = _smallest_of_the_fast({row.size: row.size / row.seconds for row in rows})
     row = next(row for row in rows if row.size == part)
-    limit = _limit(batching)
+    image = row.seconds / part
     rates = {
-        size: 1 / (row.seconds / part + (row.way + BATCH_TIME) / size)
-        for size in _doubled(part, limit)
+        size: 1 / (image + (row.way + BATCH_TIME) / size)
+        for size in _doubled(part, max(part, min(LARGEST, _limit(batching))))
+        if size == part or size * image <= LONGEST_BATCH
     }
     return Calibration(rows, batching.max_batch or _smallest_of_the_fast(rates), part)
 

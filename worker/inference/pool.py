@@ -27,7 +27,7 @@ from worker.inference.selection import BackendSelection, OnStep
 from worker.inference.selection_cache import SelectionCache
 from worker.inference.slot import Slot
 from worker.inference.supervisor import SlotSupervisor
-from worker.inference.trials import try_backends
+from worker.inference.trials import USUAL_BATCH, try_backends
 from worker.metrics import Metrics
 from worker.metrics.scraped import Samples
 from worker.model import ModelSpec
@@ -306,8 +306,9 @@ class PredictorPool:
         backends = candidates(device, self._kernels)
         if len(backends) == 1 or not self._measures:
             return backends[0]
+        limit = self._batching.calibration_limit
         # A GPU is measured with batches as large as it is going to have.
-        usual = self._batching.calibration_limit if device.kind == "gpu" else 0
+        usual = limit if device.kind == "gpu" or limit < USUAL_BATCH else 0
         max_batch = self._batching.max_batch or usual
         # In a thread: finding the versions of packages reads many files.
         cache = await asyncio.to_thread(self._selection_cache, max_batch, backends)

@@ -107,7 +107,7 @@ class PoolCalibration:
                 for supervisor in self._supervisors
             )
         )
-        chosen = choose(measured, self._batching)
+        chosen = choose(measured, self._batching, whole=self._supervisors[0].whole)
         self._apply(chosen.max_batch, chosen.part)
         for row in chosen.rows:
             log.info(

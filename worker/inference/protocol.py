@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 UNUSABLE_DEVICE = 2
-"""Exit code of the process that looks for a device: Paddle cannot use the one that is named."""
+"""Exit code of a process that looks for a device: the one that is named cannot be used."""
 
 MAX_CLASSES = 1 << 24
 """Most classes that a process may say its network has: memory for their scores is mapped."""

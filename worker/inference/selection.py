@@ -72,7 +72,7 @@ class BackendSelection:
             The fastest one.
 
         Raises:
-            ModelError: Paddle itself cannot load the model.
+            ModelError: Paddle itself cannot load the model, and on GPUs nothing else can either.
             PredictorError: no backend can be used.
             OSError: the system has no room for another process.
         """

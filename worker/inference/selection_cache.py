@@ -102,15 +102,18 @@ class SelectionCache:
         gpus: str = "",
     ) -> None:
         threads = [placement.threads for placement in placements]
+        layout = f"{cores} cores, slots of {threads} threads"
+        if gpus:
+            # The processor's threads do not compute there.
+            layout = f"slots on {[placement.device.index for placement in placements]} of {gpus}"
         versions = [f"{name} {package_version(name)}" for name in (*backends, CONVERTER)]
         facts = (
             str(MEASURE_VERSION),
             digest,
             processor(),
-            f"{cores} cores, slots of {threads} threads, batches of {max_batch}",
+            f"{layout}, batches of {max_batch}",
             *versions,
             *kernels.facts,
-            *filter(None, [gpus]),
         )
         key = sha256("\n".join(facts).encode()).hexdigest()
         self._backends = backends

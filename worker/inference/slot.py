@@ -137,6 +137,16 @@ class Slot:
         return self._process.pid
 
     @property
+    def threads(self) -> int:
+        """CPU threads of its predictor, but for runs as `solo`."""
+        return self._start.threads
+
+    @property
+    def whole(self) -> bool:
+        """Whether its device computes batches best whole, rather than in parts."""
+        return self._start.device.kind != "cpu"
+
+    @property
     def running(self) -> bool:
         """Whether a process is up, as far as is known."""
         return self._process.shared is not None

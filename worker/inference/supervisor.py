@@ -181,6 +181,11 @@ class SlotSupervisor:
         log.info("predictor_loaded", slot=self._index, backend=self._slot.backend)
 
     @property
+    def whole(self) -> bool:
+        """Whether its device computes batches best whole, rather than in parts."""
+        return self._slot.whole
+
+    @property
     def backend(self) -> str:
         """What computes, such as `paddle+onednn` or `onnxruntime`."""
         return self._slot.backend
@@ -199,9 +204,16 @@ class SlotSupervisor:
         Raises:
             PredictorError: a run failed.
         """
-        return await self._thread.call(
-            partial(measure_sizes, self._slot.time, input_size, batching)
+        slot = self._slot
+        run = partial(
+            measure_sizes,
+            slot.time,
+            input_size,
+            batching,
+            whole=slot.whole,
+            threads=slot.threads,
         )
+        return await self._thread.call(run)
 
     def compute_in_parts(self, part: int) -> None:
         """Have batches computed so many images at once from now on; 0 for all."""
@@ -421,7 +433,7 @@ class SlotSupervisor:
         return self._tracer.infer(waits, slot=self._index, closed=work.batch.reason)
 
     async def _run(self, crops: Sequence[Pixels], *, work: Work, solo: bool) -> list[Scores]:
-        """One run of a batch or a part of it, the process brought up first.
+        """One run of a batch, or of some of its images, the process brought up first.
 
         Raises:
             PredictorError: the run failed.

@@ -22,7 +22,7 @@ from worker.errors import ModelError, PredictorError
 from worker.inference.calibration import Window, noise
 from worker.inference.protocol import BackendName
 
-__all__ = ["Load", "Trial", "TrialSlot", "fastest", "try_backends"]
+__all__ = ["USUAL_BATCH", "Load", "Trial", "TrialSlot", "fastest", "try_backends"]
 
 T = TypeVar("T")
 
@@ -167,12 +167,17 @@ async def try_backends(
             if backend == "paddle" and isinstance(error, ModelError) and not on_gpu:
                 raise
             errors.append(error)
-            passing = isinstance(error, PredictorError)
+            # On a GPU every error may be that of memory, which other programs have.
+            passing = on_gpu or isinstance(error, PredictorError)
             trials.append(Trial(backend, 0.0, str(error), passing))
         if end is None:
             end = clock.monotonic() + limit
     if not any(trial.images_per_second for trial in trials):
-        raise errors[0]
+        first, *others = errors
+        if not others:
+            raise first
+        problems = [f"{trial.backend}: {trial.problem}" for trial in trials if trial.problem]
+        raise type(first)("; ".join(problems)) from first
     return trials
 
 
@@ -205,11 +210,12 @@ async def _measure(
     for size in sizes:
         await _all(slot.measure(batch, 0, size) for slot in slots)
     best: tuple[float, float] = 0.0, 0.0
-    for size in sizes * WINDOWS:
-        load.begin()
-        windows = await _all(slot.measure(batch, WINDOW, size) for slot in slots)
-        taken = load.taken()
-        best = max(best, (sum(window.rate(taken) for window in windows), taken))
+    for _ in range(WINDOWS):
+        for size in sizes:
+            load.begin()
+            windows = await _all(slot.measure(batch, WINDOW, size) for slot in slots)
+            taken = load.taken()
+            best = max(best, (sum(window.rate(taken) for window in windows), taken))
         within = left()
         if within is not None and within <= 0:
             break

@@ -104,9 +104,12 @@ class _Predictors:
         self._found = False
 
     def scores(
-        self, crops: npt.NDArray[np.uint8], solo_threads: int = 0
+        self, crops: npt.NDArray[np.uint8], solo_threads: int = 0, *, alone: bool = True
     ) -> npt.NDArray[np.float32]:
-        """Compute a batch, or a single image on so many threads.
+        """Compute images at once, or a single one on so many threads.
+
+        Args:
+            alone: whether a single image is all that there is to compute, rather than a part.
 
         Returns:
             As `Predictor.scores`.
@@ -122,7 +125,7 @@ class _Predictors:
         if not solo_threads and self._start.threads == 1:
             return predictor.scores(crops)
         # While an image alone is computed other cores may be idle.
-        alone = solo_threads or len(crops) == 1
+        alone = alone and (bool(solo_threads) or len(crops) == 1)
         place = self._helpers.leave_core if alone else self._helpers.run_anywhere
         place()
         scores = predictor.scores(crops)
@@ -162,7 +165,9 @@ def _answer(
             if start.failpoints.instant:
                 shared.scores[rows] = 1 / predictors.first.classes
             else:
-                shared.scores[rows] = predictors.scores(shared.crops[rows], request.solo_threads)
+                shared.scores[rows] = predictors.scores(
+                    shared.crops[rows], request.solo_threads, alone=request.count == 1
+                )
     except Exception as error:  # noqa: BLE001 - any error of a native library fails this batch and no more
         return Failed(f"{type(error).__name__}: {own_sentence(error)}"[:LONGEST])
     return Ran(time.perf_counter() - began, time.process_time() - cpu)

@@ -20,11 +20,11 @@ class BatchingSettings(Group):
 
     max_batch: Annotated[int, Field(ge=0, le=1024)] = Field(
         0,
-        description="Most images per batch; 0 measures at start-up and takes the smallest batch "
-        "that is nearly the fastest.",
+        description="Most images that a predictor is given at once; 0 takes as many as make the "
+        "event loop's work small. On CPU a worker computes them in parts, which start-up measures.",
     )
     calibration_limit: Annotated[int, Field(ge=1, le=1024)] = Field(
-        32, description="Largest batch that start-up measures."
+        32, description="Largest batch that start-up may choose or measure."
     )
     linger: Wait = Field(
         0.0,

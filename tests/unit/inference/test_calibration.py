@@ -47,7 +47,7 @@ class Predictor:
 def test_where_larger_parts_gain_nothing_images_are_computed_alone() -> None:
     predictor = Predictor(lambda size, run: 0.1 * size)
     calibration = predictor.calibrate(calibration_limit=32)
-    assert (calibration.part, calibration.max_batch) == (1, 2)
+    assert (calibration.part, calibration.max_batch) == (1, 1)
 
 
 def test_parts_that_gain_go_to_the_limit() -> None:
@@ -90,23 +90,58 @@ def test_a_limit_between_powers_of_two_is_tried_too() -> None:
 @pytest.mark.parametrize(
     ("milliseconds", "way", "limit", "chosen"),
     [
-        # With the event loop's 1.2 ms, images per second in batches of 4, 8, 16 and 32: 435, 465,
-        # 482, 491; 161, 165, 167, 168; 29.7, 29.9, 29.9, 30.0.
-        (2, 0.0, 32, 32),
-        (6, 0.0, 32, 16),
-        (33.33, 0.0, 32, 4),
-        # With 0.9 ms for the way there and back: 29.5, 29.8, 29.9, 29.9.
-        (33.33, 0.9, 32, 8),
+        # With the event loop's 1.2 ms, images per second in batches of 4, 8 and 16: 435, 465, 482.
+        (2, 0.0, 32, 16),
         (2, 0.0, 12, 12),
+        # Of 2, 4 and 8: 48.5, 49.3, 49.6; with 0.9 ms for the way there and back: 47.5, 48.7, 49.4.
+        (20, 0.0, 8, 4),
+        (20, 0.9, 8, 8),
+        # A larger one would take too long.
+        (60, 0.9, 32, 2),
+        (400, 0.9, 32, 1),
     ],
 )
 def test_a_batch_has_as_many_parts_as_make_what_it_takes_besides_little(
     milliseconds: float, way: float, limit: int, chosen: int
 ) -> None:
-    predictor = Predictor(lambda size, run: milliseconds / 1000 * (size if size <= 2 else size + 1))
+    predictor = Predictor(lambda size, run: milliseconds / 1000 * (size if size <= 1 else size + 1))
     predictor.waited = lambda: way / 1000
     calibration = predictor.calibrate(calibration_limit=limit)
     assert (calibration.part, calibration.max_batch) == (1, chosen)
+
+
+def test_on_a_gpu_a_batch_is_computed_whole() -> None:
+    # Images per second: 50 each, and with the event loop's 1.2 ms 47, 49, 49.3, 49.6.
+    predictor = Predictor(lambda size, run: 0.02 * size)
+    settings = BatchingSettings(calibration_limit=8)
+    rows = measure_sizes(predictor.run, (4, 6), settings, whole=True)
+    chosen = choose([rows], settings, whole=True)
+    assert (chosen.part, chosen.max_batch) == (4, 4)
+
+
+@pytest.mark.parametrize("fixed", [6, 32])
+def test_on_a_gpu_all_sizes_are_warmed_however_slow_and_a_fixed_batch_is_one_part(
+    fixed: int,
+) -> None:
+    # Each size is prepared by its first run; 8 images at once are slower than others.
+    predictor = Predictor(lambda size, run: (0.03 if size == 8 else 0.01) * size if run else 2.0)
+    settings = BatchingSettings(max_batch=fixed)
+    rows = measure_sizes(predictor.run, (4, 6), settings, whole=True)
+    assert [row.size for row in rows] == [1, 2, 4, *([6] if fixed == 6 else [8, 16, 32])]
+    chosen = choose([rows], settings, whole=True)
+    assert (chosen.part, chosen.max_batch) == (fixed, fixed)
+
+
+def test_threads_that_wait_for_each_other_are_judged_by_the_clock() -> None:
+    predictor = Predictor(lambda size, run: 0.004 * size)
+    predictor.waited = lambda: 0.004 if predictor.sizes[-1] == 1 else 0.001
+    settings = BatchingSettings(calibration_limit=2)
+    alone = measure_sizes(predictor.run, (4, 6), settings)
+    assert choose([alone], settings).part == 1
+    several = measure_sizes(predictor.run, (4, 6), settings, threads=2)
+    assert [row.seconds for row in several] == pytest.approx([0.008, 0.009])
+    assert [row.way for row in several] == [0, 0]
+    assert choose([several], settings).part == 2
 
 
 def test_the_first_run_warms_and_the_fastest_of_the_others_counts() -> None:

@@ -27,15 +27,18 @@ class Sum:
     Attributes:
         sizes: how many images it was given at once.
         refuses: a number that it cannot answer.
+        alone: whether what it was given last is all that there is to compute.
     """
 
     sizes: list[int] = field(default_factory=list)
     refuses: int = -1
+    alone: bool = False
 
     def scores(
-        self, crops: npt.NDArray[np.uint8], solo_threads: int = 0
+        self, crops: npt.NDArray[np.uint8], solo_threads: int = 0, *, alone: bool = True
     ) -> npt.NDArray[np.float32]:
         self.sizes.append(len(crops))
+        self.alone = alone
         numbers = crops[:, 0, 0, 0].astype(np.float32)
         if self.refuses in numbers:
             raise ValueError("it refuses")
@@ -79,3 +82,12 @@ def test_a_part_that_fails_fails_its_batch(shared: SharedBatch) -> None:
     assert isinstance(failed, Failed)
     assert "it refuses" in failed.why
     assert network.sizes == [2, 2, 2], "what follows is not computed for nothing"
+
+
+@pytest.mark.parametrize(("count", "alone"), [(1, True), (2, False)])
+def test_an_image_is_alone_where_it_is_no_part(
+    shared: SharedBatch, count: int, alone: bool
+) -> None:
+    network = Sum()
+    answer(network, shared, Run(count, part=1))
+    assert network.alone is alone
