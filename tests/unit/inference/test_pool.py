@@ -209,6 +209,18 @@ async def test_on_a_gpu_the_measured_batch_is_the_largest_that_is_set(gpu: Gpu) 
     assert gpu.loads == ["paddle", "onnxruntime"], "another batch is measured anew"
 
 
+@pytest.mark.parametrize(("limit", "measured"), [(4, 4), (32, 8)])
+async def test_no_batch_is_measured_that_a_slot_has_no_room_for(
+    gpu: Gpu, limit: int, measured: int
+) -> None:
+    gpu.rates["openvino"] = 10
+    batching = BatchingSettings(calibration_limit=limit)
+    pool = make_pool(ON_CPU, backend="auto", batching=batching)
+    await pool._select()
+    assert max(gpu.batches) == measured
+    await pool.stop()
+
+
 @pytest.mark.parametrize("may_measure", [True, False])
 @pytest.mark.parametrize(
     ("paddle", "onnxruntime", "precision", "expected"),
