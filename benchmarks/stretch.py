@@ -64,6 +64,7 @@ async def measure_stretch(
         What they did together.
 
     Raises:
+        RuntimeError: they are done before anything can be measured.
         TimeoutError: the jobs are not done in time.
     """
     begun, at = await counter.wait_for(jobs * WARM_SHARE, TIMEOUT)
@@ -80,6 +81,8 @@ async def measure_stretch(
     after = [look(pid) for pid in pids]
     at_edge()
     images = done - begun
+    if not images:
+        raise RuntimeError(f"{jobs} jobs were done between two looks at the results: give more")
     used: dict[str, float] = defaultdict(float)
     for one, other in zip(before, after, strict=True):
         for kind, seconds in spent(one, other).items():

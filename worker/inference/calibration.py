@@ -172,7 +172,9 @@ def measure_sizes(
     spent = best = 0.0
     for size in _doubled(1, limit):
         warming, *times = _run_repeatedly(run, images[:size])
-        spent += warming.elapsed + sum(time.elapsed for time in times)
+        # There the run that warms prepares kernels, which takes seconds, and none of later runs.
+        spent += 0.0 if whole else warming.elapsed
+        spent += sum(time.elapsed for time in times)
         if threads == 1:
             busy[size] = min(time.busy for time in times)
             way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times))
