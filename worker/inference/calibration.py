@@ -172,7 +172,7 @@ def measure_sizes(
     spent = best = 0.0
     for size in _doubled(1, limit):
         warming, *times = _run_repeatedly(run, images[:size])
-        # There the run that warms prepares kernels, which takes seconds, and none of later runs.
+        # The first run of a size prepares its kernels, which takes seconds on a GPU.
         spent += 0.0 if whole else warming.elapsed
         spent += sum(time.elapsed for time in times)
         if threads == 1:

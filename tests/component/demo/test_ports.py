@@ -168,14 +168,19 @@ def test_a_child_that_outlives_the_finder_does_not_keep_its_ports(
         assert free_ports(1)[0] in block
 
 
-def test_a_port_on_which_something_listens_is_not_found(
-    start: Callable[[], Finder], only_block_of: Callable[[int], range]
-) -> None:
-    finder = start()
+def left_behind(finder: Finder, only_block_of: Callable[[int], range]) -> tuple[int, range]:
+    """A port of a finder that has ended, and the block it lies in, the only one there is now."""
     finder.ask(1)
     (port,) = finder.answer()
     block = only_block_of(port)
     finder.end()
+    return port, block
+
+
+def test_a_port_on_which_something_listens_is_not_found(
+    start: Callable[[], Finder], only_block_of: Callable[[int], range]
+) -> None:
+    port, block = left_behind(start(), only_block_of)
 
     found: list[int] = []
     with socket.create_server(("127.0.0.1", port)), contextlib.suppress(DemoError):
@@ -190,11 +195,7 @@ def test_a_port_on_which_something_listens_is_not_found(
 def test_an_error_when_too_few_are_left(
     start: Callable[[], Finder], only_block_of: Callable[[int], range]
 ) -> None:
-    finder = start()
-    finder.ask(1)
-    (port,) = finder.answer()
-    block = only_block_of(port)
-    finder.end()
+    _, block = left_behind(start(), only_block_of)
 
     with pytest.raises(DemoError, match=r"No free ports on 127\.0\.0\.1"):
         free_ports(len(block) + 1)
