@@ -1,8 +1,8 @@
-"""The limit over HTTP: a bare service for one client, and one for many.
+"""The limits over HTTP: bare services for one client, and for many.
 
-One client's image has all cores: it is decoded, computed and drawn where its request is read. For
-many clients codecs and predictors are processes of their own, and all that nobody can leave out
-runs at once.
+One client's image has all cores: it is decoded, computed and drawn where its request is read
+(`LIMIT`), or in processes of their own (`APART`). For many clients codecs and predictors are
+processes of their own, and all that nobody can leave out runs at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.bare_program import work_together
 from benchmarks.peers.bench import Bench, Contest
 from benchmarks.peers.clients import Load, Service, measure
-from benchmarks.peers.limit import backends
+from benchmarks.peers.limit import APART, LIMIT, backends
 from benchmarks.peers.peer_process import PeerProcess
 from demo.ports import free_ports
 from worker.bench.bare import layouts
@@ -60,7 +60,7 @@ def sharings(names: Sequence[str], clients: int, cores: int) -> Iterator[Togethe
     """Choose what is tried: each backend in each layout with each kind of batches.
 
     Predictors that wait for whole batches hold images for which others wait: there have to be
-    clients enough for one of them to have its batch.
+    clients enough for one of them to have its batch. No more than all clients' images are there.
 
     Yields:
         Each of them.
@@ -68,46 +68,55 @@ def sharings(names: Sequence[str], clients: int, cores: int) -> Iterator[Togethe
     for backend in names:
         for layout in layouts(cores):
             for least, most in BATCHES:
-                if layout.processes * (least - 1) < clients:
+                if layout.processes * (least - 1) < clients and most <= clients:
                     yield Together(Contender(backend, layout, most), least)
 
 
 def start_limits(
     bench: Bench,
     contest: Contest,
+    limits: Sequence[str],
     bodies: Mapping[Load, Sequence[bytes]],
     stack: ExitStack,
     console: Console,
-) -> dict[Load, Service]:
-    """Start the limit of each load, until `stack` is left.
+) -> dict[str, dict[Load, Service]]:
+    """Start limits for each load that they are of, until `stack` is left.
 
-    Each backend that is about the fastest is tried, for many clients in all `sharings`, and what
-    gives the most answers is taken.
+    Each backend that is about the fastest is tried, where it is a process of its own in all
+    `sharings`, and what gives the most answers is taken.
 
     Args:
+        limits: of `LIMITS`.
         bodies: of each load's requests.
 
     Returns:
-        The services.
+        The services of each limit.
 
     Raises:
         DemoError: one does not answer; the message has the end of its log.
     """
     names = [each.backend for each in backends(bench, contest.seconds, console.print)]
-    services = {}
-    for load, asked in bodies.items():
+
+    def start(limit: str, load: Load) -> Service:
         rates: dict[str | Together, float] = {}
         for each in (
-            names if load.clients == 1 else sharings(names, load.clients, available_cores())
+            names
+            if limit == LIMIT and load.clients == 1
+            else sharings(names, load.clients, available_cores())
         ):
             with ExitStack() as trial:
                 service = _start_either(bench, each, trial, pictures=load.pictures)
-                rates[each] = asyncio.run(measure(service, asked, load.clients, TRIED)).rate
+                answered = asyncio.run(measure(service, bodies[load], load.clients, TRIED))
+                rates[each] = answered.rate
             what = f"{load}{', pictures' if load.pictures else ''}, {each}"
-            console.print(f"limit, {what}: {rates[each]:.1f} images/s")
+            console.print(f"{limit}, {what}: {rates[each]:.1f} images/s")
         best = max(rates, key=rates.__getitem__)
-        services[load] = _start_either(bench, best, stack, pictures=load.pictures)
-    return services
+        return _start_either(bench, best, stack, pictures=load.pictures)
+
+    return {
+        limit: {load: start(limit, load) for load in bodies if limit != APART or load.clients == 1}
+        for limit in limits
+    }
 
 
 def _start_either(

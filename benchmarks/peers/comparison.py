@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.table import Table
 
 from benchmarks.peers.aims import AIMS, AIMS_MODEL
-from benchmarks.peers.limit import LIMIT
+from benchmarks.peers.limit import LIMITS
 from worker.bench.measurement import Measurement
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 L = TypeVar("L")
 
 WORKER = "worker"
-"""How the names of the worker's own measurements begin; all others but `LIMIT` are peers'."""
+"""How the names of the worker's own measurements begin; all others but `LIMITS` are peers'."""
 
 
 FIGURES = ("program", "load", "images/s", "CPU ms/image", "p50 ms", "p99 ms", "rounds")
@@ -74,7 +74,7 @@ class Ratio:
             return ""
         rate = (aim.rate or 0.0) if self.rate is None else self.rate[0]
         reached = aim.reached(rate, self.cpu[0])
-        if self.worker == LIMIT:
+        if self.worker in LIMITS:
             # What it misses nobody can reach.
             return f"{aim}: {'within' if reached else 'beyond'} the limit"
         return f"{aim}: {'reached' if reached else 'missed'}"
@@ -228,7 +228,7 @@ def line(measurement: Measurement) -> str:
 
 def _is_ours(name: str) -> bool:
     """Whether it is compared with the peers; a limit is what the worker could be at best."""
-    return name == LIMIT or name.startswith(WORKER)
+    return name in LIMITS or name.startswith(WORKER)
 
 
 def _load(measurement: Measurement) -> str:

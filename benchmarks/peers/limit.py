@@ -14,10 +14,16 @@ from worker.bench.limit import Contender, contenders
 from worker.bench.run import Subject, measure_bare
 from worker.inference.placement import available_cores
 
-__all__ = ["LIMIT", "backends", "seconds_alone"]
+__all__ = ["APART", "LIMIT", "LIMITS", "backends", "seconds_alone"]
 
 LIMIT = "limit"
 """Its name among the programs."""
+
+APART = "limit apart"
+"""Of one client over HTTP: the same with codecs and network in processes of their own, which the
+worker needs, as an image may end the process that works on it."""
+
+LIMITS = (LIMIT, APART)
 
 
 def backends(bench: Bench, seconds: float, say: Callable[[str], object]) -> list[Contender]:

@@ -15,7 +15,7 @@ from benchmarks.peers.bare_services import start_limits
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.clients import Load, Service, ask, body_of, measure
 from benchmarks.peers.comparison import WORKER, in_rounds, line
-from benchmarks.peers.limit import LIMIT
+from benchmarks.peers.limit import LIMITS
 from benchmarks.peers.peer_process import PeerProcess, paddlex_environment
 from demo.ports import free_ports
 from demo.worker_process import WorkerProcess
@@ -24,7 +24,7 @@ from worker.bench.measurement import Measurement
 __all__ = ["CLIENTS", "SERVICE", "SERVICES", "measure_http"]
 
 SERVICE = "PaddleX's service"
-SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIMIT, SERVICE)
+SERVICES = (*(f"{WORKER} {backend}" for backend in BACKENDS), *LIMITS, SERVICE)
 
 CLIENTS = (8, 1)
 START = 180.0
@@ -44,7 +44,8 @@ def measure_http(
         DisagreementError: their answers differ.
         DemoError: a service does not answer; the message has the end of its log.
     """
-    programs = [name for name in names if name != LIMIT]
+    limits = [name for name in names if name in LIMITS]
+    programs = [name for name in names if name not in LIMITS]
     answers = {}
     for name in programs:
         with ExitStack() as stack:
@@ -55,12 +56,12 @@ def measure_http(
     images = [path.read_bytes() for path in bench.images]
     bodies = {load: [body_of(image, load.pictures) for image in images] for load in loads}
     with ExitStack() as stack:
-        services = {}
-        if LIMIT in names:
-            services[LIMIT] = start_limits(bench, contest, bodies, stack, console)
+        services = start_limits(bench, contest, limits, bodies, stack, console) if limits else {}
         for name in programs:
             services[name] = dict.fromkeys(loads, _start(bench, name, stack))
         for number, load, name in in_rounds(contest.rounds, loads, names):
+            if load not in services[name]:
+                continue
             service = services[name][load]
             answered = asyncio.run(measure(service, bodies[load], load.clients, contest.seconds))
             details = {

@@ -24,7 +24,7 @@ from benchmarks.peers.comparison import (
     ratio_rows,
     tables,
 )
-from benchmarks.peers.limit import LIMIT
+from benchmarks.peers.limit import APART, LIMIT, LIMITS
 from benchmarks.peers.model import PADDLEX_NAME, share_model, write_pipeline
 from benchmarks.peers.publish import as_markdown, replace_figures
 from worker.bench.measurement import Measurement
@@ -112,26 +112,28 @@ def test_a_ratio_says_whether_it_is_what_it_is_meant_to_be(
     assert ratio.aim == aim
 
 
+@pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize(("cpu", "aim"), [(4.2, "within"), (4.3, "beyond")])
-def test_what_the_limit_itself_would_miss_is_beyond_it(cpu: float, aim: str) -> None:
-    limit = replace(measured(LIMIT, 0, 1, cpu, pictures=True), images_per_second=None)
+def test_what_a_limit_itself_would_miss_is_beyond_it(name: str, cpu: float, aim: str) -> None:
+    limit = replace(measured(name, 0, 1, cpu, pictures=True), images_per_second=None)
     figures = [
         replace(limit, model=AIMS_MODEL),
         replace(measured("plain consumer", 0, 100, 10, pictures=True), model=AIMS_MODEL),
     ]
     (ratio,) = compare(figures)
-    assert (ratio.worker, ratio.rate, ratio.cpu[0]) == (LIMIT, None, cpu / 10)
+    assert (ratio.worker, ratio.rate, ratio.cpu[0]) == (name, None, cpu / 10)
     assert ratio.aim == f"images/s 1.9, CPU 0.42: {aim} the limit"
     shown, ratios = tables(figures)
     assert (shown.row_count, ratios.row_count) == (2, 1)
 
 
-def test_the_worker_is_not_compared_with_the_limit_as_with_a_peer() -> None:
-    names = ["worker auto", LIMIT, "plain"]
+def test_the_worker_is_not_compared_with_a_limit_as_with_a_peer() -> None:
+    names = ["worker auto", *LIMITS, "plain"]
     ratios = compare([measured(name, 0, 100, 10) for name in names])
     assert {(ratio.worker, ratio.peer) for ratio in ratios} == {
         ("worker auto", "plain"),
         (LIMIT, "plain"),
+        (APART, "plain"),
     }
 
 
@@ -180,6 +182,12 @@ def test_no_predictor_waits_for_a_batch_that_clients_cannot_fill() -> None:
         assert each.least <= each.contender.batch
     # What is there is taken, and batches are fixed.
     assert {each.least == each.contender.batch for each in tried} == {True, False}
+
+
+def test_for_one_client_no_predictor_has_more_than_its_image() -> None:
+    tried = list(sharings(["onnxruntime"], 1, 2))
+    assert {str(each.contender.layout) for each in tried} == {"1x2", "2x1"}
+    assert {(each.least, each.contender.batch) for each in tried} == {(1, 1)}
 
 
 def test_the_tables_have_a_row_for_each_program_and_each_ratio() -> None:
@@ -288,7 +296,7 @@ def test_a_python_that_is_too_new_for_a_peer_is_refused_before_anything_is_made(
 
 def test_every_program_has_an_environment() -> None:
     named = {name for names in WAYS.values() for name in names if not name.startswith(WORKER)}
-    assert named - {LIMIT} == PEER_OF.keys()
+    assert named - {*LIMITS} == PEER_OF.keys()
     assert set(PEER_OF.values()) == set(environments.PEERS)
 
 
