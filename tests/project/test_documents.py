@@ -203,3 +203,16 @@ def test_files_that_a_document_names_by_their_path_exist(path: Path) -> None:
     rooms = "benchmarks|chaos|configs|demo|docs|examples|schemas|scripts|tests|worker"
     named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", path.read_text("utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_quotes_measured_speed() -> None:
+    section = README.split("## How fast\n", 1)[1].split("\n## ", 1)[0]
+    measured = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    quoted = re.findall(r"^\| (.+) \| (.+) \| ([\d.]+) \| ([\d.]+) \|$", section, re.MULTILINE)
+    assert len(quoted) >= 8
+    for peer, way, rate, cpu in quoted:
+        row = rf"^\| worker auto \| {peer} \| {way} \| {rate} \(.*?\) \| {cpu} \("
+        assert re.search(row, measured, re.MULTILINE), (peer, way)
+    without, pictures = re.findall(r"([\d.]+) images/s, and ([\d.]+) with", section)[0]
+    assert f"| worker auto | Kafka, without pictures | {without} |" in measured
+    assert f"| worker auto | Kafka, with pictures | {pictures} |" in measured
