@@ -296,7 +296,7 @@ def test_a_python_that_is_too_new_for_a_peer_is_refused_before_anything_is_made(
 
 def test_every_program_has_an_environment() -> None:
     named = {name for names in WAYS.values() for name in names if not name.startswith(WORKER)}
-    assert named - {*LIMITS} == PEER_OF.keys()
+    assert named - set(LIMITS) == PEER_OF.keys()
     assert set(PEER_OF.values()) == set(environments.PEERS)
 
 
