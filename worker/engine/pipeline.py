@@ -255,7 +255,8 @@ class Pipeline:
     ) -> Computed:
         images = model.images
         with self._timed(Stage.DECODE):
-            prepared = await images.prepare(image, urgency, side, held.add)
+            quality = self._settings.picture.quality
+            prepared = await images.prepare(image, urgency, side, held.add, quality=quality)
         try:
             computed = await self._infer(model, prepared, urgency, top_k)
             self._offer(model.spec, image, prepared.crop, computed.success.best)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.images.codecs import cv2, simplejpeg
+from worker.images.codecs import cv2
+from worker.images.jpeg_encode import encode_jpeg
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["annotate", "draw", "encode_picture", "label_own", "shrink"]
+__all__ = ["Labelled", "annotate", "draw", "label_own", "label_rows", "shrink"]
 
 MIN_SIDE = 256
 """Pixels. Images with both sides below this are enlarged; narrow ones get a margin on the right."""
@@ -40,6 +41,9 @@ _TALLEST = 0.2
 
 _OVERLAY = 0.25
 """A box that would cover more of the image's height than this share goes above the image."""
+
+_TALL = "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}g|"
+"""A label that is as high as any but for some scripts."""
 
 _MARGIN = 3
 _RED, _WHITE, _GREY = (0, 0, 255), (255, 255, 255), (48, 48, 48)
@@ -80,6 +84,19 @@ class _Text:
         return self.height + 3 * _MARGIN
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A picture with its label.
+
+    Attributes:
+        pixels: `[h, w, 3] uint8` BGR, contiguous.
+        rows: from this one on it is as it was without the label; None if it has another size.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    rows: int | None
+
+
 def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
     """Scale an image down so that no side exceeds `max_side` pixels.
 
@@ -110,21 +127,7 @@ def draw(picture: npt.NDArray[np.uint8], label: str | None, score: float, qualit
     Returns:
         The bytes of a JPEG file.
     """
-    return encode_picture(annotate(picture, label, score), quality)
-
-
-def encode_picture(picture: npt.NDArray[np.uint8], quality: int) -> bytes:
-    """Encode a picture as it is.
-
-    Args:
-        picture: `[H, W, 3] uint8` BGR, contiguous.
-        quality: JPEG quality, 1 to 100.
-
-    Returns:
-        The bytes of a JPEG file.
-    """
-    encoded: bytes = simplejpeg.encode_jpeg(picture, quality, "BGR", "420")
-    return encoded
+    return encode_jpeg(annotate(picture, label, score), quality)
 
 
 def annotate(
@@ -146,7 +149,7 @@ def annotate(
     if label is None:
         return picture.copy()
     if not keep_size:
-        return label_own(picture.copy(), label, score)
+        return label_own(picture.copy(), label, score).pixels
     canvas = picture.copy()
     height, width = canvas.shape[:2]
     text = _laid_out(label, score, height, width)
@@ -157,9 +160,7 @@ def annotate(
     return canvas
 
 
-def label_own(
-    picture: npt.NDArray[np.uint8], label: str | None, score: float
-) -> npt.NDArray[np.uint8]:
+def label_own(picture: npt.NDArray[np.uint8], label: str | None, score: float) -> Labelled:
     """Draw the visualisation of `annotate` on a picture that nobody else needs.
 
     Args:
@@ -173,17 +174,28 @@ def label_own(
     """
     if not picture.flags.writeable or not picture.flags.c_contiguous:
         picture = picture.copy()
-    return picture if label is None else _labelled(_legible(picture), label, score)
-
-
-def _labelled(canvas: npt.NDArray[np.uint8], label: str, score: float) -> npt.NDArray[np.uint8]:
-    """Draw on a legible canvas, or on a copy with a margin where the text has no room."""
+    if label is None:
+        return Labelled(picture, 0)
+    canvas = _legible(picture)
     height, width = canvas.shape[:2]
     text = _laid_out(label, score, height, width)
     if text.bottom > height * _OVERLAY:
         canvas = _bordered(canvas, top=text.bottom + _MARGIN)
     _write(canvas, text)
-    return canvas
+    return Labelled(canvas, text.bottom + 1 if canvas.shape == picture.shape else None)
+
+
+def label_rows(height: int, width: int) -> int | None:
+    """Tell where a label will be.
+
+    Returns:
+        How many rows at the top of a picture of this size it changes at most, but for some scripts,
+        about a quarter of the height or less; None if the picture gets another size for it.
+    """
+    if width < MIN_SIDE:
+        return None
+    bottom = _laid_out(_TALL, 0.0, height, width).bottom
+    return None if bottom > height * _OVERLAY else bottom + 1
 
 
 def _laid_out(label: str, score: float, height: int, width: int) -> _Text:

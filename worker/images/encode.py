@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.image_formats import WRITABLE_SUFFIXES, ImageFormat
-from worker.images.codecs import Image, cv2, simplejpeg
+from worker.images.codecs import Image, cv2
+from worker.images.jpeg_encode import encode_jpeg
 from worker.images.memory import check_free, raising_memory_errors
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ def encode(bgr: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
     """
     if suffix in ImageFormat.JPEG.suffixes:
         with raising_memory_errors():
-            encoded: bytes = simplejpeg.encode_jpeg(
-                np.ascontiguousarray(bgr), quality, "BGR", "420"
-            )
-        return encoded
+            return encode_jpeg(np.ascontiguousarray(bgr), quality)
     if suffix not in WRITABLE_SUFFIXES:
         raise ValueError(
             f"pictures are not written as {suffix!r}: use {', '.join(sorted(WRITABLE_SUFFIXES))}"

@@ -23,7 +23,7 @@ import numpy as np
 
 from worker.errors import JobError
 from worker.images.base64 import decode_image_text
-from worker.images.draw import encode_picture, label_own
+from worker.images.held_picture import HeldPicture
 from worker.images.local_files import read_file
 from worker.images.memory import limit_reached, raising_memory_errors
 from worker.images.preparation import prepare_image
@@ -44,6 +44,10 @@ TOLD_BYTES = 16 * 1024 * 1024
 
 LARGE = 1024 * 1024
 """Bytes of a file from which on its memory is given back at once."""
+
+EARLY_PIXELS = 2_000_000
+"""Most pixels of a picture that is encoded while there is no call: the next one, which comes here
+since this process seems to be idle, waits until it is done, some milliseconds."""
 
 _CHUNK = 64 * 1024
 _CALL = struct.Struct("<q")
@@ -94,12 +98,11 @@ class _Process:
         self._frames = Frames()
         self._waiting: deque[dict[str, Any]] = deque()
         self._withdrawn: set[int] = set()
-        # Invariant: pictures that are not encoded yet, by the number of the call that made them;
-        # the owner counts their bytes, draws on each or drops it.
-        self._pictures: dict[int, npt.NDArray[np.uint8]] = {}
-        # Invariant: those of them that have their label. A call that got no memory to encode one
-        # comes again, and nothing is drawn twice.
-        self._labelled: set[int] = set()
+        # Invariant: pictures that are not drawn yet, by the number of the call that made them; the
+        # owner counts their bytes, draws on each or drops it.
+        self._pictures: dict[int, HeldPicture] = {}
+        # Invariant: those of them that are to be encoded when there is no call, and their quality.
+        self._early: dict[int, int] = {}
         self._allowed = 0
 
     def run(self) -> None:
@@ -107,13 +110,16 @@ class _Process:
         while self._take_in():
             if self._waiting:
                 self._do(self._waiting.popleft())
+            elif self._early:
+                self._encode_early(next(iter(self._early)))
 
     def _take_in(self) -> bool:
         """Read messages; False at the end, when the owner is gone."""
         # What was withdrawn while the last call ran is not begun: so this looks before each call,
-        # and waits only when there is none.
+        # and waits only when there is nothing to do.
+        busy = self._waiting or self._early
         try:
-            chunk = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT if self._waiting else 0)
+            chunk = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT if busy else 0)
         except BlockingIOError:
             return True
         for message in self._frames.feed(chunk):
@@ -131,7 +137,7 @@ class _Process:
 
     def _forget(self, picture: int) -> None:
         self._pictures.pop(picture, None)
-        self._labelled.discard(picture)
+        self._early.pop(picture, None)
 
     def _do(self, message: dict[str, Any]) -> None:
         call: int = message["call"]
@@ -181,7 +187,9 @@ class _Process:
         if message["whole"]:
             _write(lane, _flat(picture))
         else:
-            self._pictures[call] = picture
+            self._pictures[call] = HeldPicture(picture)
+            if message["early"] is not None and picture.size <= 3 * EARLY_PIXELS:
+                self._early[call] = message["early"]
         return {"picture": picture.shape[:2]}
 
     def _decode(self, call: int, message: dict[str, Any], lane: int) -> Prepared:
@@ -206,15 +214,19 @@ class _Process:
                 data = decode_image_text(data.decode("utf-8", "surrogatepass"), setup.max_bytes)
         return prepare(data, self._transform, setup, side, tell)
 
+    def _encode_early(self, number: int) -> None:
+        """Encode a picture while there is no call."""
+        quality = self._early.pop(number)
+        self._allow(self._setup.cpu_seconds)
+        # Without memory it is encoded when it is drawn, and has that told if there still is none.
+        with suppress(MemoryError), raising_memory_errors():
+            self._pictures[number].encode_early(quality)
+
     def _draw(self, message: dict[str, Any]) -> dict[str, Any]:
         number = message["picture"]
-        self._setup.failpoints.before_drawing(self._pictures[number])
-        if number not in self._labelled:
-            self._pictures[number] = label_own(
-                self._pictures[number], message["label"], message["score"]
-            )
-            self._labelled.add(number)
-        jpeg = encode_picture(self._pictures[number], message["quality"])
+        picture = self._pictures[number]
+        self._setup.failpoints.before_drawing(picture.pixels)
+        jpeg = picture.draw(message["label"], message["score"], message["quality"])
         _write(self._lanes[message["lane"]], jpeg)
         # Kept until here: a call that got no memory comes again.
         self._forget(number)

@@ -89,6 +89,11 @@ class Fleet:
         return self._clock.monotonic() - since > PATIENCE
 
     @property
+    def idle(self) -> bool:
+        """Whether there are at least twice as many processes, one for each core, as images."""
+        return 2 * self._cells.in_use <= self._count
+
+    @property
     def pids(self) -> list[int]:
         """The processes that are up, the one that forks them first."""
         mine = [self._nursery.pid, *(process.pid for process in self._processes.values())]

@@ -160,6 +160,7 @@ class ImageProcesses:
         side: int | None,
         account: Callable[[int], object] = lambda _: None,
         *,
+        quality: int | None = None,
         whole: bool = False,
     ) -> PreparedImage:
         """Decode an image and transform it for the model; cancelling withdraws it.
@@ -168,6 +169,8 @@ class ImageProcesses:
             urgency: the smaller, the sooner.
             side: longest side in pixels of the picture that is kept to be drawn on; None for none.
             account: is told the bytes that decoding is about to take, and what it then took less.
+            quality: with which its picture will be drawn, if most of it may be encoded before that
+                where there are cores to spare; None leaves all until it is drawn.
             whole: whether the whole image is brought here, in its own size, in place of a picture.
 
         Returns:
@@ -176,7 +179,9 @@ class ImageProcesses:
         Raises:
             JobError: the image cannot be used; the message says why.
         """
-        once = partial(self._prepare_once, image, urgency, side, account, whole=whole)
+        once = partial(
+            self._prepare_once, image, urgency, side, account, quality=quality, whole=whole
+        )
         return await self._at_most_twice(Stage.DECODE, once)
 
     async def draw(
@@ -233,6 +238,7 @@ class ImageProcesses:
         side: int | None,
         account: Callable[[int], object],
         *,
+        quality: int | None,
         whole: bool,
         alone: bool,
     ) -> PreparedImage:
@@ -248,7 +254,7 @@ class ImageProcesses:
 
         def make() -> Call:
             take_back()
-            call = self._decoding(image, urgency, side, whole=whole, alone=alone)
+            call = self._decoding(image, urgency, side, quality, whole=whole, alone=alone)
             call.account, call.needs_cell = tell, True
             return call
 
@@ -273,8 +279,10 @@ class ImageProcesses:
         self._pool.drop(picture.process, picture.number)
 
         async def once(*, alone: bool) -> None:
+            # Not encoded before it is drawn: a process that ended by that would have no blame, and
+            # the picture would be had again without end.
             make = partial(
-                self._decoding, picture.image, FIRST, picture.side, whole=False, alone=alone
+                self._decoding, picture.image, FIRST, picture.side, None, whole=False, alone=alone
             )
             picture.process, call, _ = await self._patiently(make)
             picture.number = call.number
@@ -309,13 +317,14 @@ class ImageProcesses:
         image: LocalImage,
         urgency: float,
         side: int | None,
+        early: int | None,
         *,
         whole: bool,
         alone: bool,
     ) -> Call:
         facts, content = describe(image)
         side = self._limits.max_side if whole else side
-        message = {"do": "prepare", "side": side, "whole": whole, **facts}
+        message = {"do": "prepare", "side": side, "early": early, "whole": whole, **facts}
         call = self._call(Stage.DECODE, message, content, urgency)
         call.alone = alone
         return call

@@ -42,6 +42,7 @@ from worker.health import Health
 from worker.images.decode import decode_pixels, read_header
 from worker.images.fetch import ImageFetcher
 from worker.imaging.images import ImageProcesses
+from worker.imaging.prepared import PreparedImage
 from worker.metrics import Metrics
 from worker.model import ModelSpec
 from worker.predictor.loading import load_predictor
@@ -289,6 +290,22 @@ async def test_a_picture_is_drawn_when_the_job_or_else_the_settings_say_so(
     if answer.picture is not None:
         assert answer.picture.startswith(b"\xff\xd8")
     assert core.measured(Stage.DRAW) == drawn
+
+
+async def test_a_picture_may_be_encoded_while_the_network_computes(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    prepare = core.images.prepare
+
+    async def watched(*given: Any, **named: Any) -> PreparedImage:
+        asked.append(named["quality"])
+        return await prepare(*given, **named)
+
+    monkeypatch.setattr(core.images, "prepare", watched)
+    answer = await core.succeed(Job(RawImage(CAT)), picture=PictureSettings(quality=61))
+    assert asked == [61]
+    assert answer.picture is not None
 
 
 @pytest.mark.parametrize(

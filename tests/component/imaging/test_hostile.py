@@ -145,13 +145,13 @@ class Puppets(Nursery):
 class Play:
     """Image processes that are puppets."""
 
-    def __init__(self, spec: ModelSpec, clock: Clock, cells: int) -> None:
+    def __init__(self, spec: ModelSpec, clock: Clock, count: int, cells: int) -> None:
         self.puppets = Puppets()
         self.next_call = self.puppets.next_call
         self.metrics = Metrics()
         self.images = ImageProcesses(
             spec,
-            1,
+            count,
             cells,
             DecodeSettings(),
             self.metrics,
@@ -167,8 +167,9 @@ class Play:
         image: RawImage = IMAGE,
         side: int | None = None,
         account: Callable[[int], object] = lambda _: None,
+        quality: int | None = None,
     ) -> asyncio.Task[PreparedImage]:
-        return self._task(self.images.prepare(image, 1.0, side, account))
+        return self._task(self.images.prepare(image, 1.0, side, account, quality=quality))
 
     def draw(self, prepared: PreparedImage) -> asyncio.Task[bytes | bytearray]:
         assert prepared.picture is not None
@@ -201,8 +202,8 @@ Start = Callable[..., Awaitable[Play]]
 async def start(spec: ModelSpec) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def start(clock: Clock = SYSTEM_CLOCK, cells: int = 8) -> Play:
-            play = Play(spec, clock, cells)
+        async def start(clock: Clock = SYSTEM_CLOCK, count: int = 1, cells: int = 8) -> Play:
+            play = Play(spec, clock, count, cells)
             stack.push_async_callback(play.end)
             await play.images.start()
             return play
@@ -253,6 +254,39 @@ async def test_who_ends_its_process_as_it_is_drawn_has_the_blame_in_the_end(star
         await drawing
     assert caught.value.attempts == 2
     play.images.release(prepared)
+
+
+async def test_a_picture_that_was_lost_is_encoded_by_the_call_that_draws_it(start: Start) -> None:
+    play = await start(count=2)
+    task = play.prepare(side=64, quality=85)
+    puppet, call = await play.next_call()
+    assert call["early"] == 85
+    puppet.say(call["call"], "prepared", picture=[8, 8])
+    prepared = await result(task)
+    play.puppets.end(puppet, -signal.SIGSEGV)
+    play.draw(prepared)
+    _, call = await play.next_call()
+    # If encoding it before ends a process, that must be seen to be its fault.
+    assert (call["do"], call["early"]) == ("prepare", None)
+
+
+async def test_pictures_are_encoded_in_one_part_when_no_core_is_to_spare(start: Start) -> None:
+    play = await start(count=4)
+
+    async def early(count: int) -> list[int | None]:
+        """What is said of so many images at once."""
+        tasks = [play.prepare(side=64, quality=85) for _ in range(count)]
+        said = []
+        for _ in tasks:
+            puppet, call = await play.next_call()
+            said.append(call["early"])
+            puppet.say(call["call"], "prepared", picture=[8, 8])
+        for task in tasks:
+            play.images.release(await result(task))
+        return said
+
+    assert sorted(await early(4), key=str) == [85, 85, None, None]
+    assert await early(2) == [85, 85]
 
 
 async def test_who_blames_the_image_behind_it_does_not_get_away_with_it(start: Start) -> None:

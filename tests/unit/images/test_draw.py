@@ -5,10 +5,10 @@ import threading
 import cv2
 import numpy as np
 import pytest
-import simplejpeg
 
 from tests.support.make import Pixels, noise
-from worker.images.draw import MIN_SIDE, annotate, draw, encode_picture, label_own, shrink
+from worker.images.draw import MIN_SIDE, annotate, draw, label_own, shrink
+from worker.images.jpeg_encode import encode_jpeg
 
 LONG = "leatherback turtle, leatherback, leathery turtle, Dermochelys coriacea"
 RED = np.array([0, 0, 255])
@@ -137,14 +137,20 @@ def test_a_picture_that_nobody_else_needs_gets_the_same_label(
     read_only.flags.writeable = False
     wide = np.repeat(picture, 2, axis=1)[:, ::2]
     for given in (read_only, wide, picture):
-        assert np.array_equal(label_own(given, label, 0.5), expected)
+        labelled = label_own(given, label, 0.5)
+        assert np.array_equal(labelled.pixels, expected)
+        if labelled.rows is not None:
+            assert np.array_equal(expected[labelled.rows :], read_only[labelled.rows :])
     assert np.array_equal(read_only, wide)
-    assert encode_picture(expected, 85) == draw(read_only, label, 0.5, 85)
+    assert encode_jpeg(expected, 85) == draw(read_only, label, 0.5, 85)
 
 
 def test_an_ordinary_picture_that_nobody_else_needs_is_not_copied() -> None:
     picture = noise(640, 480).copy()
-    assert label_own(picture, "cat", 0.5) is picture
+    labelled = label_own(picture, "cat", 0.5)
+    assert labelled.pixels is picture
+    assert labelled.rows is not None
+    assert labelled.rows < 64
 
 
 def test_a_label_is_drawn_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,14 +167,13 @@ def test_a_label_is_drawn_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(MemoryError):
             label_own(picture, "cat", 0.5)
     assert np.array_equal(picture, before)
-    assert np.array_equal(label_own(picture, "cat", 0.5), expected)
+    assert np.array_equal(label_own(picture, "cat", 0.5).pixels, expected)
 
 
 def test_without_a_category_nothing_is_drawn() -> None:
     picture = plain(40, 30)
     picture[:, :20] = 200
-    untouched = simplejpeg.encode_jpeg(picture, 90, "BGR", "420")
-    assert draw(picture, None, 0.0, 90) == untouched
+    assert draw(picture, None, 0.0, 90) == encode_jpeg(picture, 90)
     result = annotate(picture, None, 0.0)
     assert np.array_equal(result, picture)
     assert not np.shares_memory(result, picture)
