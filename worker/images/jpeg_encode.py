@@ -49,7 +49,7 @@ def encode_jpeg(bgr: npt.NDArray[np.uint8], quality: int) -> bytes:
     """
     height, width = bgr.shape[:2]
     if max(height, width) > MAX_SIDE:
-        raise ValueError(f"a JPEG cannot hold {width}x{height} pixels")
+        raise ValueError(f"a JPEG file cannot hold {width}x{height} pixels: use .png")
     done, data = cv2.imencode(
         ".jpg",
         bgr,
