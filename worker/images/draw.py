@@ -90,11 +90,12 @@ class Labelled:
 
     Attributes:
         pixels: `[h, w, 3] uint8` BGR, contiguous.
-        rows: from this one on it is as it was without the label; None if it has another size.
+        changed_rows: how many at the top differ from what they were, at most; None if it has
+            another size.
     """
 
     pixels: npt.NDArray[np.uint8]
-    rows: int | None
+    changed_rows: int | None
 
 
 def shrink(bgr: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
@@ -167,7 +168,7 @@ def label_own(picture: npt.NDArray[np.uint8], label: str | None, score: float) -
         picture: as for `annotate`; where it can be, it is drawn on.
 
     Returns:
-        What `annotate` returns; it may be `picture` itself.
+        The pixels that `annotate` returns, perhaps `picture` itself.
 
     Raises:
         Exception: what the codec raises when it gets no memory; `picture` is as it was before.

@@ -83,7 +83,7 @@ class HeldPicture:
         if self._labelled is None:
             self._labelled = label_own(self._pixels, label, score)
             self._pixels = self._labelled.pixels
-        pixels, changed, rest = self._pixels, self._labelled.rows, self._rest
+        pixels, changed, rest = self._pixels, self._labelled.changed_rows, self._rest
         if rest is None or rest.quality != quality or changed is None or changed > rest.above:
             return encode_jpeg(pixels, quality)
         return join(encode_jpeg(pixels[: rest.above], quality), rest.jpeg)

@@ -1,8 +1,8 @@
 """JPEG files by OpenCV (libjpeg-turbo), in one piece or in two that are encoded at different times.
 
-JPEG codes blocks of 16x16 pixels from left to right and from top to bottom. Each row of blocks ends
-with a restart marker here, so that it can be read without those before it (ITU-T T.81, B.2.1, E.1.4
-and F.1.1.5.1). That takes 2 or 3 bytes a row, and no time.
+JPEG codes blocks of 16x16 pixels from left to right and from top to bottom. Between rows of blocks
+there is a restart marker here, so that each can be read without those before it (ITU-T T.81, B.2.1,
+E.1.4 and F.1.1.5.1). That takes some bytes a row, and no time.
 """
 
 from __future__ import annotations

@@ -218,8 +218,8 @@ class _Process:
         """Encode a picture while there is no call."""
         quality = self._early.pop(number)
         self._allow(self._setup.cpu_seconds)
-        # Without memory it is encoded when it is drawn, and has that told if there still is none.
-        with suppress(MemoryError), raising_memory_errors():
+        # Whatever is wrong, the call that draws it encodes all of it, and tells what happens then.
+        with suppress(Exception):
             self._pictures[number].encode_early(quality)
 
     def _draw(self, message: dict[str, Any]) -> dict[str, Any]:

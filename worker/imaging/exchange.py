@@ -106,7 +106,7 @@ class Exchange:
         call.told = 0
         process.calls.append(call)
         message = {**call.message, "call": call.number, "lane": call.lane, "cell": call.cell}
-        if "early" in message and not self._fleet.idle:
+        if "early" in message and not self._fleet.has_spare:
             # In two parts a picture takes more time in all, which is what counts in a crowd.
             message["early"] = None
         process.send(message)

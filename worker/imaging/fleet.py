@@ -89,8 +89,8 @@ class Fleet:
         return self._clock.monotonic() - since > PATIENCE
 
     @property
-    def idle(self) -> bool:
-        """Whether there are at least twice as many processes, one for each core, as images."""
+    def has_spare(self) -> bool:
+        """Whether there are at least twice as many processes as images on their way to scores."""
         return 2 * self._cells.in_use <= self._count
 
     @property

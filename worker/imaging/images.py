@@ -170,7 +170,7 @@ class ImageProcesses:
             side: longest side in pixels of the picture that is kept to be drawn on; None for none.
             account: is told the bytes that decoding is about to take, and what it then took less.
             quality: with which its picture will be drawn, if most of it may be encoded before that
-                where there are cores to spare; None leaves all until it is drawn.
+                while few images are under way; None leaves all until it is drawn.
             whole: whether the whole image is brought here, in its own size, in place of a picture.
 
         Returns:
@@ -279,8 +279,7 @@ class ImageProcesses:
         self._pool.drop(picture.process, picture.number)
 
         async def once(*, alone: bool) -> None:
-            # Not encoded before it is drawn: a process that ended by that would have no blame, and
-            # the picture would be had again without end.
+            # Not encoded before it is drawn: if that ended its process, no call would be blamed.
             make = partial(
                 self._decoding, picture.image, FIRST, picture.side, None, whole=False, alone=alone
             )

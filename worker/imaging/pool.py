@@ -209,15 +209,17 @@ class ProcessPool:
     def _least_busy(self, most: float | None = None) -> ImageProcess | None:
         """The regular process with most free lanes, if it holds at most so many bytes of pictures.
 
+        Of several the one with the fewest pictures: it may encode them while it has no call.
+
         Args:
             most: `PICTURES_SHARE` of its memory unless given.
         """
         most = self._setup.memory // PICTURES_SHARE if most is None else most
-        best, lanes = None, 0
+        best, least = None, (0, 0)
         for process in self._fleet:
-            free = len(process.lanes)
-            if free > lanes and process.role is Role.REGULAR and process.picture_bytes <= most:
-                best, lanes = process, free
+            load = -len(process.lanes), len(process.pictures)
+            if load < least and process.role is Role.REGULAR and process.picture_bytes <= most:
+                best, least = process, load
         return best
 
     def _withdraw(self, call: Call, holder: ImageProcess | None) -> None:

@@ -270,6 +270,20 @@ async def test_a_picture_that_was_lost_is_encoded_by_the_call_that_draws_it(star
     assert (call["do"], call["early"]) == ("prepare", None)
 
 
+async def test_an_image_goes_to_a_process_without_pictures(start: Start) -> None:
+    play = await start(count=2)
+    held = []
+    for _ in range(2):
+        task = play.prepare(side=64, quality=85)
+        puppet, call = await play.next_call()
+        puppet.say(call["call"], "prepared", picture=[8, 8])
+        held.append((puppet, await result(task)))
+    (first, one), (second, other) = held
+    assert first is not second
+    for prepared in (one, other):
+        play.images.release(prepared)
+
+
 async def test_pictures_are_encoded_in_one_part_when_no_core_is_to_spare(start: Start) -> None:
     play = await start(count=4)
 

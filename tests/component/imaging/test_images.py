@@ -190,6 +190,17 @@ async def test_answers_are_those_of_this_process(
     assert bench.images.cells.in_use == 0
 
 
+async def test_a_picture_that_is_encoded_early_is_the_same(start: Start, spec: ModelSpec) -> None:
+    bench = await start(count=2)
+    _, jpeg = expected(spec, LARGE, 1000)
+    async with asyncio.timeout(BOUND):
+        for _ in range(3):
+            prepared = await bench.images.prepare(LARGE, 1.0, 1000, quality=85)
+            assert prepared.picture is not None
+            assert bytes(await bench.images.draw(prepared.picture, "cat", 0.5, 85)) == jpeg
+            bench.images.release(prepared)
+
+
 async def test_image_processes_come_after_this_one(start: Start) -> None:
     bench = await start()
     await bench.answer(GOOD)

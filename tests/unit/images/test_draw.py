@@ -139,8 +139,8 @@ def test_a_picture_that_nobody_else_needs_gets_the_same_label(
     for given in (read_only, wide, picture):
         labelled = label_own(given, label, 0.5)
         assert np.array_equal(labelled.pixels, expected)
-        if labelled.rows is not None:
-            assert np.array_equal(expected[labelled.rows :], read_only[labelled.rows :])
+        if (rows := labelled.changed_rows) is not None:
+            assert np.array_equal(expected[rows:], read_only[rows:])
     assert np.array_equal(read_only, wide)
     assert encode_jpeg(expected, 85) == draw(read_only, label, 0.5, 85)
 
@@ -149,8 +149,8 @@ def test_an_ordinary_picture_that_nobody_else_needs_is_not_copied() -> None:
     picture = noise(640, 480).copy()
     labelled = label_own(picture, "cat", 0.5)
     assert labelled.pixels is picture
-    assert labelled.rows is not None
-    assert labelled.rows < 64
+    assert labelled.changed_rows is not None
+    assert labelled.changed_rows < 64
 
 
 def test_a_label_is_drawn_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

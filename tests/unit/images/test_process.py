@@ -124,13 +124,13 @@ class Encodings:
     Attributes:
         seen: `early` and `draw`.
         heights: of those that are encoded early, in pixels.
-        shortages: how many that are encoded early get no memory for that.
+        error: what is wrong whenever a picture is encoded early.
     """
 
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.heights: list[int] = []
-        self.shortages = 0
+        self.error: Exception | None = None
 
 
 @pytest.fixture
@@ -142,9 +142,8 @@ def encodings(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Encodings:
             watched.seen.append("early")
             watched.heights.append(len(self.pixels))
             bench.say_meanwhile()
-            if watched.shortages:
-                watched.shortages -= 1
-                raise MemoryError
+            if watched.error is not None:
+                raise watched.error
             super().encode_early(quality)
 
         def draw(self, label: str | None, score: float, quality: int) -> bytes:
@@ -181,11 +180,11 @@ def test_a_picture_that_got_no_memory_is_drawn_once(
     assert os.pread(bench.lanes[1], replies[-1]["length"], 0) == draw(bgr, "cat", 0.5, 85)
 
 
-@pytest.mark.parametrize("shortages", [0, 1])
+@pytest.mark.parametrize("error", [None, MemoryError(), RuntimeError()])
 def test_an_idle_process_encodes_a_picture_before_its_label_is_known(
-    bench: Bench, photograph: Callable[[str], bytes], encodings: Encodings, shortages: int
+    bench: Bench, photograph: Callable[[str], bytes], encodings: Encodings, error: Exception
 ) -> None:
-    data, encodings.shortages = photograph("china.jpg"), shortages
+    data, encodings.error = photograph("china.jpg"), error
     replies = bench.run(bench.prepare(1, data, early=85), meanwhile=[bench.draw(2, 1)])
     assert [reply["is"] for reply in replies] == ["up", "prepared", "drawn"]
     assert encodings.seen == ["early", "draw"]
