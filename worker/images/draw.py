@@ -180,7 +180,7 @@ def label_own(picture: npt.NDArray[np.uint8], label: str | None, score: float) -
     canvas = _legible(picture)
     height, width = canvas.shape[:2]
     text = _laid_out(label, score, height, width)
-    if text.bottom > height * _OVERLAY:
+    if _goes_above(text, height):
         canvas = _bordered(canvas, top=text.bottom + _MARGIN)
     _write(canvas, text)
     return Labelled(canvas, text.bottom + 1 if canvas.shape == picture.shape else None)
@@ -195,8 +195,13 @@ def label_rows(height: int, width: int) -> int | None:
     """
     if width < MIN_SIDE:
         return None
-    bottom = _laid_out(_TALL, 0.0, height, width).bottom
-    return None if bottom > height * _OVERLAY else bottom + 1
+    text = _laid_out(_TALL, 0.0, height, width)
+    return None if _goes_above(text, height) else text.bottom + 1
+
+
+def _goes_above(text: _Text, height: int) -> bool:
+    """Whether a text's box has to go above an image of this height, of which it covers too much."""
+    return text.bottom > height * _OVERLAY
 
 
 def _laid_out(label: str, score: float, height: int, width: int) -> _Text:

@@ -84,8 +84,9 @@ def continue_jpeg(bgr: npt.NDArray[np.uint8], quality: int, rows: int) -> bytes:
         ValueError: a side is longer than `MAX_SIDE`.
         MemoryError: there is no memory left; `cv2.error` may mean the same.
     """
-    data = np.frombuffer(encode_jpeg(bgr, quality), np.uint8).copy()
-    _, begin = _heads(data)
+    jpeg = encode_jpeg(bgr, quality)
+    _, begin = _heads(jpeg)
+    data = np.frombuffer(jpeg, np.uint8).copy()
     coded = data[begin : -len(_END)]
     # Only a marker has another byte than 0 behind 0xff here.
     seconds = np.flatnonzero(coded[:-1] == 0xFF) + 1
@@ -118,16 +119,16 @@ def join(top: bytes, rest: bytes) -> bytes:
     )
 
 
-def _heads(jpeg: bytes | npt.NDArray[np.uint8]) -> tuple[int, int]:
+def _heads(jpeg: bytes) -> tuple[int, int]:
     """Where the frame's head begins, and where the coded blocks do; both files of `join` agree."""
     at, frame, marker = 2, 0, 0
     while marker != _SCAN:
-        marker = int(jpeg[at + 1])
+        marker = jpeg[at + 1]
         if marker == _FRAME:
             frame = at
         at += 2 + _number(jpeg, at + 2)
     return frame, at
 
 
-def _number(jpeg: bytes | npt.NDArray[np.uint8], at: int) -> int:
-    return int.from_bytes(bytes(jpeg[at : at + 2]))
+def _number(jpeg: bytes, at: int) -> int:
+    return int.from_bytes(jpeg[at : at + 2])
