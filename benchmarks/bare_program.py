@@ -21,7 +21,7 @@ from worker.model import load_model_spec
 from worker.runtime.child_environment import child_environment
 from worker.settings import DecodeSettings, PictureSettings
 
-__all__ = ["BareProgram", "no_work", "one_by_one", "work_together"]
+__all__ = ["BareProgram", "no_work", "one_by_one", "work_handed_over", "work_together"]
 
 PROGRAM = "benchmarks.transport_process"
 
@@ -87,18 +87,28 @@ def work_together(
     Returns:
         What `bare_work.make_work` reads.
     """
-    stages = StagePlan(
-        model=str(model),
-        images=tuple(map(str, images)),
-        pictures=pictures,
-        backend=contender.backend,
-        codecs=available_cores(),
-        predictors=contender.layout.processes,
-        threads=contender.layout.threads,
-        batch=contender.batch,
-        least=contender.batch if least is None else least,
-    )
-    return no_work(model, images, pictures=pictures) | {"stages": stages.as_json()}
+    plan = _plan(model, images, contender, pictures=pictures, least=least)
+    return no_work(model, images, pictures=pictures) | {"stages": plan.as_json()}
+
+
+def work_handed_over(
+    model: Path,
+    images: Sequence[Path],
+    contender: Contender,
+    *,
+    pictures: bool,
+    least: int | None = None,
+) -> dict[str, object]:
+    """Describe the same with each image handed over, and its own picture written.
+
+    Args:
+        images: as for `work_together`, and `contender` and `least` too.
+
+    Returns:
+        What `bare_work.make_work` reads.
+    """
+    plan = _plan(model, images, contender, pictures=pictures, least=least)
+    return {"handed over": plan.as_json()}
 
 
 def one_by_one(model: Path, backend: str, *, pictures: bool) -> dict[str, object]:
@@ -113,6 +123,27 @@ def one_by_one(model: Path, backend: str, *, pictures: bool) -> dict[str, object
         "threads": available_cores(),
         "pictures": pictures,
     }
+
+
+def _plan(
+    model: Path,
+    images: Sequence[Path],
+    contender: Contender,
+    *,
+    pictures: bool,
+    least: int | None,
+) -> StagePlan:
+    return StagePlan(
+        model=str(model),
+        images=tuple(map(str, images)),
+        pictures=pictures,
+        backend=contender.backend,
+        codecs=available_cores(),
+        predictors=contender.layout.processes,
+        threads=contender.layout.threads,
+        batch=contender.batch,
+        least=contender.batch if least is None else least,
+    )
 
 
 def _picture_size(model: Path, images: Sequence[Path]) -> int:

@@ -1,8 +1,8 @@
 """The limits over HTTP: bare services for one client, and for many.
 
-One client's image has all cores: it is decoded, computed and drawn where its request is read
-(`LIMIT`), or in processes of their own (`APART`). For many clients codecs and predictors are
-processes of their own, and all that nobody can leave out runs at once.
+`LIMIT`: one client's image has all cores, and is decoded, computed and drawn where its request is
+read. For many clients codecs and predictors are processes of their own, and all that nobody can
+leave out runs at once, but no image is handed over. `APART`: each image is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.bare_program import work_together
+from benchmarks.bare_program import work_handed_over, work_together
 from benchmarks.peers.bench import Bench, Contest
 from benchmarks.peers.clients import Load, Service, measure
 from benchmarks.peers.limit import APART, LIMIT, backends
@@ -105,26 +105,23 @@ def start_limits(
             else sharings(names, load.clients, available_cores())
         ):
             with ExitStack() as trial:
-                service = _start_either(bench, each, trial, pictures=load.pictures)
+                service = _start_limit(bench, limit, each, trial, pictures=load.pictures)
                 answered = asyncio.run(measure(service, bodies[load], load.clients, TRIED))
                 rates[each] = answered.rate
             what = f"{load}{', pictures' if load.pictures else ''}, {each}"
             console.print(f"{limit}, {what}: {rates[each]:.1f} images/s")
         best = max(rates, key=rates.__getitem__)
-        return _start_either(bench, best, stack, pictures=load.pictures)
+        return _start_limit(bench, limit, best, stack, pictures=load.pictures)
 
-    return {
-        limit: {load: start(limit, load) for load in bodies if limit != APART or load.clients == 1}
-        for limit in limits
-    }
+    return {limit: {load: start(limit, load) for load in bodies} for limit in limits}
 
 
-def _start_either(
-    bench: Bench, chosen: str | Together, stack: ExitStack, *, pictures: bool
+def _start_limit(
+    bench: Bench, limit: str, chosen: str | Together, stack: ExitStack, *, pictures: bool
 ) -> Service:
-    if isinstance(chosen, Together):
-        return start_together(bench, chosen, stack, pictures=pictures)
-    return start_one_by_one(bench, chosen, stack)
+    if isinstance(chosen, str):
+        return start_one_by_one(bench, chosen, stack)
+    return start_together(bench, chosen, stack, pictures=pictures, handed_over=limit == APART)
 
 
 def start_one_by_one(bench: Bench, backend: str, stack: ExitStack) -> Service:
@@ -145,12 +142,13 @@ def start_one_by_one(bench: Bench, backend: str, stack: ExitStack) -> Service:
 
 
 def start_together(
-    bench: Bench, together: Together, stack: ExitStack, *, pictures: bool
+    bench: Bench, together: Together, stack: ExitStack, *, pictures: bool, handed_over: bool = False
 ) -> Service:
     """Start a service beside codecs and predictors that do as much work, until `stack` is left.
 
     Args:
         pictures: whether codecs draw and encode too.
+        handed_over: whether they work on the very images that are asked for.
 
     Returns:
         As `start_one_by_one`.
@@ -158,7 +156,8 @@ def start_together(
     Raises:
         DemoError: it does not answer.
     """
-    work = work_together(
+    describe = work_handed_over if handed_over else work_together
+    work = describe(
         bench.model, bench.images, together.contender, pictures=pictures, least=together.least
     )
     return _start(work, 1, bench.directory, stack)

@@ -20,8 +20,8 @@ LIMIT = "limit"
 """Its name among the programs."""
 
 APART = "limit apart"
-"""Of one client over HTTP: the same with codecs and network in processes of their own, which the
-worker needs, as an image may end the process that works on it."""
+"""The same with each image handed over to codecs and predictors in processes of their own, which
+the worker needs, as an image may end the process that works on it."""
 
 LIMITS = (LIMIT, APART)
 

@@ -60,8 +60,6 @@ def measure_http(
         for name in programs:
             services[name] = dict.fromkeys(loads, _start(bench, name, stack))
         for number, load, name in in_rounds(contest.rounds, loads, names):
-            if load not in services[name]:
-                continue
             service = services[name][load]
             answered = asyncio.run(measure(service, bodies[load], load.clients, contest.seconds))
             details = {

@@ -52,7 +52,7 @@ class PublishSettings(Group):
         "Keep it at the topic's max.message.bytes.",
     )
     linger: Pause = Field(
-        0.015,
+        0.05,
         description="Longest time for which a result waits for others, to be sent in one request, "
         "while 64 jobs and a quarter of `intake.max_jobs` are in flight; with fewer it is sent at "
         "once. Transactions (`delivery: exactly_once`) gather by themselves.",

@@ -19,6 +19,7 @@ import uvloop
 from aiohttp import web
 
 from benchmarks.bare_work import CATEGORIES
+from benchmarks.hand_over import HandOver
 from benchmarks.stages import StagePlan, Stages
 from worker.bench.alone_process import Alone
 from worker.contract.jobs import Success
@@ -71,6 +72,19 @@ def together(stages: Stages, picture: int) -> Work:
     return classify
 
 
+def handed_over(processes: HandOver) -> Work:
+    """Hand each image over to processes.
+
+    Returns:
+        The work.
+    """
+
+    async def classify(image: bytes, _: bool) -> Success:
+        return Success(CATEGORIES, await processes.submit(image))
+
+    return classify
+
+
 def make_work(described: dict[str, Any], stack: ExitStack) -> Work:
     """Make what a JSON object describes: the arguments of one of the functions here.
 
@@ -83,6 +97,8 @@ def make_work(described: dict[str, Any], stack: ExitStack) -> Work:
     match described:
         case {"stages": stages, "picture": picture}:
             return together(Stages.start(StagePlan.from_json(stages), stack), picture)
+        case {"handed over": stages}:
+            return handed_over(HandOver(StagePlan.from_json(stages), stack))
         case {"model": model, "backend": backend, "threads": threads}:
             return one_by_one(Path(model), backend, threads)
         case _:

@@ -14,19 +14,25 @@ import aiohttp
 import orjson
 import pybase64
 import pytest
+from aiokafka import AIOKafkaConsumer
 
-from benchmarks.bare_program import BareProgram, one_by_one
+from benchmarks.bare_program import BareProgram, one_by_one, work_handed_over
+from benchmarks.bare_work import AHEAD, AT_ONCE
+from benchmarks.hand_over import HandOver
 from benchmarks.messages import job_messages
 from benchmarks.open_loop import measure_bare_program
 from benchmarks.peers import bare_services, clients
 from benchmarks.peers.bench import Bench
 from benchmarks.saturation import Setting
+from benchmarks.stages import StagePlan
 from benchmarks.topics import fill, make_topics
 from benchmarks.transport import measure_together, measure_transport
 from demo.broker import KafkaBroker
 from tests.support.paths import IMAGES
 from worker.bench.bare import Layout
 from worker.bench.limit import Contender, contender
+from worker.images.decode import decode
+from worker.settings import DecodeSettings
 
 pytestmark = pytest.mark.component
 
@@ -116,6 +122,39 @@ def test_the_bare_program_answers_single_images(setting: Setting) -> None:
         assert measured.details["latency_ms"]["p50"] > 0
 
 
+def picture_size(encoded: str) -> tuple[int, int]:
+    """Height and width of a result's picture."""
+    return decode(pybase64.b64decode(encoded), DecodeSettings()).shape[:2]
+
+
+async def test_the_bare_program_writes_the_very_pictures_of_images_that_it_hands_over(
+    setting: Setting,
+) -> None:
+    images = {name: (IMAGES / name).read_bytes() for name in ("astronaut.jpg", "coffee.jpg")}
+    sizes = [decode(image, DecodeSettings()).shape[:2] for image in images.values()]
+    assert len(set(sizes)) == 2
+    topics = await make_topics(setting.bootstrap)
+    work = work_handed_over(setting.model, FILES, CONTENDER, pictures=True)
+    consumer = AIOKafkaConsumer(
+        topics.results, bootstrap_servers=setting.bootstrap, auto_offset_reset="earliest"
+    )
+    messages = job_messages("base64", list(images.values()), pictures=True, base="")
+    await fill(topics, messages, AHEAD + AT_ONCE)
+    with BareProgram(topics, work, setting.logs):
+        async with consumer, asyncio.timeout(120):
+            answers = [orjson.loads((await consumer.getone()).value) for _ in range(AT_ONCE)]
+    assert [answer["errorCode"] for answer in answers] == [0] * AT_ONCE
+    found = [picture_size(answer["result"]["image"]) for answer in answers]
+    assert found == sizes * (AT_ONCE // 2)
+
+
+def test_a_predictor_that_cannot_be_started_is_told_of(setting: Setting) -> None:
+    work = work_handed_over(setting.model, FILES, CONTENDER, pictures=False)
+    plan = replace(StagePlan.from_json(work["handed over"]), backend="none")  # type: ignore[arg-type]
+    with ExitStack() as stack, pytest.raises(ChildProcessError, match="cannot load the network"):
+        HandOver(plan, stack)
+
+
 @pytest.fixture
 def bench(model_dir: Path, tmp_path: Path) -> Bench:
     return Bench(model_dir, tmp_path, "net", model_dir, tmp_path, FILES, {}, {}, tmp_path)
@@ -159,3 +198,23 @@ def test_the_bare_service_for_many_clients_answers_at_the_pace_of_its_stages(ben
     # None is answered before as much as one image has been through all stages.
     assert answered.ms_cpu_by_kind["predictors"] > 0
     assert answered.ms_cpu == pytest.approx(sum(answered.ms_cpu_by_kind.values()))
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_the_bare_service_that_hands_images_over_answers_with_their_pictures(
+    bench: Bench, *, pictures: bool
+) -> None:
+    together = bare_services.Together(CONTENDER, least=1)
+    image = FILES[0].read_bytes()
+    with ExitStack() as stack:
+        service = bare_services.start_together(
+            bench, together, stack, pictures=pictures, handed_over=True
+        )
+        found = answer_of(service, pictures=pictures)["result"].get("image")
+        # More than have room in its processes at a time.
+        answered = asyncio.run(clients.measure(service, [clients.body_of(image, pictures)], 8, 1.0))
+    assert answered.rate > 0
+    if pictures:
+        assert picture_size(found) == decode(image, DecodeSettings()).shape[:2]
+    else:
+        assert found is None
