@@ -102,7 +102,8 @@ def work_handed_over(
     """Describe the same with each image handed over, and its own picture written.
 
     Args:
-        images: as for `work_together`, and `contender` and `least` too.
+        images: files, which say nothing here: images come with the jobs.
+        contender: as for `work_together`, and `least` too.
 
     Returns:
         What `bare_work.make_work` reads.

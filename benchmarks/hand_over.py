@@ -1,66 +1,63 @@
 """Codecs and predictors in processes of their own, to which each image is handed over.
 
-What a program of such processes costs at least, if it does not check, bound, repeat or measure
-anything: where an image may end the process that works on it, none can have fewer.
+What a program costs at least in which an image may end the process that works on it. It repeats
+and measures nothing, and checks no more than its codecs and predictors do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
 import signal
 import socket
-import traceback
+import subprocess
+import sys
 from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks.hand_over_processes import (
-    CELLS,
-    DECODE,
-    DRAW,
-    MESSAGE,
-    READY,
-    Shared,
-    codec,
-    predictor,
-)
+from benchmarks.hand_over_process import DECODE, DRAW, LONGEST, READY, SPACE, TASK, answered
 from benchmarks.stages import StagePlan
-from worker.runtime.children import die_with
+from worker.model import load_model_spec
+from worker.runtime.processes import anonymous_file
 
-__all__ = ["HandOver"]
+__all__ = ["LANES", "HandOver"]
 
 LANES = 2
 """Images that a codec decodes and has waiting, so that it is never idle."""
 
-_LONGEST = 4096
-
-Run = Callable[[socket.socket, StagePlan, Shared], None]
+PROCESS = "benchmarks.hand_over_process"
 
 
 class HandOver:
-    """The running processes; for one event loop, which must not run before they are made.
+    """The running processes; for one event loop. If one ends, this program does.
 
     Args:
-        plan: which there are.
+        plan: which there are; its images are not used, since images come from outside.
         stack: ends them.
+
+    Raises:
+        ChildProcessError: one does not begin; it has said why on standard error.
     """
 
     def __init__(self, plan: StagePlan, stack: ExitStack) -> None:
         self._plan = plan
-        self._shared = Shared.make(plan)
-        for file in self._shared.files:
+        # As many as can be decoded, computed and drawn at a time.
+        cells = 2 * (plan.predictors + 1) * plan.batch + LANES * plan.codecs
+        self._memory, self._crops = anonymous_file(), anonymous_file()
+        for file in (self._memory, self._crops):
             stack.callback(os.close, file)
-        self._codecs = [self._fork(codec, stack) for _ in range(plan.codecs)]
-        self._predictors = [self._fork(predictor, stack) for _ in range(plan.predictors)]
-        for each in self._predictors:
-            if each.recv(len(READY)) != READY:
-                raise ChildProcessError("a predictor cannot load the network")
+        size = math.prod((*load_model_spec(Path(plan.model)).input_size, 3))
+        os.ftruncate(self._crops, cells * size)
+        self._codecs = [self._start("codec", stack) for _ in range(plan.codecs)]
+        self._predictors = [self._start("predictor", stack) for _ in range(plan.predictors)]
         self._lanes = [LANES] * plan.codecs
         self._idle = list(self._predictors)
-        self._free = list(range(CELLS))
+        self._free = list(range(cells))
         # Each with what resolves to its picture.
         self._waiting: deque[tuple[bytes, asyncio.Future[bytes | None]]] = deque()
         self._decoded: deque[int] = deque()
@@ -81,23 +78,25 @@ class HandOver:
         self._decode()
         return done
 
-    def _fork(self, run: Run, stack: ExitStack) -> socket.socket:
-        """Start a process; the socket to it keeps messages apart."""
+    def _start(self, what: str, stack: ExitStack) -> socket.socket:
+        """Start a process, and wait until it is ready."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        owner, pid = os.getpid(), os.fork()
-        if pid == 0:
-            try:
-                die_with(owner)
-                ours.close()
-                run(theirs, self._plan, self._shared)
-            except Exception:  # noqa: BLE001 - told, and it must not go on as a second program
-                traceback.print_exc()
-            finally:
-                os._exit(1)
-        theirs.close()
         stack.callback(ours.close)
-        stack.callback(os.waitpid, pid, 0)
-        stack.callback(os.kill, pid, signal.SIGKILL)
+        descriptors = theirs.fileno(), self._memory, self._crops
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", PROCESS, what, str(os.getpid())),
+                *map(str, descriptors),
+                json.dumps(self._plan.as_json()),
+            ],
+            pass_fds=descriptors,
+            env={**os.environ, "OMP_NUM_THREADS": str(self._plan.threads)},
+        )
+        theirs.close()
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        if ours.recv(len(READY)) != READY:
+            raise ChildProcessError(f"a {what} does not begin")
         return ours
 
     def _listen(self) -> None:
@@ -118,40 +117,34 @@ class HandOver:
             cell = self._free.pop()
             self._lanes[number] -= 1
             self._taken[cell] = done, number
-            os.pwrite(self._shared.files[cell], image, 0)
-            self._codecs[number].send(MESSAGE.pack(DECODE, cell, len(image), 0.0))
+            os.pwrite(self._memory, image, cell * SPACE)
+            self._codecs[number].send(TASK.pack(DECODE, cell, len(image), 0.0))
 
     def _hear_codec(self, number: int) -> None:
-        message = self._codecs[number].recv(MESSAGE.size)
-        if not message:
-            raise ChildProcessError("a codec has ended")
-        what, cell, length, _ = MESSAGE.unpack(message)
+        what, cell, length, _ = TASK.unpack(_received(self._codecs[number]))
         if what == DECODE:
             self._lanes[number] += 1
             self._decoded.append(cell)
             self._compute()
         else:
-            self._finish(cell, os.pread(self._shared.files[cell], length, 0))
+            self._finish(cell, os.pread(self._memory, length, cell * SPACE))
         self._decode()
 
     def _compute(self) -> None:
         """Give decoded images to predictors."""
         while self._idle and len(self._decoded) >= self._plan.least:
             count = min(self._plan.batch, len(self._decoded))
-            self._idle.pop().send(bytes(self._decoded.popleft() for _ in range(count)))
+            cells = [self._decoded.popleft() for _ in range(count)]
+            self._idle.pop().send(np.array(cells, "<u4").tobytes())
 
     def _hear_predictor(self, sender: socket.socket) -> None:
-        message = sender.recv(_LONGEST)
-        if not message:
-            raise ChildProcessError("a predictor has ended")
+        message = _received(sender)
         self._idle.append(sender)
         self._compute()
-        count = len(message) // 5
-        scores: list[float] = np.frombuffer(message, "<f4", count, count).tolist()
-        for cell, score in zip(message[:count], scores, strict=True):
+        for cell, score in answered(message):
             if self._plan.pictures:
                 holder = self._codecs[self._taken[cell][1]]
-                holder.send(MESSAGE.pack(DRAW, cell, 0, score))
+                holder.send(TASK.pack(DRAW, cell, 0, score))
             else:
                 self._finish(cell, None)
         self._decode()
@@ -161,3 +154,12 @@ class HandOver:
         self._free.append(cell)
         if not done.done():
             done.set_result(picture)
+
+
+def _received(channel: socket.socket) -> bytes:
+    message = channel.recv(LONGEST)
+    if not message:
+        # An error would only be logged, by a loop that calls again and again.
+        print("a process to which images are handed over has ended", file=sys.stderr, flush=True)
+        signal.raise_signal(signal.SIGKILL)
+    return message

@@ -98,10 +98,9 @@ def main() -> None:
     *names, described = sys.argv[1:]
     bootstrap, jobs, results, group = names
     metrics = Metrics()
+    threading.Thread(target=_answer_questions, args=(metrics, answers), daemon=True).start()
     with ExitStack() as stack:
-        # Before any thread is started: it may fork.
         work = make_work(json.loads(described), stack)
-        threading.Thread(target=_answer_questions, args=(metrics, answers), daemon=True).start()
         uvloop.run(_watched(transport(bootstrap, jobs, results, group, work), metrics))
 
 

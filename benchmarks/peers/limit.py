@@ -1,7 +1,7 @@
 """What the limit computes with; it is measured in each round beside those that it limits.
 
-It is a bare program or service: all floors at once where many images are on their way, and one
-image after the other where one is.
+`LIMIT` is a bare program or service: all floors at once where many images are on their way, and one
+image after the other where one is. `APART` is one that hands images over.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LIMIT = "limit"
 """Its name among the programs."""
 
 APART = "limit apart"
-"""The same with each image handed over to codecs and predictors in processes of their own, which
-the worker needs, as an image may end the process that works on it."""
+"""Hands each image, of one client too, over to codecs and predictors in processes of their own,
+which the worker needs, since an image may end the process that works on it."""
 
 LIMITS = (LIMIT, APART)
 

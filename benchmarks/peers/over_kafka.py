@@ -83,7 +83,7 @@ def measure_kafka(
 def _best_beside_codecs(
     bench: Bench, contest: Contest, topics: Topics, console: Console
 ) -> Contender:
-    """The backend of the limit: of those about as fast alone the one that takes least in it."""
+    """The limits' backend: of those about as fast alone the one that takes least in `LIMIT`."""
     tried = backends(bench, contest.seconds, console.print)
 
     def cpu(each: Contender) -> float:

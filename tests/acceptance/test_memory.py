@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from demo.broker import KafkaBroker
+from tests.support.allocator import GIVES_BACK
 from tests.support.batches import send_batch
 from tests.support.harness import Traffic, Worker
 from tests.support.images import colour_png, job, noise_jpeg
@@ -73,9 +74,7 @@ async def test_batches_that_inflate_without_end_are_answered_in_bounded_memory(
         broker.bootstrap_servers,
         traffic.names,
         WORKER_INTAKE__MAX_BYTES=str(32 * MiB),
-        # glibc gives back what is freed, so that only what the worker holds is seen.
-        MALLOC_MMAP_THRESHOLD_="131072",
-        MALLOC_TRIM_THRESHOLD_="131072",
+        **GIVES_BACK,
     ).start()
     await asyncio.to_thread(worker.wait_until_ready)
     warm = await traffic.send_all([job(noise_jpeg(0), visualize=False)] * 20)

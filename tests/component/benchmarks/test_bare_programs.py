@@ -12,13 +12,14 @@ from typing import Any
 
 import aiohttp
 import orjson
+import psutil
 import pybase64
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks.bare_program import BareProgram, one_by_one, work_handed_over
 from benchmarks.bare_work import AHEAD, AT_ONCE
-from benchmarks.hand_over import HandOver
+from benchmarks.hand_over import LANES, HandOver
 from benchmarks.messages import job_messages
 from benchmarks.open_loop import measure_bare_program
 from benchmarks.peers import bare_services, clients
@@ -28,10 +29,12 @@ from benchmarks.stages import StagePlan
 from benchmarks.topics import fill, make_topics
 from benchmarks.transport import measure_together, measure_transport
 from demo.broker import KafkaBroker
+from demo.errors import DemoError
 from tests.support.paths import IMAGES
 from worker.bench.bare import Layout
 from worker.bench.limit import Contender, contender
 from worker.images.decode import decode
+from worker.inference.placement import available_cores
 from worker.settings import DecodeSettings
 
 pytestmark = pytest.mark.component
@@ -130,15 +133,15 @@ def picture_size(encoded: str) -> tuple[int, int]:
 async def test_the_bare_program_writes_the_very_pictures_of_images_that_it_hands_over(
     setting: Setting,
 ) -> None:
-    images = {name: (IMAGES / name).read_bytes() for name in ("astronaut.jpg", "coffee.jpg")}
-    sizes = [decode(image, DecodeSettings()).shape[:2] for image in images.values()]
+    images = [(IMAGES / name).read_bytes() for name in ("astronaut.jpg", "coffee.jpg")]
+    sizes = [decode(image, DecodeSettings()).shape[:2] for image in images]
     assert len(set(sizes)) == 2
     topics = await make_topics(setting.bootstrap)
     work = work_handed_over(setting.model, FILES, CONTENDER, pictures=True)
     consumer = AIOKafkaConsumer(
         topics.results, bootstrap_servers=setting.bootstrap, auto_offset_reset="earliest"
     )
-    messages = job_messages("base64", list(images.values()), pictures=True, base="")
+    messages = job_messages("base64", images, pictures=True, base="")
     await fill(topics, messages, AHEAD + AT_ONCE)
     with BareProgram(topics, work, setting.logs):
         async with consumer, asyncio.timeout(120):
@@ -148,11 +151,30 @@ async def test_the_bare_program_writes_the_very_pictures_of_images_that_it_hands
     assert found == sizes * (AT_ONCE // 2)
 
 
-def test_a_predictor_that_cannot_be_started_is_told_of(setting: Setting) -> None:
-    work = work_handed_over(setting.model, FILES, CONTENDER, pictures=False)
+def test_a_predictor_that_cannot_be_started_is_told_of(model_dir: Path) -> None:
+    work = work_handed_over(model_dir, FILES, CONTENDER, pictures=False)
     plan = replace(StagePlan.from_json(work["handed over"]), backend="none")  # type: ignore[arg-type]
-    with ExitStack() as stack, pytest.raises(ChildProcessError, match="cannot load the network"):
+    with ExitStack() as stack, pytest.raises(ChildProcessError, match="a predictor does not begin"):
         HandOver(plan, stack)
+
+
+@pytest.mark.parametrize("number", [0, -1], ids=["codec", "predictor"])
+async def test_the_bare_program_ends_with_a_process_to_which_it_hands_images_over(
+    setting: Setting, number: int
+) -> None:
+    topics = await make_topics(setting.bootstrap)
+    work = work_handed_over(setting.model, FILES, CONTENDER, pictures=False)
+    consumer = AIOKafkaConsumer(
+        topics.results, bootstrap_servers=setting.bootstrap, auto_offset_reset="earliest"
+    )
+    messages = job_messages("raw", setting.images, pictures=False, base="")
+    await fill(topics, messages, AHEAD + AT_ONCE)
+    with BareProgram(topics, work, setting.logs) as program:
+        async with consumer, asyncio.timeout(120):
+            await consumer.getone()
+        psutil.Process(program.pid).children()[number].kill()
+        with pytest.raises(DemoError, match="images are handed over has ended"):
+            await asyncio.to_thread(program.hear)
 
 
 @pytest.fixture
@@ -211,8 +233,10 @@ def test_the_bare_service_that_hands_images_over_answers_with_their_pictures(
             bench, together, stack, pictures=pictures, handed_over=True
         )
         found = answer_of(service, pictures=pictures)["result"].get("image")
-        # More than have room in its processes at a time.
-        answered = asyncio.run(clients.measure(service, [clients.body_of(image, pictures)], 8, 1.0))
+        # More than its codecs take at a time.
+        many = (LANES + 1) * available_cores()
+        body = clients.body_of(image, pictures)
+        answered = asyncio.run(clients.measure(service, [body], many, 1.0))
     assert answered.rate > 0
     if pictures:
         assert picture_size(found) == decode(image, DecodeSettings()).shape[:2]

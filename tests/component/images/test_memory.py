@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+from tests.support.allocator import GIVES_BACK
 from tests.support.paths import ROOT
 
 SCRIPT = """
@@ -89,13 +90,8 @@ def test_a_shortage_of_memory_is_never_blamed_on_the_image() -> None:
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=ROOT,
-        # glibc gives back what is freed, so that each call has to ask for its memory again.
-        env={
-            **os.environ,
-            "MALLOC_MMAP_THRESHOLD_": "131072",
-            "MALLOC_TRIM_THRESHOLD_": "131072",
-            "OPENBLAS_NUM_THREADS": "1",
-        },
+        # Each call has to ask for its memory again.
+        env={**os.environ, **GIVES_BACK, "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,
