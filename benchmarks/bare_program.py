@@ -99,14 +99,14 @@ def work_handed_over(
     pictures: bool,
     least: int | None = None,
 ) -> dict[str, object]:
-    """Describe the same with each image handed over, and its own picture written.
+    """Describe processes to which each image is handed over; see `hand_over`.
 
     Args:
-        images: files, which say nothing here: images come with the jobs.
+        images: files, which say nothing here: images come with requests.
         contender: as for `work_together`, and `least` too.
 
     Returns:
-        What `bare_work.make_work` reads.
+        What `peers.programs.bare_service.make_work` reads.
     """
     plan = _plan(model, images, contender, pictures=pictures, least=least)
     return {"handed over": plan.as_json()}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.hand_over import HandOver
 from benchmarks.stages import StagePlan, Stages
 from worker.bench.alone_process import Alone
 from worker.contract.jobs import Category, Success
@@ -17,7 +16,6 @@ __all__ = [
     "AHEAD",
     "AT_ONCE",
     "Answers",
-    "HandedOver",
     "Jobs",
     "Nothing",
     "OneByOne",
@@ -106,25 +104,6 @@ class Together(Nothing):
             yield [(record, self.outcome) for record in answered]
 
 
-class HandedOver:
-    """Each job's image goes through processes of their own.
-
-    Args:
-        ahead: jobs that are taken in before their results are written; see `ahead_of`.
-    """
-
-    def __init__(self, hand_over: HandOver, ahead: int) -> None:
-        self._hand_over, self._ahead = hand_over, ahead
-        self._waiting: list[tuple[Record, Awaitable[bytes | None]]] = []
-
-    async def answers(self, jobs: Jobs) -> AsyncIterator[Answers]:
-        """See `Work`."""
-        self._waiting += [(record, self._hand_over.submit(image)) for record, image in jobs]
-        while len(self._waiting) > self._ahead:
-            answered, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            yield [(record, Success(CATEGORIES, await picture)) for record, picture in answered]
-
-
 def ahead_of(predictors: int, batch: int) -> int:
     """Choose how many jobs are taken in before their results are written.
 
@@ -155,9 +134,6 @@ def make_work(described: dict[str, Any], stack: ExitStack) -> Work:
             plan = StagePlan.from_json(stages)
             ahead = ahead_of(plan.predictors, plan.batch)
             return Together(picture, Stages.start(plan, stack), ahead)
-        case {"handed over": stages}:
-            plan = StagePlan.from_json(stages)
-            return HandedOver(HandOver(plan, stack), ahead_of(plan.predictors, plan.batch))
         case {"model": model, **arguments}:
             return OneByOne(Path(model), **arguments)
         case _:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +157,9 @@ class HandOver:
 
 
 def _received(channel: socket.socket) -> bytes:
-    message = channel.recv(LONGEST)
+    message = b""
+    with suppress(ConnectionResetError):  # it ended with messages that it has not read
+        message = channel.recv(LONGEST)
     if not message:
         # An error would only be logged, by a loop that calls again and again.
         print("a process to which images are handed over has ended", file=sys.stderr, flush=True)

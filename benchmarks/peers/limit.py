@@ -20,8 +20,8 @@ LIMIT = "limit"
 """Its name among the programs."""
 
 APART = "limit apart"
-"""Hands each image, of one client too, over to codecs and predictors in processes of their own,
-which the worker needs, since an image may end the process that works on it."""
+"""Over HTTP: hands each image, of one client too, over to codecs and predictors in processes of
+their own, which the worker needs, since an image may end the process that works on it."""
 
 LIMITS = (LIMIT, APART)
 

@@ -11,12 +11,12 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 
-from benchmarks.bare_program import BareProgram, work_handed_over, work_together
+from benchmarks.bare_program import BareProgram, work_together
 from benchmarks.messages import job_messages
 from benchmarks.peers.agreement import check_agreement
 from benchmarks.peers.bench import BACKENDS, Bench, Contest
 from benchmarks.peers.comparison import WORKER, in_rounds, line
-from benchmarks.peers.limit import APART, LIMIT, LIMITS, backends
+from benchmarks.peers.limit import LIMIT, backends
 from benchmarks.peers.peer_process import PeerProcess
 from benchmarks.results import ResultCounter
 from benchmarks.stretch import measure_stretch
@@ -38,7 +38,7 @@ MODULES = {
     "faststream": "benchmarks.peers.programs.faststream_app",
 }
 
-CONTENDERS = (*(f"{WORKER} {backend}" for backend in BACKENDS), *LIMITS, *PROGRAMS)
+CONTENDERS = (*(f"{WORKER} {backend}" for backend in BACKENDS), LIMIT, *PROGRAMS)
 
 PARTITIONS = 4
 ANSWERS = 120.0
@@ -57,7 +57,7 @@ def measure_kafka(
         DisagreementError: they do not.
         DemoError: a program does not do its jobs; the message has the end of its log.
     """
-    programs = [name for name in names if name not in LIMITS]
+    programs = [name for name in names if name != LIMIT]
     console.print(check_programs(bench, bootstrap, programs))
     images = [path.read_bytes() for path in bench.images]
     filled = {
@@ -66,13 +66,11 @@ def measure_kafka(
         )
         for pictures in (False, True)
     }
-    limited = len(programs) < len(names)
-    best = _best_beside_codecs(bench, contest, filled[False], console) if limited else None
+    best = _best_beside_codecs(bench, contest, filled[False], console) if LIMIT in names else None
     for number, pictures, name in in_rounds(contest.rounds, filled, names):
         work = None
-        if best is not None and name in LIMITS:
-            describe = work_handed_over if name == APART else work_together
-            work = describe(bench.model, bench.images, best, pictures=pictures)
+        if best is not None and name == LIMIT:
+            work = work_together(bench.model, bench.images, best, pictures=pictures)
         rate, cpu, more = asyncio.run(_measure(bench, filled[pictures], name, contest.jobs, work))
         details = {"load": "Kafka", "round": number, **more}
         found = Measurement(name, bench.name, pictures, rate, cpu, details)
@@ -83,7 +81,7 @@ def measure_kafka(
 def _best_beside_codecs(
     bench: Bench, contest: Contest, topics: Topics, console: Console
 ) -> Contender:
-    """The limits' backend: of those about as fast alone the one that takes least in `LIMIT`."""
+    """The backend of the limit: of those about as fast alone the one that takes least in it."""
     tried = backends(bench, contest.seconds, console.print)
 
     def cpu(each: Contender) -> float:

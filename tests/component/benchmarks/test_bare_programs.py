@@ -15,10 +15,8 @@ import orjson
 import psutil
 import pybase64
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from benchmarks.bare_program import BareProgram, one_by_one, work_handed_over
-from benchmarks.bare_work import AHEAD, AT_ONCE
 from benchmarks.hand_over import LANES, HandOver
 from benchmarks.messages import job_messages
 from benchmarks.open_loop import measure_bare_program
@@ -29,7 +27,6 @@ from benchmarks.stages import StagePlan
 from benchmarks.topics import fill, make_topics
 from benchmarks.transport import measure_together, measure_transport
 from demo.broker import KafkaBroker
-from demo.errors import DemoError
 from tests.support.paths import IMAGES
 from worker.bench.bare import Layout
 from worker.bench.limit import Contender, contender
@@ -41,6 +38,7 @@ pytestmark = pytest.mark.component
 
 FILES = [IMAGES / "astronaut.jpg"]
 CONTENDER = Contender("paddle", Layout(1, 1), 4)
+HANDED_OVER = bare_services.Together(CONTENDER, least=1)
 JOBS = 120
 
 MANY_JOBS = 1200
@@ -125,32 +123,6 @@ def test_the_bare_program_answers_single_images(setting: Setting) -> None:
         assert measured.details["latency_ms"]["p50"] > 0
 
 
-def picture_size(encoded: str) -> tuple[int, int]:
-    """Height and width of a result's picture."""
-    return decode(pybase64.b64decode(encoded), DecodeSettings()).shape[:2]
-
-
-async def test_the_bare_program_writes_the_very_pictures_of_images_that_it_hands_over(
-    setting: Setting,
-) -> None:
-    images = [(IMAGES / name).read_bytes() for name in ("astronaut.jpg", "coffee.jpg")]
-    sizes = [decode(image, DecodeSettings()).shape[:2] for image in images]
-    assert len(set(sizes)) == 2
-    topics = await make_topics(setting.bootstrap)
-    work = work_handed_over(setting.model, FILES, CONTENDER, pictures=True)
-    consumer = AIOKafkaConsumer(
-        topics.results, bootstrap_servers=setting.bootstrap, auto_offset_reset="earliest"
-    )
-    messages = job_messages("base64", images, pictures=True, base="")
-    await fill(topics, messages, AHEAD + AT_ONCE)
-    with BareProgram(topics, work, setting.logs):
-        async with consumer, asyncio.timeout(120):
-            answers = [orjson.loads((await consumer.getone()).value) for _ in range(AT_ONCE)]
-    assert [answer["errorCode"] for answer in answers] == [0] * AT_ONCE
-    found = [picture_size(answer["result"]["image"]) for answer in answers]
-    assert found == sizes * (AT_ONCE // 2)
-
-
 def test_a_predictor_that_cannot_be_started_is_told_of(model_dir: Path) -> None:
     work = work_handed_over(model_dir, FILES, CONTENDER, pictures=False)
     plan = replace(StagePlan.from_json(work["handed over"]), backend="none")  # type: ignore[arg-type]
@@ -158,32 +130,13 @@ def test_a_predictor_that_cannot_be_started_is_told_of(model_dir: Path) -> None:
         HandOver(plan, stack)
 
 
-@pytest.mark.parametrize("number", [0, -1], ids=["codec", "predictor"])
-async def test_the_bare_program_ends_with_a_process_to_which_it_hands_images_over(
-    setting: Setting, number: int
-) -> None:
-    topics = await make_topics(setting.bootstrap)
-    work = work_handed_over(setting.model, FILES, CONTENDER, pictures=False)
-    consumer = AIOKafkaConsumer(
-        topics.results, bootstrap_servers=setting.bootstrap, auto_offset_reset="earliest"
-    )
-    messages = job_messages("raw", setting.images, pictures=False, base="")
-    await fill(topics, messages, AHEAD + AT_ONCE)
-    with BareProgram(topics, work, setting.logs) as program:
-        async with consumer, asyncio.timeout(120):
-            await consumer.getone()
-        psutil.Process(program.pid).children()[number].kill()
-        with pytest.raises(DemoError, match="images are handed over has ended"):
-            await asyncio.to_thread(program.hear)
-
-
 @pytest.fixture
 def bench(model_dir: Path, tmp_path: Path) -> Bench:
     return Bench(model_dir, tmp_path, "net", model_dir, tmp_path, FILES, {}, {}, tmp_path)
 
 
-def answer_of(service: clients.Service, *, pictures: bool) -> dict[str, Any]:
-    body = clients.body_of(FILES[0].read_bytes(), pictures)
+def answer_of(service: clients.Service, *, pictures: bool, path: Path = FILES[0]) -> dict[str, Any]:
+    body = clients.body_of(path.read_bytes(), pictures)
 
     async def ask() -> dict[str, Any]:
         async with aiohttp.ClientSession(service.url) as session:
@@ -223,22 +176,39 @@ def test_the_bare_service_for_many_clients_answers_at_the_pace_of_its_stages(ben
 
 
 @pytest.mark.parametrize("pictures", [False, True])
-def test_the_bare_service_that_hands_images_over_answers_with_their_pictures(
+def test_the_bare_service_that_hands_images_over_answers_with_their_own_pictures(
     bench: Bench, *, pictures: bool
 ) -> None:
-    together = bare_services.Together(CONTENDER, least=1)
-    image = FILES[0].read_bytes()
     with ExitStack() as stack:
         service = bare_services.start_together(
-            bench, together, stack, pictures=pictures, handed_over=True
+            bench, HANDED_OVER, stack, pictures=pictures, handed_over=True
         )
-        found = answer_of(service, pictures=pictures)["result"].get("image")
+        for path in (*FILES, IMAGES / "coffee.jpg"):
+            answer = answer_of(service, pictures=pictures, path=path)
+            assert answer["errorCode"] == 0
+            if not pictures:
+                assert "image" not in answer["result"]
+                continue
+            found = decode(pybase64.b64decode(answer["result"]["image"]), DecodeSettings())
+            assert found.shape == decode(path.read_bytes(), DecodeSettings()).shape
         # More than its codecs take at a time.
         many = (LANES + 1) * available_cores()
-        body = clients.body_of(image, pictures)
+        body = clients.body_of(FILES[0].read_bytes(), pictures)
         answered = asyncio.run(clients.measure(service, [body], many, 1.0))
     assert answered.rate > 0
-    if pictures:
-        assert picture_size(found) == decode(image, DecodeSettings()).shape[:2]
-    else:
-        assert found is None
+
+
+@pytest.mark.parametrize("number", [0, -1], ids=["codec", "predictor"])
+def test_the_bare_service_ends_with_a_process_to_which_it_hands_images_over(
+    bench: Bench, number: int
+) -> None:
+    with ExitStack() as stack:
+        service = bare_services.start_together(
+            bench, HANDED_OVER, stack, pictures=False, handed_over=True
+        )
+        answer_of(service, pictures=False)
+        psutil.Process(service.pid).children()[number].kill()
+        with pytest.raises(aiohttp.ClientError):
+            answer_of(service, pictures=False)
+        (log,) = bench.directory.glob("bare-service-*.log")
+        assert "a process to which images are handed over has ended" in log.read_text()
