@@ -21,7 +21,7 @@ from worker.model import load_model_spec
 from worker.runtime.child_environment import child_environment
 from worker.settings import DecodeSettings, PictureSettings
 
-__all__ = ["BareProgram", "no_work", "one_by_one", "work_handed_over", "work_together"]
+__all__ = ["BareProgram", "no_work", "one_by_one", "work_together"]
 
 PROGRAM = "benchmarks.transport_process"
 
@@ -76,6 +76,7 @@ def work_together(
     *,
     pictures: bool,
     least: int | None = None,
+    handed_over: bool = False,
 ) -> dict[str, object]:
     """Describe the transport beside as many codecs and predictors as a worker has.
 
@@ -83,33 +84,25 @@ def work_together(
         images: files, which codecs work on in turn.
         contender: what the predictors compute with.
         least: images that a predictor waits for; None for whole batches.
+        handed_over: whether they work on the images that the program is given; see `hand_over`.
 
     Returns:
-        What `bare_work.make_work` reads.
+        What `bare_work.make_work` reads; with `handed_over`, only a bare service does.
     """
-    plan = _plan(model, images, contender, pictures=pictures, least=least)
+    plan = StagePlan(
+        model=str(model),
+        images=tuple(map(str, images)),
+        pictures=pictures,
+        backend=contender.backend,
+        codecs=available_cores(),
+        predictors=contender.layout.processes,
+        threads=contender.layout.threads,
+        batch=contender.batch,
+        least=contender.batch if least is None else least,
+    )
+    if handed_over:
+        return {"handed over": plan.as_json()}
     return no_work(model, images, pictures=pictures) | {"stages": plan.as_json()}
-
-
-def work_handed_over(
-    model: Path,
-    images: Sequence[Path],
-    contender: Contender,
-    *,
-    pictures: bool,
-    least: int | None = None,
-) -> dict[str, object]:
-    """Describe processes to which each image is handed over; see `hand_over`.
-
-    Args:
-        images: files, which say nothing here: images come with requests.
-        contender: as for `work_together`, and `least` too.
-
-    Returns:
-        What `peers.programs.bare_service.make_work` reads.
-    """
-    plan = _plan(model, images, contender, pictures=pictures, least=least)
-    return {"handed over": plan.as_json()}
 
 
 def one_by_one(model: Path, backend: str, *, pictures: bool) -> dict[str, object]:
@@ -124,27 +117,6 @@ def one_by_one(model: Path, backend: str, *, pictures: bool) -> dict[str, object
         "threads": available_cores(),
         "pictures": pictures,
     }
-
-
-def _plan(
-    model: Path,
-    images: Sequence[Path],
-    contender: Contender,
-    *,
-    pictures: bool,
-    least: int | None,
-) -> StagePlan:
-    return StagePlan(
-        model=str(model),
-        images=tuple(map(str, images)),
-        pictures=pictures,
-        backend=contender.backend,
-        codecs=available_cores(),
-        predictors=contender.layout.processes,
-        threads=contender.layout.threads,
-        batch=contender.batch,
-        least=contender.batch if least is None else least,
-    )
 
 
 def _picture_size(model: Path, images: Sequence[Path]) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.bare_program import work_handed_over, work_together
+from benchmarks.bare_program import work_together
 from benchmarks.peers.bench import Bench, Contest
 from benchmarks.peers.clients import Load, Service, measure
 from benchmarks.peers.limit import APART, LIMIT, backends
@@ -156,9 +156,13 @@ def start_together(
     Raises:
         DemoError: it does not answer.
     """
-    describe = work_handed_over if handed_over else work_together
-    work = describe(
-        bench.model, bench.images, together.contender, pictures=pictures, least=together.least
+    work = work_together(
+        bench.model,
+        bench.images,
+        together.contender,
+        pictures=pictures,
+        least=together.least,
+        handed_over=handed_over,
     )
     return _start(work, 1, bench.directory, stack)
 

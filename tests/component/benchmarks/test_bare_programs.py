@@ -16,7 +16,7 @@ import psutil
 import pybase64
 import pytest
 
-from benchmarks.bare_program import BareProgram, one_by_one, work_handed_over
+from benchmarks.bare_program import BareProgram, one_by_one, work_together
 from benchmarks.hand_over import LANES, HandOver
 from benchmarks.messages import job_messages
 from benchmarks.open_loop import measure_bare_program
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.component
 
 FILES = [IMAGES / "astronaut.jpg"]
 CONTENDER = Contender("paddle", Layout(1, 1), 4)
-HANDED_OVER = bare_services.Together(CONTENDER, least=1)
+TOGETHER = bare_services.Together(CONTENDER, least=1)
 JOBS = 120
 
 MANY_JOBS = 1200
@@ -124,7 +124,7 @@ def test_the_bare_program_answers_single_images(setting: Setting) -> None:
 
 
 def test_a_predictor_that_cannot_be_started_is_told_of(model_dir: Path) -> None:
-    work = work_handed_over(model_dir, FILES, CONTENDER, pictures=False)
+    work = work_together(model_dir, FILES, CONTENDER, pictures=False, handed_over=True)
     plan = replace(StagePlan.from_json(work["handed over"]), backend="none")  # type: ignore[arg-type]
     with ExitStack() as stack, pytest.raises(ChildProcessError, match="a predictor does not begin"):
         HandOver(plan, stack)
@@ -158,9 +158,8 @@ def test_the_bare_service_for_one_client_answers_as_paddlex_does(bench: Bench) -
 
 
 def test_the_bare_service_for_many_clients_answers_at_the_pace_of_its_stages(bench: Bench) -> None:
-    together = bare_services.Together(CONTENDER, least=1)
     with ExitStack() as stack:
-        service = bare_services.start_together(bench, together, stack, pictures=True)
+        service = bare_services.start_together(bench, TOGETHER, stack, pictures=True)
         assert "image" not in answer_of(service, pictures=False)["result"]
         labelled = answer_of(service, pictures=True)
         assert len(pybase64.b64decode(labelled["result"]["image"])) > 1000
@@ -181,7 +180,7 @@ def test_the_bare_service_that_hands_images_over_answers_with_their_own_pictures
 ) -> None:
     with ExitStack() as stack:
         service = bare_services.start_together(
-            bench, HANDED_OVER, stack, pictures=pictures, handed_over=True
+            bench, TOGETHER, stack, pictures=pictures, handed_over=True
         )
         for path in (*FILES, IMAGES / "coffee.jpg"):
             answer = answer_of(service, pictures=pictures, path=path)
@@ -204,7 +203,7 @@ def test_the_bare_service_ends_with_a_process_to_which_it_hands_images_over(
 ) -> None:
     with ExitStack() as stack:
         service = bare_services.start_together(
-            bench, HANDED_OVER, stack, pictures=False, handed_over=True
+            bench, TOGETHER, stack, pictures=False, handed_over=True
         )
         answer_of(service, pictures=False)
         psutil.Process(service.pid).children()[number].kill()
