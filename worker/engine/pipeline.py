@@ -189,6 +189,8 @@ class Pipeline:
             if self._cache is None:
                 scores = await model.classifier.classify(prepared.crop, urgency, most)
                 computed = _computed(model, scores, top_k)
+                # At once: the scores are the caller's from here on.
+                computed.answered.count()
             else:
                 infer = partial(self._infer, model, prepared, urgency, top_k, most)
                 # The pixels are wanted in any case: what is computed once is the network.
@@ -287,7 +289,10 @@ class Pipeline:
         most: int | None = None,
     ) -> Computed:
         scores = await model.classifier.classify(prepared.crop, urgency, most)
-        return _computed(model, scores, top_k)
+        computed = _computed(model, scores, top_k)
+        # In the event loop's next turn: what follows here is what somebody waits for.
+        asyncio.get_running_loop().call_soon(computed.answered.count)
+        return computed
 
     async def _draw(
         self, model: ServingModel, picture: Picture, categories: Sequence[Category]
@@ -305,7 +310,7 @@ class Pipeline:
 
 
 def _computed(model: ServingModel, scores: npt.NDArray[np.float32], top_k: int) -> Computed:
-    """Make an answer of a network's scores, and count it."""
+    """Make an answer of a network's scores."""
     categories = choose_categories(scores, top_k, model.spec)
-    answered = model.answers.count(scores, categories[0].name if categories else None)
+    answered = model.answers.answered(scores, categories[0].name if categories else None)
     return Computed(Success(categories, model=model.identity), answered)

@@ -127,16 +127,18 @@ class Classify:
             return outcome_response(log_id, self._counted(failure))
         held = self._budget.reserve(0)
         began = time.perf_counter()
+        outcome: Outcome | None = None
         try:
-            outcome = self._counted(await self._outcome(request, held))
-            self._log_outcome(log_id, outcome)
+            outcome = await self._outcome(request, held)
             return outcome_response(log_id, outcome)
         except asyncio.CancelledError:
             self._metrics.requests.labels("failure", DISCONNECTED).inc()
             raise
         finally:
             seconds, trace = time.perf_counter() - began, request.headers.get(TRACEPARENT)
-            self._metrics.request_duration.observe(seconds, exemplar(trace))
+            # In the event loop's next turn: the answer goes first.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._note, log_id, outcome, seconds, trace)
             held.release()
 
     def _refusal(self, request: web.Request) -> Failure | None:
@@ -179,6 +181,13 @@ class Classify:
         else:
             self._succeeded.inc()
         return outcome
+
+    def _note(
+        self, log_id: str, outcome: Outcome | None, seconds: float, trace: str | None
+    ) -> None:
+        self._metrics.request_duration.observe(seconds, exemplar(trace))
+        if outcome is not None:
+            self._log_outcome(log_id, self._counted(outcome))
 
     def _log_outcome(self, log_id: str, outcome: Outcome) -> None:
         """Write the request's one log line, at debug level."""

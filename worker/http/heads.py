@@ -24,6 +24,8 @@ FOLDED = (
 )
 """Headers that aiohttp accepts only once, except `Content-Length` and `Transfer-Encoding`."""
 
+_LINES = tuple(b"\n" + name + b":" for name in FOLDED)
+
 MAX_KEPT = 8192
 """Most bytes of an incomplete line that are kept until it ends; the parser refuses longer lines."""
 
@@ -56,6 +58,9 @@ class Head:
         """
         data = self._kept + data
         self._kept = b""
+        if not self._begun and (end := _plain_end(data)):
+            self.ended = True
+            return data[:end], data[end:]
         passed: list[bytes] = []
         begin = 0
         while (end := data.find(b"\n", begin) + 1) > 0:
@@ -69,7 +74,7 @@ class Head:
             self._kept = rest
         elif rest:
             passed.append(self._put_back(rest) + rest)
-            self._within_line = True
+            self._begun = self._within_line = True
         return b"".join(passed), b""
 
     def _passed(self, line: bytes) -> bytes:
@@ -108,3 +113,17 @@ class Head:
             return True
         name = rest.partition(b":")[0].lower()
         return name in FOLDED or (b":" not in rest and any(f.startswith(name) for f in FOLDED))
+
+
+def _plain_end(data: bytes) -> int:
+    """Find where a head ends that is here whole, and in which nothing is removed.
+
+    Returns:
+        The offset behind it; 0 if it has to be read line by line.
+    """
+    end = data.find(b"\n\r\n") + 3
+    if end < 3 or data[0] in b"\r\n" or data.find(b"\n\n", 0, end) >= 0:
+        return 0
+    head = data[:end].lower()
+    plain = b"transfer-encoding" not in head and all(head.count(line) < 2 for line in _LINES)
+    return end if plain else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from worker.contract.documents import read_document
+from worker.contract.documents import read_job_document
 from worker.contract.headers import JOB_ID
 from worker.contract.job_options import Given, given_options, read_job_id
 from worker.contract.jobs import Job
@@ -51,7 +51,7 @@ class Reading:
     def _is_image(self) -> bool:
         return self._kind == UNKNOWN_TYPE or self._kind.startswith("image/")
 
-    def job(self, body: bytearray) -> Job:
+    def job(self, body: bytes | bytearray) -> Job:
         """Read the job in the request's body.
 
         Returns:
@@ -65,7 +65,7 @@ class Reading:
             return _raw(form.file, _joined(given_options(form.fields, "field"), self._query))
         # Some clients send JSON as octet-stream, and no image file begins like a JSON object.
         if self._is_json or (self._kind == UNKNOWN_TYPE and body[:32].lstrip()[:1] == b"{"):
-            document = read_document(body, "request body", SEND_JSON)
+            document = read_job_document(body, "request body", SEND_JSON)
             return job_from_object(document, beside=self._query)
         return _raw(bytes(body), self._query)
 

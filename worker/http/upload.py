@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 from aiohttp import web
 
@@ -34,7 +35,7 @@ class Upload:
         self._timeout = timeout
         self._budget = budget
 
-    async def read(self, request: web.Request, held: Reservation) -> bytearray:
+    async def read(self, request: web.Request, held: Reservation) -> bytes | bytearray:
         """Read and decompress the body of a request.
 
         Returns:
@@ -45,15 +46,19 @@ class Upload:
                 accepted.
         """
         decoder = Decoder(_coding(request))
-        body, arrived = bytearray(), 0
+        body: bytes | bytearray = b""
+        arrived, content = 0, request.content
+        # Most bodies are here with their heads: these need no timer, and are not put together.
+        patience = nullcontext() if content.is_eof() else asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout):
-                async for chunk in request.content.iter_any():
+            async with patience:
+                async for chunk in content.iter_any():
                     arrived += len(chunk)
                     if arrived > self.max_bytes:
                         raise self.too_large()
                     for piece in decoder.feed(chunk):
-                        self._take(piece, body, held)
+                        self._count(len(piece), len(body), held)
+                        body = _joined(body, piece)
                         if len(piece) == PIECE:
                             # A chunk may inflate to a thousand pieces: let others run.
                             await asyncio.sleep(0)
@@ -89,16 +94,23 @@ class Upload:
             f"the request body exceeds {self.max_bytes} bytes; send a smaller image",
         )
 
-    def _take(self, piece: bytes, body: bytearray, held: Reservation) -> None:
-        # Counted as bytes arrive: announcing a large body in a header reserves nothing.
-        held.add(len(piece))
+    def _count(self, more: int, before: int, held: Reservation) -> None:
+        """Count bytes as they arrive: announcing a large body in a header reserves nothing."""
+        held.add(more)
         if self._budget.bytes > self._budget.max_bytes:
             raise JobError(
                 Reason.UNAVAILABLE, "the service has no room for this body; try again later"
             )
-        body += piece
-        if len(body) > self.max_bytes:
+        if before + more > self.max_bytes:
             raise self.too_large()
+
+
+def _joined(body: bytes | bytearray, piece: bytes) -> bytes | bytearray:
+    if not body:
+        return piece
+    body = body if isinstance(body, bytearray) else bytearray(body)
+    body += piece
+    return body
 
 
 def _coding(request: web.Request) -> str:

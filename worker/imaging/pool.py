@@ -157,7 +157,9 @@ class ProcessPool:
     def free(self, cell: int) -> None:
         """Give a crop's cell back."""
         self._cells.give_back(cell)
-        self._dispatch()
+        waiting = self._waiting
+        if waiting.has_next or waiting.has_alone or self._sole.hold_others:
+            self._dispatch()
 
     # Which call goes where.
 

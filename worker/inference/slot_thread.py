@@ -34,6 +34,10 @@ class SlotThread:
         self._thread = ThreadPoolExecutor(1, f"slot-{index}")
         self.stages = slot.buffers > 1
         self._staging = ThreadPoolExecutor(1, f"stage-{index}") if self.stages else None
+        # Invariant: resolved when the process has answered the run that waits for it; else None.
+        self._heard: asyncio.Future[None] | None = None
+        # Invariant: the descriptor that the event loop listens to, which is open; or -1.
+        self._listens_to = -1
 
     async def call(self, call: Callable[[], T]) -> T:
         """Do something in the thread, after what it has to do already.
@@ -44,6 +48,9 @@ class SlotThread:
         Raises:
             Exception: what it raised.
         """
+        if self._heard is None:
+            # What the thread reads is not for the loop, and it may close the descriptor.
+            self._stop_listening()
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     async def run(
@@ -69,7 +76,7 @@ class SlotThread:
         if begun is None:
             run = partial(slot.run, crops, solo=solo, buffer=buffer, staged=staged)
             return await self.call(run)
-        await _readable(slot.fileno(), begun.deadline)
+        await self._readable(begun.deadline)
         answer = slot.finish_at_once(begun)
         if answer is None:
             # Mostly none in time, or a wrong one: what became of the process is to be found out.
@@ -93,20 +100,37 @@ class SlotThread:
         for thread in filter(None, (self._thread, self._staging)):
             thread.shutdown(wait=False)
 
+    async def _readable(self, deadline: float) -> None:
+        """Wait until the process has said something, or until `deadline`, on `time.monotonic`."""
+        loop = asyncio.get_running_loop()
+        self._heard = loop.create_future()
+        self._listen()
+        timer = loop.call_later(max(0.0, deadline - time.monotonic()), self._wake)
+        try:
+            await self._heard
+        finally:
+            self._heard = None
+            timer.cancel()
 
-async def _readable(descriptor: int, deadline: float) -> None:
-    """Wait until a descriptor can be read, or until `deadline`, on `time.monotonic`."""
-    loop = asyncio.get_running_loop()
-    heard = loop.create_future()
+    def _listen(self) -> None:
+        """Have the loop listen to the process, as it does from one run to the next one.
 
-    def wake() -> None:
-        if not heard.done():
-            heard.set_result(None)
+        To begin and to end it for each run takes longer than the answer.
+        """
+        descriptor = self._slot.fileno()
+        if descriptor != self._listens_to:
+            self._stop_listening()
+            asyncio.get_running_loop().add_reader(descriptor, self._wake)
+            self._listens_to = descriptor
 
-    timer = loop.call_later(max(0.0, deadline - time.monotonic()), wake)
-    loop.add_reader(descriptor, wake)
-    try:
-        await heard
-    finally:
-        loop.remove_reader(descriptor)
-        timer.cancel()
+    def _wake(self) -> None:
+        if self._heard is None:
+            # Nobody waits, so nobody reads: most likely the process is gone.
+            self._stop_listening()
+        elif not self._heard.done():
+            self._heard.set_result(None)
+
+    def _stop_listening(self) -> None:
+        if self._listens_to >= 0:
+            asyncio.get_running_loop().remove_reader(self._listens_to)
+            self._listens_to = -1

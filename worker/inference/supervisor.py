@@ -320,7 +320,7 @@ class SlotSupervisor:
                 self._put_back(following.batch)
                 following = None
             if following is None and finished is not None:
-                finished.hand_out()
+                await self._finish(finished)
                 finished = None
             await self._bring_up()
             await self._prepare_solo()
@@ -332,6 +332,14 @@ class SlotSupervisor:
             else:
                 await self._compute(work)
             finished = work
+
+    async def _finish(self, work: Work) -> None:
+        """Hand out a batch's answers and count it."""
+        work.hand_out()
+        if len(work.batch.tickets) == 1 and not len(self._batcher):
+            # Nothing else is there: its caller answers first, in the event loop's next turn.
+            await asyncio.sleep(0)
+        self._count_batch(work)
 
     async def _compute_and_stage(self, work: Work, before: Work | None) -> Work | None:
         """Compute a batch, and put the next one together meanwhile if one becomes full.
@@ -349,6 +357,7 @@ class SlotSupervisor:
                 # The run begins first: what callers do with their answers takes the loop for
                 # milliseconds, for which the device would wait.
                 before.hand_out()
+                self._count_batch(before)
             if batch := await self._batcher.take_full(computing):
                 following = Work(batch, 1 - work.buffer)
                 crops = [ticket.item for ticket in batch.tickets]
@@ -364,7 +373,6 @@ class SlotSupervisor:
 
     async def _compute(self, work: Work) -> None:
         batch = work.batch
-        self._metrics.batches.labels(batch.reason).inc()
         try:
             with self._span(work):
                 await self._answer(work)
@@ -418,8 +426,7 @@ class SlotSupervisor:
 
     async def _answer(self, work: Work) -> None:
         batch = work.batch
-        for _, seconds in work.waits():
-            self._waited.observe(seconds)
+        work.waited = [seconds for _, seconds in work.waits()]
         # While all other slots are idle, their cores are too.
         alone = len(batch.tickets) == 1 and batch.idle_slots == self._others
         solo = self.solo and alone is not self._shares
@@ -461,10 +468,7 @@ class SlotSupervisor:
             raise
         finally:
             self._busy, self._busy_since = self.busy_seconds, None
-        self._metrics.images.inc(len(crops))
-        self._metrics.batch_size.observe(len(crops))
-        for _ in crops:
-            self._inferred.observe(seconds)
+        work.runs.append((len(crops), seconds))
         return list(scores)
 
     async def _start_again(self) -> None:
@@ -485,6 +489,20 @@ class SlotSupervisor:
             case _:
                 return
         self._count(up=False)
+
+    def _count_batch(self, work: Work) -> None:
+        """Count for the metrics what became of a batch."""
+        if not work.runs and not work.answers:
+            # It was put back, or failed.
+            return
+        self._metrics.batches.labels(work.batch.reason).inc()
+        for seconds in work.waited:
+            self._waited.observe(seconds)
+        for images, seconds in work.runs:
+            self._metrics.images.inc(images)
+            self._metrics.batch_size.observe(images)
+            for _ in range(images):
+                self._inferred.observe(seconds)
 
     def _count(self, *, up: bool) -> None:
         """Note for the metrics whether the process is up. Other slots are counted there too."""

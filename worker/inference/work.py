@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker.inference.arrays import Pixels, Scores
@@ -26,12 +26,16 @@ class Work:
         buffer: of the memory that is shared with the process: where the batch is or will be.
         staged: the memory that holds it already, or None; for one run.
         answers: of its images, once they are known.
+        waited: seconds for which each image had waited when the slot took it.
+        runs: images and seconds of each run that succeeded.
     """
 
     batch: Batch[Pixels, Scores | Poisoned]
     buffer: int = 0
     staged: SharedBatch | None = None
     answers: Sequence[Scores | Poisoned] = ()
+    waited: Sequence[float] = ()
+    runs: list[tuple[int, float]] = field(default_factory=list)
 
     def waits(self) -> Iterator[tuple[SpanContext | None, float]]:
         """The origin of each image, and the seconds that it has waited for its batch."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from worker.metrics import Metrics
     from worker.model import ModelSpec
 
-__all__ = ["NONE", "Answered", "Answers", "Observe", "entropy"]
+__all__ = ["NONE", "Answered", "Answers", "Counted", "Observe", "entropy"]
 
 Observe: TypeAlias = Callable[[str, float | None, float | None], Callable[[], None]]
 """Is told of an answer: its best class (or `NONE`), its best score and its entropy, None where
@@ -41,20 +42,38 @@ _LEAST = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What is counted of one image's answer; once for each job that it answers."""
+class Counted:
+    """What is counted of an answer."""
 
     counter: Counter
     observed: tuple[tuple[Histogram, float], ...]
     compared: Callable[[], None] | None = None
 
+
+class Answered:
+    """One image's answer, which is counted once for each job that it answers.
+
+    Args:
+        find: finds what is counted, when it is counted for the first time.
+    """
+
+    __slots__ = ("_counted", "_find")
+
+    def __init__(self, find: Callable[[], Counted]) -> None:
+        self._find = find
+        self._counted: Counted | None = None
+
     def count(self) -> None:
         """Count it."""
-        self.counter.inc()
-        for histogram, value in self.observed:
+        if self._counted is None:
+            self._counted = self._find()
+            # It has the scores.
+            del self._find
+        self._counted.counter.inc()
+        for histogram, value in self._counted.observed:
             histogram.observe(value)
-        if self.compared is not None:
-            self.compared()
+        if self._counted.compared is not None:
+            self._counted.compared()
 
 
 class Answers:
@@ -83,25 +102,26 @@ class Answers:
         if isinstance(spec.rule, AllAbove):
             self._counter(NONE)
 
-    def count(self, scores: npt.NDArray[np.float32], best: str | None) -> Answered:
-        """Count one image.
+    def answered(self, scores: npt.NDArray[np.float32], best: str | None) -> Answered:
+        """Take note of one image's answer.
 
         Args:
             scores: `[C] float32`, 0 to 1.
             best: the class that it is answered with first; None if no score reached a threshold.
 
         Returns:
-            What was counted, to be counted again if another image is answered with the same.
+            It, to be counted, and again if another image is answered with the same.
         """
+        return Answered(partial(self._find, scores, best))
+
+    def _find(self, scores: npt.NDArray[np.float32], best: str | None) -> Counted:
         name, found = NONE if best is None else best, entropy(scores)
         best_score = None if found is None else float(np.maximum.reduce(scores))
         observed: tuple[tuple[Histogram, float], ...] = ()
         if found is not None and best_score is not None:
             observed = ((self._best_score, best_score), (self._score_entropy, found))
         compared = None if self._observe is None else self._observe(name, best_score, found)
-        answered = Answered(self._counter(name), observed, compared)
-        answered.count()
-        return answered
+        return Counted(self._counter(name), observed, compared)
 
     def _counter(self, name: str) -> Counter:
         counter = self._counters.get(name)

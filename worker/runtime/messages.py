@@ -24,6 +24,7 @@ MAX_BYTES = 1 << 18
 """Size of the largest message; pixels and scores cross in shared memory."""
 
 _LENGTH = struct.Struct("!I")
+_NULL = b"null"
 _PIECE = 64 * 1024
 
 
@@ -242,8 +243,14 @@ def text_in(message: Mapping[str, Any], name: str) -> str:
 
 
 def _framed(message: Mapping[str, object]) -> bytes:
-    # ASCII alone: a path may hold bytes that are no UTF-8, which JSON writes as escapes.
-    text = _ENCODER.encode(message).encode("ascii")
+    try:
+        text = orjson.dumps(message)
+    except TypeError:
+        text = _NULL
+    if _NULL in text:
+        # orjson writes it for a number that is not finite, too, and refuses bytes of a path that
+        # are no UTF-8, which become escapes here: ASCII alone.
+        text = _ENCODER.encode(message).encode("ascii")
     if len(text) > MAX_BYTES:
         raise ValueError(f"a message of {len(text)} bytes, and {MAX_BYTES} are allowed")
     return _LENGTH.pack(len(text)) + text

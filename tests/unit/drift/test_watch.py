@@ -62,9 +62,10 @@ def test_answers_are_compared_once_there_are_enough(path: Path) -> None:
     metrics = Metrics()
     watch = DriftWatch(DriftSettings(baseline=path, window=100), metrics)
     answers = Answers(metrics, SPEC, watch.watch(SPEC))
-    answered = answers.count(SCORES, "cat")
+    answered = answers.answered(SCORES, "cat")
+    answered.count()
     for _ in range(98):
-        answers.count(SCORES, "cat")
+        answers.answered(SCORES, "cat").count()
     assert values(metrics, WINDOW) == {(SPEC.digest,): 99}
     assert values(metrics, FITS) == {(SPEC.digest,): 1}
     assert values(metrics, INDEX) == {}
@@ -101,13 +102,14 @@ def test_after_a_change_the_window_begins_anew_with_the_baseline_that_is_there_t
     metrics = Metrics()
     watch = DriftWatch(DriftSettings(baseline=path, window=100), metrics)
     answers = Answers(metrics, SPEC, watch.watch(SPEC))
-    kept = answers.count(SCORES, "cat")
+    kept = answers.answered(SCORES, "cat")
+    kept.count()
     write_baseline(path, baseline(OTHER.digest))
     watch.read_again()
     answers = Answers(metrics, OTHER, watch.watch(OTHER))
     assert values(metrics, FITS) == {(OTHER.digest,): 1}
     assert values(metrics, WINDOW) == {(OTHER.digest,): 0}
-    answers.count(SCORES, "cat")
+    answers.answered(SCORES, "cat").count()
     kept.count()
     assert values(metrics, WINDOW) == {(OTHER.digest,): 1}, "that was the other model's answer"
     write_baseline(path, baseline())
@@ -164,7 +166,7 @@ def test_only_the_last_models_have_series() -> None:
     metrics = Metrics()
     digests = [f"sha256:{number}" for number in range(MOST_MODELS + 2)]
     for digest in digests:
-        Answers(metrics, replace(SPEC, digest=digest)).count(SCORES, "cat")
+        Answers(metrics, replace(SPEC, digest=digest)).answered(SCORES, "cat").count()
     for name in ("predictions", "best_score_ratio", "score_entropy_ratio"):
         found = {labels[0] for labels in values(metrics, f"classify_{name}")}
         assert found == set(digests[2:]), name

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.budget import Reservation
 from worker.contract.jobs import Job, Outcome
@@ -70,6 +72,49 @@ def test_a_line_that_repeats_another_is_left_out(name: str, size: int) -> None:
 def test_everything_else_is_passed_on_as_it_came(lines: bytes, size: int) -> None:
     data = b"\r\n" + REQUEST + lines + b"\r\n"
     assert fed(*drops(data, size)) == (data, b"")
+
+
+LINES = [
+    b"Host: a",
+    b"host:a",
+    b"Host: b",
+    b"Host : a",
+    b" Host: a",
+    b"Accept: */*",
+    b"Accept: */*",
+    b"Transfer-Encoding: chunked",
+    b" transfer-encoding: chunked",
+    b"X: transfer-encoding",
+    b"no colon",
+    b"",
+]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from([b"\r\n", b"\n"])), max_size=5),
+    st.sampled_from([b"", b"\r\n", b"\n"]),
+)
+def test_a_head_that_comes_whole_is_read_as_one_that_comes_line_by_line(
+    lines: list[tuple[bytes, bytes]], before: bytes
+) -> None:
+    data = before + REQUEST + b"".join(map(b"".join, lines)) + b"\r\nHost: a\r\nHost: a\r\n"
+    whole, by_line = Head(), Head()
+    taken, rest = whole.feed(data)
+    left, passed = data.splitlines(keepends=True), b""
+    while not by_line.ended:
+        passed += by_line.feed(left.pop(0))[0]
+    assert (taken, rest) == (passed, b"".join(left))
+    assert whole.ended
+    assert whole.in_chunks is by_line.in_chunks
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_head_of_lines_that_all_come_in_pieces_has_an_end(size: int) -> None:
+    data = b"GET /livez HTTP/1.0\r\nAccept: */*\r\n\r\n"
+    head = Head()
+    for piece in drops(data, size):
+        head.feed(piece)
+    assert head.ended
 
 
 def test_of_three_that_differ_none_is_left_out_but_the_second_of_two_alike() -> None:

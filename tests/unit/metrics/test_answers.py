@@ -45,8 +45,8 @@ def test_each_class_of_a_short_list_is_there_from_the_start() -> None:
     metrics = Metrics()
     answers = Answers(metrics, SPEC)
     assert series(metrics) == {"cat": 0, "dog": 0, "other": 0}
-    answers.count(SCORES, "cat")
-    answers.count(SCORES, "cat")
+    answers.answered(SCORES, "cat").count()
+    answers.answered(SCORES, "cat").count()
     assert series(metrics) == {"cat": 2, "dog": 0, "other": 0}
 
 
@@ -56,9 +56,9 @@ def test_of_a_long_list_the_first_that_occur_have_series_of_their_own() -> None:
     answers = Answers(metrics, replace(SPEC, labels=labels))
     assert series(metrics) == {"other": 0}
     for number in range(999, -1, -1):
-        answers.count(SCORES, labels[number])
+        answers.answered(SCORES, labels[number]).count()
     for number in (999, 0):
-        answers.count(SCORES, labels[number])
+        answers.answered(SCORES, labels[number]).count()
     found = series(metrics)
     assert len(found) == MOST_CLASSES + 1
     assert found["class 999"] == 2
@@ -70,8 +70,8 @@ def test_names_of_any_length_are_cut_and_equal_ones_are_one_series() -> None:
     metrics = Metrics()
     long = "x" * 5000
     answers = Answers(metrics, replace(SPEC, labels=("crane", "crane", long)))
-    answers.count(SCORES, "crane")
-    answers.count(SCORES, long)
+    answers.answered(SCORES, "crane").count()
+    answers.answered(SCORES, long).count()
     assert series(metrics) == {"crane": 1, "x" * LONGEST_LABEL: 1, "other": 0}
 
 
@@ -79,7 +79,7 @@ def test_images_without_an_answer_are_counted_where_there_can_be_some() -> None:
     metrics = Metrics()
     answers = Answers(metrics, replace(SPEC, rule=AllAbove(0.9)))
     assert series(metrics)["none"] == 0
-    answers.count(SCORES, None)
+    answers.answered(SCORES, None).count()
     assert series(metrics)["none"] == 1
 
 
@@ -87,7 +87,7 @@ def test_images_without_an_answer_have_a_series_beside_as_many_classes_as_there_
     metrics = Metrics()
     labels = tuple(f"class {number}" for number in range(MOST_CLASSES))
     answers = Answers(metrics, replace(SPEC, labels=labels, rule=AllAbove(0.9)))
-    answers.count(SCORES, None)
+    answers.answered(SCORES, None).count()
     assert (series(metrics)["none"], series(metrics)["other"]) == (1, 0)
 
 
@@ -99,10 +99,10 @@ def test_scores_and_entropy_are_measured_by_digest() -> None:
         return metrics.registry.get_sample_value(f"classify_{name}", {"digest": DIGEST})
 
     assert value("best_score_ratio_count") == value("score_entropy_ratio_count") == 0
-    answers.count(SCORES, "cat")
+    answers.answered(SCORES, "cat").count()
     assert value("best_score_ratio_sum") == 0.75
     assert value("score_entropy_ratio_sum") == pytest.approx(0.811, abs=0.001)
-    answers.count(np.full(2, np.nan, np.float32), "cat")
+    answers.answered(np.full(2, np.nan, np.float32), "cat").count()
     assert value("best_score_ratio_count") == 1, "it would make the sum useless forever"
 
 
