@@ -24,7 +24,8 @@ FOLDED = (
 )
 """Headers that aiohttp accepts only once, except `Content-Length` and `Transfer-Encoding`."""
 
-_LINES = tuple(b"\n" + name + b":" for name in FOLDED)
+LINES = tuple(b"\n" + name + b":" for name in FOLDED)
+"""How their lines begin, with the end of the line before."""
 
 MAX_KEPT = 8192
 """Most bytes of an incomplete line that are kept until it ends; the parser refuses longer lines."""
@@ -125,5 +126,5 @@ def _plain_end(data: bytes) -> int:
     if end < 3 or data[0] in b"\r\n" or data.find(b"\n\n", 0, end) >= 0:
         return 0
     head = data[:end].lower()
-    plain = b"transfer-encoding" not in head and all(head.count(line) < 2 for line in _LINES)
+    plain = b"transfer-encoding" not in head and all(head.count(line) < 2 for line in LINES)
     return end if plain else 0

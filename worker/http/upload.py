@@ -48,7 +48,7 @@ class Upload:
         decoder = Decoder(_coding(request))
         body: bytes | bytearray = b""
         arrived, content = 0, request.content
-        # Most bodies are here with their heads: these need no timer, and are not put together.
+        # A body that is here with its head needs no timer, and is not put together.
         patience = nullcontext() if content.is_eof() else asyncio.timeout(self._timeout)
         try:
             async with patience:

@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from worker.inference.arrays import Pixels, Scores
 from worker.inference.protocol import SharedBatch
-from worker.inference.slot import Slot
+from worker.inference.slot import Begun, Slot
 
 __all__ = ["SlotThread"]
 
 T = TypeVar("T")
+
+Answer: TypeAlias = tuple[Scores, float]
+"""What `Slot.run` returns."""
 
 
 class SlotThread:
@@ -34,8 +37,8 @@ class SlotThread:
         self._thread = ThreadPoolExecutor(1, f"slot-{index}")
         self.stages = slot.buffers > 1
         self._staging = ThreadPoolExecutor(1, f"stage-{index}") if self.stages else None
-        # Invariant: resolved when the process has answered the run that waits for it; else None.
-        self._heard: asyncio.Future[None] | None = None
+        # Invariant: the batch that a run waits for, and what resolves to its answer; else None.
+        self._awaited: tuple[Begun, asyncio.Future[Answer | None]] | None = None
         # Invariant: the descriptor that the event loop listens to, which is open; or -1.
         self._listens_to = -1
 
@@ -48,7 +51,7 @@ class SlotThread:
         Raises:
             Exception: what it raised.
         """
-        if self._heard is None:
+        if self._awaited is None:
             # What the thread reads is not for the loop, and it may close the descriptor.
             self._stop_listening()
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -60,7 +63,7 @@ class SlotThread:
         solo: bool,
         buffer: int,
         staged: SharedBatch | None,
-    ) -> tuple[Scores, float]:
+    ) -> Answer:
         """Run the slot as `Slot.run` does, but in its thread only what takes long.
 
         To wake a thread, and to be woken by it, takes longer than what it would do for an image.
@@ -76,8 +79,7 @@ class SlotThread:
         if begun is None:
             run = partial(slot.run, crops, solo=solo, buffer=buffer, staged=staged)
             return await self.call(run)
-        await self._readable(begun.deadline)
-        answer = slot.finish_at_once(begun)
+        answer = await self._answer(begun)
         if answer is None:
             # Mostly none in time, or a wrong one: what became of the process is to be found out.
             answer = await self.call(partial(slot.finish, begun))
@@ -100,16 +102,17 @@ class SlotThread:
         for thread in filter(None, (self._thread, self._staging)):
             thread.shutdown(wait=False)
 
-    async def _readable(self, deadline: float) -> None:
-        """Wait until the process has said something, or until `deadline`, on `time.monotonic`."""
+    async def _answer(self, begun: Begun) -> Answer | None:
+        """Wait for the answer; None if there is no right one in time, or it takes long to read."""
         loop = asyncio.get_running_loop()
-        self._heard = loop.create_future()
+        heard: asyncio.Future[Answer | None] = loop.create_future()
+        self._awaited = begun, heard
         self._listen()
-        timer = loop.call_later(max(0.0, deadline - time.monotonic()), self._wake)
+        timer = loop.call_later(max(0.0, begun.deadline - time.monotonic()), self._hear)
         try:
-            await self._heard
+            return await heard
         finally:
-            self._heard = None
+            self._awaited = None
             timer.cancel()
 
     def _listen(self) -> None:
@@ -120,15 +123,22 @@ class SlotThread:
         descriptor = self._slot.fileno()
         if descriptor != self._listens_to:
             self._stop_listening()
-            asyncio.get_running_loop().add_reader(descriptor, self._wake)
+            asyncio.get_running_loop().add_reader(descriptor, self._hear)
             self._listens_to = descriptor
 
-    def _wake(self) -> None:
-        if self._heard is None:
-            # Nobody waits, so nobody reads: most likely the process is gone.
+    def _hear(self) -> None:
+        """Read the answer at once: until then the loop may say again and again that it is there."""
+        if self._awaited is None:
+            # Nobody waits for anything: most likely the process is gone.
             self._stop_listening()
-        elif not self._heard.done():
-            self._heard.set_result(None)
+            return
+        begun, heard = self._awaited
+        if heard.done():
+            return
+        try:
+            heard.set_result(self._slot.finish_at_once(begun))
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
+            heard.set_exception(error)
 
     def _stop_listening(self) -> None:
         if self._listens_to >= 0:

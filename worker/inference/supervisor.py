@@ -320,7 +320,7 @@ class SlotSupervisor:
                 self._put_back(following.batch)
                 following = None
             if following is None and finished is not None:
-                await self._finish(finished)
+                self._finish(finished)
                 finished = None
             await self._bring_up()
             await self._prepare_solo()
@@ -333,13 +333,10 @@ class SlotSupervisor:
                 await self._compute(work)
             finished = work
 
-    async def _finish(self, work: Work) -> None:
-        """Hand out a batch's answers and count it."""
+    def _finish(self, work: Work) -> None:
+        """Hand out a batch's answers, and have them counted once their callers have gone on."""
         work.hand_out()
-        if len(work.batch.tickets) == 1 and not len(self._batcher):
-            # Nothing else is there: its caller answers first, in the event loop's next turn.
-            await asyncio.sleep(0)
-        self._count_batch(work)
+        asyncio.get_running_loop().call_soon(self._count_images, work)
 
     async def _compute_and_stage(self, work: Work, before: Work | None) -> Work | None:
         """Compute a batch, and put the next one together meanwhile if one becomes full.
@@ -356,8 +353,7 @@ class SlotSupervisor:
             if before is not None:
                 # The run begins first: what callers do with their answers takes the loop for
                 # milliseconds, for which the device would wait.
-                before.hand_out()
-                self._count_batch(before)
+                self._finish(before)
             if batch := await self._batcher.take_full(computing):
                 following = Work(batch, 1 - work.buffer)
                 crops = [ticket.item for ticket in batch.tickets]
@@ -373,6 +369,7 @@ class SlotSupervisor:
 
     async def _compute(self, work: Work) -> None:
         batch = work.batch
+        self._metrics.batches.labels(batch.reason).inc()
         try:
             with self._span(work):
                 await self._answer(work)
@@ -490,12 +487,8 @@ class SlotSupervisor:
                 return
         self._count(up=False)
 
-    def _count_batch(self, work: Work) -> None:
-        """Count for the metrics what became of a batch."""
-        if not work.runs and not work.answers:
-            # It was put back, or failed.
-            return
-        self._metrics.batches.labels(work.batch.reason).inc()
+    def _count_images(self, work: Work) -> None:
+        """Count what a batch's images have waited, and what was computed of them."""
         for seconds in work.waited:
             self._waited.observe(seconds)
         for images, seconds in work.runs:

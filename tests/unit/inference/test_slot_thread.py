@@ -131,7 +131,8 @@ async def thread(slot: StandIn) -> AsyncIterator[SlotThread]:
 
 
 async def answered(thread: SlotThread, slot: StandIn) -> None:
-    asyncio.get_running_loop().call_soon(slot.process.send, b"an answer")
+    """A run whose process answers after a while, in which the loop waits."""
+    asyncio.get_running_loop().call_later(0.01, slot.process.send, b"an answer")
     async with asyncio.timeout(BOUND):
         assert await thread.run([CROP], solo=False, buffer=0, staged=None) is ANSWER
 
@@ -145,6 +146,7 @@ async def test_from_one_run_to_the_next_the_loop_goes_on_listening(
         await answered(thread, slot)
     assert listening.begun == [slot.fileno()]
     assert listening.ended == []
+    assert [what for what, _ in slot.done] == 3 * ["begin", "finish at once"]
 
 
 async def test_a_process_that_ends_between_two_runs_does_not_wake_the_loop_for_ever(
@@ -153,6 +155,7 @@ async def test_a_process_that_ends_between_two_runs_does_not_wake_the_loop_for_e
     slot.reads = True
     listening = Listening(monkeypatch)
     await answered(thread, slot)
+    assert listening.ended == []
     slot.process.close()
     async with asyncio.timeout(BOUND):
         await listening.changed.wait()

@@ -157,6 +157,14 @@ async def test_an_image_alone_on_idle_slots_gets_all_cores_and_others_do_not() -
     await stage.supervisor.stop()
 
 
+async def test_who_waits_for_an_image_goes_on_before_it_is_counted() -> None:
+    async with serving() as stage:
+        await stage.answer()
+        assert stage.value("classify_images_total") == 0
+        await asyncio.sleep(0)
+        assert stage.value("classify_images_total") == 1
+
+
 async def test_while_another_slot_is_busy_an_image_alone_gets_its_own_slots_threads() -> None:
     stage = Stage(others=1)
     await stage.supervisor.load("paddle", solo_threads=2)
