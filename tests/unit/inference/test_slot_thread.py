@@ -123,6 +123,12 @@ class Listening:
 
 
 @pytest.fixture
+async def listening(slot: StandIn, monkeypatch: pytest.MonkeyPatch) -> Listening:
+    slot.reads = True
+    return Listening(monkeypatch)
+
+
+@pytest.fixture
 async def thread(slot: StandIn) -> AsyncIterator[SlotThread]:
     thread = SlotThread(cast(Slot, slot), 7)
     yield thread
@@ -138,10 +144,8 @@ async def answered(thread: SlotThread, slot: StandIn) -> None:
 
 
 async def test_from_one_run_to_the_next_the_loop_goes_on_listening(
-    slot: StandIn, thread: SlotThread, monkeypatch: pytest.MonkeyPatch
+    slot: StandIn, thread: SlotThread, listening: Listening
 ) -> None:
-    slot.reads = True
-    listening = Listening(monkeypatch)
     for _ in range(3):
         await answered(thread, slot)
     assert listening.begun == [slot.fileno()]
@@ -150,10 +154,8 @@ async def test_from_one_run_to_the_next_the_loop_goes_on_listening(
 
 
 async def test_a_process_that_ends_between_two_runs_does_not_wake_the_loop_for_ever(
-    slot: StandIn, thread: SlotThread, monkeypatch: pytest.MonkeyPatch
+    slot: StandIn, thread: SlotThread, listening: Listening
 ) -> None:
-    slot.reads = True
-    listening = Listening(monkeypatch)
     await answered(thread, slot)
     assert listening.ended == []
     slot.process.close()
@@ -163,10 +165,8 @@ async def test_a_process_that_ends_between_two_runs_does_not_wake_the_loop_for_e
 
 
 async def test_what_the_thread_reads_is_not_listened_to(
-    slot: StandIn, thread: SlotThread, monkeypatch: pytest.MonkeyPatch
+    slot: StandIn, thread: SlotThread, listening: Listening
 ) -> None:
-    slot.reads = True
-    listening = Listening(monkeypatch)
     await answered(thread, slot)
     assert await thread.call(lambda: list(listening.ended)) == [slot.fileno()]
     await answered(thread, slot)
