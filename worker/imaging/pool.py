@@ -157,9 +157,7 @@ class ProcessPool:
     def free(self, cell: int) -> None:
         """Give a crop's cell back."""
         self._cells.give_back(cell)
-        waiting = self._waiting
-        if waiting.has_next or waiting.has_alone or self._sole.hold_others:
-            self._dispatch()
+        self._dispatch()
 
     # Which call goes where.
 
