@@ -43,6 +43,10 @@ from worker.tracing import open_tracing
 
 __all__ = ["App"]
 
+YOUNG_OBJECTS = 10_000
+"""Objects that are made, less those that are freed, before the new ones are looked through for
+garbage. Jobs in flight hold many times Python's 700, and hardly any of them ever is garbage."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -137,6 +141,8 @@ class App:
             # hold up the loop for tens of milliseconds; what is made from now on takes one.
             gc.freeze()
             stack.callback(gc.unfreeze)
+            stack.callback(gc.set_threshold, *gc.get_threshold())
+            gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
             if self._tracing is not None:
                 # Last of all: jobs end until the very end.
                 stack.push_async_callback(self._tracing.stop, self._settings.shutdown.spans)

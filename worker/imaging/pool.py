@@ -217,8 +217,11 @@ class ProcessPool:
         most = self._setup.memory // PICTURES_SHARE if most is None else most
         best, least = None, (0, 0)
         for process in self._fleet:
+            # Mostly there is none, and this is asked several times for each image.
+            if not process.lanes or process.role is not Role.REGULAR:
+                continue
             load = -len(process.lanes), len(process.pictures)
-            if load < least and process.role is Role.REGULAR and process.picture_bytes <= most:
+            if load < least and process.picture_bytes <= most:
                 best, least = process, load
         return best
 

@@ -20,7 +20,7 @@ from worker.runtime.processor import processor
 
 __all__ = ["MEASUREMENTS", "SelectionCache", "SelectionRecord"]
 
-MEASURE_VERSION = 4
+MEASURE_VERSION = 5
 """Raise it when backends are measured in another way: what was kept before then counts no more."""
 
 MEASUREMENTS = 3

@@ -3,14 +3,15 @@
 One slot alone says little: what is quick alone can lose where all cores compute, and threads that
 a library pins may share a core. So each backend is loaded in every slot, and all of them compute at
 the same time, on the threads that they will have. What other programs take of the cores meanwhile
-must not decide, so the predictors' CPU time is what counts (`Window.rate`). Whether a backend
-answers rightly is judged in its process, when it loads.
+must not decide, so the predictors' CPU time is what counts (`Window.rate`). A processor changes its
+clock from one second to the next, so those that are nearly the fastest are measured in turn.
+Whether a backend answers rightly is judged in its process, when it loads.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -36,11 +37,15 @@ PARTS = (2, 8)
 LONGEST_RUN = 1.0
 """Seconds; where a batch would take longer, single images are measured."""
 
-WINDOWS = 3
-"""Times that each is measured; the best one counts, since other load can only slow it."""
-
 WINDOW = 0.4
 """Seconds of one measurement."""
+
+ROUNDS = 3
+"""Times that a backend which may be the fastest is measured; the middle one counts. Of two that
+differ by a tenth, one after the other, now and then the slower one had the faster seconds."""
+
+NEARLY = 0.8
+"""A backend may be the fastest from this share of the most images per second on."""
 
 
 class TrialSlot(Protocol):
@@ -138,47 +143,25 @@ async def try_backends(
         PredictorError: no backend can be used.
         OSError: the system has no room for another process.
     """
-    pixels = noise(max_batch or USUAL_BATCH, input_size)
-    trials: list[Trial] = []
-    errors: list[ModelError | PredictorError] = []
+    trials = _Trials(slots, noise(max_batch or USUAL_BATCH, input_size), load, clock, on_gpu=on_gpu)
     end: float | None = None
-
-    def left() -> float | None:
-        return None if end is None else round(end - clock.monotonic(), 1)
-
     for backend in backends:
-        within = left()
-        if within is not None and within <= 0:
-            problem = f"not tried, since the time to measure backends, {limit:g} s, was over"
-            trials.append(Trial(backend, 0.0, problem, passing=True))
-            continue
-        try:
-            # The first one alone: it converts the model and checks parity for all.
-            await slots[0].load(backend, within)
-            within = left()
-            await _all(slot.load(backend, within) for slot in slots[1:])
-            if on_gpu:
-                # The first run of a size prepares its kernels, for up to a second.
-                await _all(slot.measure(pixels[:1], 0) for slot in slots)
-            parts = (len(pixels),) if on_gpu else PARTS
-            rate, taken = await _measure(slots, pixels, parts, load, left)
-            trials.append(Trial(backend, rate, taken=taken))
-        except (ModelError, PredictorError) as error:
-            if backend == "paddle" and isinstance(error, ModelError) and not on_gpu:
-                raise
-            errors.append(error)
-            # On a GPU every error may be that of memory, which other programs have.
-            passing = on_gpu or isinstance(error, PredictorError)
-            trials.append(Trial(backend, 0.0, str(error), passing))
+        if end is None or clock.monotonic() < end:
+            await trials.add(backend, end)
+        else:
+            trials.leave_out(
+                backend, f"not tried, since the time to measure backends, {limit:g} s, was over"
+            )
         if end is None:
             end = clock.monotonic() + limit
-    if not any(trial.images_per_second for trial in trials):
-        first, *others = errors
-        if not others:
-            raise first
-        problems = [f"{trial.backend}: {trial.problem}" for trial in trials if trial.problem]
-        raise type(first)("; ".join(problems)) from first
-    return trials
+    for _ in range(ROUNDS - 1):
+        near = trials.nearly_fastest()
+        if len(near) < 2 or (end is not None and clock.monotonic() >= end):
+            break
+        for backend in near:
+            # As long as it takes: it has been loaded before.
+            await trials.add(backend, None)
+    return trials.results(backends)
 
 
 def fastest(trials: Sequence[Trial]) -> BackendName:
@@ -186,14 +169,105 @@ def fastest(trials: Sequence[Trial]) -> BackendName:
     return max(trials, key=lambda trial: trial.images_per_second).backend
 
 
+class _Trials:
+    """What has come of all trials so far.
+
+    Args:
+        pixels: the batch that is measured.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[TrialSlot],
+        pixels: Sequence[npt.NDArray[np.uint8]],
+        load: Load,
+        clock: Clock,
+        *,
+        on_gpu: bool,
+    ) -> None:
+        self._slots = slots
+        self._pixels = pixels
+        self._parts = (len(pixels),) if on_gpu else PARTS
+        self._load = load
+        self._clock = clock
+        self._on_gpu = on_gpu
+        self._measured: dict[BackendName, list[Trial]] = {}
+        # Invariant: none of these counts as measured, whatever it did before.
+        self._failed: dict[BackendName, Trial] = {}
+        self._errors: list[ModelError | PredictorError] = []
+
+    async def add(self, backend: BackendName, end: float | None) -> None:
+        """Load a backend in all slots, and measure it.
+
+        Args:
+            end: until when it may be loaded; None leaves that to the slots.
+
+        Raises:
+            ModelError: Paddle itself cannot load the model onto a processor.
+        """
+        try:
+            # The first one alone: it converts the model and checks parity for all.
+            await self._slots[0].load(backend, self._until(end))
+            within = self._until(end)
+            await _all(slot.load(backend, within) for slot in self._slots[1:])
+            if self._on_gpu:
+                # The first run of a size prepares its kernels, for up to a second.
+                await _all(slot.measure(self._pixels[:1], 0) for slot in self._slots)
+            rate, taken = await _measure(self._slots, self._pixels, self._parts, self._load)
+            self._measured.setdefault(backend, []).append(Trial(backend, rate, taken=taken))
+        except (ModelError, PredictorError) as error:
+            if backend == "paddle" and isinstance(error, ModelError) and not self._on_gpu:
+                raise
+            self._errors.append(error)
+            # On a GPU every error may be that of memory, which other programs have.
+            passing = self._on_gpu or isinstance(error, PredictorError)
+            self._measured.pop(backend, None)
+            self._failed[backend] = Trial(backend, 0.0, str(error), passing)
+
+    def _until(self, end: float | None) -> float | None:
+        return None if end is None else round(end - self._clock.monotonic(), 1)
+
+    def leave_out(self, backend: BackendName, problem: str) -> None:
+        """Take note that there is no time for a backend."""
+        self._failed[backend] = Trial(backend, 0.0, problem, passing=True)
+
+    def nearly_fastest(self) -> list[BackendName]:
+        """The backends of which each may be the fastest, in their order."""
+        rates = {
+            name: max(trial.images_per_second for trial in trials)
+            for name, trials in self._measured.items()
+        }
+        least = NEARLY * max(rates.values(), default=0.0)
+        return [name for name, rate in rates.items() if rate >= least]
+
+    def results(self, backends: Sequence[BackendName]) -> list[Trial]:
+        """What came of each.
+
+        Raises:
+            ModelError: see `try_backends`.
+            PredictorError: likewise.
+        """
+        if not self._measured:
+            first, *others = self._errors
+            if not others:
+                raise first
+            problems = [f"{trial.backend}: {trial.problem}" for trial in self._failed.values()]
+            raise type(first)("; ".join(problems)) from first
+        return [self._failed.get(name) or _middle(self._measured[name]) for name in backends]
+
+
+def _middle(trials: Sequence[Trial]) -> Trial:
+    """The middle one of several trials of a backend; of two the slower one."""
+    return sorted(trials, key=lambda trial: trial.images_per_second)[(len(trials) - 1) // 2]
+
+
 async def _measure(
     slots: Sequence[TrialSlot],
     pixels: Sequence[npt.NDArray[np.uint8]],
     parts: Sequence[int],
     load: Load,
-    left: Callable[[], float | None],
 ) -> tuple[float, float]:
-    """Measure the backend that all slots have loaded, once or, where time is left, several times.
+    """Measure the backend that all slots have loaded.
 
     Args:
         parts: images that are computed at once; the fastest counts.
@@ -206,19 +280,14 @@ async def _measure(
     first = await _all(slot.measure(pixels[:1], 0) for slot in slots)
     slowest = min(window.rate() for window in first)
     batch = pixels if len(pixels) / slowest <= LONGEST_RUN else pixels[:1]
-    sizes = sorted({min(part, len(batch)) for part in parts})
-    for size in sizes:
-        await _all(slot.measure(batch, 0, size) for slot in slots)
     best: tuple[float, float] = 0.0, 0.0
-    for _ in range(WINDOWS):
-        for size in sizes:
-            load.begin()
-            windows = await _all(slot.measure(batch, WINDOW, size) for slot in slots)
-            taken = load.taken()
-            best = max(best, (sum(window.rate(taken) for window in windows), taken))
-        within = left()
-        if within is not None and within <= 0:
-            break
+    for size in sorted({min(part, len(batch)) for part in parts}):
+        # Once to prepare it.
+        await _all(slot.measure(batch, 0, size) for slot in slots)
+        load.begin()
+        windows = await _all(slot.measure(batch, WINDOW, size) for slot in slots)
+        taken = load.taken()
+        best = max(best, (sum(window.rate(taken) for window in windows), taken))
     return best
 
 

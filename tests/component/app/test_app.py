@@ -95,10 +95,11 @@ async def test_what_a_worker_for_kafka_counts_is_there_before_anything_else(
 
 
 async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Settings) -> None:
-    app = App(settings, Failpoints())
+    app, thresholds = App(settings, Failpoints()), gc.get_threshold()
     running = asyncio.create_task(app.run())
     await reaches(app, "classify_ready", 1)
     assert gc.get_freeze_count() > 0, "modules are not looked through for garbage"
+    assert gc.get_threshold()[0] > 1000, "nor are jobs, for each other that comes"
     kafka = settings.kafka
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         headers = [("content-type", b"image/png"), ("job-id", b"cat")]
@@ -124,7 +125,7 @@ async def test_a_job_is_counted_once_its_messages_are_acknowledged(settings: Set
     app._stop.set()
     async with asyncio.timeout(BOUND):
         await running
-    assert gc.get_freeze_count() == 0
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, thresholds)
     assert value(app, "classify_last_commit_timestamp_seconds") > 0
     async with AIOKafkaConsumer(
         kafka.results_topic,

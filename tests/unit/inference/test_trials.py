@@ -28,6 +28,8 @@ class Machine:
         loading: seconds that loading one takes.
         taken: share of the cores that other programs have, by backend.
         waits: share of its time in which a backend's threads wait for each other, by backend.
+        seconds: how fast the machine is, each time that a backend is loaded; it dies where there is
+            none.
         preparing: seconds that the first run of each batch size takes besides.
     """
 
@@ -39,6 +41,7 @@ class Machine:
         self.taken: dict[str, float] = {}
         self.waits: dict[str, float] = {}
         self.gains: dict[tuple[str, int], float] = {}
+        self.seconds: dict[str, list[float]] = {}
         self.preparing = 0.0
         self.now = 0.0
         self.slots = [StandIn(self) for _ in range(slots)]
@@ -66,7 +69,7 @@ class StandIn:
         self.loads: list[BackendName] = []
         self.batches: list[int] = []
         self.parts: list[int] = []
-        self.windows = 0
+        self.speed = 1.0
 
     async def load(self, backend: BackendName, within: float | None = None) -> None:
         self.loads.append(backend)
@@ -78,13 +81,18 @@ class StandIn:
             raise error
         self.backend = backend
         self.prepared: set[int] = set()
+        if seconds_left := self.machine.seconds.get(backend):
+            self.speed = seconds_left.pop(0)
+        elif backend in self.machine.seconds:
+            raise PredictorCrashedError("died")
+        else:
+            self.speed = 1.0
 
     async def measure(self, pixels: Sequence[Pixels], seconds: float, part: int = 0) -> Window:
         # All slots have the same backend, or what is measured is nothing that will ever run.
         assert {slot.backend for slot in self.machine.slots} == {self.backend}
         self.batches.append(len(pixels))
         self.parts += [part] * (seconds > 0)
-        self.windows += seconds > 0
         self.machine.now += seconds
         if error := self.machine.fails_running.get(self.backend):
             raise error
@@ -93,7 +101,8 @@ class StandIn:
         )
         preparing = 0.0 if len(pixels) in self.prepared else self.machine.preparing
         self.prepared.add(len(pixels))
-        rate = self.machine.rates[self.backend] * self.machine.gains.get((self.backend, part), 1.0)
+        rate = self.machine.rates[self.backend] * self.speed
+        rate *= self.machine.gains.get((self.backend, part), 1.0)
         return Window(round(rate), 1.0 + preparing, busy + preparing)
 
 
@@ -247,10 +256,50 @@ async def test_backends_besides_paddle_share_one_time_limit() -> None:
     assert fastest(trials) == "paddle"
 
 
+async def test_those_that_are_nearly_the_fastest_are_measured_in_turn() -> None:
+    machine = Machine(2, paddle=50, openvino=98, onnxruntime=100)
+    await tried(machine)
+    assert all(
+        slot.loads == [*ALL, "openvino", "onnxruntime", "openvino", "onnxruntime"]
+        for slot in machine.slots
+    )
+
+
+async def test_one_that_is_far_ahead_is_measured_once() -> None:
+    machine = Machine(1, paddle=50, openvino=70, onnxruntime=100)
+    await tried(machine)
+    assert machine.slots[0].loads == list(ALL)
+
+
+@pytest.mark.parametrize("seconds", [(1.2, 1.0, 1.0), (1.0, 0.5, 1.0), (1.0, 1.0, 1.2)])
+async def test_fast_or_slow_seconds_do_not_choose(seconds: tuple[float, ...]) -> None:
+    machine = Machine(1, paddle=10, openvino=105, onnxruntime=100)
+    machine.seconds = {"onnxruntime": list(seconds), "openvino": [1.0, 1.0, 0.5]}
+    trials = await tried(machine)
+    assert [trial.images_per_second for trial in trials] == [10, 105, 100]
+    assert fastest(trials) == "openvino"
+
+
+async def test_one_that_crashes_later_cannot_be_used() -> None:
+    machine = Machine(1, paddle=90, openvino=95, onnxruntime=100)
+    machine.seconds = {"onnxruntime": [1.0]}
+    trials = await tried(machine)
+    assert trials[2] == Trial("onnxruntime", 0, "died", passing=True)
+    assert fastest(trials) == "openvino"
+
+
 async def test_where_time_runs_out_one_measurement_counts() -> None:
     machine = Machine(1, paddle=100, openvino=100, onnxruntime=100)
     machine.loading = {"openvino": 9.5}
     trials = await tried(machine, limit=9.7)
     assert trials[1].images_per_second == 100
     assert trials[2].problem.startswith("not tried")
-    assert machine.slots[0].windows == 6 + 2, "six of Paddle, and one of each part"
+    assert machine.slots[0].loads == ["paddle", "openvino"]
+
+
+async def test_another_round_takes_as_long_as_it_takes() -> None:
+    machine = Machine(1, paddle=10, openvino=100, onnxruntime=110)
+    machine.loading = {"openvino": 4.0, "onnxruntime": 4.0}
+    trials = await tried(machine, limit=12.0)
+    assert [trial.images_per_second for trial in trials] == [10, 100, 110]
+    assert machine.slots[0].loads == [*ALL, "openvino", "onnxruntime"]
