@@ -230,6 +230,7 @@ class ModelChanges:
         name, data = slots.spec.name, self._settings.model_check
         self._go_to(f"loading {name}")
         slots.pool.on_selecting = self._note_selecting
+        slots.pool.alone = False
         await slots.start()
         check = None
         if data is not None:

@@ -2,15 +2,15 @@
 
 A slot is given a batch, and computes it in parts. The event loop takes the less time an image the
 larger the batch is; the network is computed fastest in parts whose numbers stay in the core's
-caches, which are small ones for most networks. So the two are chosen apart. Other devices than
-processors compute a batch whole.
+caches, which are small ones for most networks. So the two are chosen apart, the parts beside
+decoding (`worker.inference.decoding_beside`). Other devices than processors compute a batch whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +49,9 @@ larger ones do not gain again, and predictors keep the memory of the largest the
 Sizes up to the second number are tried in any case: differences are small, and a moment in which
 other programs run would end the search at one image."""
 
-RUNS, MOST_RUNS, SIZE_TIME = 2, 10, 0.1
+RUNS, MOST_RUNS, SIZE_TIME = 2, 50, 0.3
 """Measured runs per size, after one that warms it: at least, at most, and for how many seconds. The
-fastest counts: two alone, where other programs run, often made a batch of one image look best."""
+middle one counts: the fastest is one that found its caches as it had left them."""
 
 BATCH_TIME = 0.0012
 """Seconds of the event loop that a batch takes besides, whatever its size: measured at saturation,
@@ -176,7 +176,7 @@ def measure_sizes(
         spent += 0.0 if whole else warming.elapsed
         spent += sum(time.elapsed for time in times)
         if threads == 1:
-            busy[size] = min(time.busy for time in times)
+            busy[size] = median(time.busy for time in times)
             way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times))
         else:
             # Threads that wait for each other take no CPU time.

@@ -20,7 +20,7 @@ from worker.settings import BatchingSettings
 
 __all__ = ["CalibrationCache", "CalibrationRecord"]
 
-CALIBRATION_VERSION = 5
+CALIBRATION_VERSION = 6
 """Raise it when calibration measures or chooses in another way: what was kept counts no more."""
 
 

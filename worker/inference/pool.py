@@ -64,6 +64,7 @@ class PredictorPool:
         may_measure: whether `auto` measures backends where that was not done before; otherwise it
             takes what was selected before, else Paddle if that may compute there.
         unmeasured: whether Paddle was taken since nothing was selected before.
+        alone: whether no other model serves while this one is measured.
 
     Raises:
         SettingsError: `predictor.backend` does not go with the device.
@@ -92,6 +93,7 @@ class PredictorPool:
         self.on_selecting: OnStep = lambda *_: None
         self.may_measure = True
         self.unmeasured = False
+        self.alone = True
         self._metrics = metrics
         self._tracer = tracer
         self._batching = batching
@@ -182,6 +184,7 @@ class PredictorPool:
         first = self._supervisors if self._late is None else self._supervisors[:1]
         await asyncio.gather(*(supervisor.start() for supervisor in first))
         if self._calibrates:
+            self._calibration.decoders = self._decoders()
             await self._calibration.warm(backend, self._solo_threads())
         for supervisor in first:
             supervisor.serve()
@@ -216,9 +219,21 @@ class PredictorPool:
             return 0
         return cores if self._spec.params.stat().st_size <= MOST_SOLO_WEIGHTS else 0
 
-    def _other_load(self) -> OtherLoad:
+    def _other_load(self, beside: Sequence[int] = ()) -> OtherLoad:
         needed = min(available_cores(), sum(placement.threads for placement in self._placements))
-        return OtherLoad(needed, lambda: self.pids)
+        return OtherLoad(needed, lambda: (*self.pids, *beside))
+
+    def _decoders(self) -> int:
+        """Processes that decode while parts are measured, as many as there are slots.
+
+        None where other images are decoded or come first, where a batch is computed whole, and
+        where threads wait for each other, which only the clock shows.
+        """
+        slots = self._placements
+        suited = all(
+            slot.device.kind == "cpu" and slot.threads == 1 and not slot.idle for slot in slots
+        )
+        return len(slots) if suited and self.alone else 0
 
     @property
     def max_batch(self) -> int:

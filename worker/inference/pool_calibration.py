@@ -10,6 +10,7 @@ from worker.inference.arrays import Pixels, Scores
 from worker.inference.batcher import Batcher
 from worker.inference.calibration import choose
 from worker.inference.calibration_cache import CalibrationCache, CalibrationRecord
+from worker.inference.decoding_beside import decoding_beside
 from worker.inference.isolation import Poisoned
 from worker.inference.protocol import BackendName
 from worker.inference.supervisor import SlotSupervisor
@@ -30,7 +31,11 @@ class PoolCalibration:
         supervisors: of the slots; the first one's is that of images alone.
         batcher: is given the largest batch.
         cache: what earlier starts have measured; None where that says nothing of this one.
-        other_load: makes what measures the share of the cores that other programs have.
+        other_load: makes what measures the share of the cores that programs have other than the
+            predictors and these processes.
+
+    Attributes:
+        decoders: processes that decode while parts are measured.
     """
 
     def __init__(
@@ -40,8 +45,9 @@ class PoolCalibration:
         batcher: Batcher[Pixels, Scores | Poisoned],
         batching: BatchingSettings,
         cache: CalibrationCache | None,
-        other_load: Callable[[], OtherLoad],
+        other_load: Callable[[Sequence[int]], OtherLoad],
     ) -> None:
+        self.decoders = 0
         self._input_size = input_size
         self._supervisors = supervisors
         self._batcher = batcher
@@ -98,15 +104,17 @@ class PoolCalibration:
     async def _calibrate(
         self, keep: Callable[[CalibrationRecord], Awaitable[None]], solo_threads: int
     ) -> None:
-        load = self._other_load()
-        load.begin()
-        # Side by side, as they will work.
-        measured = await asyncio.gather(
-            *(
-                supervisor.measure_sizes(self._input_size, self._batching)
-                for supervisor in self._supervisors
+        async with decoding_beside(self.decoders) as pids:
+            load = self._other_load(pids)
+            load.begin()
+            # Side by side, as they will work.
+            measured = await asyncio.gather(
+                *(
+                    supervisor.measure_sizes(self._input_size, self._batching)
+                    for supervisor in self._supervisors
+                )
             )
-        )
+            taken = load.taken()
         chosen = choose(measured, self._batching, whole=self._supervisors[0].whole)
         self._apply(chosen.max_batch, chosen.part)
         for row in chosen.rows:
@@ -125,9 +133,10 @@ class PoolCalibration:
             # Where memory is short, the kernel may end the whole container: after a few starts that
             # ended here, the next one takes this record, and does not try again.
             await keep(CalibrationRecord(chosen.max_batch, chosen.part, solo=False, taken=1.0))
+            load = self._other_load(())
+            load.begin()
             solo = await first.solo_pays(self._input_size)
-        taken = load.taken()
-        if first.solo:
+            taken = max(taken, load.taken())
             log.info("calibrated", solo_threads=solo_threads, chosen=solo, from_cache=False)
         if first.solo and not solo:
             await first.drop_solo()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -284,4 +285,55 @@ async def test_a_process_that_dies_on_a_gpu_is_an_error_with_what_to_do(
         await pool.start()
     expected = f"{name} could not be loaded, since {why}: set device to cpu"
     assert str(failed.value) == expected
+    await pool.stop()
+
+
+@pytest.mark.parametrize(
+    ("placements", "alone", "decoders"),
+    [
+        ([ON_CPU, ON_CPU], True, 2),
+        # The images of the model that serves are decoded meanwhile.
+        ([ON_CPU, ON_CPU], False, 0),
+        # Others come first.
+        ([replace(ON_CPU, idle=True)], True, 0),
+        # Only the clock shows how long their threads wait for each other.
+        ([Placement(CPU, 2)], True, 0),
+        ([ON_GPU], True, 0),
+    ],
+)
+async def test_parts_are_measured_beside_decoding_where_nobody_else_is_held_up(
+    monkeypatch: pytest.MonkeyPatch,
+    placements: list[Placement],
+    alone: bool,
+    decoders: int,
+) -> None:
+    begun: list[int] = []
+
+    @asynccontextmanager
+    async def decoding_beside(count: int) -> AsyncIterator[list[int]]:
+        begun.append(count)
+        yield []
+
+    async def nothing(*_: object, **__: object) -> None: ...
+
+    async def measure_sizes(*_: object) -> tuple[Measurement, ...]:
+        return (Measurement(1, 0.1, 0.0),)
+
+    monkeypatch.setattr("worker.inference.pool_calibration.decoding_beside", decoding_beside)
+    monkeypatch.setattr(SlotSupervisor, "measure_sizes", measure_sizes)
+    for name in ("load", "start"):
+        monkeypatch.setattr(SlotSupervisor, name, nothing)
+    monkeypatch.setattr(SlotSupervisor, "serve", lambda self: None)
+    monkeypatch.setattr(PredictorPool, "_solo_threads", lambda _: 0)
+    pool = PredictorPool(
+        SPEC,
+        placements,
+        PredictorSettings(backend="paddle"),
+        BatchingSettings(),
+        Metrics(),
+        Failpoints(),
+    )
+    pool.alone = alone
+    await pool.start()
+    assert begun == [decoders]
     await pool.stop()
