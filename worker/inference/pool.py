@@ -224,7 +224,7 @@ class PredictorPool:
         return OtherLoad(needed, lambda: (*self.pids, *beside))
 
     def _decoders(self) -> int:
-        """Processes that decode while parts are measured, as many as there are slots.
+        """Processes that decode while parts are measured: one for each core, as for images.
 
         None where other images are decoded or come first, where a batch is computed whole, and
         where threads wait for each other, which only the clock shows.
@@ -233,7 +233,7 @@ class PredictorPool:
         suited = all(
             slot.device.kind == "cpu" and slot.threads == 1 and not slot.idle for slot in slots
         )
-        return len(slots) if suited and self.alone else 0
+        return available_cores() if suited and self.alone else 0
 
     @property
     def max_batch(self) -> int:

@@ -291,7 +291,7 @@ async def test_a_process_that_dies_on_a_gpu_is_an_error_with_what_to_do(
 @pytest.mark.parametrize(
     ("placements", "alone", "decoders"),
     [
-        ([ON_CPU, ON_CPU], True, 2),
+        ([ON_CPU, ON_CPU], True, 3),
         # The images of the model that serves are decoded meanwhile.
         ([ON_CPU, ON_CPU], False, 0),
         # Others come first.
@@ -325,6 +325,7 @@ async def test_parts_are_measured_beside_decoding_where_nobody_else_is_held_up(
         monkeypatch.setattr(SlotSupervisor, name, nothing)
     monkeypatch.setattr(SlotSupervisor, "serve", lambda self: None)
     monkeypatch.setattr(PredictorPool, "_solo_threads", lambda _: 0)
+    monkeypatch.setattr("worker.inference.pool.available_cores", lambda: 3)
     pool = PredictorPool(
         SPEC,
         placements,
