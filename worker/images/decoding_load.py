@@ -29,7 +29,7 @@ SHARPNESS = 16
 """Pixels of its width that have a colour of their own; what is finer is noise."""
 
 NOISE = 12
-"""Largest difference that noise makes, of 255: with it a file has about 100 KB, as photographs."""
+"""Largest difference that noise makes, of 255: with it a file has about 80 KB, as photographs."""
 
 QUALITY, SIDE = 85, 341
 """Of the JPEG that is made, and the pixels of the longest side that an image is scaled to."""

@@ -19,7 +19,8 @@ from worker.runtime.processes import end_process, start_module
 __all__ = ["decoding_beside"]
 
 MOST = 16
-"""Processes: each loads the codecs, which takes about 60 MB while it lasts."""
+"""Processes: each loads the codecs, which takes about 95 MB while it lasts, half
+of it shared."""
 
 PATIENCE = 10.0
 """Seconds until they decode; more than a cold disk takes."""
