@@ -202,20 +202,17 @@ class Pipeline:
 
     async def _run_until(self, deadline: float, job: Job, held: Reservation) -> Outcome:
         remaining = deadline - self._clock.wall()
-        expired = JobError(
-            Reason.DEADLINE_EXCEEDED,
-            "the job's deadlineMs has passed; allow more time or send it sooner",
-        )
         if remaining <= 0:
             self._metrics.expired.labels("before_start").inc()
-            return expired.as_failure()
+            return _expired().as_failure()
         scope = asyncio.timeout(remaining)
         try:
             async with scope:
                 return await self._run(job, held)
         except TimeoutError:
             if scope.expired():
-                raise expired from None
+                # Kept here, it and its traceback would keep the job until garbage is collected.
+                raise _expired() from None
             raise
 
     async def _run(self, job: Job, held: Reservation) -> Success:
@@ -307,6 +304,13 @@ class Pipeline:
         if deadline is not None:
             return deadline
         return self._clock.wall() + self._settings.batching.patience
+
+
+def _expired() -> JobError:
+    return JobError(
+        Reason.DEADLINE_EXCEEDED,
+        "the job's deadlineMs has passed; allow more time or send it sooner",
+    )
 
 
 def _computed(model: ServingModel, scores: npt.NDArray[np.float32], top_k: int) -> Computed:

@@ -1,4 +1,4 @@
-"""A process that decodes and encodes without end; its argument is OWNER.
+"""A process that decodes and encodes until it is ended; its argument is OWNER.
 
 It takes processor time and caches from others as image processes do that always have work. The
 worker measures its predictors beside it (`worker.inference.decoding_beside`).
@@ -37,13 +37,15 @@ QUALITY, SIDE = 85, 341
 
 def main() -> None:
     """Decode, scale and encode one image after another; a byte says that this has begun."""
-    die_with(int(sys.argv[1]))
+    owner = int(sys.argv[1])
+    die_with(owner)
     come_second()
     be_first_to_go()
     limits, jpeg = DecodeSettings(), _photograph()
     _work(jpeg, limits)
     os.write(sys.stdout.fileno(), b"\0")
-    while True:
+    # On Linux alone it ends with its owner by itself.
+    while os.getppid() == owner:
         _work(jpeg, limits)
 
 

@@ -49,9 +49,10 @@ larger ones do not gain again, and predictors keep the memory of the largest the
 Sizes up to the second number are tried in any case: differences are small, and a moment in which
 other programs run would end the search at one image."""
 
-RUNS, MOST_RUNS, SIZE_TIME = 2, 50, 0.3
-"""Measured runs per size, after one that warms it: at least, at most, and for how many seconds. The
-middle one counts: the fastest is one that found its caches as it had left them."""
+RUNS, MOST_RUNS, SIZE_TIME, WHOLE_TIME = 2, 50, 0.3, 0.1
+"""Measured runs per size, after one that warms it: at least, at most, and for how many seconds, the
+second number where batches are computed whole. The middle one counts: the fastest is one that found
+its caches as it had left them."""
 
 BATCH_TIME = 0.0012
 """Seconds of the event loop that a batch takes besides, whatever its size: measured at saturation,
@@ -171,10 +172,11 @@ def measure_sizes(
     way = LONGEST_WAY
     spent = best = 0.0
     for size in _doubled(1, limit):
-        warming, *times = _run_repeatedly(run, images[:size])
-        # The first run of a size prepares its kernels, which takes seconds on a GPU.
-        spent += 0.0 if whole else warming.elapsed
-        spent += sum(time.elapsed for time in times)
+        warming, *times = _run_repeatedly(run, images[:size], WHOLE_TIME if whole else SIZE_TIME)
+        # Not what decoding takes beside, nor, on a GPU, the seconds in which the first run of a
+        # size prepares its kernels.
+        counted = times if whole else [warming, *times]
+        spent += sum(time.busy if threads == 1 else time.elapsed for time in counted)
         if threads == 1:
             busy[size] = median(time.busy for time in times)
             way = min(way, *(max(0.0, time.elapsed - time.busy) for time in times))
@@ -249,11 +251,12 @@ def _smallest_of_the_fast(rates: Mapping[int, float]) -> int:
 def _run_repeatedly(
     run: Callable[[Sequence[npt.NDArray[np.uint8]]], RunTime],
     images: Sequence[npt.NDArray[np.uint8]],
+    seconds: float,
 ) -> list[RunTime]:
     """What the run that warms took, and those that are measured."""
     times = [run(images)]
     measured = 0.0
-    while len(times) <= RUNS or (len(times) <= MOST_RUNS and measured < SIZE_TIME):
+    while len(times) <= RUNS or (len(times) <= MOST_RUNS and measured < seconds):
         times.append(run(images))
         measured += times[-1].elapsed
     return times

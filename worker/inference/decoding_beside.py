@@ -57,12 +57,12 @@ async def _begun(count: int, stack: ExitStack) -> list[subprocess.Popen[bytes]]:
     """
     told, tell = os.pipe()
     reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(told, "rb", buffering=0)
-    )
-    stack.callback(transport.close)
     processes = []
     try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(told, "rb", buffering=0)
+        )
+        stack.callback(transport.close)
         for _ in range(count):
             process = start_module(
                 "worker.images.decoding_load",

@@ -184,7 +184,7 @@ class PredictorPool:
         first = self._supervisors if self._late is None else self._supervisors[:1]
         await asyncio.gather(*(supervisor.start() for supervisor in first))
         if self._calibrates:
-            self._calibration.decoders = self._decoders()
+            self._calibration.decoders, self._calibration.alone = self._decoders(), self.alone
             await self._calibration.warm(backend, self._solo_threads())
         for supervisor in first:
             supervisor.serve()
@@ -220,20 +220,18 @@ class PredictorPool:
         return cores if self._spec.params.stat().st_size <= MOST_SOLO_WEIGHTS else 0
 
     def _other_load(self, beside: Sequence[int] = ()) -> OtherLoad:
-        needed = min(available_cores(), sum(placement.threads for placement in self._placements))
+        cores = available_cores()
+        needed = cores if beside else min(cores, sum(each.threads for each in self._placements))
         return OtherLoad(needed, lambda: (*self.pids, *beside))
 
     def _decoders(self) -> int:
-        """Processes that decode while parts are measured: one for each core, as for images.
+        """Processes that are to decode while parts are measured: one for each core.
 
-        None where other images are decoded or come first, where a batch is computed whole, and
-        where threads wait for each other, which only the clock shows.
+        None where a batch is computed whole, and where threads wait for each other, which only the
+        clock shows.
         """
-        slots = self._placements
-        suited = all(
-            slot.device.kind == "cpu" and slot.threads == 1 and not slot.idle for slot in slots
-        )
-        return available_cores() if suited and self.alone else 0
+        suited = all(each.device.kind == "cpu" and each.threads == 1 for each in self._placements)
+        return available_cores() if suited else 0
 
     @property
     def max_batch(self) -> int:

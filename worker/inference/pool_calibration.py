@@ -35,7 +35,8 @@ class PoolCalibration:
             predictors and these processes.
 
     Attributes:
-        decoders: processes that decode while parts are measured.
+        decoders: processes that are to decode while parts are measured.
+        alone: whether they may: no other model serves meanwhile.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class PoolCalibration:
         other_load: Callable[[Sequence[int]], OtherLoad],
     ) -> None:
         self.decoders = 0
+        self.alone = True
         self._input_size = input_size
         self._supervisors = supervisors
         self._batcher = batcher
@@ -104,7 +106,7 @@ class PoolCalibration:
     async def _calibrate(
         self, keep: Callable[[CalibrationRecord], Awaitable[None]], solo_threads: int
     ) -> None:
-        async with decoding_beside(self.decoders) as pids:
+        async with decoding_beside(self.decoders if self.alone else 0) as pids:
             load = self._other_load(pids)
             load.begin()
             # Side by side, as they will work.
@@ -114,7 +116,8 @@ class PoolCalibration:
                     for supervisor in self._supervisors
                 )
             )
-            taken = load.taken()
+            # Without decoding it is measured again.
+            taken = load.taken() if pids or not self.decoders else 1.0
         chosen = choose(measured, self._batching, whole=self._supervisors[0].whole)
         self._apply(chosen.max_batch, chosen.part)
         for row in chosen.rows:

@@ -144,7 +144,7 @@ async def try_backends(
         OSError: the system has no room for another process.
     """
     trials = _Trials(slots, noise(max_batch or USUAL_BATCH, input_size), load, clock, on_gpu=on_gpu)
-    end: float | None = None
+    began, end = clock.monotonic(), None
     for backend in backends:
         if end is None or clock.monotonic() < end:
             await trials.add(backend, end)
@@ -154,13 +154,14 @@ async def try_backends(
             )
         if end is None:
             end = clock.monotonic() + limit
+    took = clock.monotonic() - began
     for _ in range(ROUNDS - 1):
         near = trials.nearly_fastest()
-        if len(near) < 2 or (end is not None and clock.monotonic() >= end):
+        # There is time for what the first round took, so that none is given up for want of it.
+        if len(near) < 2 or end is None or clock.monotonic() + took > end:
             break
         for backend in near:
-            # As long as it takes: it has been loaded before.
-            await trials.add(backend, None)
+            await trials.add(backend, end)
     return trials.results(backends)
 
 
@@ -192,7 +193,7 @@ class _Trials:
         self._clock = clock
         self._on_gpu = on_gpu
         self._measured: dict[BackendName, list[Trial]] = {}
-        # Invariant: none of these counts as measured, whatever it did before.
+        # Invariant: none of these counts as measured, unless there is no other.
         self._failed: dict[BackendName, Trial] = {}
         self._errors: list[ModelError | PredictorError] = []
 
@@ -216,12 +217,12 @@ class _Trials:
             rate, taken = await _measure(self._slots, self._pixels, self._parts, self._load)
             self._measured.setdefault(backend, []).append(Trial(backend, rate, taken=taken))
         except (ModelError, PredictorError) as error:
-            if backend == "paddle" and isinstance(error, ModelError) and not self._on_gpu:
+            first = backend not in self._measured
+            if backend == "paddle" and isinstance(error, ModelError) and first and not self._on_gpu:
                 raise
             self._errors.append(error)
             # On a GPU every error may be that of memory, which other programs have.
             passing = self._on_gpu or isinstance(error, PredictorError)
-            self._measured.pop(backend, None)
             self._failed[backend] = Trial(backend, 0.0, str(error), passing)
 
     def _until(self, end: float | None) -> float | None:
@@ -236,6 +237,7 @@ class _Trials:
         rates = {
             name: max(trial.images_per_second for trial in trials)
             for name, trials in self._measured.items()
+            if name not in self._failed
         }
         least = NEARLY * max(rates.values(), default=0.0)
         return [name for name, rate in rates.items() if rate >= least]
@@ -247,6 +249,10 @@ class _Trials:
             ModelError: see `try_backends`.
             PredictorError: likewise.
         """
+        if self._measured.keys() <= self._failed.keys():
+            # All that could be measured have failed since: what passes may have passed by now.
+            for name in self._measured:
+                del self._failed[name]
         if not self._measured:
             first, *others = self._errors
             if not others:

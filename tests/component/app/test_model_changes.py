@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from worker.engine.engine import Engine
 from worker.errors import SettingsError
 from worker.failpoints import Failpoints
 from worker.health import Health
+from worker.inference.decoding_beside import decoding_beside
 from worker.inference.placement import Placement
 from worker.metrics import Metrics
 from worker.model import load_model_spec
@@ -233,3 +234,19 @@ async def test_a_reload_goes_by_the_settings_as_they_are_now(
     assert (await first).outcome is ChangeOutcome.CHANGED
     assert (await second).outcome is ChangeOutcome.UNCHANGED
     assert await bench.answer() == (digest(models.new), "new red")
+
+
+async def test_a_new_model_is_measured_without_decoding_beside_the_one_that_serves(
+    bench: Bench, models: Models, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Where nothing was measured before.
+    monkeypatch.setenv("CLASSIFY_WORKER_CACHE", str(tmp_path))
+    asked: list[int] = []
+
+    def note(count: int) -> AbstractAsyncContextManager[Sequence[int]]:
+        asked.append(count)
+        return decoding_beside(count)
+
+    monkeypatch.setattr("worker.inference.pool_calibration.decoding_beside", note)
+    assert (await bench.change(models.new)).outcome is ChangeOutcome.CHANGED
+    assert asked == [0]

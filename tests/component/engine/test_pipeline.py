@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import resource
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -338,6 +339,23 @@ async def test_a_deadline_that_passes_while_the_image_waits_withdraws_it(core: C
     failure = await core.fail(Job(RawImage(CAT), visualize=False, deadline=NOW + 0.5))
     assert failure.reason is Reason.DEADLINE_EXCEEDED
     assert core.network.cancelled
+
+
+async def test_a_job_whose_deadline_has_passed_is_gone_without_collecting_garbage(
+    core: Core,
+) -> None:
+    core.network.go_on.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        job = Job(RawImage(CAT), visualize=False, deadline=NOW + 0.5)
+        number = id(job)
+        assert (await core.fail(job)).reason is Reason.DEADLINE_EXCEEDED
+        del job
+        await asyncio.sleep(0)  # the loop still holds what has woken this task
+        assert not any(id(one) == number and isinstance(one, Job) for one in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 async def test_the_last_deadline_there_is_is_no_deadline(core: Core) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from worker.inference.calibration import Measurement, Window
 from worker.inference.calibration_cache import CalibrationRecord
 from worker.inference.placement import Placement
 from worker.inference.pool import PredictorPool
+from worker.inference.pool_calibration import PoolCalibration
 from worker.inference.selection_cache import MEASUREMENTS
 from worker.inference.supervisor import SlotSupervisor
 from worker.kernels import Precision
@@ -289,43 +290,54 @@ async def test_a_process_that_dies_on_a_gpu_is_an_error_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("placements", "alone", "decoders"),
+    ("placements", "alone", "begins", "decoders", "settled"),
     [
-        ([ON_CPU, ON_CPU], True, 3),
+        ([ON_CPU, ON_CPU], True, True, 3, True),
+        ([ON_CPU, ON_CPU], True, False, 3, False),
         # The images of the model that serves are decoded meanwhile.
-        ([ON_CPU, ON_CPU], False, 0),
-        # Others come first.
-        ([replace(ON_CPU, idle=True)], True, 0),
+        ([ON_CPU, ON_CPU], False, True, 0, False),
         # Only the clock shows how long their threads wait for each other.
-        ([Placement(CPU, 2)], True, 0),
-        ([ON_GPU], True, 0),
+        ([Placement(CPU, 2)], True, True, 0, True),
+        ([ON_GPU], True, True, 0, True),
     ],
 )
 async def test_parts_are_measured_beside_decoding_where_nobody_else_is_held_up(
     monkeypatch: pytest.MonkeyPatch,
     placements: list[Placement],
     alone: bool,
+    begins: bool,
     decoders: int,
+    settled: bool,
 ) -> None:
-    begun: list[int] = []
+    asked: list[int] = []
+    own: list[list[int]] = []
+    kept: list[CalibrationRecord] = []
 
     @asynccontextmanager
     async def decoding_beside(count: int) -> AsyncIterator[list[int]]:
-        begun.append(count)
-        yield []
+        asked.append(count)
+        yield list(range(count)) if begins else []
+
+    def read(pids: Iterable[int]) -> None:
+        own.append(list(pids))
 
     async def nothing(*_: object, **__: object) -> None: ...
 
     async def measure_sizes(*_: object) -> tuple[Measurement, ...]:
         return (Measurement(1, 0.1, 0.0),)
 
+    async def keep(_: object, backend: str, __: object, record: CalibrationRecord) -> None:
+        kept.append(record)
+
     monkeypatch.setattr("worker.inference.pool_calibration.decoding_beside", decoding_beside)
+    monkeypatch.setattr("worker.inference.pool.available_cores", lambda: 3)
+    monkeypatch.setattr("worker.runtime.other_load.read_cpu_times", read)
+    monkeypatch.setattr(PoolCalibration, "_keep", keep)
+    monkeypatch.setattr(PredictorPool, "_solo_threads", lambda _: 0)
     monkeypatch.setattr(SlotSupervisor, "measure_sizes", measure_sizes)
     for name in ("load", "start"):
         monkeypatch.setattr(SlotSupervisor, name, nothing)
     monkeypatch.setattr(SlotSupervisor, "serve", lambda self: None)
-    monkeypatch.setattr(PredictorPool, "_solo_threads", lambda _: 0)
-    monkeypatch.setattr("worker.inference.pool.available_cores", lambda: 3)
     pool = PredictorPool(
         SPEC,
         placements,
@@ -336,5 +348,8 @@ async def test_parts_are_measured_beside_decoding_where_nobody_else_is_held_up(
     )
     pool.alone = alone
     await pool.start()
-    assert begun == [decoders]
+    assert asked == [decoders]
+    decoding = decoders if begins else 0
+    assert all(set(range(decoding)) <= set(pids) for pids in own), "they are no other program"
+    assert [record.settled for record in kept] == [settled]
     await pool.stop()

@@ -297,9 +297,17 @@ async def test_where_time_runs_out_one_measurement_counts() -> None:
     assert machine.slots[0].loads == ["paddle", "openvino"]
 
 
-async def test_another_round_takes_as_long_as_it_takes() -> None:
+async def test_another_round_is_begun_only_where_time_is_left_for_all_of_it() -> None:
     machine = Machine(1, paddle=10, openvino=100, onnxruntime=110)
     machine.loading = {"openvino": 4.0, "onnxruntime": 4.0}
-    trials = await tried(machine, limit=12.0)
+    trials = await tried(machine, limit=25.0)
     assert [trial.images_per_second for trial in trials] == [10, 100, 110]
     assert machine.slots[0].loads == [*ALL, "openvino", "onnxruntime"]
+
+
+async def test_where_all_crash_later_the_first_round_counts() -> None:
+    machine = Machine(1, paddle=10, openvino=100, onnxruntime=110)
+    machine.seconds = {"paddle": [1.0], "openvino": [1.0], "onnxruntime": [1.0]}
+    machine.rates["paddle"] = 100
+    trials = await tried(machine)
+    assert [trial.images_per_second for trial in trials] == [100, 100, 110]
